@@ -1,0 +1,151 @@
+#include "base/atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Temporary names that exist now. A slot is claimed with a compare-and-swap and holds a pointer
+ * into the atomic_file, so that a signal handler can walk the table. */
+enum { SLOTS = 64 };
+static _Atomic(const char *) pending[SLOTS];
+
+static int remember(const char *temporary) {
+    for (int slot = 0; slot < SLOTS; slot++) {
+        const char *empty = NULL;
+        if (atomic_compare_exchange_strong(&pending[slot], &empty, temporary))
+            return 1;
+    }
+    return 0;
+}
+
+static void forget(const char *temporary) {
+    for (int slot = 0; slot < SLOTS; slot++) {
+        const char *expected = temporary;
+        if (atomic_compare_exchange_strong(&pending[slot], &expected, NULL))
+            return;
+    }
+}
+
+void atomic_file_discard_all(void) {
+    for (int slot = 0; slot < SLOTS; slot++) {
+        const char *temporary = atomic_load(&pending[slot]);
+        if (temporary)
+            unlink(temporary);
+    }
+}
+
+static void folder_of(const char *path, char *folder, size_t capacity) {
+    snprintf(folder, capacity, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (!slash)
+        snprintf(folder, capacity, ".");
+    else if (slash == folder)
+        folder[1] = '\0';
+    else
+        *slash = '\0';
+}
+
+int atomic_file_begin(atomic_file *file, const char *path, ls_error *error) {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t folder_length = (size_t)(name - path);
+    if (strlen(path) >= sizeof file->path)
+        return ls_fail(error, LS_BAD_INPUT, "%.80s...: the path is longer than %zu bytes", path,
+                       sizeof file->path - 1);
+    snprintf(file->path, sizeof file->path, "%s", path);
+    snprintf(file->temporary, sizeof file->temporary, "%.*s.%s.%ld.tmp", (int)folder_length, path,
+             name, (long)getpid());
+    if (!remember(file->temporary))
+        return ls_fail(error, LS_FAILED, "%s: more than %d files are being written at once", path,
+                       SLOTS);
+    return LS_OK;
+}
+
+void atomic_file_discard(atomic_file *file) {
+    if (file->temporary[0] == '\0')
+        return;
+    unlink(file->temporary);
+    forget(file->temporary);
+    file->temporary[0] = '\0';
+}
+
+static int sync_path(const char *path, int flags, ls_error *error) {
+    int descriptor = open(path, flags | O_CLOEXEC);
+    if (descriptor < 0)
+        return ls_fail_errno(error, LS_FAILED, "%s: cannot open to sync", path);
+    int failed = fsync(descriptor);
+    int saved = errno;
+    close(descriptor);
+    errno = saved;
+    /* A folder on some network file systems cannot be synced: EINVAL says so, and is no loss. */
+    if (failed && saved != EINVAL)
+        return ls_fail_errno(error, LS_FAILED, "%s: cannot sync to disk", path);
+    return LS_OK;
+}
+
+int atomic_file_commit(atomic_file *file, ls_error *error) {
+    char folder[sizeof file->path];
+    folder_of(file->path, folder, sizeof folder);
+    int status = sync_path(file->temporary, O_RDONLY, error);
+    if (status == LS_OK && rename(file->temporary, file->path) != 0)
+        status = ls_fail_errno(error, LS_FAILED, "%s: cannot rename into place", file->path);
+    if (status != LS_OK) {
+        atomic_file_discard(file);
+        return status;
+    }
+    forget(file->temporary);
+    file->temporary[0] = '\0';
+    return sync_path(folder, O_RDONLY | O_DIRECTORY, error);
+}
+
+int atomic_file_write(const char *path, const void *bytes, size_t length, ls_error *error) {
+    atomic_file file;
+    LS_TRY(atomic_file_begin(&file, path, error));
+    FILE *stream = fopen(file.temporary, "wb");
+    if (!stream) {
+        int status = ls_fail_errno(error, LS_FAILED, "%s: cannot write", path);
+        atomic_file_discard(&file);
+        return status;
+    }
+    int complete = fwrite(bytes, 1, length, stream) == length;
+    int saved = errno;
+    if (fclose(stream) != 0) {
+        if (complete)
+            saved = errno;
+        complete = 0;
+    }
+    if (!complete) {
+        errno = saved;
+        int status = ls_fail_errno(error, LS_FAILED, "%s: cannot write", path);
+        atomic_file_discard(&file);
+        return status;
+    }
+    return atomic_file_commit(&file, error);
+}
+
+int folder_create(const char *path, ls_error *error) {
+    char partial[4096];
+    if (path[0] == '\0' || strlen(path) >= sizeof partial)
+        return ls_fail(error, LS_BAD_INPUT, "'%.80s': expected the path of a folder", path);
+    snprintf(partial, sizeof partial, "%s", path);
+    for (char *slash = partial + 1;; slash++) {
+        if (*slash != '/' && *slash != '\0')
+            continue;
+        char kept = *slash;
+        *slash = '\0';
+        if (mkdir(partial, 0777) != 0 && errno != EEXIST)
+            return ls_fail_errno(error, LS_BAD_INPUT, "%s: cannot create the folder", partial);
+        *slash = kept;
+        if (kept == '\0')
+            break;
+    }
+    struct stat status;
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected a folder, found a file", path);
+    return LS_OK;
+}

@@ -1,0 +1,80 @@
+/* Collectives between the ranks, on device memory. One comm_interface an implementation: alone
+ * (one rank), mpi (Open MPI, on memory the host can address), later nccl.
+ *
+ * Every call is collective: all ranks make the same calls in the same order on one comm. A call
+ * starts after the work already in `stream` and may return before the collective is done; the
+ * buffers belong to it until comm_wait on its work has returned (after which the results are
+ * visible to what is put into that stream next). A work handle is caller-owned, small, and free
+ * again after comm_wait. Not thread safe: one thread makes all calls (MPI_THREAD_SERIALIZED). */
+#ifndef LOCKSTEP_COMM_COMM_H
+#define LOCKSTEP_COMM_COMM_H
+
+#include "base/dtype.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct comm comm;
+typedef struct device_stream device_stream; /* device/device.h; NULL: host memory */
+
+typedef enum { REDUCTION_SUM, REDUCTION_MAX, REDUCTION_MIN } reduction;
+
+typedef struct comm_work {
+    void *handle; /* the implementation's own; NULL: nothing outstanding */
+} comm_work;
+
+/* counts[r] elements belong to rank r; rank r's part follows rank r-1's (no gaps). */
+typedef struct comm_interface {
+    const char *name; /* "alone", "mpi" */
+
+    /* In place: buffer[count] on every rank becomes the reduction over ranks. */
+    int (*allreduce)(comm *self, device_stream *stream, void *buffer, size_t count, dtype type,
+                     reduction how, comm_work *work, ls_error *error);
+    /* buffer holds sum(counts) elements; afterwards rank r's own part is reduced in place, the
+     * rest is undefined. */
+    int (*reduce_scatter)(comm *self, device_stream *stream, void *buffer, const int64_t *counts,
+                          dtype type, reduction how, comm_work *work, ls_error *error);
+    /* buffer holds sum(counts) elements; rank r's own part is the input, all parts the result. */
+    int (*allgather)(comm *self, device_stream *stream, void *buffer, const int64_t *counts,
+                     dtype type, comm_work *work, ls_error *error);
+    int (*broadcast)(comm *self, device_stream *stream, void *buffer, size_t count, dtype type,
+                     int root, comm_work *work, ls_error *error);
+    /* In place on root; on the others `buffer` is input and afterwards undefined. */
+    int (*reduce)(comm *self, device_stream *stream, void *buffer, size_t count, dtype type,
+                  reduction how, int root, comm_work *work, ls_error *error);
+    /* whole (root only, sum(counts) elements) -> part (counts[rank] elements). */
+    int (*scatter)(comm *self, device_stream *stream, const void *whole, void *part,
+                   const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error);
+    int (*gather)(comm *self, device_stream *stream, const void *part, void *whole,
+                  const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error);
+    int (*barrier)(comm *self, ls_error *error);
+
+    /* Makes progress on what is outstanding without blocking. On the CPU nothing else does:
+     * the mode calls it between primitives. Cheap when nothing is outstanding. */
+    int (*progress)(comm *self, ls_error *error);
+    /* Blocks (or makes `stream` wait) until the work is done. Work with a NULL handle: no-op. */
+    int (*wait)(comm *self, device_stream *stream, comm_work *work, ls_error *error);
+    void (*close)(comm *self);
+} comm_interface;
+
+struct comm {
+    const comm_interface *is;
+    int rank, size;
+};
+
+/* Opens a comm over all ranks. "auto": alone for one rank, else mpi. Collective. */
+int comm_open(const char *name, int rank, int size, comm **out, ls_error *error);
+void comm_close(comm *self); /* NULL is fine */
+
+/* Host-memory helpers over any comm that takes host memory (blocking). */
+int comm_allreduce_double(comm *self, double *values, size_t count, reduction how,
+                          ls_error *error);
+int comm_allreduce_int64(comm *self, int64_t *values, size_t count, reduction how,
+                         ls_error *error);
+/* Every rank's `bytes`-sized record, in rank order, into all[size * bytes] on every rank. */
+int comm_allgather_bytes(comm *self, const void *mine, void *all, size_t bytes, ls_error *error);
+int comm_broadcast_bytes(comm *self, void *bytes, size_t count, int root, ls_error *error);
+
+#endif

@@ -1,0 +1,49 @@
+/* The loader: reads ahead on its own thread. It walks the sampler's order in global batches,
+ * takes this rank's share of each (share_of), and gathers images and labels into a ring of slots
+ * of host memory, so that a batch is ready when a step asks for it. The short last batch of an
+ * epoch is delivered, not padded and not dropped; a rank may get 0 images of it. */
+#ifndef LOCKSTEP_DATA_LOADER_H
+#define LOCKSTEP_DATA_LOADER_H
+
+#include "data/dataset.h"
+#include "device/device.h"
+
+typedef struct loader loader;
+
+typedef struct loader_settings {
+    int64_t global_batch;
+    int rank, size;    /* whose share; (0, 1) takes the whole batch (mode dp's rank 0) */
+    uint64_t seed;
+    int shuffled;      /* 1 training, 0 evaluation */
+    int slots;         /* batches read ahead; at least 2 */
+    int first_pu;      /* OS index of a PU for the thread to prefer; -1: wherever */
+} loader_settings;
+
+typedef struct loader_batch {
+    const uint8_t *images;  /* [count, h, w, c], host memory of the device's host_allocate */
+    const int32_t *labels;  /* [count] */
+    const int64_t *indices; /* [count] sample ids */
+    int count;              /* this rank's; may be 0 */
+    int64_t global_count;   /* all ranks' */
+    int64_t first_position; /* of the global batch in the epoch */
+} loader_batch;
+
+/* The data set must be loaded (dataset_load) and outlive the loader. The device owns the slots. */
+int loader_create(const dataset *data, device *device, const loader_settings *settings,
+                  loader **out, ls_error *error);
+
+/* Batches of an epoch: ceil(images / global_batch). */
+int64_t loader_batches(const loader *self);
+
+/* Starts an epoch (1, 2, ...): the thread begins to read ahead at once. */
+int loader_start_epoch(loader *self, int epoch, ls_error *error);
+
+/* The next batch of the epoch; blocks until it is ready. The previous batch's memory is given
+ * back to the ring by this call: copy it to the device before. A failure of the thread (a bad
+ * block, say) comes out here. */
+int loader_next(loader *self, loader_batch *out, ls_error *error);
+
+/* Stops the thread, in any state. NULL is fine. */
+void loader_close(loader *self);
+
+#endif

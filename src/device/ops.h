@@ -1,0 +1,174 @@
+/* The table of operations that a model is made of. Every op has an implementation in `ref` (plain
+ * C, sums in double), which is the truth the others are tested against, forward and backward.
+ *
+ * Shapes are written [n, h, w, c]; parameters are fp32 in canonical layout: convolution weights
+ * [out, kh, kw, in], linear weights [out, in] (in = h*w*c of a flattened image, in that order).
+ * Activations lie in a tensor_layout that the device chose; both neighbours of a tensor are told
+ * which. An op with a shape is prepared once (a "plan": primitives, algorithm) outside the hot
+ * loop and then run any number of times. All pointers are device memory. Gradients of parameters
+ * are overwritten, not added to; where an activation is used twice, the graph adds its gradients.
+ */
+#ifndef LOCKSTEP_DEVICE_OPS_H
+#define LOCKSTEP_DEVICE_OPS_H
+
+#include "device/device.h"
+
+/* Physical order of an activation of logical shape [n, h, w, c]. */
+typedef enum {
+    LAYOUT_NHWC,   /* canonical: channels last */
+    LAYOUT_NCHW,   /* channel planes */
+    LAYOUT_NCHW16C /* planes of 16 channels, channels of a plane last: [n, c/16, h, w, 16] */
+} tensor_layout;
+
+/* What stands on either side of an activation, for the device's choice of its layout. */
+typedef enum { LAYOUT_ROLE_INPUT, LAYOUT_ROLE_IMAGE, LAYOUT_ROLE_FLAT } layout_role;
+
+typedef struct conv2d_shape {
+    int n, height, width, in_channels; /* input */
+    int out_channels, kernel, stride, padding;
+    tensor_layout in_layout, out_layout;
+    dtype type;     /* of activations */
+    bool relu;      /* y = max(0, x*w + b) */
+    bool need_dx;   /* false for the first layer */
+} conv2d_shape;
+
+typedef struct maxpool2d_shape {
+    int n, height, width, channels; /* input; window = stride = `window`, no padding */
+    int window;
+    tensor_layout in_layout, out_layout;
+    dtype type;
+    bool relu_input; /* the input is a ReLU's output: backward also applies that ReLU's mask */
+} maxpool2d_shape;
+
+typedef struct linear_shape {
+    int n, in_features, out_features;
+    dtype type;
+    bool relu;
+    bool need_dx;
+} linear_shape;
+
+typedef struct plan plan; /* a prepared op of one device */
+
+/* Accumulated on the device over an epoch; read when it is asked for. */
+typedef struct loss_totals {
+    double loss_sum;  /* sum over samples of the cross-entropy, in nats */
+    int64_t correct;  /* argmax equals the label (the lowest index wins a tie) */
+    int64_t samples;
+} loss_totals;
+
+typedef struct batch_arguments {
+    const uint8_t *images;   /* [count or data set, h, w, c] */
+    const int32_t *labels;   /* as many */
+    const int64_t *indices;  /* [count]: which images; NULL: the first `count` */
+    int count, height, width, channels;
+    tensor_layout layout;
+    dtype type;              /* of the output */
+    float scale, shift;      /* out = x * scale + shift */
+    void *out;               /* [count, h, w, c] in `layout` */
+    int32_t *out_labels;     /* [count] */
+} batch_arguments;
+
+/* A part of the flat arrays that one optimizer call updates: one parameter tensor, or a piece. */
+typedef struct parameter_range {
+    size_t first, count;   /* elements of the flat arrays */
+    float learning_rate;   /* this step's, this range's */
+    float weight_decay;    /* L2, added to the gradient */
+    plan *packing;         /* whose packed copy the pass refreshes; NULL: none, or range is partial */
+    void *packed;          /* plan_packed_bytes(packing) bytes */
+} parameter_range;
+
+typedef struct adam_arguments {
+    float *parameters, *gradients, *first_moment, *second_moment; /* flat arrays */
+    float beta1, beta2, epsilon;
+    int64_t step; /* 1 for the first update: bias corrections 1 - beta^step */
+} adam_arguments;
+
+typedef struct sgd_arguments {
+    float *parameters, *gradients, *velocity; /* velocity NULL when momentum is 0 */
+    float momentum;
+    int64_t step; /* 1: velocity = gradient, as PyTorch does */
+} sgd_arguments;
+
+struct ops {
+    /* The layout of an activation [.., c] between two image ops, or before a flattening. */
+    tensor_layout (*choose_layout)(layout_role role, int channels);
+
+    /* --- plans: `like` is a plan of the same layer with another n (or NULL); weights packed for
+     * it serve the new plan too. */
+    int (*conv2d_prepare)(device *self, const conv2d_shape *shape, const plan *like, plan **out,
+                          ls_error *error);
+    int (*maxpool2d_prepare)(device *self, const maxpool2d_shape *shape, plan **out,
+                             ls_error *error);
+    int (*linear_prepare)(device *self, const linear_shape *shape, const plan *like, plan **out,
+                          ls_error *error);
+    void (*plan_release)(device *self, plan *plan);
+    size_t (*plan_workspace_bytes)(const plan *plan); /* scratch for any call of the plan */
+    size_t (*plan_packed_bytes)(const plan *plan);    /* device copy of the weights; 0: none */
+    size_t (*plan_saved_bytes)(const plan *plan);     /* what forward keeps for backward */
+    const char *(*plan_describe)(const plan *plan);   /* implementation names, for --verbose */
+
+    /* Refreshes the packed copy from canonical weights. */
+    int (*pack_weights)(plan *plan, device_stream *stream, const float *weights, void *packed,
+                        ls_error *error);
+
+    /* --- convolution (cross-correlation, as every framework's "convolution").
+     * x [n,h,w,in], weights [out,kh,kw,in], bias [out], y [n,oh,ow,out]. dy is the gradient after
+     * the ReLU's mask. */
+    int (*conv2d_forward)(plan *plan, device_stream *stream, const void *x, const float *weights,
+                          const void *packed, const float *bias, void *y, void *workspace,
+                          ls_error *error);
+    int (*conv2d_backward_data)(plan *plan, device_stream *stream, const void *dy,
+                                const float *weights, const void *packed, void *dx,
+                                void *workspace, ls_error *error);
+    int (*conv2d_backward_weights)(plan *plan, device_stream *stream, const void *x,
+                                   const void *dy, float *dweights, float *dbias, void *workspace,
+                                   ls_error *error);
+
+    /* --- linear: x [n,in], weights [out,in], bias [out], y [n,out]. dy as above. */
+    int (*linear_forward)(plan *plan, device_stream *stream, const void *x, const float *weights,
+                          const void *packed, const float *bias, void *y, void *workspace,
+                          ls_error *error);
+    int (*linear_backward_data)(plan *plan, device_stream *stream, const void *dy,
+                                const float *weights, const void *packed, void *dx,
+                                void *workspace, ls_error *error);
+    int (*linear_backward_weights)(plan *plan, device_stream *stream, const void *x,
+                                   const void *dy, float *dweights, float *dbias, void *workspace,
+                                   ls_error *error);
+
+    /* --- max pooling: saved holds the winning position of each window (the first in row-major
+     * order wins a tie). backward overwrites all of dx; y is forward's output. */
+    int (*maxpool2d_forward)(plan *plan, device_stream *stream, const void *x, void *y,
+                             void *saved, ls_error *error);
+    int (*maxpool2d_backward)(plan *plan, device_stream *stream, const void *dy, const void *y,
+                              const void *saved, void *dx, ls_error *error);
+
+    /* dy[i] = y[i] > 0 ? dy[i] : 0, in place. */
+    int (*relu_backward)(device *self, device_stream *stream, size_t count, dtype type,
+                         const void *y, void *dy, ls_error *error);
+
+    /* Cross-entropy of softmax(logits [n, classes]) against labels [n]: adds to *totals (device
+     * memory), and writes dlogits = (softmax - onehot) * gradient_scale unless dlogits is NULL
+     * (evaluation). A label outside the classes is undefined: the reader checks them. */
+    int (*softmax_cross_entropy)(device *self, device_stream *stream, int n, int classes,
+                                 dtype type, const void *logits, const int32_t *labels,
+                                 float gradient_scale, void *dlogits, loss_totals *totals,
+                                 ls_error *error);
+
+    /* Gather by index, normalise, convert, lay out: uint8 images -> a batch. */
+    int (*make_batch)(device *self, device_stream *stream, const batch_arguments *arguments,
+                      ls_error *error);
+
+    /* to += from. For an activation used twice. */
+    int (*add)(device *self, device_stream *stream, size_t count, dtype type, const void *from,
+               void *to, ls_error *error);
+
+    /* --- optimizers: one pass over each range; packed copies are refreshed as part of it.
+     * Adam: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, algorithm 1,
+     * with epsilon outside the root, as PyTorch has it. SGD: v = momentum * v + g; w -= lr * v. */
+    int (*adam)(device *self, device_stream *stream, const adam_arguments *arguments,
+                const parameter_range *ranges, int range_count, ls_error *error);
+    int (*sgd)(device *self, device_stream *stream, const sgd_arguments *arguments,
+               const parameter_range *ranges, int range_count, ls_error *error);
+};
+
+#endif

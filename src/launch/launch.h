@@ -1,0 +1,57 @@
+/* Who am I and where: rank, size and topology from PMIx, checked against SLURM_* and MPI; alone
+ * when the environment offers no PMIx server. */
+#ifndef LOCKSTEP_LAUNCH_LAUNCH_H
+#define LOCKSTEP_LAUNCH_LAUNCH_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+typedef struct launch_topology launch_topology; /* hwloc's view of this node; opaque */
+
+typedef struct launch {
+    int rank, size;             /* in the job step */
+    int local_rank, local_size; /* on this node */
+    int node, node_count;
+    char host[256];
+    const char *launcher;       /* "srun", "mpirun", "PMIx" (some other server) or "alone" */
+    char pmix_version[64];      /* "" when alone */
+    char mpi_version[128];      /* "" when alone */
+    char slurm_job_id[32];      /* "" outside Slurm */
+    launch_topology *topology;
+} launch;
+
+/* Phase 1, before any other library is started: PMIx_Init and PMIx_Get where the environment
+ * offers a PMIx server (that decides, not a failing call), else alone. Under srun without PMIx
+ * (a step of several tasks, none of which has a PMIx server): LS_BAD_LAUNCH with the fix; only
+ * SLURM_PROCID 0 gets a text to print. Then MPI_Init_thread (SERIALIZED, checked) where there is
+ * more than one rank or a PMIx server, its rank and size compared with PMIx's, SLURM_* compared
+ * with both, and the lifeline between the ranks is up. MPI is never started when alone. */
+int launch_start(launch *self, ls_error *error);
+
+/* The reverse: lifeline, MPI_Finalize, PMIx_Finalize. Collective. */
+int launch_finish(launch *self, ls_error *error);
+
+typedef struct launch_binding {
+    int threads;         /* compute threads of this rank */
+    int cores[1024];     /* physical cores (hwloc logical index) of them, one a thread */
+    int processing_units[1024]; /* OS index (PU) each thread is bound to */
+    int numa_node;       /* OS index of the NUMA node of the first core; -1 unknown */
+    bool oversubscribed; /* two ranks share a core (only with oversubscribe = true) */
+    char map[128];       /* "0-3,8": the cores as text, for the header */
+} launch_binding;
+
+/* Chooses this rank's cores inside the mask it inherited and binds the calling thread to the
+ * first. Ranks of a node whose masks are the same share the cores of that mask evenly
+ * (contiguous, whole cores); disjoint masks are taken as they are. threads = 0: every core of the
+ * share. Fewer cores than ranks, or two ranks' masks that overlap without being equal so that two
+ * ranks would stand on one core: LS_BAD_LAUNCH naming hosts, ranks and the fix, unless
+ * oversubscribe. Collective. */
+int launch_bind(launch *self, int threads, bool oversubscribe, launch_binding *out,
+                ls_error *error);
+
+/* Binds the calling thread to compute thread `index`'s core (for OpenMP workers). */
+int launch_bind_thread(const launch *self, const launch_binding *binding, int index,
+                       ls_error *error);
+
+#endif

@@ -1,0 +1,41 @@
+/* The lifeline: a TCP connection from every rank to rank 0, served by a thread of its own, by
+ * which no rank ever waits for a dead one. The kernel closes a dead process's socket, so a rank
+ * that is killed is seen within milliseconds, with any launcher; a rank that stops answering
+ * (stopped, swapped out, host gone) is seen when its heartbeats stay away; a rank that fails or is
+ * interrupted says so through it, so that one line stands once and all ranks leave with one exit
+ * code. The address travels by MPI, with a secret that a connection must present first. */
+#ifndef LOCKSTEP_LAUNCH_LIFELINE_H
+#define LOCKSTEP_LAUNCH_LIFELINE_H
+
+#include "base/error.h"
+
+/* What this rank is doing, for the text about it when it dies: "set-up", "warm-up", "training",
+ * "evaluation". Two relaxed stores: meant for the hot loop. `phase` must be a string literal. */
+void lifeline_at(const char *phase, int epoch, long step);
+
+/* Called on any rank by its own thread when the job must end because of a peer (or a signal, or
+ * this rank's own lifeline_fail): remove temporary files, then leave with `code`. Set by main. */
+typedef void (*lifeline_leave)(int code);
+
+/* Collective, after MPI is up. heartbeat every second; silence for `deadline_seconds` is death. */
+int lifeline_start(int rank, int size, const char *host, double deadline_seconds,
+                   ls_error *error);
+
+/* Set before launch_start. Without it the lifeline ends the process by _exit(code). */
+void lifeline_on_leave(lifeline_leave leave);
+
+/* This rank failed: rank 0 prints the line of the lowest rank that failed within a short window
+ * ("lockstep: rank 3 (host n2): TEXT"; without rank and host where `everyone` is true: a
+ * problem of the command line or the input that is no one rank's) and every rank leaves with the
+ * code. Does not return. Alone (or before lifeline_start): prints the line on stderr and leaves. */
+_Noreturn void lifeline_fail(const ls_error *error, int everyone);
+
+/* From a signal handler: asks the lifeline's thread to end the whole job ("interrupted by SIGTERM
+ * in training, epoch 2, step 37"), code 130 or 143. Async-signal-safe. Alone: the line is printed
+ * and the process left by the handler's thread itself. */
+void lifeline_signal(int signal_number);
+
+/* Collective: an orderly end, after which a closed connection means nothing. */
+int lifeline_stop(ls_error *error);
+
+#endif

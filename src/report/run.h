@@ -1,0 +1,99 @@
+/* What a run leaves behind: the log (stdout and log.txt), epochs.csv, summary.csv. The only place
+ * that formats results. The trainer fills these structs; nothing here measures. A value that was
+ * not measured is NAN (or an empty string) and is printed as an empty CSV field and as "-". */
+#ifndef LOCKSTEP_REPORT_RUN_H
+#define LOCKSTEP_REPORT_RUN_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct rank_facts {
+    int rank;
+    char host[64];
+    char device[128];
+    int numa_node;     /* -1 unknown */
+    char cores[64];    /* "0-3" */
+    int threads;
+} rank_facts;
+
+typedef struct rank_usage {
+    double peak_memory_bytes; /* VmHWM */
+    double cpu_utilisation;   /* CPU seconds of the training time over (training time * threads) */
+} rank_usage;
+
+/* Where a rank's training time went, in seconds; means over ranks. They add up to `seconds` less
+ * the loop's own overhead, which is printed as "other". */
+typedef struct phase_seconds {
+    double data;          /* waiting for the loader, making the batch */
+    double forward;       /* with the loss */
+    double backward;
+    double communication; /* exposed: the compute thread inside the comm */
+    double optimizer;
+} phase_seconds;
+
+typedef struct epoch_record {
+    int epoch;
+    double train_loss, train_accuracy; /* mean over the epoch's samples; accuracy in [0, 1] */
+    double test_loss, test_accuracy;
+    double seconds;                    /* training time of this epoch */
+    double evaluation_seconds;
+    int64_t images, steps;             /* trained on in this epoch, by all ranks together */
+    phase_seconds phases;
+    bool best;                         /* highest test accuracy so far */
+} epoch_record;
+
+typedef struct run_facts {
+    char version[64];          /* of lockstep */
+    char command_line[1024];
+    char started[40];          /* ISO 8601 with zone */
+    char launcher[32], slurm_job_id[32];
+    int ranks, nodes;
+    char mode[16], model[32], device[16], device_library[128], precision[16], comm[16];
+    char data_folder[512], dataset_id[65];
+    int64_t train_images, test_images, parameters;
+    int64_t batch_per_rank, global_batch; /* batch_per_rank 0: the global batch does not divide */
+    int epochs;
+    int64_t seed;
+    char optimizer[16];
+    double learning_rate;
+    char versions[512];        /* "Open MPI 4.1.4, PMIx 4.2.2, HDF5 1.10.8, oneDNN 2.6.3, hwloc 2.9.0" */
+    char scaling[16];          /* "weak" (--batch-per-rank given) or "strong" (--global-batch) */
+    bool oversubscribed;
+    const rank_facts *rank_list; /* [ranks] */
+} run_facts;
+
+typedef struct run_totals {
+    double training_seconds;    /* sum of the epochs' training time: the first real step to the last */
+    double setup_seconds, warmup_seconds, evaluation_seconds, total_seconds;
+    double start_to_first_step_seconds; /* from process start, warm-up included */
+    int64_t images, steps;
+    phase_seconds phases;
+    double final_train_loss, final_test_loss, final_test_accuracy, best_test_accuracy;
+    int best_epoch;
+    char plan_id[65];           /* which implementations ran */
+    const rank_usage *rank_usage; /* [ranks] */
+} run_totals;
+
+typedef struct run run;
+
+/* Rank 0 only writes; on other ranks every call is a no-op (self may be NULL there). Creates the
+ * folder; refuses (LS_BAD_INPUT) one that already holds a summary.csv. Tries a write at once so
+ * that a read-only or full place is known before training. */
+int run_open(const char *folder, const run_facts *facts, run **out, ls_error *error);
+int run_header(run *self, ls_error *error);
+/* On a terminal only, at most 10 times a second: "epoch 2/10  step 310/782  loss 0.71  ...". */
+void run_progress(run *self, int epoch, int64_t step, int64_t steps, double images_per_second,
+                  double loss);
+/* One line in the log; epochs.csv is rewritten (atomically) with all epochs so far. */
+int run_epoch(run *self, const epoch_record *epoch, ls_error *error);
+/* A line for the log only. */
+int run_note(run *self, ls_error *error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Closing table, summary.csv. The run is complete only when summary.csv exists. */
+int run_finish(run *self, const run_totals *totals, ls_error *error);
+void run_close(run *self);
+
+#endif
