@@ -1,0 +1,69 @@
+#!/bin/sh
+# Installs what lockstep needs on Debian and Ubuntu, for the sets of purposes named:
+#
+#   sh slurm/packages.sh [build] [cluster] [test]
+#
+# build: compiler, Meson and the libraries. cluster: the test cluster of cluster.sh.
+# test: the extras of tests/run.sh. Without a name: build.
+# Exit codes: 0 everything is there, 1 the installation failed, 2 bad use, 3 something is
+# missing and this user may not install it (the command to run is printed).
+set -eu
+
+build="meson ninja-build gcc g++ pkg-config libopenmpi-dev openmpi-bin libpmix-dev libhdf5-dev
+    hdf5-tools libhwloc-dev libdnnl-dev libjpeg-dev libssl-dev libisal-dev"
+cluster="slurm-wlm munge iproute2 util-linux procps"
+test="hdf5-tools python3-venv procps"
+
+wanted=
+for set in "${@:-build}"; do
+    case $set in
+    build) wanted="$wanted $build" ;;
+    cluster) wanted="$wanted $cluster" ;;
+    test) wanted="$wanted $test" ;;
+    *)
+        echo "packages.sh: unknown set '$set' (expected: build, cluster, test)" >&2
+        exit 2
+        ;;
+    esac
+done
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    echo "packages.sh: neither Debian nor Ubuntu: install what corresponds to:" $wanted >&2
+    exit 3
+fi
+
+# One query for all: the names that are installed, those that provide another name included
+# (Ubuntu's libjpeg-turbo8-dev and Debian's libjpeg62-turbo-dev both provide libjpeg-dev).
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Provides}\n' 2>/dev/null |
+    sed -n 's/^installed //p' | sed 's/([^)]*)//g; s/,/ /g' | tr -s ' \n' '  ')
+missing=
+for package in $wanted; do
+    case " $installed $missing " in
+    *" $package "*) ;;
+    *) missing="$missing $package" ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+missing=${missing# }
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "packages.sh: packages are missing; run: sudo apt-get install --no-install-recommends $missing" >&2
+    exit 3
+fi
+
+echo "installing: $missing"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+    # shellcheck disable=SC2086 # a list of names
+    apt-get install -y -q --no-install-recommends $missing </dev/null >"$log" 2>&1
+}
+# The package lists may be absent (a fresh image) or old: fetch them only when they do not serve.
+if ! install; then
+    apt-get update -q </dev/null >"$log" 2>&1 && install || {
+        tail -n 20 "$log" >&2
+        echo "packages.sh: apt-get could not install: $missing" >&2
+        exit 1
+    }
+fi

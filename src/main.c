@@ -1,0 +1,63 @@
+/* Picks the command. The only place that ends the process with an exit code of its own accord
+ * (the lifeline does for a peer that died or failed). */
+#include "base/error.h"
+#include "base/option.h"
+#include "cli/commands.h"
+#include "launch/lifeline.h"
+#include "base/atomic_file.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const command *const commands[] = {&command_train, &command_pack, &command_report};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_usage(FILE *out) {
+    fprintf(out, "usage: lockstep COMMAND [OPTION...]\n\nTrains image classifiers with data "
+                 "parallelism and measures what the parallelism bought.\n\nCommands:\n");
+    for (int index = 0; index < COMMANDS; index++)
+        fprintf(out, "  %-10s%s\n", commands[index]->name, commands[index]->summary);
+    fprintf(out, "  %-10sShow this text and leave.\n  %-10sShow the version and leave.\n\n"
+                 "`lockstep COMMAND --help` lists a command's options.\n",
+            "--help", "--version");
+}
+
+static const command *find(const char *name) {
+    for (int index = 0; index < COMMANDS; index++)
+        if (strcmp(commands[index]->name, name) == 0)
+            return commands[index];
+    return NULL;
+}
+
+/* The lifeline's thread calls this when a peer's end must end this process too. */
+static void leave(int code) {
+    atomic_file_discard_all();
+    fflush(stdout);
+    _exit(code);
+}
+
+int main(int argc, char **argv) {
+    ls_error error = {0};
+    lifeline_on_leave(leave);
+    if (argc < 2) {
+        print_usage(stderr);
+        return LS_BAD_INPUT;
+    }
+    if (strcmp(argv[1], "--help") == 0) {
+        print_usage(stdout);
+        return LS_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("lockstep %s\n", LOCKSTEP_VERSION);
+        return LS_OK;
+    }
+    const command *chosen = find(argv[1]);
+    if (!chosen)
+        ls_fail(&error, LS_BAD_INPUT, "unknown command '%s' (lockstep --help lists them)", argv[1]);
+    else
+        chosen->run(chosen, argc - 1, argv + 1, &error);
+    if (error.code != LS_OK)
+        lifeline_fail(&error, 1);
+    return LS_OK;
+}
