@@ -213,7 +213,7 @@ check_allowed() {
     why=$(unshare --net --uts --mount --pid --fork --propagation private \
         mount -t tmpfs none /dev/shm 2>&1) ||
         fail 3 "this machine does not allow namespaces: ${why:-unshare failed}"
-    why=$(ip link add lockstep-probe type bridge 2>&1 && ip link delete lockstep-probe) ||
+    why=$(ip link add "lsprobe$$" type bridge 2>&1 && ip link delete "lsprobe$$") ||
         fail 3 "this machine does not allow a network bridge: $why"
 }
 
@@ -254,7 +254,7 @@ start() {
         daemon "node$k" unshare --net --uts --mount --pid --fork --kill-child --mount-proc \
             --propagation private sh "$here/cluster-node.sh" "$state" "node$k" "$(node_cores "$k")"
     done
-    wait_for 50 munged test -S "$state/munge/socket" || return 1
+    wait_for 50 munged test -S "$state/munge/socket"
     # shellcheck disable=SC2016 # expanded by the inner shell
     daemon slurmctld unshare --uts --mount --propagation private sh -euc '
         hostname ctl
@@ -262,11 +262,11 @@ start() {
         exec slurmctld -D -f "$1/slurm.conf"' ctl "$state"
     for k in $(seq "$nodes"); do
         read -r pid since <"$state/run/node$k"
-        wait_for 50 "node$k" own_network "$pid" || return 1
-        connect_node "$k" "$pid" || return 1
+        wait_for 50 "node$k" own_network "$pid"
+        connect_node "$k" "$pid"
     done
-    wait_for 100 slurmctld listening || return 1
-    wait_for 200 "the cluster" answers || return 1
+    wait_for 100 slurmctld listening
+    wait_for 200 "the cluster" answers
 }
 
 up() {
@@ -280,19 +280,21 @@ up() {
     fi
     tear_down
     mkdir -p "$state/run"
-    trap 'tear_down; exit 130' INT
-    trap 'tear_down; exit 143' TERM HUP
-    # Called in a list, a function is not stopped by set -e: hence a shell of its own.
-    if ! (set -e; trap - INT TERM HUP; start); then
-        :
-    fi
-    is_up || {
-        tail -n 3 "$state"/log/*.log >&2 2>/dev/null || true
-        tear_down
-        fail 1 "the cluster did not come up"
-    }
-    trap - INT TERM HUP
+    trap abandon EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    start
+    trap - EXIT INT TERM HUP
     echo "cluster.sh: up, $nodes nodes; for this shell: eval \"\$(sh slurm/cluster.sh env)\""
+}
+
+abandon() { # the start stopped half-way, by a failure or a signal
+    code=$?
+    trap - EXIT INT TERM HUP
+    tail -n 3 "$state"/log/*.log >&2 2>/dev/null || true
+    tear_down
+    [ $code -gt 128 ] || echo "cluster.sh: the cluster did not come up" >&2
+    exit $code
 }
 
 # Also after a start that got half-way: whatever was recorded goes, whatever is absent is no error.
