@@ -183,8 +183,8 @@ END
     for k in $(seq "$nodes"); do
         mkdir -p "$state/node$k/spool" "$state/node$k/tmp"
         chmod 1777 "$state/node$k/tmp"
-        mknod "$state/node$k/gpu0" c 1 3
-        echo "NodeName=node$k Name=gpu Type=a100 File=$state/node$k/gpu0" >>"$state/gres.conf"
+        # Slurm wants some device file for a GPU, and asks nothing of it.
+        echo "NodeName=node$k Name=gpu Type=a100 File=/dev/null" >>"$state/gres.conf"
         echo "NodeName=node$k NodeAddr=198.18.$instance.$((10 + k)) CPUs=$declared" \
             "RealMemory=$((memory / nodes)) Gres=gpu:a100:1 State=UNKNOWN" >>"$state/slurm.conf"
     done

@@ -27,6 +27,7 @@ for set in "${@:-build}"; do
     esac
 done
 
+# shellcheck disable=SC2086 # a list of names
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "packages.sh: neither Debian nor Ubuntu: install what corresponds to:" $wanted >&2
     exit 3
@@ -60,10 +61,8 @@ install() {
     apt-get install -y -q --no-install-recommends $missing </dev/null >"$log" 2>&1
 }
 # The package lists may be absent (a fresh image) or old: fetch them only when they do not serve.
-if ! install; then
-    apt-get update -q </dev/null >"$log" 2>&1 && install || {
-        tail -n 20 "$log" >&2
-        echo "packages.sh: apt-get could not install: $missing" >&2
-        exit 1
-    }
-fi
+install || { apt-get update -q </dev/null >"$log" 2>&1 && install; } || {
+    tail -n 20 "$log" >&2
+    echo "packages.sh: apt-get could not install: $missing" >&2
+    exit 1
+}
