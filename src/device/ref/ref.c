@@ -1,0 +1,122 @@
+/* Memory, streams and events of the `ref` device. All work is done when a call returns, so a
+ * stream is a token and an event is always complete. */
+#include "device/ref/ref.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static char token; /* what every stream and event points to: nothing to remember */
+
+static int ref_open(const device_request *request, device **out, ls_error *error) {
+    (void)request; /* one thread, whatever is asked for */
+    device *self = calloc(1, sizeof *self);
+    if (!self)
+        return ls_fail(error, LS_FAILED, "device ref: out of memory");
+    *self = (device){.is = &device_ref,
+                     .facts = {.name = "plain C, one thread",
+                               .library = "none (sums in double)",
+                               .host_addressable = true}};
+    *out = self;
+    return LS_OK;
+}
+
+static void ref_close(device *self) {
+    free(self);
+}
+
+static int ref_allocate(device *self, size_t bytes, void **out, ls_error *error) {
+    (void)self;
+    size_t rounded = (bytes + 255) / 256 * 256;
+    if (rounded < bytes)
+        return ls_fail(error, LS_FAILED, "device ref: %zu bytes cannot be allocated", bytes);
+    *out = aligned_alloc(256, rounded ? rounded : 256);
+    if (!*out)
+        return ls_fail(error, LS_FAILED, "device ref: out of memory (%zu bytes)", bytes);
+    memset(*out, 0, rounded);
+    return LS_OK;
+}
+
+static void ref_release(device *self, void *memory) {
+    (void)self;
+    free(memory);
+}
+
+static int ref_stream_create(device *self, device_stream **out, ls_error *error) {
+    (void)self, (void)error;
+    *out = (device_stream *)&token;
+    return LS_OK;
+}
+
+static void ref_stream_destroy(device *self, device_stream *stream) {
+    (void)self, (void)stream;
+}
+
+static int ref_stream_synchronize(device *self, device_stream *stream, ls_error *error) {
+    (void)self, (void)stream, (void)error;
+    return LS_OK;
+}
+
+static int ref_event_create(device *self, device_event **out, ls_error *error) {
+    (void)self, (void)error;
+    *out = (device_event *)&token;
+    return LS_OK;
+}
+
+static void ref_event_destroy(device *self, device_event *event) {
+    (void)self, (void)event;
+}
+
+static int ref_event_record(device *self, device_event *event, device_stream *stream,
+                            ls_error *error) {
+    (void)self, (void)event, (void)stream, (void)error;
+    return LS_OK;
+}
+
+static int ref_event_query(device *self, device_event *event, bool *done, ls_error *error) {
+    (void)self, (void)event, (void)error;
+    *done = true;
+    return LS_OK;
+}
+
+static int ref_stream_wait_event(device *self, device_stream *stream, device_event *event,
+                                 ls_error *error) {
+    (void)self, (void)stream, (void)event, (void)error;
+    return LS_OK;
+}
+
+static int ref_copy(device *self, device_stream *stream, void *to, const void *from, size_t bytes,
+                    copy_kind kind, ls_error *error) {
+    (void)self, (void)stream, (void)kind, (void)error;
+    if (bytes)
+        memmove(to, from, bytes);
+    return LS_OK;
+}
+
+static int ref_fill_zero(device *self, device_stream *stream, void *memory, size_t bytes,
+                         ls_error *error) {
+    (void)self, (void)stream, (void)error;
+    if (bytes)
+        memset(memory, 0, bytes);
+    return LS_OK;
+}
+
+const device_interface device_ref = {
+    .name = "ref",
+    .ops = &ops_ref,
+    .open = ref_open,
+    .close = ref_close,
+    .allocate = ref_allocate,
+    .release = ref_release,
+    .host_allocate = ref_allocate,
+    .host_release = ref_release,
+    .stream_create = ref_stream_create,
+    .stream_destroy = ref_stream_destroy,
+    .stream_synchronize = ref_stream_synchronize,
+    .event_create = ref_event_create,
+    .event_destroy = ref_event_destroy,
+    .event_record = ref_event_record,
+    .event_query = ref_event_query,
+    .stream_wait_event = ref_stream_wait_event,
+    .copy = ref_copy,
+    .fill_zero = ref_fill_zero,
+};

@@ -1,0 +1,112 @@
+/* The `ref` device: the plainest C for every op, one thread, sums in double, never optimised. It
+ * is the truth the other devices are tested against, so it can address a tensor in any layout,
+ * although it chooses NHWC for its own. fp32 activations only; others are refused. */
+#ifndef LOCKSTEP_DEVICE_REF_REF_H
+#define LOCKSTEP_DEVICE_REF_REF_H
+
+#include "device/ops.h"
+
+/* What a `plan *` of this device points to. */
+typedef struct ref_plan {
+    enum { REF_CONV2D, REF_MAXPOOL2D, REF_LINEAR } op;
+    union {
+        conv2d_shape conv2d;
+        maxpool2d_shape maxpool2d;
+        linear_shape linear;
+    };
+} ref_plan;
+
+/* A tensor of logical shape [n, height, width, channels]. */
+typedef struct ref_shape {
+    int n, height, width, channels;
+} ref_shape;
+
+/* Where element [n, h, w, c] lies. In LAYOUT_NCHW16C the channels are rounded up to planes of 16.
+ */
+static inline size_t ref_index_of(tensor_layout layout, ref_shape shape, int n, int h, int w,
+                                  int c) {
+    size_t height = (size_t)shape.height, width = (size_t)shape.width;
+    size_t channels = (size_t)shape.channels, planes = (channels + 15) / 16;
+    switch (layout) {
+    case LAYOUT_NCHW:
+        return (((size_t)n * channels + (size_t)c) * height + (size_t)h) * width + (size_t)w;
+    case LAYOUT_NCHW16C:
+        return ((((size_t)n * planes + (size_t)c / 16) * height + (size_t)h) * width + (size_t)w) *
+                   16 +
+               (size_t)c % 16;
+    case LAYOUT_NHWC:
+    default:
+        return (((size_t)n * height + (size_t)h) * width + (size_t)w) * channels + (size_t)c;
+    }
+}
+
+/* Elements of memory behind the tensor, the padding of LAYOUT_NCHW16C included. */
+size_t ref_elements(tensor_layout layout, ref_shape shape);
+
+/* LS_FAILED, naming the op and the type, for anything but fp32. */
+int ref_check_type(const char *op, dtype type, ls_error *error);
+
+/* A copy of `source` on the heap. */
+int ref_plan_new(const ref_plan *source, plan **out, ls_error *error);
+static inline const ref_plan *ref_plan_of(const plan *plan) {
+    return (const ref_plan *)plan;
+}
+
+/* The ops, by file; their contracts are in device/ops.h. */
+extern const ops ops_ref;                 /* ref_ops.c */
+extern const device_interface device_ref; /* ref.c */
+
+/* ref_conv2d.c */
+int ref_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
+                       ls_error *error);
+int ref_conv2d_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
+                       const void *packed, const float *bias, void *y, void *workspace,
+                       ls_error *error);
+int ref_conv2d_backward_data(plan *plan, device_stream *stream, const void *dy,
+                             const float *weights, const void *packed, void *dx, void *workspace,
+                             ls_error *error);
+int ref_conv2d_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
+                                float *dweights, float *dbias, void *workspace, ls_error *error);
+
+/* ref_linear.c */
+int ref_linear_prepare(device *self, const linear_shape *shape, const plan *like, plan **out,
+                       ls_error *error);
+int ref_linear_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
+                       const void *packed, const float *bias, void *y, void *workspace,
+                       ls_error *error);
+int ref_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
+                             const float *weights, const void *packed, void *dx, void *workspace,
+                             ls_error *error);
+int ref_linear_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
+                                float *dweights, float *dbias, void *workspace, ls_error *error);
+
+/* ref_pool.c */
+int ref_maxpool2d_prepare(device *self, const maxpool2d_shape *shape, plan **out, ls_error *error);
+size_t ref_maxpool2d_saved_bytes(const maxpool2d_shape *shape);
+int ref_maxpool2d_forward(plan *plan, device_stream *stream, const void *x, void *y, void *saved,
+                          ls_error *error);
+int ref_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, const void *y,
+                           const void *saved, void *dx, ls_error *error);
+
+/* ref_elementwise.c */
+int ref_relu_backward(device *self, device_stream *stream, size_t count, dtype type, const void *y,
+                      void *dy, ls_error *error);
+int ref_add(device *self, device_stream *stream, size_t count, dtype type, const void *from,
+            void *to, ls_error *error);
+
+/* ref_loss.c */
+int ref_softmax_cross_entropy(device *self, device_stream *stream, int n, int classes, dtype type,
+                              const void *logits, const int32_t *labels, float gradient_scale,
+                              void *dlogits, loss_totals *totals, ls_error *error);
+
+/* ref_batch.c */
+int ref_make_batch(device *self, device_stream *stream, const batch_arguments *arguments,
+                   ls_error *error);
+
+/* ref_optimizer.c */
+int ref_adam(device *self, device_stream *stream, const adam_arguments *arguments,
+             const parameter_range *ranges, int range_count, ls_error *error);
+int ref_sgd(device *self, device_stream *stream, const sgd_arguments *arguments,
+            const parameter_range *ranges, int range_count, ls_error *error);
+
+#endif

@@ -1,0 +1,51 @@
+/* Adam and SGD over ranges of the flat arrays, each element in double and rounded when stored.
+ * This device packs no weights, so a range's `packing` asks for nothing. */
+#include "device/ref/ref.h"
+
+#include <math.h>
+
+static void adam_range(const adam_arguments *a, const parameter_range *range) {
+    double beta1 = (double)a->beta1, beta2 = (double)a->beta2;
+    double correction1 = 1 - pow(beta1, (double)a->step);
+    double correction2 = 1 - pow(beta2, (double)a->step);
+    for (size_t i = range->first; i < range->first + range->count; i++) {
+        double weight = (double)a->parameters[i];
+        double gradient = (double)a->gradients[i] + (double)range->weight_decay * weight;
+        double first = beta1 * (double)a->first_moment[i] + (1 - beta1) * gradient;
+        double second = beta2 * (double)a->second_moment[i] + (1 - beta2) * gradient * gradient;
+        double scale = sqrt(second) / sqrt(correction2) + (double)a->epsilon;
+        weight -= (double)range->learning_rate / correction1 * first / scale;
+        a->first_moment[i] = (float)first;
+        a->second_moment[i] = (float)second;
+        a->parameters[i] = (float)weight;
+    }
+}
+
+int ref_adam(device *self, device_stream *stream, const adam_arguments *arguments,
+             const parameter_range *ranges, int range_count, ls_error *error) {
+    (void)self, (void)stream, (void)error;
+    for (int r = 0; r < range_count; r++)
+        adam_range(arguments, &ranges[r]);
+    return LS_OK;
+}
+
+static void sgd_range(const sgd_arguments *a, const parameter_range *range) {
+    for (size_t i = range->first; i < range->first + range->count; i++) {
+        double weight = (double)a->parameters[i];
+        double update = (double)a->gradients[i] + (double)range->weight_decay * weight;
+        if (a->velocity) {
+            if (a->step > 1)
+                update += (double)a->momentum * (double)a->velocity[i];
+            a->velocity[i] = (float)update;
+        }
+        a->parameters[i] = (float)(weight - (double)range->learning_rate * update);
+    }
+}
+
+int ref_sgd(device *self, device_stream *stream, const sgd_arguments *arguments,
+            const parameter_range *ranges, int range_count, ls_error *error) {
+    (void)self, (void)stream, (void)error;
+    for (int r = 0; r < range_count; r++)
+        sgd_range(arguments, &ranges[r]);
+    return LS_OK;
+}
