@@ -26,6 +26,9 @@ typedef enum { COPY_HOST_TO_DEVICE, COPY_DEVICE_TO_HOST, COPY_ON_DEVICE } copy_k
 typedef struct device_request {
     int local_rank, local_size; /* which GPU of the node */
     int threads;                /* compute threads of this rank (cpu) */
+    /* Called once on each compute thread (0 .. threads-1) to bind it to its core; may be NULL. */
+    void (*bind_thread)(void *context, int thread);
+    void *bind_context;
 } device_request;
 
 typedef struct device_facts {

@@ -1,0 +1,235 @@
+/* Memory, streams and events of the cpu device, and its table of ops. */
+#include "device/cpu/cpu.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void processor_name(char *out, size_t capacity) {
+    char line[256];
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    snprintf(out, capacity, "CPU");
+    while (file && fgets(line, sizeof line, file)) {
+        const char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
+        if (!colon)
+            continue;
+        snprintf(out, capacity, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+        break;
+    }
+    if (file)
+        fclose(file);
+}
+
+static void cpu_close(device *base) {
+    cpu_device *self = (cpu_device *)base;
+    onednn_close(&self->engine);
+    free(self);
+}
+
+/* Starts the OpenMP workers now and binds each, so that no step pays for it. */
+static void start_threads(const device_request *request) {
+    omp_set_dynamic(0);
+    omp_set_num_threads(request->threads);
+#pragma omp parallel num_threads(request->threads)
+    {
+        if (request->bind_thread)
+            request->bind_thread(request->bind_context, omp_get_thread_num());
+    }
+}
+
+static int cpu_open(const device_request *request, device **out, ls_error *error) {
+    cpu_device *self = calloc(1, sizeof *self);
+    if (!self)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    extern const device_interface device_cpu;
+    self->base.is = &device_cpu;
+    self->threads = request->threads;
+    start_threads(request);
+    int status = onednn_open(&self->engine, error);
+    if (status != LS_OK) {
+        cpu_close(&self->base);
+        return status;
+    }
+    processor_name(self->base.facts.name, sizeof self->base.facts.name);
+    snprintf(self->base.facts.library, sizeof self->base.facts.library, "%s", onednn_describe());
+    self->base.facts.host_addressable = true;
+    *out = &self->base;
+    return LS_OK;
+}
+
+static int cpu_allocate(device *self, size_t bytes, void **out, ls_error *error) {
+    (void)self;
+    size_t rounded = (bytes + 255) & ~(size_t)255;
+    *out = aligned_alloc(256, rounded ? rounded : 256);
+    if (!*out)
+        return ls_fail(error, LS_FAILED, "out of memory: %zu bytes", bytes);
+    memset(*out, 0, rounded);
+    return LS_OK;
+}
+
+static void cpu_release(device *self, void *memory) {
+    (void)self;
+    free(memory);
+}
+
+/* A stream is a token: work is done when a call returns. */
+static int cpu_stream_create(device *self, device_stream **out, ls_error *error) {
+    (void)error;
+    *out = (device_stream *)self;
+    return LS_OK;
+}
+
+static void cpu_stream_destroy(device *self, device_stream *stream) { (void)self, (void)stream; }
+
+static int cpu_stream_synchronize(device *self, device_stream *stream, ls_error *error) {
+    (void)self, (void)stream, (void)error;
+    return LS_OK;
+}
+
+static int cpu_event_create(device *self, device_event **out, ls_error *error) {
+    (void)error;
+    *out = (device_event *)self;
+    return LS_OK;
+}
+
+static void cpu_event_destroy(device *self, device_event *event) { (void)self, (void)event; }
+
+static int cpu_event_record(device *self, device_event *event, device_stream *stream,
+                            ls_error *error) {
+    (void)self, (void)event, (void)stream, (void)error;
+    return LS_OK;
+}
+
+static int cpu_event_query(device *self, device_event *event, bool *done, ls_error *error) {
+    (void)self, (void)event, (void)error;
+    *done = true;
+    return LS_OK;
+}
+
+static int cpu_stream_wait_event(device *self, device_stream *stream, device_event *event,
+                                 ls_error *error) {
+    (void)self, (void)stream, (void)event, (void)error;
+    return LS_OK;
+}
+
+static int cpu_copy(device *self, device_stream *stream, void *to, const void *from, size_t bytes,
+                    copy_kind kind, ls_error *error) {
+    (void)self, (void)stream, (void)kind, (void)error;
+    if (bytes)
+        memcpy(to, from, bytes);
+    return LS_OK;
+}
+
+static int cpu_fill_zero(device *self, device_stream *stream, void *memory, size_t bytes,
+                         ls_error *error) {
+    (void)self, (void)stream, (void)error;
+    if (bytes)
+        memset(memory, 0, bytes);
+    return LS_OK;
+}
+
+/* Images between image ops lie in planes of 16 channels, which oneDNN's direct convolutions are
+ * fastest with; what is flattened lies as the canonical weights count it; a network's input of a
+ * few channels lies in planes, for which oneDNN has a fast first convolution. */
+static tensor_layout cpu_choose_layout(layout_role role, int channels) {
+    if (role == LAYOUT_ROLE_FLAT)
+        return LAYOUT_NHWC;
+    if (channels % 16 == 0)
+        return LAYOUT_NCHW16C;
+    return role == LAYOUT_ROLE_INPUT ? LAYOUT_NCHW : LAYOUT_NHWC;
+}
+
+int cpu_plan_create(device *self, cpu_plan_kind kind, dtype type, cpu_plan **out,
+                    ls_error *error) {
+    if (type != DTYPE_F32)
+        return ls_fail(error, LS_BAD_INPUT, "--precision: device cpu computes in fp32, found %s",
+                       dtype_name(type));
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    (*out)->device = (cpu_device *)self;
+    (*out)->kind = kind;
+    return LS_OK;
+}
+
+void cpu_plan_need_workspace(cpu_plan *plan, size_t bytes) {
+    if (bytes > plan->workspace_bytes)
+        plan->workspace_bytes = bytes;
+}
+
+void cpu_plan_release(device *self, plan *plan) {
+    (void)self;
+    cpu_plan *made = (cpu_plan *)plan;
+    if (!made)
+        return;
+    onednn_call *calls[] = {&made->forward,      &made->backward_data, &made->backward_weights,
+                            &made->pack_forward, &made->pack_backward, &made->unpack_gradient};
+    for (size_t index = 0; index < sizeof calls / sizeof calls[0]; index++)
+        onednn_call_release(calls[index]);
+    free(made);
+}
+
+static size_t cpu_plan_workspace_bytes(const plan *plan) {
+    return ((const cpu_plan *)plan)->workspace_bytes;
+}
+
+static size_t cpu_plan_packed_bytes(const plan *plan) {
+    return ((const cpu_plan *)plan)->packed_bytes;
+}
+
+static size_t cpu_plan_saved_bytes(const plan *plan) {
+    return ((const cpu_plan *)plan)->saved_bytes;
+}
+
+static const char *cpu_plan_describe(const plan *plan) {
+    return ((const cpu_plan *)plan)->description;
+}
+
+static const ops cpu_ops = {
+    .choose_layout = cpu_choose_layout,
+    .conv2d_prepare = cpu_conv2d_prepare,
+    .maxpool2d_prepare = cpu_maxpool2d_prepare,
+    .linear_prepare = cpu_linear_prepare,
+    .plan_release = cpu_plan_release,
+    .plan_workspace_bytes = cpu_plan_workspace_bytes,
+    .plan_packed_bytes = cpu_plan_packed_bytes,
+    .plan_saved_bytes = cpu_plan_saved_bytes,
+    .plan_describe = cpu_plan_describe,
+    .pack_weights = cpu_pack_weights,
+    .conv2d_forward = cpu_conv2d_forward,
+    .conv2d_backward_data = cpu_conv2d_backward_data,
+    .conv2d_backward_weights = cpu_conv2d_backward_weights,
+    .linear_forward = cpu_linear_forward,
+    .linear_backward_data = cpu_linear_backward_data,
+    .linear_backward_weights = cpu_linear_backward_weights,
+    .maxpool2d_forward = cpu_maxpool2d_forward,
+    .maxpool2d_backward = cpu_maxpool2d_backward,
+    .relu_backward = cpu_relu_backward,
+    .softmax_cross_entropy = cpu_softmax_cross_entropy,
+    .make_batch = cpu_make_batch,
+    .add = cpu_add,
+    .adam = cpu_adam,
+    .sgd = cpu_sgd,
+};
+
+const device_interface device_cpu = {
+    .name = "cpu",
+    .ops = &cpu_ops,
+    .open = cpu_open,
+    .close = cpu_close,
+    .allocate = cpu_allocate,
+    .release = cpu_release,
+    .host_allocate = cpu_allocate,
+    .host_release = cpu_release,
+    .stream_create = cpu_stream_create,
+    .stream_destroy = cpu_stream_destroy,
+    .stream_synchronize = cpu_stream_synchronize,
+    .event_create = cpu_event_create,
+    .event_destroy = cpu_event_destroy,
+    .event_record = cpu_event_record,
+    .event_query = cpu_event_query,
+    .stream_wait_event = cpu_stream_wait_event,
+    .copy = cpu_copy,
+    .fill_zero = cpu_fill_zero,
+};

@@ -1,0 +1,98 @@
+/* The cpu device: oneDNN for convolutions and matrix products, a few vectorised loops for the
+ * rest, OpenMP threads. Everything is done when a call returns. */
+#ifndef LOCKSTEP_DEVICE_CPU_CPU_H
+#define LOCKSTEP_DEVICE_CPU_CPU_H
+
+#include "device/cpu/onednn.h"
+#include "device/ops.h"
+
+typedef struct cpu_device {
+    device base;
+    int threads;
+    onednn engine;
+} cpu_device;
+
+typedef enum { CPU_CONV2D, CPU_LINEAR, CPU_MAXPOOL2D } cpu_plan_kind;
+
+/* A prepared op. `struct plan` of ops.h is this, for this device. */
+typedef struct cpu_plan {
+    cpu_device *device;
+    cpu_plan_kind kind;
+    union {
+        conv2d_shape conv2d;
+        linear_shape linear;
+        maxpool2d_shape maxpool2d;
+    } shape;
+    onednn_call forward, backward_data, backward_weights;
+    /* Convolutions: oneDNN's own blocked weights, one copy for each direction, and its blocked
+     * gradient, which goes to the canonical array right after it was made (there is no fast
+     * implementation that writes canonical gradients: oneDNN 2.6 falls back to its reference). */
+    onednn_desc packed_forward, packed_backward;
+    size_t packed_backward_offset; /* of the second copy in the packed memory */
+    size_t packed_bytes;
+    onednn_call pack_forward, pack_backward, unpack_gradient;
+    size_t gradient_offset; /* of the blocked gradient in the workspace */
+    size_t workspace_bytes;
+    size_t saved_bytes;
+    char description[256];
+} cpu_plan;
+
+/* Marks a loop nest for which the compiler makes versions for wider vectors, chosen at start. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(LOCKSTEP_NO_CLONES)
+#define CPU_VECTORISED __attribute__((target_clones("default", "avx2", "avx512f"), optimize("O3")))
+#else
+#define CPU_VECTORISED
+#endif
+
+int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
+                       ls_error *error);
+int cpu_conv2d_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
+                       const void *packed, const float *bias, void *y, void *workspace,
+                       ls_error *error);
+int cpu_conv2d_backward_data(plan *plan, device_stream *stream, const void *dy,
+                             const float *weights, const void *packed, void *dx, void *workspace,
+                             ls_error *error);
+int cpu_conv2d_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
+                                float *dweights, float *dbias, void *workspace, ls_error *error);
+int cpu_pack_weights(plan *plan, device_stream *stream, const float *weights, void *packed,
+                     ls_error *error);
+
+int cpu_linear_prepare(device *self, const linear_shape *shape, const plan *like, plan **out,
+                       ls_error *error);
+int cpu_linear_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
+                       const void *packed, const float *bias, void *y, void *workspace,
+                       ls_error *error);
+int cpu_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
+                             const float *weights, const void *packed, void *dx, void *workspace,
+                             ls_error *error);
+int cpu_linear_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
+                                float *dweights, float *dbias, void *workspace, ls_error *error);
+
+int cpu_maxpool2d_prepare(device *self, const maxpool2d_shape *shape, plan **out, ls_error *error);
+int cpu_maxpool2d_forward(plan *plan, device_stream *stream, const void *x, void *y, void *saved,
+                          ls_error *error);
+int cpu_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, const void *y,
+                           const void *saved, void *dx, ls_error *error);
+
+int cpu_relu_backward(device *self, device_stream *stream, size_t count, dtype type,
+                      const void *y, void *dy, ls_error *error);
+int cpu_add(device *self, device_stream *stream, size_t count, dtype type, const void *from,
+            void *to, ls_error *error);
+int cpu_softmax_cross_entropy(device *self, device_stream *stream, int n, int classes, dtype type,
+                              const void *logits, const int32_t *labels, float gradient_scale,
+                              void *dlogits, loss_totals *totals, ls_error *error);
+int cpu_make_batch(device *self, device_stream *stream, const batch_arguments *arguments,
+                   ls_error *error);
+int cpu_adam(device *self, device_stream *stream, const adam_arguments *arguments,
+             const parameter_range *ranges, int range_count, ls_error *error);
+int cpu_sgd(device *self, device_stream *stream, const sgd_arguments *arguments,
+            const parameter_range *ranges, int range_count, ls_error *error);
+
+/* A new plan of this kind, zeroed; released by cpu_plan_release. */
+int cpu_plan_create(device *self, cpu_plan_kind kind, dtype type, cpu_plan **out,
+                    ls_error *error);
+void cpu_plan_release(device *self, plan *plan);
+/* The larger of the workspace so far and `bytes`. */
+void cpu_plan_need_workspace(cpu_plan *plan, size_t bytes);
+
+#endif

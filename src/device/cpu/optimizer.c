@@ -1,0 +1,99 @@
+/* Adam and SGD: one pass over each range of the flat arrays. A range that has a packed copy is
+ * repacked right after its update, while it is still in the cache. */
+#include "device/cpu/cpu.h"
+
+#include <math.h>
+
+typedef struct adam_factors {
+    float beta1, beta2, epsilon, decay, step_size, inverse_root_correction2;
+} adam_factors;
+
+CPU_VECTORISED static void adam_chunk(float *restrict w, const float *restrict g,
+                                      float *restrict m, float *restrict v, size_t count,
+                                      const adam_factors *factors) {
+    const adam_factors f = *factors;
+    for (size_t i = 0; i < count; i++) {
+        float gradient = g[i] + f.decay * w[i];
+        float first = f.beta1 * m[i] + (1.0f - f.beta1) * gradient;
+        float second = f.beta2 * v[i] + (1.0f - f.beta2) * gradient * gradient;
+        m[i] = first;
+        v[i] = second;
+        w[i] -= f.step_size * first / (sqrtf(second) * f.inverse_root_correction2 + f.epsilon);
+    }
+}
+
+CPU_VECTORISED static void sgd_chunk(float *restrict w, const float *restrict g,
+                                     float *restrict velocity, size_t count, float rate,
+                                     float decay, float momentum, float keep) {
+    for (size_t i = 0; i < count; i++) {
+        float change = keep * velocity[i] * momentum + g[i] + decay * w[i];
+        velocity[i] = change;
+        w[i] -= rate * change;
+    }
+}
+
+CPU_VECTORISED static void sgd_plain_chunk(float *restrict w, const float *restrict g,
+                                           size_t count, float rate, float decay) {
+    for (size_t i = 0; i < count; i++)
+        w[i] -= rate * (g[i] + decay * w[i]);
+}
+
+/* A thread's chunk: 16 KiB of each array, so that a chunk's arrays stay in the first caches. */
+enum { CHUNK = 4096 };
+
+static size_t chunk_count(size_t first, size_t count) {
+    return count - first < CHUNK ? count - first : CHUNK;
+}
+
+static int repack(const parameter_range *range, device_stream *stream, const float *parameters,
+                  ls_error *error) {
+    if (!range->packing)
+        return LS_OK;
+    return cpu_pack_weights(range->packing, stream, parameters + range->first, range->packed,
+                            error);
+}
+
+int cpu_adam(device *self, device_stream *stream, const adam_arguments *a,
+             const parameter_range *ranges, int range_count, ls_error *error) {
+    (void)self;
+    double correction1 = 1.0 - pow(a->beta1, (double)a->step);
+    double correction2 = 1.0 - pow(a->beta2, (double)a->step);
+    for (int index = 0; index < range_count; index++) {
+        const parameter_range *range = &ranges[index];
+        adam_factors factors = {a->beta1,
+                                a->beta2,
+                                a->epsilon,
+                                range->weight_decay,
+                                (float)((double)range->learning_rate / correction1),
+                                (float)(1.0 / sqrt(correction2))};
+#pragma omp parallel for schedule(static)
+        for (size_t first = 0; first < range->count; first += CHUNK) {
+            size_t at = range->first + first;
+            adam_chunk(a->parameters + at, a->gradients + at, a->first_moment + at,
+                       a->second_moment + at, chunk_count(first, range->count), &factors);
+        }
+        LS_TRY(repack(range, stream, a->parameters, error));
+    }
+    return LS_OK;
+}
+
+int cpu_sgd(device *self, device_stream *stream, const sgd_arguments *a,
+            const parameter_range *ranges, int range_count, ls_error *error) {
+    (void)self;
+    float keep = a->step > 1 ? 1.0f : 0.0f;
+    for (int index = 0; index < range_count; index++) {
+        const parameter_range *range = &ranges[index];
+#pragma omp parallel for schedule(static)
+        for (size_t first = 0; first < range->count; first += CHUNK) {
+            size_t at = range->first + first, count = chunk_count(first, range->count);
+            if (a->velocity)
+                sgd_chunk(a->parameters + at, a->gradients + at, a->velocity + at, count,
+                          range->learning_rate, range->weight_decay, a->momentum, keep);
+            else
+                sgd_plain_chunk(a->parameters + at, a->gradients + at, count,
+                                range->learning_rate, range->weight_decay);
+        }
+        LS_TRY(repack(range, stream, a->parameters, error));
+    }
+    return LS_OK;
+}

@@ -1,0 +1,79 @@
+/* The only list of devices, and what "auto" means. */
+#include "device/device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+extern const device_interface device_ref, device_cpu;
+#ifdef LOCKSTEP_CUDA
+extern const device_interface device_cuda;
+#endif
+
+static const device_interface *const devices[] = {
+    &device_ref,
+    &device_cpu,
+#ifdef LOCKSTEP_CUDA
+    &device_cuda,
+#endif
+};
+enum { DEVICES = sizeof devices / sizeof devices[0] };
+
+static const device_interface *find(const char *name) {
+    for (int index = 0; index < DEVICES; index++)
+        if (strcmp(devices[index]->name, name) == 0)
+            return devices[index];
+    return NULL;
+}
+
+/* A GPU is granted where the environment names one: CUDA_VISIBLE_DEVICES (Slurm sets it from
+ * --gres and --gpus; "NoDevFiles" and the empty string mean none), or Slurm's own variables. */
+static const char *granted_gpu(const char **value) {
+    static const char *const names[] = {"CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS",
+                                        "SLURM_GPUS_ON_NODE"};
+    for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
+        *value = getenv(names[index]);
+        if (*value && **value && strcmp(*value, "NoDevFiles") != 0 && strcmp(*value, "-1") != 0 &&
+            strcmp(*value, "0") != 0)
+            return names[index];
+        /* "0" is GPU number 0 in the first two, and "no GPU" in a count. */
+        if (*value && strcmp(*value, "0") == 0 && index < 2)
+            return names[index];
+    }
+    return NULL;
+}
+
+static int no_cuda(ls_error *error) {
+    return ls_fail(error, LS_BAD_LAUNCH,
+                   "--device cuda: this build has no CUDA (use --device cpu, or build where the "
+                   "CUDA Toolkit is found)");
+}
+
+static int open_auto(const device_request *request, device **out, ls_error *error) {
+    const char *value;
+    const char *variable = granted_gpu(&value);
+    if (!variable)
+        return device_open("cpu", request, out, error);
+    const device_interface *cuda = find("cuda");
+    if (!cuda)
+        return ls_fail(error, LS_BAD_LAUNCH,
+                       "--device auto: a GPU was granted (%s=%s) but this build has no CUDA; give "
+                       "--device cpu (LOCKSTEP_DEVICE=cpu for the job scripts) to leave it unused",
+                       variable, value);
+    return cuda->open(request, out, error);
+}
+
+int device_open(const char *name, const device_request *request, device **out, ls_error *error) {
+    if (strcmp(name, "auto") == 0)
+        return open_auto(request, out, error);
+    const device_interface *chosen = find(name);
+    if (!chosen)
+        return strcmp(name, "cuda") == 0
+                   ? no_cuda(error)
+                   : ls_fail(error, LS_BAD_INPUT, "--device: unknown device '%s'", name);
+    return chosen->open(request, out, error);
+}
+
+void device_close(device *self) {
+    if (self)
+        self->is->close(self);
+}
