@@ -14,8 +14,8 @@ typedef struct rank_facts {
     int rank;
     char host[64];
     char device[128];
-    int numa_node;     /* -1 unknown */
-    char cores[64];    /* "0-3" */
+    int numa_node;  /* -1 unknown */
+    char cores[64]; /* "0-3" */
     int threads;
 } rank_facts;
 
@@ -27,8 +27,8 @@ typedef struct rank_usage {
 /* Where a rank's training time went, in seconds; means over ranks. They add up to `seconds` less
  * the loop's own overhead, which is printed as "other". */
 typedef struct phase_seconds {
-    double data;          /* waiting for the loader, making the batch */
-    double forward;       /* with the loss */
+    double data;    /* waiting for the loader, making the batch */
+    double forward; /* with the loss */
     double backward;
     double communication; /* exposed: the compute thread inside the comm */
     double optimizer;
@@ -38,17 +38,17 @@ typedef struct epoch_record {
     int epoch;
     double train_loss, train_accuracy; /* mean over the epoch's samples; accuracy in [0, 1] */
     double test_loss, test_accuracy;
-    double seconds;                    /* training time of this epoch */
+    double seconds; /* training time of this epoch */
     double evaluation_seconds;
-    int64_t images, steps;             /* trained on in this epoch, by all ranks together */
+    int64_t images, steps; /* trained on in this epoch, by all ranks together */
     phase_seconds phases;
-    bool best;                         /* highest test accuracy so far */
+    bool best; /* highest test accuracy so far */
 } epoch_record;
 
 typedef struct run_facts {
-    char version[64];          /* of lockstep */
+    char version[64]; /* of lockstep */
     char command_line[1024];
-    char started[40];          /* ISO 8601 with zone */
+    char started[40]; /* ISO 8601 with zone */
     char launcher[32], slurm_job_id[32];
     int ranks, nodes;
     char mode[16], model[32], device[16], device_library[128], precision[16], comm[16];
@@ -58,30 +58,31 @@ typedef struct run_facts {
     int epochs;
     int64_t seed;
     char optimizer[16];
-    double learning_rate;
-    char versions[512];        /* "Open MPI 4.1.4, PMIx 4.2.2, HDF5 1.10.8, oneDNN 2.6.3, hwloc 2.9.0" */
-    char scaling[16];          /* "weak" (--batch-per-rank given) or "strong" (--global-batch) */
+    double learning_rate, momentum, weight_decay; /* NAN: this optimizer has none */
+    char versions[512]; /* "Open MPI 4.1.4, PMIx 4.2.2, HDF5 1.10.8, oneDNN 2.6.3, hwloc 2.9.0" */
+    char scaling[16];   /* "weak" (--batch-per-rank given) or "strong" (--global-batch) */
     bool oversubscribed;
     const rank_facts *rank_list; /* [ranks] */
 } run_facts;
 
 typedef struct run_totals {
-    double training_seconds;    /* sum of the epochs' training time: the first real step to the last */
+    double training_seconds; /* sum of the epochs' training time: the first real step to the last */
     double setup_seconds, warmup_seconds, evaluation_seconds, total_seconds;
     double start_to_first_step_seconds; /* from process start, warm-up included */
     int64_t images, steps;
     phase_seconds phases;
     double final_train_loss, final_test_loss, final_test_accuracy, best_test_accuracy;
     int best_epoch;
-    char plan_id[65];           /* which implementations ran */
+    char plan_id[65];             /* which implementations ran */
     const rank_usage *rank_usage; /* [ranks] */
 } run_totals;
 
 typedef struct run run;
 
-/* Rank 0 only writes; on other ranks every call is a no-op (self may be NULL there). Creates the
- * folder; refuses (LS_BAD_INPUT) one that already holds a summary.csv. Tries a write at once so
- * that a read-only or full place is known before training. */
+/* Rank 0 only writes; on other ranks every call is a no-op: *out is NULL where `facts` is NULL, and
+ * every function takes a NULL self. Creates the folder; refuses (LS_BAD_INPUT) one that already
+ * holds a summary.csv. Tries a write at once so that a read-only or full place is known before
+ * training (LS_BAD_INPUT too; later failures to write are LS_FAILED). `facts` is copied. */
 int run_open(const char *folder, const run_facts *facts, run **out, ls_error *error);
 int run_header(run *self, ls_error *error);
 /* On a terminal only, at most 10 times a second: "epoch 2/10  step 310/782  loss 0.71  ...". */

@@ -1,0 +1,107 @@
+#include "report/run_text.h"
+
+#include "report/table.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+number_text number(double value, int decimals) {
+    number_text out = {"-"};
+    if (!isnan(value))
+        format_plain(out.text, sizeof out.text, "%.*f", decimals, value);
+    return out;
+}
+
+number_text percent(double fraction, int decimals) {
+    number_text out = {"-"};
+    if (!isnan(fraction))
+        format_plain(out.text, sizeof out.text, "%.*f%%", decimals, 100 * fraction);
+    return out;
+}
+
+static const char *plural(int64_t count) {
+    return count == 1 ? "" : "s";
+}
+
+static const char *or_dash(const char *text) {
+    return text[0] ? text : "-";
+}
+
+/* A line "label   value", left out where there is no value. */
+static void line(text_buffer *out, const char *label, const char *value) {
+    if (value[0])
+        text_add(out, "%-15s%s\n", label, value);
+}
+
+static void add_batch(text_buffer *out, const run_facts *facts) {
+    if (facts->batch_per_rank > 0)
+        text_add(out, "%-15s%" PRId64 " a rank, %" PRId64 " in all (global)", "batch",
+                 facts->batch_per_rank, facts->global_batch);
+    else
+        text_add(out, "%-15s%" PRId64 " in all (global), %" PRId64 " or %" PRId64 " a rank",
+                 "batch", facts->global_batch, facts->global_batch / facts->ranks,
+                 facts->global_batch / facts->ranks + 1);
+    if (facts->ranks > 1 && strcmp(facts->scaling, "weak") == 0)
+        text_add(out, "; weak scaling: the batch grows with the ranks, an epoch has fewer steps");
+    else if (facts->ranks > 1 && strcmp(facts->scaling, "strong") == 0)
+        text_add(out, "; strong scaling: the global batch is fixed, each rank has a part of it");
+    text_add(out, "\n");
+}
+
+static void add_optimizer(text_buffer *out, const run_facts *facts) {
+    text_add(out, "%-15s%s, learning rate %g", "optimizer", facts->optimizer, facts->learning_rate);
+    if (!isnan(facts->momentum))
+        text_add(out, ", momentum %g", facts->momentum);
+    if (!isnan(facts->weight_decay))
+        text_add(out, ", weight decay %g", facts->weight_decay);
+    text_add(out, "; %d epoch%s, seed %" PRId64 "\n", facts->epochs, plural(facts->epochs),
+             facts->seed);
+}
+
+static void add_ranks(text_buffer *out, const run_facts *facts) {
+    static const table_column columns[] = {
+        {"rank", false}, {"host", true},     {"device", true},
+        {"NUMA", false}, {"threads", false}, {"cores", true},
+    };
+    table ranks = {.columns = columns, .column_count = sizeof columns / sizeof columns[0]};
+    for (int rank = 0; rank < facts->ranks && facts->rank_list; rank++) {
+        const rank_facts *self = &facts->rank_list[rank];
+        table_cell(&ranks, "%d", self->rank);
+        table_cell(&ranks, "%s", or_dash(self->host));
+        table_cell(&ranks, "%s", or_dash(self->device));
+        if (self->numa_node >= 0)
+            table_cell(&ranks, "%d", self->numa_node);
+        else
+            table_cell(&ranks, "-");
+        table_cell(&ranks, "%d", self->threads);
+        table_cell(&ranks, "%s", or_dash(self->cores));
+    }
+    table_print(&ranks, TABLE_TEXT, "", out);
+    table_free(&ranks);
+}
+
+void header_text(text_buffer *out, const run_facts *facts) {
+    text_add(out, "lockstep %s: %s, %d rank%s on %d node%s\n", facts->version, facts->mode,
+             facts->ranks, plural(facts->ranks), facts->nodes, plural(facts->nodes));
+    line(out, "command", facts->command_line);
+    line(out, "started", facts->started);
+    line(out, "launcher", facts->launcher);
+    line(out, "Slurm job", facts->slurm_job_id);
+    line(out, "libraries", facts->versions);
+    text_add(out, "%-15s%s%s%s%s\n", "device", facts->device, facts->device_library[0] ? " (" : "",
+             facts->device_library, facts->device_library[0] ? ")" : "");
+    line(out, "communication", facts->comm);
+    text_add(out, "%-15s%s: %" PRId64 " training and %" PRId64 " test images\n", "data",
+             facts->data_folder, facts->train_images, facts->test_images);
+    line(out, "data set id", facts->dataset_id);
+    text_add(out, "%-15s%s, %" PRId64 " parameters, %s\n", "model", facts->model, facts->parameters,
+             facts->precision);
+    add_optimizer(out, facts);
+    add_batch(out, facts);
+    if (facts->oversubscribed)
+        line(out, "oversubscribed", "ranks may share cores: these times are no measure of scaling");
+    text_add(out, "\n");
+    add_ranks(out, facts);
+    text_add(out, "\n");
+}

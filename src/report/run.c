@@ -1,0 +1,209 @@
+#include "report/run.h"
+
+#include "base/atomic_file.h"
+#include "report/csv.h"
+#include "report/log.h"
+#include "report/run_text.h"
+#include "report/summary.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct run {
+    run_facts facts;
+    rank_facts *rank_list; /* [facts.ranks], owned */
+    char folder[2048];
+    run_log log;
+    epoch_record *epochs; /* [epoch_count] */
+    int epoch_count;
+};
+
+typedef struct run_path {
+    char text[2112];
+} run_path;
+
+static run_path path_in(const char *folder, const char *name) {
+    run_path path;
+    format_plain(path.text, sizeof path.text, "%s/%s", folder, name);
+    return path;
+}
+
+/* All epochs so far; before the first one the names of the columns alone. */
+static int write_epochs(const run *self, ls_error *error) {
+    text_buffer file = {0};
+    epoch_record none = {0};
+    for (int index = self->epoch_count ? 0 : -1; index < self->epoch_count; index++) {
+        csv_row row = {0};
+        epoch_row(&row, index < 0 ? &none : &self->epochs[index]);
+        if (index <= 0)
+            text_add(&file, "%s\n", row.names.bytes ? row.names.bytes : "");
+        if (index >= 0)
+            text_add(&file, "%s\n", row.values.bytes ? row.values.bytes : "");
+        file.failed |= row.names.failed || row.values.failed;
+        csv_row_free(&row);
+    }
+    int status = text_buffer_check(&file, error);
+    if (status == LS_OK)
+        status = atomic_file_write(path_in(self->folder, EPOCHS_FILE).text, file.bytes, file.length,
+                                   error);
+    text_free(&file);
+    return status;
+}
+
+static int write_summary(const run *self, const run_totals *totals, ls_error *error) {
+    csv_row row = {0};
+    text_buffer file = {0};
+    summary_row(&row, &self->facts, totals);
+    text_add(&file, "%s\n%s\n", row.names.bytes ? row.names.bytes : "",
+             row.values.bytes ? row.values.bytes : "");
+    file.failed |= row.names.failed || row.values.failed;
+    int status = text_buffer_check(&file, error);
+    if (status == LS_OK)
+        status = atomic_file_write(path_in(self->folder, SUMMARY_FILE).text, file.bytes,
+                                   file.length, error);
+    csv_row_free(&row);
+    text_free(&file);
+    return status;
+}
+
+static int check_unused(const char *folder, ls_error *error) {
+    if (access(path_in(folder, SUMMARY_FILE).text, F_OK) == 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s: already holds the results of a run (summary.csv): expected a new or "
+                       "unfinished run's folder",
+                       folder);
+    return LS_OK;
+}
+
+static int copy_facts(run *self, const run_facts *facts, ls_error *error) {
+    self->facts = *facts;
+    self->facts.rank_list = NULL;
+    if (!facts->rank_list)
+        return LS_OK;
+    size_t bytes = (size_t)facts->ranks * sizeof *self->rank_list;
+    self->rank_list = malloc(bytes);
+    if (!self->rank_list)
+        return ls_fail(error, LS_FAILED, "%s: no memory for the run's records", self->folder);
+    memcpy(self->rank_list, facts->rank_list, bytes);
+    self->facts.rank_list = self->rank_list;
+    return LS_OK;
+}
+
+/* The first writes: where they fail it is the place that is unusable, and nothing has run yet. */
+static int first_writes(run *self, ls_error *error) {
+    ls_error place = {0};
+    if (write_epochs(self, &place) != LS_OK ||
+        log_open(&self->log, path_in(self->folder, LOG_FILE).text, &place) != LS_OK)
+        return ls_fail(error, LS_BAD_INPUT, "%s", place.text);
+    return LS_OK;
+}
+
+static int open_in(run *self, const char *folder, const run_facts *facts, ls_error *error) {
+    if (strlen(folder) >= sizeof self->folder)
+        return ls_fail(error, LS_BAD_INPUT, "%.80s...: the path is longer than %zu bytes", folder,
+                       sizeof self->folder - 1);
+    format_plain(self->folder, sizeof self->folder, "%s", folder);
+    LS_TRY(folder_create(folder, error));
+    LS_TRY(check_unused(folder, error));
+    LS_TRY(copy_facts(self, facts, error));
+    return first_writes(self, error);
+}
+
+int run_open(const char *folder, const run_facts *facts, run **out, ls_error *error) {
+    *out = NULL;
+    if (!facts)
+        return LS_OK;
+    run *self = calloc(1, sizeof *self);
+    if (!self)
+        return ls_fail(error, LS_FAILED, "%s: no memory for the run's records", folder);
+    int status = open_in(self, folder, facts, error);
+    if (status != LS_OK)
+        run_close(self);
+    else
+        *out = self;
+    return status;
+}
+
+/* Writes the lines and frees them. */
+static int say(run *self, text_buffer *lines, ls_error *error) {
+    int status = log_write(&self->log, lines, error);
+    text_free(lines);
+    return status;
+}
+
+int run_header(run *self, ls_error *error) {
+    if (!self)
+        return LS_OK;
+    text_buffer lines = {0};
+    header_text(&lines, &self->facts);
+    return say(self, &lines, error);
+}
+
+void run_progress(run *self, int epoch, int64_t step, int64_t steps, double images_per_second,
+                  double loss) {
+    if (!self || !progress_due(&self->log.progress))
+        return;
+    progress_show(&self->log.progress,
+                  "epoch %d/%d  step %" PRId64 "/%" PRId64 "  %d%%  loss %s  %s images/s", epoch,
+                  self->facts.epochs, step, steps, steps > 0 ? (int)(100 * step / steps) : 0,
+                  number(loss, 4).text, number(images_per_second, 0).text);
+}
+
+static int keep_epoch(run *self, const epoch_record *epoch, ls_error *error) {
+    size_t count = (size_t)self->epoch_count + 1;
+    epoch_record *epochs = realloc(self->epochs, count * sizeof *epochs);
+    if (!epochs)
+        return ls_fail(error, LS_FAILED, "%s: no memory for the run's records", self->folder);
+    epochs[self->epoch_count++] = *epoch;
+    self->epochs = epochs;
+    return LS_OK;
+}
+
+int run_epoch(run *self, const epoch_record *epoch, ls_error *error) {
+    if (!self)
+        return LS_OK;
+    LS_TRY(keep_epoch(self, epoch, error));
+    text_buffer lines = {0};
+    if (self->epoch_count == 1)
+        epoch_titles_text(&lines);
+    epoch_text(&lines, epoch);
+    LS_TRY(say(self, &lines, error));
+    return write_epochs(self, error);
+}
+
+int run_note(run *self, ls_error *error, const char *format, ...) {
+    if (!self)
+        return LS_OK;
+    text_buffer lines = {0};
+    va_list values;
+    va_start(values, format);
+    text_add_list(&lines, format, values);
+    va_end(values);
+    text_add(&lines, "\n");
+    return say(self, &lines, error);
+}
+
+/* The summary comes last: where it stands, everything else is on the disk. */
+int run_finish(run *self, const run_totals *totals, ls_error *error) {
+    if (!self)
+        return LS_OK;
+    text_buffer lines = {0};
+    closing_text(&lines, &self->facts, totals);
+    text_add(&lines, "results in %s: %s, %s, %s\n", self->folder, SUMMARY_FILE, EPOCHS_FILE,
+             LOG_FILE);
+    LS_TRY(say(self, &lines, error));
+    LS_TRY(log_sync(&self->log, error));
+    return write_summary(self, totals, error);
+}
+
+void run_close(run *self) {
+    if (!self)
+        return;
+    log_close(&self->log);
+    free(self->epochs);
+    free(self->rank_list);
+    free(self);
+}

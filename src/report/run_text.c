@@ -1,0 +1,119 @@
+#include "report/run_text.h"
+
+#include "report/duration.h"
+#include "report/summary.h"
+#include "report/table.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+/* The widths of the titles and of the lines below them: an epoch's line is printed when it is
+ * known, so that the columns cannot be fitted to what comes later. */
+void epoch_titles_text(text_buffer *out) {
+    text_add(out, "%5s  %10s  %9s  %9s  %9s  %9s  %9s  %6s  %7s  %8s  %7s  %9s  %6s\n", "epoch",
+             "train loss", "train acc", "test loss", "test acc", "images/s", "seconds", "data",
+             "forward", "backward", "comm", "optimizer", "other");
+}
+
+static number_text share_of_time(double part, double whole) {
+    return percent(whole > 0 ? part / whole : NAN, 1);
+}
+
+void epoch_text(text_buffer *out, const epoch_record *epoch) {
+    double seconds = epoch->seconds;
+    const phase_seconds *phases = &epoch->phases;
+    text_add(out, "%5d  %10s  %9s  %9s  %9s%s", epoch->epoch, number(epoch->train_loss, 4).text,
+             percent(epoch->train_accuracy, 2).text, number(epoch->test_loss, 4).text,
+             percent(epoch->test_accuracy, 2).text, epoch->best ? "*" : " ");
+    text_add(out, " %9s  %9s  %6s  %7s  %8s  %7s  %9s  %6s\n",
+             number(rate(epoch->images, seconds), 1).text, number(seconds, 2).text,
+             share_of_time(phases->data, seconds).text,
+             share_of_time(phases->forward, seconds).text,
+             share_of_time(phases->backward, seconds).text,
+             share_of_time(phases->communication, seconds).text,
+             share_of_time(phases->optimizer, seconds).text,
+             share_of_time(other_seconds(seconds, phases), seconds).text);
+}
+
+static void add_time(table *times, const char *name, double seconds, const char *meaning) {
+    table_cell(times, "%s", name);
+    table_cell(times, "%s", duration(seconds).text);
+    table_cell(times, "%s", number(seconds, 3).text);
+    table_cell(times, "%s", meaning);
+}
+
+static void add_times(text_buffer *out, const run_totals *totals) {
+    static const table_column columns[] = {
+        {"time", true}, {"", false}, {"seconds", false}, {"what it holds", true}};
+    table times = {.columns = columns, .column_count = sizeof columns / sizeof columns[0]};
+    add_time(&times, "training", totals->training_seconds,
+             "the first real step to the last, loader included");
+    add_time(&times, "warm-up", totals->warmup_seconds, "steps on scratch state, before training");
+    add_time(&times, "evaluation", totals->evaluation_seconds, "test images, after each epoch");
+    add_time(&times, "set-up", totals->setup_seconds, "launch, data set, model");
+    add_time(&times, "total", totals->total_seconds, "process start to here");
+    add_time(&times, "to first step", totals->start_to_first_step_seconds,
+             "process start to the first real step, warm-up included");
+    table_print(&times, TABLE_TEXT, "", out);
+    table_free(&times);
+}
+
+static void add_phase(table *phases, const char *name, double seconds, double whole) {
+    table_cell(phases, "%s", name);
+    table_cell(phases, "%s", number(seconds, 3).text);
+    table_cell(phases, "%s", share_of_time(seconds, whole).text);
+}
+
+static void add_phases(text_buffer *out, const run_totals *totals) {
+    static const table_column columns[] = {
+        {"phase of training", true}, {"seconds", false}, {"share", false}};
+    table phases = {.columns = columns, .column_count = sizeof columns / sizeof columns[0]};
+    double whole = totals->training_seconds;
+    add_phase(&phases, "data", totals->phases.data, whole);
+    add_phase(&phases, "forward", totals->phases.forward, whole);
+    add_phase(&phases, "backward", totals->phases.backward, whole);
+    add_phase(&phases, "exposed communication", totals->phases.communication, whole);
+    add_phase(&phases, "optimizer", totals->phases.optimizer, whole);
+    add_phase(&phases, "other", other_seconds(whole, &totals->phases), whole);
+    table_print(&phases, TABLE_TEXT, "", out);
+    table_free(&phases);
+}
+
+static void add_usage(text_buffer *out, const run_facts *facts, const rank_usage *usage) {
+    static const table_column columns[] = {
+        {"rank", false}, {"host", true}, {"peak memory", false}, {"CPU utilisation", false}};
+    table ranks = {.columns = columns, .column_count = sizeof columns / sizeof columns[0]};
+    for (int rank = 0; rank < facts->ranks && usage; rank++) {
+        number_text memory = number(usage[rank].peak_memory_bytes / 1e6, 1);
+        table_cell(&ranks, "%d", rank);
+        table_cell(&ranks, "%s", facts->rank_list ? facts->rank_list[rank].host : "-");
+        table_cell(&ranks, "%s%s", memory.text, memory.text[0] == '-' ? "" : " MB");
+        table_cell(&ranks, "%s", percent(usage[rank].cpu_utilisation, 1).text);
+    }
+    table_print(&ranks, TABLE_TEXT, "", out);
+    table_free(&ranks);
+}
+
+static void add_outcome(text_buffer *out, const run_totals *totals) {
+    text_add(out, "trained on %" PRId64 " images in %" PRId64 " steps, %s images/s\n",
+             totals->images, totals->steps,
+             number(rate(totals->images, totals->training_seconds), 1).text);
+    text_add(out, "test accuracy %s at the end", percent(totals->final_test_accuracy, 2).text);
+    if (totals->best_epoch > 0)
+        text_add(out, ", best %s after epoch %d (*)", percent(totals->best_test_accuracy, 2).text,
+                 totals->best_epoch);
+    text_add(out, "\n");
+    if (totals->plan_id[0])
+        text_add(out, "plan %s\n", totals->plan_id);
+}
+
+void closing_text(text_buffer *out, const run_facts *facts, const run_totals *totals) {
+    text_add(out, "\n");
+    add_times(out, totals);
+    text_add(out, "\n");
+    add_phases(out, totals);
+    text_add(out, "\n");
+    add_usage(out, facts, totals->rank_usage);
+    text_add(out, "\n");
+    add_outcome(out, totals);
+}

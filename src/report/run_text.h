@@ -1,0 +1,21 @@
+/* The lines that a run prints: header, a line an epoch, closing table. */
+#ifndef LOCKSTEP_REPORT_RUN_TEXT_H
+#define LOCKSTEP_REPORT_RUN_TEXT_H
+
+#include "report/run.h"
+#include "report/text_buffer.h"
+
+void header_text(text_buffer *out, const run_facts *facts);
+void epoch_titles_text(text_buffer *out);
+void epoch_text(text_buffer *out, const epoch_record *epoch);
+void closing_text(text_buffer *out, const run_facts *facts, const run_totals *totals);
+
+/* A number, or "-" where it was not measured. "%.*f". */
+typedef struct number_text {
+    char text[48];
+} number_text;
+number_text number(double value, int decimals);
+/* A fraction as "12.3%". */
+number_text percent(double fraction, int decimals);
+
+#endif
