@@ -1,0 +1,42 @@
+# shellcheck shell=sh disable=SC2086,SC2154,SC2012
+# How ranks are started: right launches, wrong ones.
+
+case_srun_without_pmix() {
+    expect_exit 3 out.txt srun --mpi=none -N2 -n2 $train --mode ddp --batch-per-rank 64 --epochs 1 --results run
+    expect_one_line out.txt 'mpi=pmix'
+    [ ! -e run ] || fail "it left a run folder"
+}
+
+case_srun_of_one_task_without_pmix() {
+    srun --mpi=none -N1 -n1 $train --mode single --batch-per-rank 64 --epochs 1 --results run >out.txt
+    expect ranks "$(csv run/summary.csv ranks)" 1
+}
+
+# One core a node, two ranks on it.
+case_two_ranks_one_core() {
+    [ "$(srun -N1 -n1 nproc)" = 1 ] || skip "the nodes have more than one core"
+    expect_exit 3 out.txt srun -N1 -n2 $train --mode ddp --batch-per-rank 64 --epochs 1 --results run
+    expect_one_line out.txt oversubscribe
+    srun -N1 -n2 $train --mode ddp --batch-per-rank 64 --epochs 1 --results run --oversubscribe >out.txt
+    expect ranks "$(csv run/summary.csv ranks)" 2
+    expect nodes "$(csv run/summary.csv nodes)" 1
+    expect oversubscribed "$(csv run/summary.csv oversubscribed)" yes
+}
+
+case_options_that_differ_between_ranks() {
+    echo "0 $train --mode ddp --batch-per-rank 64 --epochs 1 --results run" >programs.txt
+    echo "1 $train --mode ddp --batch-per-rank 64 --epochs 2 --results run" >>programs.txt
+    expect_exit 2 out.txt srun -N2 -n2 --multi-prog programs.txt
+    expect_one_line out.txt 'rank 1'
+    expect_one_line out.txt epochs
+    [ ! -e run/summary.csv ] || fail "it left a summary"
+}
+
+case_data_that_differ_between_ranks() {
+    $lockstep pack synthetic other --images 2000 --test-images 500 --seed 2 >/dev/null
+    other=$(echo "$train" | sed "s|--data $data|--data $PWD/other|")
+    echo "0 $train --mode ddp --batch-per-rank 64 --epochs 1 --results run" >programs.txt
+    echo "1 $other --mode ddp --batch-per-rank 64 --epochs 1 --results run" >>programs.txt
+    expect_exit 2 out.txt srun -N2 -n2 --multi-prog programs.txt
+    expect_one_line out.txt 'rank 1'
+}

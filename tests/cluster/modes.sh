@@ -1,0 +1,35 @@
+# shellcheck shell=sh disable=SC2086,SC2154,SC2012
+# One global batch, one seed: however many ranks and whatever the mode, the same training up to
+# the order of floating-point sums.
+
+follow_single() { # MODE SRUN-OPTION...
+    mode=$1
+    shift
+    # 48 does not divide 2,000: the last batch of an epoch is short.
+    $train --mode single --global-batch 48 --epochs 2 --results single --threads 1 >/dev/null
+    srun "$@" $train --mode "$mode" --global-batch 48 --epochs 2 --results run --oversubscribe --threads 1 >out.txt 2>&1
+    for column in train_loss test_loss; do
+        for row in 1 2; do
+            single=$(csv single/epochs.csv $column $row)
+            found=$(csv run/epochs.csv $column $row)
+            echo "$mode $column $row: $found, single: $single"
+            holds "abs($found - $single) < 2e-3 * $single"
+        done
+    done
+    expect images "$(csv run/epochs.csv images all | tr '\n' ' ')" "2000 2000 "
+}
+
+case_ddp_follows_single_on_two_nodes() { follow_single ddp -N2 -n2; }
+case_dp_follows_single_on_two_nodes() { follow_single dp -N2 -n2; }
+case_ddp_follows_single_with_four_ranks() { follow_single ddp -N2 -n4; }
+case_dp_follows_single_with_three_ranks() { follow_single dp -N2 -n3; }
+
+# Same seed, same ranks, same threads: the same numbers to the last digit.
+case_same_seed_same_numbers() {
+    for run in first second; do
+        srun -N2 -n2 $train --mode ddp --batch-per-rank 64 --epochs 1 --results $run >/dev/null
+        csv $run/epochs.csv train_loss >$run.txt
+        csv $run/epochs.csv test_loss >>$run.txt
+    done
+    cmp first.txt second.txt
+}

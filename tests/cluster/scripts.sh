@@ -1,0 +1,113 @@
+# shellcheck shell=sh disable=SC2086,SC2154,SC2012
+# The job scripts of slurm/, submitted unchanged; the numbers that they leave. The data set has
+# 2,000 images to train on and 500 to test on.
+
+# Every epoch trains on every image once and the summary says what ran.
+check_run() { # FOLDER MODE RANKS NODES EPOCHS BATCH-PER-RANK GLOBAL-BATCH
+    summary=$1/summary.csv
+    expect mode "$(csv "$summary" mode)" "$2"
+    expect ranks "$(csv "$summary" ranks)" "$3"
+    expect nodes "$(csv "$summary" nodes)" "$4"
+    expect epochs "$(csv "$summary" epochs)" "$5"
+    expect "rows of epochs.csv" "$(rows "$1/epochs.csv")" "$5"
+    expect "batch per rank" "$(csv "$summary" batch_per_rank)" "$6"
+    expect "global batch" "$(csv "$summary" global_batch)" "$7"
+    expect device "$(csv "$summary" device)" cpu
+    expect launcher "$(csv "$summary" launcher)" srun
+    expect "images in the data set" "$(csv "$summary" train_images) $(csv "$summary" test_images)" "2000 500"
+    for images in $(csv "$1/epochs.csv" images all); do expect "images an epoch" "$images" 2000; done
+    for steps in $(csv "$1/epochs.csv" steps all); do
+        expect "steps an epoch" "$steps" $(((2000 + $7 - 1) / $7))
+    done
+    # The training time is that of the epochs, and no part of it is the total.
+    sum=$(csv "$1/epochs.csv" seconds all | paste -s -d +)
+    training=$(csv "$summary" training_seconds)
+    holds "abs(($sum) - $training) < 0.001 + 0.001 * $training"
+    holds "0 < $training < $(csv "$summary" total_seconds)"
+}
+
+case_smoke() {
+    # The binary is found in build/ under the folder of submission.
+    mkdir build
+    ln -s "$lockstep" build/lockstep
+    job=$(LOCKSTEP='' LOCKSTEP_EPOCHS='' submit smoke)
+    expect_job "$job" 60 COMPLETED 0:0
+    check_run "results/$job-smoke" single 1 1 1 64 64
+    grep -q node1 "slurm-$job.out" || fail "the header does not name the host"
+    expect "Slurm job in the summary" "$(csv "results/$job-smoke/summary.csv" slurm_job_id)" "$job"
+}
+
+case_single() {
+    job=$(LOCKSTEP_EPOCHS=2 LOCKSTEP_RESULTS=other submit single)
+    expect_job "$job" 60 COMPLETED 0:0
+    check_run "other/$job-single" single 1 1 2 64 64
+}
+
+case_ddp() {
+    job=$(LOCKSTEP_EPOCHS=2 submit ddp)
+    expect_job "$job" 60 COMPLETED 0:0
+    check_run "results/$job-ddp" ddp 2 2 2 64 128
+    for host in node1 node2; do
+        grep -q "$host" "slurm-$job.out" || fail "the header does not name $host"
+    done
+    # The loss falls: it learns.
+    holds "$(csv "results/$job-ddp/epochs.csv" train_loss 2) < $(csv "results/$job-ddp/epochs.csv" train_loss 1)"
+}
+
+case_dp() {
+    job=$(LOCKSTEP_EPOCHS=2 submit dp)
+    expect_job "$job" 60 COMPLETED 0:0
+    check_run "results/$job-dp" dp 2 2 2 64 128
+}
+
+case_four_ranks_on_two_nodes() {
+    job=$(LOCKSTEP_ARGS=--oversubscribe submit --ntasks-per-node=2 ddp)
+    expect_job "$job" 60 COMPLETED 0:0
+    check_run "results/$job-ddp" ddp 4 2 1 64 256
+}
+
+case_speedup() {
+    job=$(LOCKSTEP_EPOCHS=2 submit speedup)
+    expect_job "$job" 120 COMPLETED 0:0
+    check_run "results/$job-single" single 1 1 2 64 64
+    check_run "results/$job-ddp-weak" ddp 2 2 2 64 128
+    check_run "results/$job-dp-weak" dp 2 2 2 64 128
+    check_run "results/$job-ddp-strong" ddp 2 2 2 32 64
+    check_run "results/$job-dp-strong" dp 2 2 2 32 64
+    # The speedups printed, in the tables' order, are the ratios of the training times in the CSVs.
+    for run in ddp-weak dp-weak ddp-strong dp-strong; do
+        python3 -c 'import sys; print("%.2fx" % (float(sys.argv[1]) / float(sys.argv[2])))' \
+            "$(csv "results/$job-single/summary.csv" training_seconds)" \
+            "$(csv "results/$job-$run/summary.csv" training_seconds)"
+    done >expected.txt
+    sed -n '/^== 64 images/,$p' "slurm-$job.out" | grep -E '(DDP|DP)' | grep -o -E '[0-9]+\.[0-9]{2}x' >found.txt || true
+    expect "speedups printed" "$(tr '\n' ' ' <found.txt)" "$(tr '\n' ' ' <expected.txt)"
+    # The same in the machine-readable table.
+    "$lockstep" report "results/$job-single" "results/$job-ddp-weak" --format csv >table.csv
+    expect "rows of the table" "$(rows table.csv)" 2
+    holds "abs($(csv table.csv speedup 2) - $(csv "results/$job-single/summary.csv" training_seconds) / $(csv "results/$job-ddp-weak/summary.csv" training_seconds)) < 0.01"
+    # A table of different images is refused.
+    LOCKSTEP_EPOCHS=1 expect_exit 2 refused.txt "$lockstep" report "results/$job-single" "$(other_run)"
+    expect_one_line refused.txt epochs
+}
+
+other_run() { # a run that differs from the others in its epochs
+    $train --mode single --batch-per-rank 64 --epochs 1 --results other >/dev/null
+    echo other
+}
+
+# A step that fails fails the job, with lockstep's own exit code, and nothing runs after it.
+case_exit_code_of_a_job() {
+    job=$(LOCKSTEP_DATA=/nowhere submit speedup)
+    expect_job "$job" 60 FAILED 2:0
+    expect_one_line "slurm-$job.out" /nowhere
+    expect_lines "slurm-$job.out" 0 'run 2 of 5'
+}
+
+# The GPU that the cluster grants is not there: that must stop, not run on the CPU.
+case_gpu_that_does_not_work() {
+    [ ! -e /dev/nvidiactl ] || skip "this machine has a GPU"
+    job=$(LOCKSTEP_DEVICE=auto submit smoke)
+    expect_job "$job" 60 FAILED 3:0
+    expect_one_line "slurm-$job.out" 'GPU|CUDA|cuda'
+}

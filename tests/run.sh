@@ -1,0 +1,97 @@
+#!/bin/sh
+# Every test: the unit tests in a plain and in a sanitised build, the formats against h5py, the
+# job scripts on a real two-node Slurm. On a fresh machine it installs what it needs first.
+#
+#   sh tests/run.sh [--quick]
+#
+# --quick leaves out the sanitised build and the cluster. The last line is
+# `N passed, N failed, N skipped`; the exit code is 0 only where nothing failed. With CI=true a
+# skipped cluster suite counts as a failure. Builds go to build-test/ and build-asan/.
+set -eu
+cd "$(dirname "$0")/.."
+started=$(date +%s)
+quick=no
+case ${1:-} in
+'') ;;
+--quick) quick=yes ;;
+*) echo "tests/run.sh: unknown option '$1' (expected --quick)" >&2; exit 2 ;;
+esac
+
+passed=0 failed=0 skipped=0
+say() { printf '[%4d s] %s\n' $(($(date +%s) - started)) "$*"; }
+count() { # PASSED FAILED SKIPPED
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+skip() { echo "skipped: $1: $2"; count 0 0 1; }
+
+say "packages"
+sh slurm/packages.sh build cluster test || say "going on with what is installed"
+
+# Programs that read our files without our code; a folder of their own, outside the tree.
+peers=${LOCKSTEP_PEERS:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/lockstep-peers}
+if ! "$peers/bin/python" -c 'import h5py, numpy' 2>/dev/null; then
+    say "h5py and numpy, into $peers"
+    { python3 -m venv "$peers" && "$peers/bin/pip" install --quiet h5py numpy; } >/dev/null 2>&1 ||
+        say "h5py could not be installed: what needs it is skipped"
+fi
+if "$peers/bin/python" -c 'import h5py, numpy' 2>/dev/null; then
+    export LOCKSTEP_PYTHON="$peers/bin/python"
+fi
+
+build() { # FOLDER OPTION...
+    folder=$1
+    shift
+    say "build: $folder"
+    if [ -f "$folder/build.ninja" ]; then set -- --reconfigure "$@"; fi
+    if ! { meson setup "$folder" "$@" && meson compile -C "$folder"; } >"$folder.log" 2>&1; then
+        tail -n 40 "$folder.log"
+        echo "FAIL: the build of $folder"
+        rm -f "$folder.log"
+        count 0 1 0
+        return 1
+    fi
+    rm -f "$folder.log"
+}
+
+meson_tests() { # FOLDER MULTIPLIER-OF-TIMEOUTS
+    say "unit tests: $1"
+    rm -f "$1/meson-logs/testlog.json"
+    meson test -C "$1" --no-rebuild --timeout-multiplier "$2" --print-errorlogs \
+        >"$1/test-output.txt" 2>&1 </dev/null || true
+    if [ ! -f "$1/meson-logs/testlog.json" ]; then
+        # No test at all is no success.
+        tail -n 20 "$1/test-output.txt"
+        echo "FAIL: $1 ran no test"
+        count 0 1 0
+        return
+    fi
+    counts=$(python3 tests/meson_counts.py "$1")
+    # shellcheck disable=SC2086 # three numbers
+    count $counts
+}
+
+if build build-test --buildtype=release -Dwerror=true; then
+    meson_tests build-test 2
+    if [ $quick = no ]; then
+        cluster=$(mktemp)
+        trap 'rm -f "$cluster"' EXIT
+        say "cluster suite"
+        sh tests/cluster/run.sh build-test/lockstep </dev/null | tee "$cluster"
+        # Its last line: "cluster: N passed, N failed, N skipped".
+        counts=$(sed -n '$s/^cluster: \([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$cluster")
+        # shellcheck disable=SC2086 # three numbers
+        count ${counts:-0 1 0}
+        [ -n "$counts" ] || echo "FAIL: the cluster suite stopped half-way"
+    fi
+fi
+if [ $quick = no ] && build build-asan --buildtype=debugoptimized -Dwerror=true \
+    -Db_sanitize=address,undefined -Dcuda=disabled; then
+    # Leaks inside MPI, PMIx and hwloc are theirs; see tests/leaks.txt.
+    export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.txt:print_suppressions=0"
+    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    meson_tests build-asan 8
+fi
+
+say "done"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
