@@ -1,7 +1,8 @@
 /* Loops over whole arrays that oneDNN has no better form of. */
 #include "device/cpu/cpu.h"
 
-CPU_VECTORISED static void mask(const float *restrict y, float *restrict dy, size_t count) {
+/* y may be dy. */
+CPU_VECTORISED static void mask(const float *y, float *dy, size_t count) {
     for (size_t i = 0; i < count; i++)
         dy[i] = y[i] > 0.0f ? dy[i] : 0.0f;
 }

@@ -1,0 +1,51 @@
+#include "model/layer.h"
+
+static int prepare(const graph *graph, const graph_layer *layer, device *device, int n, dtype type,
+                   tensor_layout in_layout, tensor_layout out_layout, bool need_dx,
+                   const plan *like, plan **out, ls_error *error) {
+    const graph_tensor *x = &graph->tensors[layer->inputs[0]];
+    conv2d_shape shape = {.n = n,
+                          .height = x->height,
+                          .width = x->width,
+                          .in_channels = x->channels,
+                          .out_channels = layer->out_channels,
+                          .kernel = layer->kernel,
+                          .stride = layer->stride,
+                          .padding = layer->padding,
+                          .in_layout = in_layout,
+                          .out_layout = out_layout,
+                          .type = type,
+                          .relu = layer->relu,
+                          .need_dx = need_dx};
+    return device->is->ops->conv2d_prepare(device, &shape, like, out, error);
+}
+
+static int forward(const layer_run *run, layer_pass *pass, const layer_parameters *p,
+                   ls_error *error) {
+    return run->device->is->ops->conv2d_forward(pass->plan, run->stream, pass->x[0], p->weights,
+                                                p->packed, p->bias, pass->y, run->workspace,
+                                                error);
+}
+
+static int backward_weights(const layer_run *run, layer_pass *pass, const layer_parameters *p,
+                            ls_error *error) {
+    return run->device->is->ops->conv2d_backward_weights(pass->plan, run->stream, pass->x[0],
+                                                         pass->dy, p->dweights, p->dbias,
+                                                         run->workspace, error);
+}
+
+static int backward_data(const layer_run *run, layer_pass *pass, const layer_parameters *p,
+                         ls_error *error) {
+    return run->device->is->ops->conv2d_backward_data(pass->plan, run->stream, pass->dy,
+                                                      p->weights, p->packed, pass->dx[0],
+                                                      run->workspace, error);
+}
+
+const layer_interface layer_conv2d = {
+    .kind = "conv2d",
+    .backward_reads_input = true,
+    .prepare = prepare,
+    .forward = forward,
+    .backward_weights = backward_weights,
+    .backward_data = backward_data,
+};

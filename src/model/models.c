@@ -1,0 +1,21 @@
+#include "model/models.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*build)(graph *g, int height, int width, int channels, int classes);
+} models[] = {{"cnn", model_cnn}};
+
+const char model_choices[] = "cnn";
+
+int model_build(const char *name, int height, int width, int channels, int classes, graph *out,
+                ls_error *error) {
+    memset(out, 0, sizeof *out);
+    for (size_t index = 0; index < sizeof models / sizeof models[0]; index++)
+        if (strcmp(models[index].name, name) == 0)
+            return graph_finish(out, models[index].build(out, height, width, channels, classes),
+                                error);
+    return ls_fail(error, LS_BAD_INPUT, "--model: expected one of %s, found '%s'", model_choices,
+                   name);
+}

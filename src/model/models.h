@@ -1,0 +1,10 @@
+/* The models: a function each that builds a graph and returns the logits' tensor. A new model is a
+ * file with such a function and a line in models.c. */
+#ifndef LOCKSTEP_MODEL_MODELS_H
+#define LOCKSTEP_MODEL_MODELS_H
+
+#include "model/graph.h"
+
+int model_cnn(graph *g, int height, int width, int channels, int classes);
+
+#endif

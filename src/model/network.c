@@ -1,0 +1,285 @@
+#include "model/network.h"
+#include "model/pass.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_PASSES = 16 };
+
+struct network {
+    const graph *graph;
+    device *device;
+    dtype type;
+    tensor_layout layouts[GRAPH_MAX_TENSORS];
+    pass *passes[MAX_PASSES];
+    int pass_count;
+    void *packed[GRAPH_MAX_LAYERS];
+    size_t packed_bytes;
+    char *arena;
+    size_t arena_bytes;
+};
+
+static tensor_layout layout_of(const graph *graph, const device *device, int tensor) {
+    const graph_tensor *t = &graph->tensors[tensor];
+    if (t->flattened || (t->height == 1 && t->width == 1))
+        return device->is->ops->choose_layout(LAYOUT_ROLE_FLAT, t->channels);
+    return device->is->ops->choose_layout(t->producer < 0 ? LAYOUT_ROLE_INPUT : LAYOUT_ROLE_IMAGE,
+                                          t->channels);
+}
+
+int network_create(const graph *graph, device *device, dtype type, network **out,
+                   ls_error *error) {
+    network *self = calloc(1, sizeof *self);
+    if (!self)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    self->graph = graph;
+    self->device = device;
+    self->type = type;
+    for (int tensor = 0; tensor < graph->tensor_count; tensor++)
+        self->layouts[tensor] = layout_of(graph, device, tensor);
+    *out = self;
+    return LS_OK;
+}
+
+void network_destroy(network *self) {
+    if (!self)
+        return;
+    for (int index = 0; index < self->pass_count; index++)
+        pass_destroy(self->passes[index], self->device, self->graph->layer_count);
+    for (int layer = 0; layer < self->graph->layer_count; layer++)
+        if (self->packed[layer])
+            self->device->is->release(self->device, self->packed[layer]);
+    if (self->arena)
+        self->device->is->release(self->device, self->arena);
+    free(self);
+}
+
+pass *network_pass(network *self, int n) {
+    for (int index = 0; index < self->pass_count; index++)
+        if (self->passes[index]->n == n)
+            return self->passes[index];
+    return NULL;
+}
+
+/* The pass whose plans decide how weights are packed: the first that has plans. */
+static pass *leading_pass(const network *self) {
+    for (int index = 0; index < self->pass_count; index++)
+        if (self->passes[index]->n > 0)
+            return self->passes[index];
+    return NULL;
+}
+
+int network_prepare(network *self, int n, ls_error *error) {
+    if (network_pass(self, n))
+        return LS_OK;
+    if (self->arena || self->pass_count == MAX_PASSES)
+        return ls_fail(error, LS_FAILED, "model: no pass for a batch of %d can be added now", n);
+    pass *made;
+    LS_TRY(pass_create(self->graph, self->device, self->type, self->layouts, n,
+                       leading_pass(self), &made, error));
+    self->passes[self->pass_count++] = made;
+    if (made->arena_bytes > self->arena_bytes)
+        self->arena_bytes = made->arena_bytes;
+    return LS_OK;
+}
+
+static int allocate_packed(network *self, ls_error *error) {
+    pass *leading = leading_pass(self);
+    for (int layer = 0; leading && layer < self->graph->layer_count; layer++) {
+        plan *plan = leading->layers[layer].plan;
+        size_t bytes = plan ? self->device->is->ops->plan_packed_bytes(plan) : 0;
+        if (bytes == 0)
+            continue;
+        LS_TRY(self->device->is->allocate(self->device, bytes, &self->packed[layer], error));
+        self->packed_bytes += bytes;
+    }
+    return LS_OK;
+}
+
+int network_seal(network *self, ls_error *error) {
+    void *arena;
+    LS_TRY(allocate_packed(self, error));
+    LS_TRY(self->device->is->allocate(self->device, self->arena_bytes, &arena, error));
+    self->arena = arena;
+    for (int index = 0; index < self->pass_count; index++)
+        pass_place(self->passes[index], self->graph, self->arena);
+    return LS_OK;
+}
+
+void *pass_input(pass *pass) { return pass->input; }
+void *pass_logits(pass *pass) { return pass->logits; }
+void *pass_logits_gradient(pass *pass) { return pass->logits_gradient; }
+tensor_layout network_input_layout(const network *self) { return self->layouts[0]; }
+
+/* A unit's parameters and gradient as the mode says for this use. */
+static int unit_parameters(const network *self, const graph_layer *layer, bool backward,
+                           const network_hooks *hooks, layer_parameters *out, ls_error *error) {
+    *out = (layer_parameters){0};
+    if (layer->unit < 0)
+        return LS_OK;
+    LS_TRY(hooks->parameters(hooks->context, layer->unit, &out->weights, error));
+    out->bias = out->weights + layer->weight_count;
+    out->packed = self->packed[layer - self->graph->layers];
+    if (!backward)
+        return LS_OK;
+    LS_TRY(hooks->gradient(hooks->context, layer->unit, &out->dweights, error));
+    out->dbias = out->dweights + layer->weight_count;
+    return LS_OK;
+}
+
+static int released(const graph_layer *layer, const network_hooks *hooks, ls_error *error) {
+    if (layer->unit < 0 || !hooks->released)
+        return LS_OK;
+    return hooks->released(hooks->context, layer->unit, error);
+}
+
+static layer_run run_of(const network *self, const pass *pass, device_stream *stream) {
+    return (layer_run){self->device, stream, pass->workspace_memory, self->type};
+}
+
+int network_forward(network *self, pass *pass, device_stream *stream, const network_hooks *hooks,
+                    ls_error *error) {
+    layer_run run = run_of(self, pass, stream);
+    for (int index = 0; index < self->graph->layer_count; index++) {
+        const graph_layer *layer = &self->graph->layers[index];
+        layer_parameters parameters;
+        LS_TRY(unit_parameters(self, layer, false, hooks, &parameters, error));
+        if (pass->n > 0)
+            LS_TRY(layer->is->forward(&run, &pass->layers[index], &parameters, error));
+        LS_TRY(released(layer, hooks, error));
+    }
+    return LS_OK;
+}
+
+static int between(const network_hooks *hooks, ls_error *error) {
+    return hooks->between ? hooks->between(hooks->context, error) : LS_OK;
+}
+
+/* Adds what a reader wrote aside to the gradient of a tensor that was used more than once. */
+static int add_extra(const network *self, const pass *pass, int index, const layer_run *run,
+                     ls_error *error) {
+    const graph_layer *layer = &self->graph->layers[index];
+    for (int input = 0; input < layer->input_count; input++) {
+        if (pass->extra_gradient[index][input] < 0)
+            continue;
+        int tensor = layer->inputs[input];
+        size_t count = graph_tensor_elements(&self->graph->tensors[tensor]) * (size_t)pass->n;
+        char *gradient = self->arena + pass->buffers[pass->gradient[tensor]].offset;
+        LS_TRY(self->device->is->ops->add(self->device, run->stream, count, self->type,
+                                          pass->layers[index].dx[input], gradient, error));
+    }
+    return LS_OK;
+}
+
+static int backward_layer(network *self, pass *pass, int index, const layer_run *run,
+                          const network_hooks *hooks, ls_error *error) {
+    layer_pass *at = &pass->layers[index];
+    const graph_layer *layer = at->layer;
+    layer_parameters parameters;
+    LS_TRY(unit_parameters(self, layer, true, hooks, &parameters, error));
+    if (layer->relu && !at->dy_masked)
+        LS_TRY(self->device->is->ops->relu_backward(self->device, run->stream, at->elements,
+                                                    self->type, at->y, at->dy, error));
+    if (layer->is->backward_weights) {
+        LS_TRY(layer->is->backward_weights(run, at, &parameters, error));
+        if (hooks->gradient_ready)
+            LS_TRY(hooks->gradient_ready(hooks->context, layer->unit, error));
+        LS_TRY(between(hooks, error));
+    }
+    if (at->dx[0] || at->dx[1]) {
+        LS_TRY(layer->is->backward_data(run, at, &parameters, error));
+        LS_TRY(add_extra(self, pass, index, run, error));
+        LS_TRY(between(hooks, error));
+    }
+    return released(layer, hooks, error);
+}
+
+/* A rank without a sample of this batch: its gradient is zero, and it joins the collectives. */
+static int backward_empty(network *self, device_stream *stream, const network_hooks *hooks,
+                          ls_error *error) {
+    for (int unit = self->graph->unit_count - 1; unit >= 0; unit--) {
+        const graph_layer *layer = &self->graph->layers[self->graph->unit_layers[unit]];
+        layer_parameters parameters;
+        LS_TRY(unit_parameters(self, layer, true, hooks, &parameters, error));
+        LS_TRY(self->device->is->fill_zero(
+            self->device, stream, parameters.dweights,
+            (layer->weight_count + layer->bias_count) * sizeof(float), error));
+        if (hooks->gradient_ready)
+            LS_TRY(hooks->gradient_ready(hooks->context, unit, error));
+        LS_TRY(between(hooks, error));
+        LS_TRY(released(layer, hooks, error));
+    }
+    return LS_OK;
+}
+
+int network_backward(network *self, pass *pass, device_stream *stream, const network_hooks *hooks,
+                     ls_error *error) {
+    if (pass->n == 0)
+        return backward_empty(self, stream, hooks, error);
+    layer_run run = run_of(self, pass, stream);
+    for (int index = self->graph->layer_count - 1; index >= 0; index--)
+        LS_TRY(backward_layer(self, pass, index, &run, hooks, error));
+    return LS_OK;
+}
+
+int network_ranges(network *self, float learning_rate, float weight_decay, parameter_range *out) {
+    pass *leading = leading_pass(self);
+    int count = 0;
+    for (int unit = 0; unit < self->graph->unit_count; unit++) {
+        int index = self->graph->unit_layers[unit];
+        const graph_layer *layer = &self->graph->layers[index];
+        bool packed = leading && self->packed[index];
+        out[count++] = (parameter_range){.first = layer->first_weight,
+                                         .count = layer->weight_count,
+                                         .learning_rate = learning_rate,
+                                         .weight_decay = weight_decay,
+                                         .packing = packed ? leading->layers[index].plan : NULL,
+                                         .packed = packed ? self->packed[index] : NULL};
+        out[count++] = (parameter_range){.first = layer->first_weight + layer->weight_count,
+                                         .count = layer->bias_count,
+                                         .learning_rate = learning_rate,
+                                         .weight_decay = weight_decay};
+    }
+    return count;
+}
+
+int network_pack(network *self, device_stream *stream, const float *parameters, ls_error *error) {
+    pass *leading = leading_pass(self);
+    for (int layer = 0; leading && layer < self->graph->layer_count; layer++)
+        if (self->packed[layer])
+            LS_TRY(self->device->is->ops->pack_weights(
+                leading->layers[layer].plan, stream,
+                parameters + self->graph->layers[layer].first_weight, self->packed[layer], error));
+    return LS_OK;
+}
+
+size_t network_describe(const network *self, char *out, size_t capacity) {
+    size_t used = 0;
+    if (capacity)
+        out[0] = '\0';
+    for (int index = 0; index < self->pass_count; index++)
+        for (int layer = 0; layer < self->graph->layer_count; layer++) {
+            const layer_pass *at = &self->passes[index]->layers[layer];
+            if (!at->plan)
+                continue;
+            size_t room = used < capacity ? capacity - used : 0;
+            used += (size_t)snprintf(room ? out + used : NULL, room, "%s n=%d: %s\n",
+                                     at->layer->name, self->passes[index]->n,
+                                     self->device->is->ops->plan_describe(at->plan));
+        }
+    return used;
+}
+
+/* FNV-1a, 64 bits, over the text of network_describe. */
+void network_plan_id(const network *self, char out[17]) {
+    char text[16384];
+    network_describe(self, text, sizeof text);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        hash = (hash ^ *c) * 0x100000001b3u;
+    snprintf(out, 17, "%016" PRIx64, hash);
+}
+
+size_t network_memory_bytes(const network *self) { return self->arena_bytes + self->packed_bytes; }

@@ -1,0 +1,71 @@
+/* A graph on a device: packed weights, one planned arena of activations, and a pass (plans and
+ * memory) for each batch size that occurs, all made before the first step.
+ *
+ * The network keeps no pointer to parameters: each forward and backward asks its hooks (the mode)
+ * for a unit's parameters when it gets there, and tells them when a unit's gradient is ready. */
+#ifndef LOCKSTEP_MODEL_NETWORK_H
+#define LOCKSTEP_MODEL_NETWORK_H
+
+#include "device/ops.h"
+#include "model/graph.h"
+
+typedef struct network network;
+typedef struct pass pass;
+
+/* What a mode does at each unit, in the order of the walk. All but `parameters` and `gradient` may
+ * be NULL. A unit's block is its weights followed by its bias, device memory, fp32. */
+typedef struct network_hooks {
+    void *context;
+    /* Where the unit's parameters are for this use; valid until `released`. */
+    int (*parameters)(void *context, int unit, const float **out, ls_error *error);
+    int (*released)(void *context, int unit, ls_error *error);
+    /* Where backward writes the unit's gradient. */
+    int (*gradient)(void *context, int unit, float **out, ls_error *error);
+    int (*gradient_ready)(void *context, int unit, ls_error *error);
+    /* Called after each primitive of backward: progress of communication on devices where nothing
+     * else makes it. */
+    int (*between)(void *context, ls_error *error);
+} network_hooks;
+
+/* The graph must outlive the network; the device too. */
+int network_create(const graph *graph, device *device, dtype type, network **out, ls_error *error);
+void network_destroy(network *self); /* NULL is fine; passes go with it */
+
+/* The pass for a batch of n (made on first use, out of the hot loop). n = 0: a pass that does
+ * nothing but call the hooks of backward with zero gradients. */
+int network_prepare(network *self, int n, ls_error *error);
+/* Allocates the arena for all prepared passes. After it, network_prepare is refused. */
+int network_seal(network *self, ls_error *error);
+pass *network_pass(network *self, int n); /* NULL when not prepared */
+
+/* The pass's ends, in device memory. */
+void *pass_input(pass *pass);            /* [n, h, w, c] in pass_input_layout */
+tensor_layout network_input_layout(const network *self);
+void *pass_logits(pass *pass);           /* [n, classes], row-major */
+void *pass_logits_gradient(pass *pass);  /* the same; written by whoever computes the loss */
+
+int network_forward(network *self, pass *pass, device_stream *stream, const network_hooks *hooks,
+                    ls_error *error);
+int network_backward(network *self, pass *pass, device_stream *stream, const network_hooks *hooks,
+                     ls_error *error);
+
+/* The ranges an optimizer updates: one a weight tensor and one a bias, in flat order, with the
+ * network's packed copies; learning_rate and weight_decay as given. Returns how many (at most
+ * 2 * unit_count). */
+int network_ranges(network *self, float learning_rate, float weight_decay, parameter_range *out);
+
+/* Refreshes all packed copies from parameters that came from elsewhere (initialisation, a
+ * broadcast, a checkpoint). */
+int network_pack(network *self, device_stream *stream, const float *parameters, ls_error *error);
+
+/* PyTorch's default initialisation: uniform in +-1/sqrt(fan_in), weights and biases, from Philox
+ * of the seed: a pure function of (seed, index). parameters: [parameter_count] host memory. */
+void network_initialise(const graph *graph, uint64_t seed, float *parameters);
+
+/* A hash over the implementations chosen, as 16 hex digits: equal ids, equal plans. */
+void network_plan_id(const network *self, char out[17]);
+/* "conv1 n=64: jit:avx512_core / - / jit:avx512_core\n" for every pass and layer. */
+size_t network_describe(const network *self, char *out, size_t capacity);
+size_t network_memory_bytes(const network *self); /* arena and packed copies */
+
+#endif
