@@ -7,7 +7,7 @@ set -eu
 state=$1 node=$2 cores=$3
 
 hostname "$node"
-mount --bind "$state/hosts" /etc/hosts
+[ ! -f /etc/hosts ] || mount --bind "$state/hosts" /etc/hosts
 # Shared memory is a node's own: two ranks on two nodes must not meet in it.
 mount -t tmpfs -o mode=1777 "shm-$node" /dev/shm
 

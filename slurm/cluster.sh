@@ -258,7 +258,7 @@ start() {
     # shellcheck disable=SC2016 # expanded by the inner shell
     daemon slurmctld unshare --uts --mount --propagation private sh -euc '
         hostname ctl
-        mount --bind "$1/hosts" /etc/hosts
+        [ ! -f /etc/hosts ] || mount --bind "$1/hosts" /etc/hosts
         exec slurmctld -D -f "$1/slurm.conf"' ctl "$state"
     for k in $(seq "$nodes"); do
         read -r pid since <"$state/run/node$k"
