@@ -14,7 +14,6 @@ typedef struct layer_pass {
     void *x[2], *y;         /* activations */
     void *dx[2], *dy;       /* gradients; dx NULL where none is needed (the network's input) */
     size_t elements;        /* of y, for the whole batch */
-    bool mask_done[2];      /* the input is a ReLU's output whose mask this layer applies to dx */
     bool dy_masked;         /* this layer's own ReLU's mask was applied by its reader */
 } layer_pass;
 

@@ -11,6 +11,11 @@ static int new_buffer(pass *self, size_t bytes, int first, int last) {
     return self->buffer_count++;
 }
 
+/* A ReLU's mask is applied by the only reader of its output where that kind does so on its way. */
+static bool masked_by_reader(const graph *graph, const graph_tensor *tensor) {
+    return tensor->use_count == 1 && graph->layers[tensor->uses[0]].is->masks_input;
+}
+
 /* An activation lives from its producer to the last that reads it: in forward, or in backward of a
  * layer that reads its input or output again (or the mask of its own ReLU). */
 static int last_read(const graph *graph, int tensor) {
@@ -22,7 +27,8 @@ static int last_read(const graph *graph, int tensor) {
                                               : forward_moment(t->uses[use]);
         last = moment > last ? moment : last;
     }
-    if (t->producer >= 0 && (graph->layers[t->producer].is->backward_reads_output || t->relu)) {
+    bool mask_here = t->relu && !masked_by_reader(graph, t);
+    if (t->producer >= 0 && (graph->layers[t->producer].is->backward_reads_output || mask_here)) {
         int moment = backward_moment(graph, t->producer);
         last = moment > last ? moment : last;
     }
@@ -77,9 +83,7 @@ static int prepare_layer(pass *self, const graph *graph, device *device, dtype t
     LS_TRY(layer->is->prepare(graph, layer, device, self->n, type, layouts[layer->inputs[0]],
                               layouts[layer->output], need_dx,
                               like ? like->layers[index].plan : NULL, &made->plan, error));
-    /* A ReLU's mask is applied by its reader where the reader does so on its way, else here. */
-    const graph_tensor *y = &graph->tensors[layer->output];
-    made->dy_masked = y->use_count == 1 && graph->layers[y->uses[0]].is->masks_input;
+    made->dy_masked = masked_by_reader(graph, &graph->tensors[layer->output]);
     if (!made->plan)
         return LS_OK;
     size_t workspace = ops->plan_workspace_bytes(made->plan);

@@ -1,0 +1,82 @@
+/* The list of modes, and the storage they share. */
+#include "mode/mode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+extern const mode_interface mode_single, mode_dp, mode_ddp;
+
+static const mode_interface *const modes[] = {&mode_single, &mode_dp, &mode_ddp};
+const char mode_choices[] = "single|dp|ddp";
+
+static const mode_interface *find(const char *name, ls_error *error) {
+    for (size_t index = 0; index < sizeof modes / sizeof modes[0]; index++)
+        if (strcmp(modes[index]->name, name) == 0)
+            return modes[index];
+    ls_fail(error, LS_BAD_INPUT, "--mode: expected one of %s, found '%s'", mode_choices, name);
+    return NULL;
+}
+
+int mode_loader_share(const char *name, const mode_settings *settings, int *rank, int *size,
+                      ls_error *error) {
+    const mode_interface *chosen = find(name, error);
+    if (!chosen)
+        return error->code;
+    chosen->loader_share(settings, rank, size);
+    return LS_OK;
+}
+
+static int allocate(mode *self, size_t bytes, void **out, ls_error *error) {
+    return self->settings.device->is->allocate(self->settings.device, bytes, out, error);
+}
+
+static int allocate_storage(mode *self, ls_error *error) {
+    const mode_settings *s = &self->settings;
+    size_t flat = s->graph->parameter_count * sizeof(float);
+    size_t batch = (size_t)s->global_batch;
+    LS_TRY(allocate(self, flat, (void **)&self->parameters, error));
+    LS_TRY(allocate(self, flat, (void **)&self->gradients, error));
+    for (int moment = 0; moment < s->moments && self->is->updates(self); moment++)
+        LS_TRY(allocate(self, flat, (void **)&self->moments[moment], error));
+    LS_TRY(allocate(self, sizeof *self->totals, (void **)&self->totals, error));
+    LS_TRY(allocate(self, batch * sizeof(int32_t), (void **)&self->labels, error));
+    if (s->device->facts.host_addressable)
+        return LS_OK;
+    size_t image = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
+    LS_TRY(allocate(self, batch * image, (void **)&self->staged_images, error));
+    return allocate(self, batch * sizeof(int32_t), (void **)&self->staged_labels, error);
+}
+
+int mode_create(const char *name, const mode_settings *settings, mode **out, ls_error *error) {
+    const mode_interface *chosen = find(name, error);
+    if (!chosen)
+        return error->code;
+    mode *self = calloc(1, sizeof *self);
+    if (!self)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    self->is = chosen;
+    self->settings = *settings;
+    self->hooks.context = self;
+    int status = allocate_storage(self, error);
+    if (status == LS_OK)
+        status = chosen->setup(self, error);
+    if (status != LS_OK) {
+        mode_destroy(self);
+        return status;
+    }
+    *out = self;
+    return LS_OK;
+}
+
+void mode_destroy(mode *self) {
+    if (!self)
+        return;
+    if (self->state)
+        self->is->teardown(self);
+    void *memory[] = {self->parameters, self->gradients, self->moments[0],    self->moments[1],
+                      self->totals,     self->labels,    self->staged_images, self->staged_labels};
+    for (size_t index = 0; index < sizeof memory / sizeof memory[0]; index++)
+        if (memory[index])
+            self->settings.device->is->release(self->settings.device, memory[index]);
+    free(self);
+}

@@ -1,0 +1,92 @@
+/* A mode: when to communicate what. single computes alone; ddp reduces buckets of the gradient
+ * while backward still runs; dp is DataParallel's data flow across ranks. One file a mode, ended by
+ * its mode_interface; mode.c holds the list.
+ *
+ * A step, in order: begin (the batch reaches every rank's pass), network_forward, loss,
+ * network_backward (with the mode's hooks), finish (gradients are final where the update is made),
+ * then the optimizer on the ranks where mode_updates(). The mode owns the flat arrays. */
+#ifndef LOCKSTEP_MODE_MODE_H
+#define LOCKSTEP_MODE_MODE_H
+
+#include "base/share.h"
+#include "comm/comm.h"
+#include "device/ops.h"
+#include "model/network.h"
+
+enum { MODE_MAX_MOMENTS = 2 };
+
+typedef struct mode_settings {
+    int rank, size;
+    comm *comm; /* on device memory */
+    device *device;
+    device_stream *stream;
+    const graph *graph;
+    network *network;
+    int moments;             /* flat arrays the optimizer keeps: Adam 2, SGD with momentum 1 */
+    size_t bucket_bytes;     /* ddp: gradient bytes a bucket, at most */
+    int64_t global_batch;    /* the largest that will come */
+    int height, width, channels, classes;
+    float scale, shift;      /* pixels: x * scale + shift */
+} mode_settings;
+
+/* One global batch as this rank's loader has it. On ranks whose loader reads nothing (dp, not
+ * root) images and labels are NULL. Host memory, valid during begin only. */
+typedef struct mode_batch {
+    const uint8_t *images; /* [loaded, h, w, c] */
+    const int32_t *labels; /* [loaded] */
+    int loaded;
+    int64_t global_count;
+    bool training;
+} mode_batch;
+
+typedef struct mode_interface mode_interface;
+
+typedef struct mode {
+    const mode_interface *is;
+    mode_settings settings;
+    network_hooks hooks; /* for network_forward and network_backward */
+    /* Flat logical arrays [parameter_count], device memory. moments only where mode_updates(). */
+    float *parameters, *gradients, *moments[MODE_MAX_MOMENTS];
+    loss_totals *totals;  /* device memory; the samples whose loss this rank computed */
+    int32_t *labels;      /* device memory: of the samples whose loss this rank computes */
+    uint8_t *staged_images; /* device memory, NULL where the device addresses host memory */
+    int32_t *staged_labels;
+    /* Seconds this rank's compute thread spent inside the comm; the trainer takes differences. */
+    double communication_seconds;
+    void *state; /* the mode's own */
+} mode;
+
+struct mode_interface {
+    const char *name;
+    /* Rank and size for the loader's share of each global batch; size 0: this rank loads nothing. */
+    void (*loader_share)(const mode_settings *settings, int *rank, int *size);
+    int (*setup)(mode *self, ls_error *error);
+    void (*teardown)(mode *self);
+    /* After it, pass_input holds this rank's share_of(global_count) samples, and the parameters
+     * are the current ones. */
+    int (*begin)(mode *self, const mode_batch *batch, pass *pass, ls_error *error);
+    /* Adds to *totals; in training also puts the gradient (over global_count) into
+     * pass_logits_gradient. */
+    int (*loss)(mode *self, const mode_batch *batch, pass *pass, ls_error *error);
+    int (*finish)(mode *self, ls_error *error);
+    /* The parameters changed (an update, an initialisation): what the other ranks have is old. */
+    void (*parameters_changed)(mode *self);
+    bool (*updates)(const mode *self);
+};
+
+extern const char mode_choices[]; /* "single|dp|ddp" */
+
+/* LS_BAD_LAUNCH where the mode does not fit the number of ranks. Collective. */
+int mode_create(const char *name, const mode_settings *settings, mode **out, ls_error *error);
+void mode_destroy(mode *self); /* NULL is fine */
+
+/* Whose share the loader of this rank reads, before the mode exists. */
+int mode_loader_share(const char *name, const mode_settings *settings, int *rank, int *size,
+                      ls_error *error);
+
+/* Samples of a global batch of `global_count` that this rank computes. */
+static inline int mode_local_count(const mode *self, int64_t global_count) {
+    return (int)share_of(global_count, self->settings.rank, self->settings.size).count;
+}
+
+#endif

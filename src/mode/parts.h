@@ -1,0 +1,23 @@
+/* Pieces that several modes are made of (the mode room's own). */
+#ifndef LOCKSTEP_MODE_PARTS_H
+#define LOCKSTEP_MODE_PARTS_H
+
+#include "mode/mode.h"
+
+/* Hooks on parameters and gradients that lie whole on this rank. */
+int mode_whole_parameters(void *mode, int unit, const float **out, ls_error *error);
+int mode_whole_gradient(void *mode, int unit, float **out, ls_error *error);
+
+/* uint8 images and labels of the batch -> `out` (input layout) and mode->labels. */
+int mode_make_batch(mode *self, const mode_batch *batch, void *out, ls_error *error);
+
+/* begin and loss of a rank that computes what it loaded. */
+int mode_begin_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error);
+int mode_loss_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error);
+
+/* The loader reads this rank's own share. */
+void mode_loader_own_share(const mode_settings *settings, int *rank, int *size);
+bool mode_updates_everywhere(const mode *self);
+void mode_nothing_to_publish(mode *self);
+
+#endif

@@ -1,0 +1,31 @@
+/* single: one rank, no communication: the baseline that the others are measured against. */
+#include "mode/parts.h"
+
+static int setup(mode *self, ls_error *error) {
+    if (self->settings.size != 1)
+        return ls_fail(error, LS_BAD_LAUNCH,
+                       "--mode single runs on one rank, found %d (use srun -n 1, or --mode ddp)",
+                       self->settings.size);
+    self->hooks.parameters = mode_whole_parameters;
+    self->hooks.gradient = mode_whole_gradient;
+    return LS_OK;
+}
+
+static void teardown(mode *self) { (void)self; }
+
+static int finish(mode *self, ls_error *error) {
+    (void)self, (void)error;
+    return LS_OK;
+}
+
+const mode_interface mode_single = {
+    .name = "single",
+    .loader_share = mode_loader_own_share,
+    .setup = setup,
+    .teardown = teardown,
+    .begin = mode_begin_own_batch,
+    .loss = mode_loss_own_batch,
+    .finish = finish,
+    .parameters_changed = mode_nothing_to_publish,
+    .updates = mode_updates_everywhere,
+};
