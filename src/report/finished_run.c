@@ -1,0 +1,182 @@
+#include "report/finished_run.h"
+
+#include "report/summary.h"
+#include "report/text_buffer.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef enum {
+    ANY_TEXT,
+    NAMED,    /* text that may not be empty */
+    COUNT,    /* a whole number above 0 */
+    WHOLE,    /* any whole number */
+    POSITIVE, /* a number above 0 */
+    MEASURED  /* a number, or empty where it was not measured */
+} value_kind;
+
+/* What a report needs; other columns may come and go. */
+static const struct {
+    const char *column;
+    value_kind kind;
+} required[] = {
+    {"lockstep_version", NAMED},
+    {"libraries", ANY_TEXT},
+    {"mode", NAMED},
+    {"model", NAMED},
+    {"parameters", COUNT},
+    {"precision", NAMED},
+    {"device", NAMED},
+    {"device_library", ANY_TEXT},
+    {"rank_devices", ANY_TEXT},
+    {"rank_threads", ANY_TEXT},
+    {"oversubscribed", WHOLE},
+    {"ranks", COUNT},
+    {"nodes", COUNT},
+    {"dataset_id", NAMED},
+    {"train_images_per_epoch", COUNT},
+    {"test_images", WHOLE},
+    {"global_batch", COUNT},
+    {"batch_per_rank", MEASURED},
+    {"epochs", COUNT},
+    {"seed", WHOLE},
+    {"optimizer", NAMED},
+    {"learning_rate", MEASURED},
+    {"momentum", MEASURED},
+    {"weight_decay", MEASURED},
+    {"images", COUNT},
+    {"steps", COUNT},
+    {"training_seconds", POSITIVE},
+    {"images_per_second", POSITIVE},
+    {"final_test_accuracy", MEASURED},
+    {"peak_memory_maximum_bytes", MEASURED},
+};
+
+static bool is_number(const char *text, double *value) {
+    char *end = NULL;
+    *value = parse_plain(text, &end);
+    return end != text && *end == '\0' && isfinite(*value);
+}
+
+static const char *expected_of(value_kind kind) {
+    switch (kind) {
+    case COUNT:
+        return "a whole number above 0";
+    case WHOLE:
+        return "a whole number";
+    case POSITIVE:
+        return "a number above 0";
+    case MEASURED:
+        return "a number or nothing";
+    default:
+        return "a value";
+    }
+}
+
+static bool is_valid(const char *text, value_kind kind) {
+    double value = 0;
+    bool numeric = is_number(text, &value);
+    switch (kind) {
+    case ANY_TEXT:
+        return true;
+    case NAMED:
+        return text[0] != '\0';
+    case COUNT:
+        return numeric && value > 0 && value == floor(value);
+    case WHOLE:
+        return numeric && value == floor(value);
+    case POSITIVE:
+        return numeric && value > 0;
+    case MEASURED:
+        return numeric || text[0] == '\0';
+    }
+    return false;
+}
+
+static int check_columns(const finished_run *self, ls_error *error) {
+    for (size_t index = 0; index < sizeof required / sizeof required[0]; index++) {
+        const char *column = required[index].column;
+        const char *text = csv_get(&self->summary, 0, column);
+        if (!text)
+            return ls_fail(error, LS_BAD_INPUT, "%s/" SUMMARY_FILE ": column '%s' is missing",
+                           self->folder, column);
+        if (!is_valid(text, required[index].kind))
+            return ls_fail(error, LS_BAD_INPUT,
+                           "%s/" SUMMARY_FILE ": %s: expected %s, found '%.80s'", self->folder,
+                           column, expected_of(required[index].kind), text);
+    }
+    return LS_OK;
+}
+
+/* Before anything else is believed. */
+static int check_version(const finished_run *self, ls_error *error) {
+    const csv_table *summary = &self->summary;
+    if (summary->rows != 1)
+        return ls_fail(error, LS_BAD_INPUT, "%s/" SUMMARY_FILE ": expected 1 row, found %zu",
+                       self->folder, summary->rows);
+    const char *version = csv_get(summary, 0, "format_version");
+    double number = 0;
+    if (!version)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s/" SUMMARY_FILE ": column 'format_version' is missing", self->folder);
+    if (!is_number(version, &number) || number != SUMMARY_FORMAT_VERSION)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s/" SUMMARY_FILE ": format version '%.40s' is unknown: this lockstep "
+                       "reads version %d",
+                       self->folder, version, SUMMARY_FORMAT_VERSION);
+    return LS_OK;
+}
+
+static int check_folder(finished_run *self, ls_error *error) {
+    struct stat status;
+    if (stat(self->folder, &status) != 0)
+        return ls_fail_errno(error, LS_BAD_INPUT, "%s: expected the folder of a run", self->folder);
+    if (!S_ISDIR(status.st_mode))
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected the folder of a run, found a file",
+                       self->folder);
+    self->device = status.st_dev;
+    self->inode = status.st_ino;
+    return LS_OK;
+}
+
+static int read_summary(finished_run *self, ls_error *error) {
+    char path[4200];
+    if (strlen(self->folder) > 4096)
+        return ls_fail(error, LS_BAD_INPUT, "%.80s...: the path is too long", self->folder);
+    format_plain(path, sizeof path, "%s/" SUMMARY_FILE, self->folder);
+    if (access(path, F_OK) != 0 && errno == ENOENT)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s: no " SUMMARY_FILE " there: the run did not finish, or is not finished "
+                       "yet",
+                       self->folder);
+    LS_TRY(csv_read(&self->summary, path, error));
+    LS_TRY(check_version(self, error));
+    return check_columns(self, error);
+}
+
+int finished_run_read(finished_run *out, const char *folder, ls_error *error) {
+    *out = (finished_run){.folder = folder};
+    int status = check_folder(out, error);
+    if (status == LS_OK)
+        status = read_summary(out, error);
+    if (status != LS_OK)
+        finished_run_free(out);
+    return status;
+}
+
+void finished_run_free(finished_run *self) {
+    csv_free(&self->summary);
+}
+
+const char *finished_run_text(const finished_run *self, const char *column) {
+    const char *text = csv_get(&self->summary, 0, column);
+    return text ? text : "";
+}
+
+double finished_run_number(const finished_run *self, const char *column) {
+    double value = NAN;
+    return is_number(finished_run_text(self, column), &value) ? value : NAN;
+}
