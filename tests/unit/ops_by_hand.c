@@ -1,0 +1,223 @@
+/* Small cases with answers worked out by hand or by another formula: what ref itself is held to. */
+#include "ops_fixture.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void conv2d(subject *s, const conv2d_shape *shape, const float *x, const float *weights,
+                   const float *bias, size_t weight_count, float **y_out, dims out) {
+    ls_error error = {0};
+    dims in = {shape->n, shape->height, shape->width, shape->in_channels};
+    plan *plan;
+    must(s->ops->conv2d_prepare(s->device, shape, NULL, &plan, &error), &error);
+    array device_x = tensor_of(s, shape->in_layout, in, x);
+    array device_weights = parameters_of(s, weights, weight_count);
+    array device_bias = parameters_of(s, bias, (size_t)shape->out_channels);
+    array packed = array_new(s, s->ops->plan_packed_bytes(plan));
+    array workspace = array_new(s, s->ops->plan_workspace_bytes(plan));
+    array y = tensor_new(s, shape->out_layout, out);
+    must(s->ops->pack_weights(plan, s->stream, parameters_at(&device_weights), packed.memory,
+                              &error),
+         &error);
+    must(s->ops->conv2d_forward(plan, s->stream, device_x.memory, parameters_at(&device_weights),
+                                packed.memory, parameters_at(&device_bias), y.memory,
+                                workspace.memory, &error),
+         &error);
+    *y_out = tensor_get(s, shape->out_layout, out, &y);
+    s->ops->plan_release(s->device, plan);
+    array *all[] = {&device_x, &device_weights, &device_bias, &packed, &workspace, &y};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        array_free(s, all[i]);
+}
+
+/* 1 2 3      a 3x3 filter 0 1 0 / 1 0 0 / 0 0 10 (not symmetric: a flipped or transposed filter
+ * 4 5 6      shows), padding 1, bias 100: y = 100 + above + left + 10 * below right */
+static void conv2d_by_hand(subject *s) {
+    static const float x[] = {1, 2, 3, 4, 5, 6}, bias[] = {100};
+    static const float filter[] = {0, 1, 0, 1, 0, 0, 0, 0, 10};
+    static const float want[] = {100 + 50, 100 + 1 + 60, 100 + 2,
+                                 100 + 1,  100 + 2 + 4,  100 + 3 + 5};
+    conv2d_shape shape = {.n = 1,
+                          .height = 2,
+                          .width = 3,
+                          .in_channels = 1,
+                          .out_channels = 1,
+                          .kernel = 3,
+                          .stride = 1,
+                          .padding = 1,
+                          .in_layout = s->ops->choose_layout(LAYOUT_ROLE_INPUT, 1),
+                          .out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 1)};
+    float *y;
+    conv2d(s, &shape, x, filter, bias, 9, &y, (dims){1, 2, 3, 1});
+    expect_equal("y", y, want, 6);
+    free(y);
+    case_done("%s conv2d by hand, %d thread(s)", s->name, s->threads);
+}
+
+/* The same sum the other way: every input value is spread over the outputs it reaches. */
+static float *scatter(const conv2d_shape *p, const float *x, const float *weights,
+                      const float *bias, dims out) {
+    double *sums = calloc(dims_count(out), sizeof *sums);
+    size_t at = 0;
+    for (int n = 0; n < p->n; n++)
+        for (int h = 0; h < p->height; h++)
+            for (int w = 0; w < p->width; w++)
+                for (int c = 0; c < p->in_channels; c++, at++)
+                    for (int k = 0; k < p->out_channels; k++)
+                        for (int oh = 0; oh < out.height; oh++)
+                            for (int ow = 0; ow < out.width; ow++) {
+                                int r = h + p->padding - oh * p->stride;
+                                int s = w + p->padding - ow * p->stride;
+                                if (r < 0 || r >= p->kernel || s < 0 || s >= p->kernel)
+                                    continue;
+                                int tap = ((k * p->kernel + r) * p->kernel + s) * p->in_channels;
+                                int y = ((n * out.height + oh) * out.width + ow) * out.channels;
+                                sums[y + k] += (double)x[at] * (double)weights[tap + c];
+                            }
+    float *y = floats(dims_count(out));
+    for (size_t i = 0; i < dims_count(out); i++)
+        y[i] = (float)(sums[i] + (double)bias[i % (size_t)out.channels]);
+    free(sums);
+    return y;
+}
+
+static void conv2d_scattered(subject *s) {
+    conv2d_shape shape = {.n = 2,
+                          .height = 5,
+                          .width = 4,
+                          .in_channels = 5,
+                          .out_channels = 7,
+                          .kernel = 3,
+                          .stride = 2,
+                          .padding = 1,
+                          .in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 5),
+                          .out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 7)};
+    dims out = {2, 3, 2, 7};
+    float *x = random_floats(2 * 5 * 4 * 5, 9000, -1, 1);
+    float *weights = random_floats(7 * 9 * 5, 9001, -1, 1), *bias = random_floats(7, 9002, -1, 1);
+    float *want = scatter(&shape, x, weights, bias, out), *y;
+    conv2d(s, &shape, x, weights, bias, 7 * 9 * 5, &y, out);
+    expect_close("y", y, want, dims_count(out), sum_tolerance(45));
+    free(x), free(weights), free(bias), free(want), free(y);
+    case_done("%s conv2d against a scattered sum, %d thread(s)", s->name, s->threads);
+}
+
+static void linear_by_hand(subject *s) {
+    ls_error error = {0};
+    static const float x[] = {1, 2, 3}, weights[] = {1, 0, -1, 10, 100, 1000}, bias[] = {0.5f, 7};
+    static const float dy[] = {1, 2}, want_y[] = {0 /* relu of -1.5 */, 3217};
+    static const float want_dx[] = {21, 200, 1999}, want_dw[] = {1, 2, 3, 2, 4, 6};
+    linear_shape shape = {
+        .n = 1, .in_features = 3, .out_features = 2, .relu = true, .need_dx = true};
+    float y[2], dx[3];
+    plan *plan;
+    must(s->ops->linear_prepare(s->device, &shape, NULL, &plan, &error), &error);
+    array device_x = array_of(s, x, sizeof x), device_dy = array_of(s, dy, sizeof dy);
+    array w = parameters_of(s, weights, 6), b = parameters_of(s, bias, 2);
+    array dw = parameters_new(s, 6), db = parameters_new(s, 2);
+    array device_y = array_new(s, sizeof y), device_dx = array_new(s, sizeof dx);
+    array packed = array_new(s, s->ops->plan_packed_bytes(plan));
+    array workspace = array_new(s, s->ops->plan_workspace_bytes(plan));
+    must(s->ops->pack_weights(plan, s->stream, parameters_at(&w), packed.memory, &error), &error);
+    must(s->ops->linear_forward(plan, s->stream, device_x.memory, parameters_at(&w), packed.memory,
+                                parameters_at(&b), device_y.memory, workspace.memory, &error),
+         &error);
+    must(s->ops->linear_backward_data(plan, s->stream, device_dy.memory, parameters_at(&w),
+                                      packed.memory, device_dx.memory, workspace.memory, &error),
+         &error);
+    must(s->ops->linear_backward_weights(plan, s->stream, device_x.memory, device_dy.memory,
+                                         parameters_at(&dw), parameters_at(&db), workspace.memory,
+                                         &error),
+         &error);
+    array_get(s, &device_y, y), array_get(s, &device_dx, dx);
+    float *got_dw = parameters_get(s, &dw, 6), *got_db = parameters_get(s, &db, 2);
+    expect_equal("y", y, want_y, 2);
+    expect_equal("dx", dx, want_dx, 3);
+    expect_equal("dweights", got_dw, want_dw, 6);
+    expect_equal("dbias", got_db, dy, 2);
+    s->ops->plan_release(s->device, plan);
+    array *all[] = {&device_x, &device_dy, &w,         &b,      &dw,
+                    &db,       &device_y,  &device_dx, &packed, &workspace};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        array_free(s, all[i]);
+    free(got_dw), free(got_db);
+    case_done("%s linear by hand, %d thread(s)", s->name, s->threads);
+}
+
+/* 5 rows of 3, window 2: the last row and the last column belong to no window. In the first window
+ * the 4 stands twice: the first, in row-major order, wins. The second's largest is zero. */
+static void maxpool2d_by_hand(subject *s, bool relu_input) {
+    ls_error error = {0};
+    static const float x[] = {1, 4, 9, 4, 2, 9, 0, 0, 9, 0, 0, 9, 9, 9, 9};
+    static const float dy[] = {10, 20}, want_y[] = {4, 0};
+    float want_dx[15] = {[1] = 10, [6] = relu_input ? 0 : 20};
+    maxpool2d_shape shape = {.n = 1,
+                             .height = 5,
+                             .width = 3,
+                             .channels = 1,
+                             .window = 2,
+                             .in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 1),
+                             .out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 1),
+                             .relu_input = relu_input};
+    float y[2], dx[15];
+    plan *plan;
+    must(s->ops->maxpool2d_prepare(s->device, &shape, &plan, &error), &error);
+    array device_x = array_of(s, x, sizeof x), device_dy = array_of(s, dy, sizeof dy);
+    array device_y = array_new(s, sizeof y), device_dx = array_new(s, sizeof dx);
+    array saved = array_new(s, s->ops->plan_saved_bytes(plan));
+    must(s->ops->maxpool2d_forward(plan, s->stream, device_x.memory, device_y.memory, saved.memory,
+                                   &error),
+         &error);
+    must(s->ops->maxpool2d_backward(plan, s->stream, device_dy.memory, device_y.memory,
+                                    saved.memory, device_dx.memory, &error),
+         &error);
+    array_get(s, &device_y, y), array_get(s, &device_dx, dx);
+    expect_equal("y", y, want_y, 2);
+    expect_equal("dx", dx, want_dx, 15);
+    s->ops->plan_release(s->device, plan);
+    array *all[] = {&device_x, &device_dy, &device_y, &device_dx, &saved};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        array_free(s, all[i]);
+    case_done("%s maxpool2d by hand%s, %d thread(s)", s->name, relu_input ? ", after relu" : "",
+              s->threads);
+}
+
+void test_by_hand(subject *s) {
+    conv2d_by_hand(s);
+    conv2d_scattered(s);
+    linear_by_hand(s);
+    maxpool2d_by_hand(s, false);
+    maxpool2d_by_hand(s, true);
+}
+
+/* A type the device does not compute in is refused, never taken for another. */
+void test_refusals(subject *s) {
+    if (strcmp(s->name, "cuda") == 0)
+        return; /* computes in more types */
+    ls_error error = {0};
+    plan *plan = NULL;
+    conv2d_shape conv = {.n = 1,
+                         .height = 4,
+                         .width = 4,
+                         .in_channels = 1,
+                         .out_channels = 1,
+                         .kernel = 3,
+                         .stride = 1,
+                         .padding = 1,
+                         .type = DTYPE_F16};
+    linear_shape linear = {.n = 1, .in_features = 2, .out_features = 2, .type = DTYPE_BF16};
+    expect(s->ops->conv2d_prepare(s->device, &conv, NULL, &plan, &error) != LS_OK &&
+               strstr(error.text, "fp16"),
+           "conv2d in fp16: '%s'", error.text);
+    error = (ls_error){0};
+    expect(s->ops->linear_prepare(s->device, &linear, NULL, &plan, &error) != LS_OK &&
+               strstr(error.text, "bf16"),
+           "linear in bf16: '%s'", error.text);
+    error = (ls_error){0};
+    expect(s->ops->relu_backward(s->device, s->stream, 0, DTYPE_BF16, NULL, NULL, &error) !=
+                   LS_OK &&
+               strstr(error.text, "bf16"),
+           "relu_backward in bf16: '%s'", error.text);
+    case_done("%s refuses types it does not compute in", s->name);
+}

@@ -1,0 +1,393 @@
+/* Convolution, forward and backward, against ref at shapes that divide no block, in every layout
+ * the device chooses; and against finite differences. */
+#include "ops_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static dims input_of(const conv2d_shape *shape) {
+    return (dims){shape->n, shape->height, shape->width, shape->in_channels};
+}
+
+static dims output_of(const conv2d_shape *shape) {
+    int taken = 2 * shape->padding - shape->kernel;
+    return (dims){shape->n, (shape->height + taken) / shape->stride + 1,
+                  (shape->width + taken) / shape->stride + 1, shape->out_channels};
+}
+
+static size_t taps_of(const conv2d_shape *shape) { /* products in one output */
+    return (size_t)shape->kernel * (size_t)shape->kernel * (size_t)shape->in_channels;
+}
+
+static size_t weights_of(const conv2d_shape *shape) {
+    return taps_of(shape) * (size_t)shape->out_channels;
+}
+
+/* Host values that go in, canonical. */
+typedef struct conv2d_values {
+    float *x, *weights, *bias, *dy;
+} conv2d_values;
+
+static conv2d_values random_values(const conv2d_shape *shape, uint64_t stream) {
+    return (conv2d_values){
+        .x = random_floats(dims_count(input_of(shape)), stream * 4, -1, 1),
+        .weights = random_floats(weights_of(shape), stream * 4 + 1, -1, 1),
+        .bias = random_floats((size_t)shape->out_channels, stream * 4 + 2, -1, 1),
+        .dy = random_floats(dims_count(output_of(shape)), stream * 4 + 3, -1, 1)};
+}
+
+static void values_free(conv2d_values *self) {
+    free(self->x), free(self->weights), free(self->bias), free(self->dy);
+}
+
+typedef struct conv2d_results {
+    float *y, *dx, *dweights, *dbias; /* dx NULL where it was not asked for */
+} conv2d_results;
+
+static void results_free(conv2d_results *self) {
+    free(self->y), free(self->dx), free(self->dweights), free(self->dbias);
+}
+
+static array pack(subject *s, plan *plan, const array *weights) {
+    ls_error error = {0};
+    array packed = array_new(s, s->ops->plan_packed_bytes(plan));
+    must(s->ops->pack_weights(plan, s->stream, parameters_at(weights), packed.memory, &error),
+         &error);
+    return packed;
+}
+
+static void run_forward(subject *s, plan *plan, const conv2d_shape *shape, const conv2d_values *in,
+                        const array *weights, const array *packed, const array *workspace,
+                        conv2d_results *out) {
+    ls_error error = {0};
+    array x = tensor_of(s, shape->in_layout, input_of(shape), in->x);
+    array bias = parameters_of(s, in->bias, (size_t)shape->out_channels);
+    array y = tensor_new(s, shape->out_layout, output_of(shape));
+    must(s->ops->conv2d_forward(plan, s->stream, x.memory, parameters_at(weights), packed->memory,
+                                parameters_at(&bias), y.memory, workspace->memory, &error),
+         &error);
+    out->y = tensor_get(s, shape->out_layout, output_of(shape), &y);
+    array_free(s, &x), array_free(s, &bias), array_free(s, &y);
+}
+
+static void run_backward_data(subject *s, plan *plan, const conv2d_shape *shape,
+                              const conv2d_values *in, const array *weights, const array *packed,
+                              const array *workspace, conv2d_results *out) {
+    ls_error error = {0};
+    array dy = tensor_of(s, shape->out_layout, output_of(shape), in->dy);
+    array dx = tensor_new(s, shape->in_layout, input_of(shape));
+    must(s->ops->conv2d_backward_data(plan, s->stream, dy.memory, parameters_at(weights),
+                                      packed->memory, dx.memory, workspace->memory, &error),
+         &error);
+    out->dx = tensor_get(s, shape->in_layout, input_of(shape), &dx);
+    array_free(s, &dy), array_free(s, &dx);
+}
+
+static void run_backward_weights(subject *s, plan *plan, const conv2d_shape *shape,
+                                 const conv2d_values *in, const array *workspace,
+                                 conv2d_results *out) {
+    ls_error error = {0};
+    size_t channels = (size_t)shape->out_channels;
+    array x = tensor_of(s, shape->in_layout, input_of(shape), in->x);
+    array dy = tensor_of(s, shape->out_layout, output_of(shape), in->dy);
+    array dweights = parameters_new(s, weights_of(shape)), dbias = parameters_new(s, channels);
+    must(s->ops->conv2d_backward_weights(plan, s->stream, x.memory, dy.memory,
+                                         parameters_at(&dweights), parameters_at(&dbias),
+                                         workspace->memory, &error),
+         &error);
+    out->dweights = parameters_get(s, &dweights, weights_of(shape));
+    out->dbias = parameters_get(s, &dbias, channels);
+    array_free(s, &x), array_free(s, &dy), array_free(s, &dweights), array_free(s, &dbias);
+}
+
+/* All that the shape asks for, with weights packed for `packing` (this plan, or one like it). */
+static conv2d_results run_plan(subject *s, plan *plan, const conv2d_shape *shape,
+                               const conv2d_values *in, const array *weights, const array *packed) {
+    conv2d_results out = {0};
+    array workspace = array_new(s, s->ops->plan_workspace_bytes(plan));
+    run_forward(s, plan, shape, in, weights, packed, &workspace, &out);
+    if (shape->need_dx)
+        run_backward_data(s, plan, shape, in, weights, packed, &workspace, &out);
+    run_backward_weights(s, plan, shape, in, &workspace, &out);
+    array_free(s, &workspace);
+    return out;
+}
+
+static conv2d_results run(subject *s, const conv2d_shape *shape, const conv2d_values *in) {
+    ls_error error = {0};
+    plan *plan;
+    must(s->ops->conv2d_prepare(s->device, shape, NULL, &plan, &error), &error);
+    array weights = parameters_of(s, in->weights, weights_of(shape));
+    array packed = pack(s, plan, &weights);
+    conv2d_results out = run_plan(s, plan, shape, in, &weights, &packed);
+    s->ops->plan_release(s->device, plan);
+    array_free(s, &weights), array_free(s, &packed);
+    return out;
+}
+
+static conv2d_results run_ref(subject *ref, const conv2d_shape *shape, const conv2d_values *in) {
+    conv2d_shape plain = *shape;
+    plain.in_layout = plain.out_layout = LAYOUT_NHWC;
+    return run(ref, &plain, in);
+}
+
+static void compare(const conv2d_shape *shape, const conv2d_results *got,
+                    const conv2d_results *want) {
+    dims output = output_of(shape);
+    size_t positions = (size_t)output.n * (size_t)output.height * (size_t)output.width;
+    size_t channels = (size_t)shape->out_channels;
+    expect_close("y", got->y, want->y, dims_count(output), sum_tolerance(taps_of(shape)));
+    if (shape->need_dx)
+        expect_close("dx", got->dx, want->dx, dims_count(input_of(shape)),
+                     sum_tolerance((size_t)shape->kernel * (size_t)shape->kernel * channels));
+    expect_close("dweights", got->dweights, want->dweights, weights_of(shape),
+                 sum_tolerance(positions));
+    expect_close("dbias", got->dbias, want->dbias, channels, sum_tolerance(positions));
+}
+
+/* The same call again gives the same bits. */
+static void compare_bits(const conv2d_shape *shape, const conv2d_results *a,
+                         const conv2d_results *b) {
+    bool same = memcmp(a->y, b->y, dims_count(output_of(shape)) * sizeof(float)) == 0 &&
+                memcmp(a->dweights, b->dweights, weights_of(shape) * sizeof(float)) == 0 &&
+                memcmp(a->dbias, b->dbias, (size_t)shape->out_channels * sizeof(float)) == 0;
+    if (shape->need_dx)
+        same = same && memcmp(a->dx, b->dx, dims_count(input_of(shape)) * sizeof(float)) == 0;
+    expect(same, "the second run has other bits than the first");
+}
+
+static void one_shape(subject *s, subject *ref, const conv2d_shape *shape, uint64_t stream) {
+    conv2d_values in = random_values(shape, stream);
+    conv2d_results want = run_ref(ref, shape, &in), got = run(s, shape, &in);
+    compare(shape, &got, &want);
+    if (stream % 4 == 0) {
+        conv2d_results again = run(s, shape, &in);
+        compare_bits(shape, &got, &again);
+        results_free(&again);
+    }
+    results_free(&want), results_free(&got), values_free(&in);
+    case_done("%s conv2d [%d,%d,%d,%d]->%d %dx%d/%d pad %d%s%s %s->%s, %d thread(s)", s->name,
+              shape->n, shape->height, shape->width, shape->in_channels, shape->out_channels,
+              shape->kernel, shape->kernel, shape->stride, shape->padding,
+              shape->relu ? " relu" : "", shape->need_dx ? "" : " (no dx)",
+              layout_name(shape->in_layout), layout_name(shape->out_layout), s->threads);
+}
+
+/* Every kernel, stride and padding with every pair of channels, while batch, size, ReLU and the
+ * layouts' roles go round with periods of their own. */
+static void sweep(subject *s, subject *ref) {
+    static const int channels[][2] = {{3, 64}, {16, 32}, {64, 128}, {5, 7}};
+    static const int sizes[][2] = {{8, 8}, {7, 9}, {5, 13}, {9, 6}, {11, 5}};
+    static const int batches[] = {1, 3, 7};
+    uint64_t i = 0;
+    for (size_t pair = 0; pair < sizeof channels / sizeof *channels; pair++)
+        for (int kernel = 1; kernel <= 5; kernel += 2)
+            for (int stride = 1; stride <= 2; stride++)
+                for (int padding = 0; padding <= (kernel == 1 ? 0 : 2); padding++, i++) {
+                    conv2d_shape shape = {.n = batches[i % 3],
+                                          .height = sizes[i % 5][0],
+                                          .width = sizes[i % 5][1],
+                                          .in_channels = channels[pair][0],
+                                          .out_channels = channels[pair][1],
+                                          .kernel = kernel,
+                                          .stride = stride,
+                                          .padding = padding,
+                                          .relu = i % 2 == 0,
+                                          .need_dx = channels[pair][0] != 3 || i % 7 == 0};
+                    shape.in_layout = s->ops->choose_layout(
+                        shape.need_dx ? LAYOUT_ROLE_IMAGE : LAYOUT_ROLE_INPUT, shape.in_channels);
+                    shape.out_layout = s->ops->choose_layout(
+                        i % 6 == 5 ? LAYOUT_ROLE_FLAT : LAYOUT_ROLE_IMAGE, shape.out_channels);
+                    one_shape(s, ref, &shape, i);
+                }
+}
+
+/* The CNN's own two layers, at a batch that no block divides. */
+static void cnn_layers(subject *s, subject *ref) {
+    conv2d_shape first = {.n = 7,
+                          .height = 32,
+                          .width = 32,
+                          .in_channels = 3,
+                          .out_channels = 64,
+                          .kernel = 3,
+                          .stride = 1,
+                          .padding = 1,
+                          .in_layout = s->ops->choose_layout(LAYOUT_ROLE_INPUT, 3),
+                          .out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 64),
+                          .relu = true};
+    conv2d_shape second = first;
+    second.n = 3, second.height = second.width = 16;
+    second.in_channels = 64, second.out_channels = 128;
+    second.in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 64);
+    second.out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 128);
+    second.need_dx = true;
+    one_shape(s, ref, &first, 1000);
+    one_shape(s, ref, &second, 1001);
+}
+
+/* The ref device serves as truth in any layout, whatever it chooses for itself. */
+static void every_layout(subject *s, subject *ref) {
+    for (int in = 0; in < 3; in++)
+        for (int out = 0; out < 3; out++) {
+            conv2d_shape shape = {.n = 2,
+                                  .height = 5,
+                                  .width = 4,
+                                  .in_channels = 17,
+                                  .out_channels = 35,
+                                  .kernel = 3,
+                                  .stride = 1,
+                                  .padding = 1,
+                                  .in_layout = (tensor_layout)in,
+                                  .out_layout = (tensor_layout)out,
+                                  .need_dx = true};
+            one_shape(s, ref, &shape, 2000 + (uint64_t)(in * 3 + out));
+        }
+}
+
+/* A plan made like another uses the weights packed for that one. */
+static void like_another(subject *s, subject *ref, int first_n, int other_n, uint64_t stream) {
+    ls_error error = {0};
+    conv2d_shape shape = {.n = first_n,
+                          .height = 7,
+                          .width = 9,
+                          .in_channels = 16,
+                          .out_channels = 32,
+                          .kernel = 3,
+                          .stride = 1,
+                          .padding = 1,
+                          .relu = true,
+                          .need_dx = true};
+    shape.in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.in_channels);
+    shape.out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.out_channels);
+    conv2d_shape other = shape;
+    other.n = other_n;
+    plan *first, *second;
+    must(s->ops->conv2d_prepare(s->device, &shape, NULL, &first, &error), &error);
+    must(s->ops->conv2d_prepare(s->device, &other, first, &second, &error), &error);
+    expect(s->ops->plan_packed_bytes(first) == s->ops->plan_packed_bytes(second),
+           "packed bytes: %zu and %zu", s->ops->plan_packed_bytes(first),
+           s->ops->plan_packed_bytes(second));
+    conv2d_values in = random_values(&other, stream);
+    array weights = parameters_of(s, in.weights, weights_of(&other));
+    array packed = pack(s, first, &weights);
+    conv2d_results got = run_plan(s, second, &other, &in, &weights, &packed);
+    conv2d_results want = run_ref(ref, &other, &in);
+    compare(&other, &got, &want);
+    results_free(&got), results_free(&want), values_free(&in);
+    array_free(s, &weights), array_free(s, &packed);
+    s->ops->plan_release(s->device, second), s->ops->plan_release(s->device, first);
+    case_done("%s conv2d: weights packed for n=%d serve n=%d, %d thread(s)", s->name, first_n,
+              other_n, s->threads);
+}
+
+void test_conv2d(subject *s, subject *ref) {
+    sweep(s, ref);
+    cnn_layers(s, ref);
+    if (strcmp(s->name, "ref") == 0)
+        every_layout(s, ref);
+    like_another(s, ref, 7, 3, 3000);
+    like_another(s, ref, 1, 7, 3001);
+    like_another(s, ref, 64, 16, 3002);
+}
+
+/* --- finite differences: loss = sum of g * y, y by the ref device in double */
+
+typedef struct conv2d_loss {
+    subject *ref;
+    plan *plan;
+    conv2d_shape shape;
+    conv2d_values in; /* in.dy is g */
+} conv2d_loss;
+
+static double loss_of(void *context, uint64_t *signature) {
+    conv2d_loss *self = context;
+    conv2d_results out = {0};
+    array weights = parameters_of(self->ref, self->in.weights, weights_of(&self->shape));
+    array none = array_new(self->ref, 0);
+    run_forward(self->ref, self->plan, &self->shape, &self->in, &weights, &none, &none, &out);
+    size_t count = dims_count(output_of(&self->shape));
+    double loss = 0;
+    for (size_t i = 0; i < count; i++)
+        loss += (double)out.y[i] * (double)self->in.dy[i];
+    *signature = self->shape.relu ? signs_of(out.y, count) : 0;
+    array_free(self->ref, &weights), array_free(self->ref, &none);
+    results_free(&out);
+    return loss;
+}
+
+/* The device's gradients of that loss: g goes through its ReLU mask, then its convolution. */
+static conv2d_results gradients(subject *s, const conv2d_shape *shape, const conv2d_values *in) {
+    conv2d_values masked = *in;
+    if (!shape->relu)
+        return run(s, shape, in);
+    ls_error error = {0};
+    dims d = output_of(shape);
+    conv2d_results forward = run(s, shape, in);
+    array y = tensor_of(s, shape->out_layout, d, forward.y);
+    array dy = tensor_of(s, shape->out_layout, d, in->dy);
+    must(s->ops->relu_backward(s->device, s->stream, dy.bytes / sizeof(float), shape->type,
+                               y.memory, dy.memory, &error),
+         &error);
+    masked.dy = tensor_get(s, shape->out_layout, d, &dy);
+    conv2d_results out = run(s, shape, &masked);
+    array_free(s, &y), array_free(s, &dy);
+    results_free(&forward);
+    free(masked.dy);
+    return out;
+}
+
+static void one_difference(subject *s, subject *ref, conv2d_shape shape, uint64_t stream) {
+    ls_error error = {0};
+    conv2d_loss loss = {.ref = ref, .shape = shape, .in = random_values(&shape, stream)};
+    loss.shape.in_layout = loss.shape.out_layout = LAYOUT_NHWC;
+    must(ref->ops->conv2d_prepare(ref->device, &loss.shape, NULL, &loss.plan, &error), &error);
+    conv2d_results got = gradients(s, &shape, &loss.in);
+    dims output = output_of(&shape);
+    size_t positions = (size_t)output.n * (size_t)output.height * (size_t)output.width;
+    /* The loss is piecewise linear, so the step may be large; y is rounded to fp32 (2^-24 of up to
+     * 8 here) on both sides of a division by 2 * step = 1/8, for each of the outputs touched. */
+    size_t touched = positions > taps_of(&shape) ? positions : taps_of(&shape);
+    differences how = {.loss = loss_of,
+                       .context = &loss,
+                       .step = 0x1p-4f,
+                       .stride = 1,
+                       .tolerance = 0x1p-19 * (double)(touched + 8)};
+    if (shape.relu)
+        how.step = 0x1p-9f, how.tolerance *= 16; /* a short step crosses fewer kinks */
+    expect_gradient("dbias", &how, loss.in.bias, got.dbias, (size_t)shape.out_channels);
+    how.stride = weights_of(&shape) / 100 + 1;
+    expect_gradient("dweights", &how, loss.in.weights, got.dweights, weights_of(&shape));
+    how.stride = dims_count(input_of(&shape)) / 100 + 1;
+    expect_gradient("dx", &how, loss.in.x, got.dx, dims_count(input_of(&shape)));
+    ref->ops->plan_release(ref->device, loss.plan);
+    results_free(&got), values_free(&loss.in);
+    case_done("%s conv2d %d->%d %dx%d/%d pad %d%s: finite differences, %d thread(s)", s->name,
+              shape.in_channels, shape.out_channels, shape.kernel, shape.kernel, shape.stride,
+              shape.padding, shape.relu ? " relu" : "", s->threads);
+}
+
+void test_conv2d_differences(subject *s, subject *ref) {
+    static const int cases[][7] = {/* h, w, in, out, kernel, stride, padding */
+                                   {5, 4, 3, 5, 3, 1, 1},  {6, 5, 5, 3, 3, 2, 1},
+                                   {5, 6, 2, 3, 5, 1, 2},  {4, 3, 7, 2, 1, 1, 0},
+                                   {5, 5, 2, 3, 1, 2, 0},  {4, 4, 16, 16, 3, 1, 1},
+                                   {5, 4, 16, 32, 3, 2, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int relu = 0; relu < 2; relu++) {
+            const int *c = cases[i];
+            conv2d_shape shape = {.n = 2,
+                                  .height = c[0],
+                                  .width = c[1],
+                                  .in_channels = c[2],
+                                  .out_channels = c[3],
+                                  .kernel = c[4],
+                                  .stride = c[5],
+                                  .padding = c[6],
+                                  .relu = relu,
+                                  .need_dx = true};
+            shape.in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.in_channels);
+            shape.out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.out_channels);
+            one_difference(s, ref, shape, 4000 + i);
+        }
+}

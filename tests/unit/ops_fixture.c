@@ -1,0 +1,293 @@
+#include "ops_fixture.h"
+
+#include "base/random.h"
+#include "check.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+void must(int status, const ls_error *error) {
+    if (status == LS_OK)
+        return;
+    printf("Bail out! %s\n", error->text);
+    exit(1);
+}
+
+subject subject_open(const char *name, int threads) {
+    subject self = {.name = name, .threads = threads};
+    ls_error error = {0};
+    device_request request = {.local_size = 1, .threads = threads};
+    int status = device_open(name, &request, &self.device, &error);
+    if (status == LS_BAD_LAUNCH) {
+        printf("1..0 # SKIP %s\n", error.text);
+        exit(0);
+    }
+    must(status, &error);
+    self.ops = self.device->is->ops;
+    must(self.device->is->stream_create(self.device, &self.stream, &error), &error);
+    return self;
+}
+
+void subject_close(subject *self) {
+    self->device->is->stream_destroy(self->device, self->stream);
+    device_close(self->device);
+}
+
+void expect(bool truth, const char *format, ...) {
+    if (truth)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    printf("# ");
+    vprintf(format, arguments);
+    printf("\n");
+    va_end(arguments);
+    check_case_failures++;
+}
+
+void case_done(const char *format, ...) {
+    char name[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(name, sizeof name, format, arguments);
+    va_end(arguments);
+    check_case(name);
+    fflush(stdout);
+}
+
+int all_done(void) {
+    return check_done();
+}
+
+void expect_close(const char *what, const float *got, const float *want, size_t count,
+                  double tolerance) {
+    size_t wrong = 0, worst = 0;
+    double largest = -1;
+    for (size_t i = 0; i < count; i++) {
+        double distance = fabs((double)got[i] - (double)want[i]);
+        if (!(distance <= tolerance))
+            wrong++;
+        if (!(distance <= largest)) { /* a NaN is the worst */
+            largest = distance;
+            worst = i;
+        }
+    }
+    expect(wrong == 0, "%s: %zu of %zu differ by more than %.3g; [%zu] is %.9g, expected %.9g",
+           what, wrong, count, tolerance, worst, (double)(count ? got[worst] : 0),
+           (double)(count ? want[worst] : 0));
+}
+
+void expect_equal(const char *what, const float *got, const float *want, size_t count) {
+    expect_close(what, got, want, count, 0);
+}
+
+double sum_tolerance(size_t length) {
+    return 0x1p-22 * (double)(length + 8);
+}
+
+float *floats(size_t count) {
+    float *out = calloc(count ? count : 1, sizeof *out);
+    if (!out)
+        abort();
+    return out;
+}
+
+float *random_floats(size_t count, uint64_t stream, float low, float high) {
+    float *out = floats(count);
+    for (size_t i = 0; i < count; i += 4) {
+        uint32_t bits[4];
+        random_block(20240917, RANDOM_SYNTHETIC, stream, i / 4, bits);
+        for (size_t k = 0; k < 4 && i + k < count; k++)
+            out[i + k] = low + (high - low) * random_unit(bits[k]);
+    }
+    return out;
+}
+
+/* --- device memory */
+
+enum { GUARD = 256, POISON = 0xFF }; /* four bytes of 0xFF are a NaN */
+
+static void copy(subject *s, void *to, const void *from, size_t bytes, copy_kind kind) {
+    ls_error error = {0};
+    must(s->device->is->copy(s->device, s->stream, to, from, bytes, kind, &error), &error);
+    must(s->device->is->stream_synchronize(s->device, s->stream, &error), &error);
+}
+
+array array_new(subject *s, size_t bytes) {
+    ls_error error = {0};
+    void *memory;
+    size_t whole = bytes + 2 * GUARD;
+    must(s->device->is->allocate(s->device, whole, &memory, &error), &error);
+    char *poison = malloc(whole);
+    if (!poison)
+        abort();
+    memset(poison, POISON, whole);
+    copy(s, memory, poison, whole, COPY_HOST_TO_DEVICE);
+    free(poison);
+    return (array){.base = memory, .memory = (char *)memory + GUARD, .bytes = bytes};
+}
+
+array array_of(subject *s, const void *host, size_t bytes) {
+    array self = array_new(s, bytes);
+    copy(s, self.memory, host, bytes, COPY_HOST_TO_DEVICE);
+    return self;
+}
+
+void array_get(subject *s, const array *from, void *host) {
+    copy(s, host, from->memory, from->bytes, COPY_DEVICE_TO_HOST);
+}
+
+static bool is_poison(const unsigned char *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (bytes[i] != POISON)
+            return false;
+    return true;
+}
+
+void array_free(subject *s, array *self) {
+    unsigned char guard[2 * GUARD];
+    copy(s, guard, self->base, GUARD, COPY_DEVICE_TO_HOST);
+    copy(s, guard + GUARD, (char *)self->memory + self->bytes, GUARD, COPY_DEVICE_TO_HOST);
+    expect(is_poison(guard, GUARD), "written before an array of %zu bytes", self->bytes);
+    expect(is_poison(guard + GUARD, GUARD), "written behind an array of %zu bytes", self->bytes);
+    s->device->is->release(s->device, self->base);
+    *self = (array){0};
+}
+
+/* --- layouts, by strides: written apart from the ref device's helper, which it checks */
+
+typedef struct strides {
+    size_t n, h, w, channel, plane; /* plane: from one group of 16 channels to the next */
+} strides;
+
+static strides strides_of(tensor_layout layout, dims d) {
+    size_t area = (size_t)d.height * (size_t)d.width, row = (size_t)d.width;
+    size_t c = (size_t)d.channels;
+    if (layout == LAYOUT_NCHW)
+        return (strides){.n = area * c, .h = row, .w = 1, .channel = area, .plane = 16 * area};
+    if (layout == LAYOUT_NCHW16C)
+        return (strides){.n = area * ((c + 15) / 16 * 16),
+                         .h = 16 * row,
+                         .w = 16,
+                         .channel = 1,
+                         .plane = 16 * area};
+    return (strides){.n = area * c, .h = row * c, .w = c, .channel = 1, .plane = 16};
+}
+
+static size_t place(strides at, size_t n, size_t h, size_t w, size_t c) {
+    return n * at.n + h * at.h + w * at.w + c % 16 * at.channel + c / 16 * at.plane;
+}
+
+/* Copies between the canonical order and a layout: which one is written is `to_layout`. */
+static void convert(tensor_layout layout, dims d, float *canonical, float *laid_out,
+                    bool to_layout) {
+    strides at = strides_of(layout, d);
+    size_t i = 0;
+    for (int n = 0; n < d.n; n++)
+        for (int h = 0; h < d.height; h++)
+            for (int w = 0; w < d.width; w++)
+                for (int c = 0; c < d.channels; c++, i++) {
+                    float *there = &laid_out[place(at, (size_t)n, (size_t)h, (size_t)w, (size_t)c)];
+                    if (to_layout)
+                        *there = canonical[i];
+                    else
+                        canonical[i] = *there;
+                }
+}
+
+const char *layout_name(tensor_layout layout) {
+    static const char *const names[] = {
+        [LAYOUT_NHWC] = "nhwc", [LAYOUT_NCHW] = "nchw", [LAYOUT_NCHW16C] = "nchw16c"};
+    return names[layout];
+}
+
+size_t layout_bytes(tensor_layout layout, dims d) {
+    return (size_t)d.n * strides_of(layout, d).n * sizeof(float);
+}
+
+array tensor_new(subject *s, tensor_layout layout, dims d) {
+    return array_new(s, layout_bytes(layout, d));
+}
+
+array tensor_of(subject *s, tensor_layout layout, dims d, const float *canonical) {
+    float *laid_out = calloc(1, layout_bytes(layout, d) + 1);
+    if (!laid_out)
+        abort();
+    convert(layout, d, (float *)canonical, laid_out, true);
+    array self = array_of(s, laid_out, layout_bytes(layout, d));
+    free(laid_out);
+    return self;
+}
+
+float *tensor_get(subject *s, tensor_layout layout, dims d, const array *from) {
+    float *laid_out = malloc(from->bytes + 1), *canonical = floats(dims_count(d));
+    if (!laid_out)
+        abort();
+    array_get(s, from, laid_out);
+    convert(layout, d, canonical, laid_out, false);
+    free(laid_out);
+    return canonical;
+}
+
+array parameters_new(subject *s, size_t count) {
+    return array_new(s, (count + PARAMETER_SKIP) * sizeof(float));
+}
+
+array parameters_of(subject *s, const float *host, size_t count) {
+    array self = parameters_new(s, count);
+    copy(s, parameters_at(&self), host, count * sizeof *host, COPY_HOST_TO_DEVICE);
+    return self;
+}
+
+float *parameters_at(const array *self) {
+    return (float *)self->memory + PARAMETER_SKIP;
+}
+
+float *parameters_get(subject *s, const array *self, size_t count) {
+    float *host = floats(count);
+    copy(s, host, parameters_at(self), count * sizeof *host, COPY_DEVICE_TO_HOST);
+    return host;
+}
+
+/* --- finite differences */
+
+uint64_t signs_of(const float *values, size_t count) {
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < count; i++)
+        hash = (hash ^ (values[i] > 0)) * 1099511628211u;
+    return hash;
+}
+
+void expect_gradient(const char *what, const differences *how, float *values, const float *gradient,
+                     size_t count) {
+    size_t tried = 0, skipped = 0, wrong = 0, worst = 0;
+    double largest = -1, worst_slope = 0;
+    for (size_t i = 0; i < count; i += how->stride) {
+        float before = values[i], up = before + how->step, down = before - how->step;
+        uint64_t signature_up = 0, signature_down = 0;
+        values[i] = up;
+        double above = how->loss(how->context, &signature_up);
+        values[i] = down;
+        double below = how->loss(how->context, &signature_down);
+        values[i] = before;
+        tried++;
+        if (signature_up != signature_down) {
+            skipped++;
+            continue;
+        }
+        double slope = (above - below) / ((double)up - (double)down);
+        double distance = fabs(slope - (double)gradient[i]);
+        wrong += !(distance <= how->tolerance);
+        if (!(distance <= largest)) {
+            largest = distance;
+            worst = i;
+            worst_slope = slope;
+        }
+    }
+    expect(wrong == 0, "%s: %zu of %zu differ by more than %.3g; [%zu] is %.9g, the slope is %.9g",
+           what, wrong, tried, how->tolerance, worst, (double)gradient[worst], worst_slope);
+    expect(skipped * 2 <= tried, "%s: %zu of %zu differences cross a kink: the test is blind", what,
+           skipped, tried);
+}

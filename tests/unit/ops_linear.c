@@ -1,0 +1,201 @@
+/* Linear layers, forward and backward, against ref and against finite differences. */
+#include "ops_fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct linear_values {
+    float *x, *weights, *bias, *dy;
+} linear_values;
+
+typedef struct linear_results {
+    float *y, *dx, *dweights, *dbias;
+} linear_results;
+
+static size_t inputs_of(const linear_shape *shape) {
+    return (size_t)shape->n * (size_t)shape->in_features;
+}
+static size_t outputs_of(const linear_shape *shape) {
+    return (size_t)shape->n * (size_t)shape->out_features;
+}
+static size_t weights_of(const linear_shape *shape) {
+    return (size_t)shape->out_features * (size_t)shape->in_features;
+}
+
+static linear_values random_values(const linear_shape *shape, uint64_t stream) {
+    return (linear_values){.x = random_floats(inputs_of(shape), stream * 4, -1, 1),
+                           .weights = random_floats(weights_of(shape), stream * 4 + 1, -1, 1),
+                           .bias =
+                               random_floats((size_t)shape->out_features, stream * 4 + 2, -1, 1),
+                           .dy = random_floats(outputs_of(shape), stream * 4 + 3, -1, 1)};
+}
+
+static void values_free(linear_values *self) {
+    free(self->x), free(self->weights), free(self->bias), free(self->dy);
+}
+
+static void results_free(linear_results *self) {
+    free(self->y), free(self->dx), free(self->dweights), free(self->dbias);
+}
+
+static float *floats_of(subject *s, const array *from) {
+    float *host = floats(from->bytes / sizeof(float));
+    array_get(s, from, host);
+    return host;
+}
+
+/* Forward and backward with weights packed for `packing` (this plan, or one like it). */
+static linear_results run_plan(subject *s, plan *plan, struct plan *packing,
+                               const linear_shape *shape, const linear_values *in) {
+    ls_error error = {0};
+    linear_results out = {0};
+    const ops *ops = s->ops;
+    array workspace = array_new(s, ops->plan_workspace_bytes(plan));
+    array packed = array_new(s, ops->plan_packed_bytes(packing));
+    array x = array_of(s, in->x, inputs_of(shape) * sizeof(float));
+    array dy = array_of(s, in->dy, outputs_of(shape) * sizeof(float));
+    array weights = parameters_of(s, in->weights, weights_of(shape));
+    array bias = parameters_of(s, in->bias, (size_t)shape->out_features);
+    array y = array_new(s, outputs_of(shape) * sizeof(float));
+    array dx = array_new(s, inputs_of(shape) * sizeof(float));
+    array dweights = parameters_new(s, weights_of(shape));
+    array dbias = parameters_new(s, (size_t)shape->out_features);
+    must(ops->pack_weights(packing, s->stream, parameters_at(&weights), packed.memory, &error),
+         &error);
+    must(ops->linear_forward(plan, s->stream, x.memory, parameters_at(&weights), packed.memory,
+                             parameters_at(&bias), y.memory, workspace.memory, &error),
+         &error);
+    out.y = floats_of(s, &y);
+    if (shape->need_dx) {
+        must(ops->linear_backward_data(plan, s->stream, dy.memory, parameters_at(&weights),
+                                       packed.memory, dx.memory, workspace.memory, &error),
+             &error);
+        out.dx = floats_of(s, &dx);
+    }
+    must(ops->linear_backward_weights(plan, s->stream, x.memory, dy.memory,
+                                      parameters_at(&dweights), parameters_at(&dbias),
+                                      workspace.memory, &error),
+         &error);
+    out.dweights = parameters_get(s, &dweights, weights_of(shape));
+    out.dbias = parameters_get(s, &dbias, (size_t)shape->out_features);
+    array *all[] = {&workspace, &packed, &x, &dy, &weights, &bias, &y, &dx, &dweights, &dbias};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        array_free(s, all[i]);
+    return out;
+}
+
+static linear_results run(subject *s, const linear_shape *shape, const linear_values *in) {
+    ls_error error = {0};
+    plan *plan;
+    must(s->ops->linear_prepare(s->device, shape, NULL, &plan, &error), &error);
+    linear_results out = run_plan(s, plan, plan, shape, in);
+    s->ops->plan_release(s->device, plan);
+    return out;
+}
+
+static void compare(const linear_shape *shape, const linear_results *got,
+                    const linear_results *want) {
+    expect_close("y", got->y, want->y, outputs_of(shape),
+                 sum_tolerance((size_t)shape->in_features));
+    if (shape->need_dx)
+        expect_close("dx", got->dx, want->dx, inputs_of(shape),
+                     sum_tolerance((size_t)shape->out_features));
+    expect_close("dweights", got->dweights, want->dweights, weights_of(shape),
+                 sum_tolerance((size_t)shape->n));
+    expect_close("dbias", got->dbias, want->dbias, (size_t)shape->out_features,
+                 sum_tolerance((size_t)shape->n));
+}
+
+static void one_shape(subject *s, subject *ref, const linear_shape *shape, uint64_t stream) {
+    linear_values in = random_values(shape, stream);
+    linear_results want = run(ref, shape, &in), got = run(s, shape, &in);
+    linear_results again = run(s, shape, &in);
+    compare(shape, &got, &want);
+    expect(memcmp(got.y, again.y, outputs_of(shape) * sizeof(float)) == 0 &&
+               memcmp(got.dweights, again.dweights, weights_of(shape) * sizeof(float)) == 0,
+           "the second run has other bits than the first");
+    results_free(&want), results_free(&got), results_free(&again), values_free(&in);
+    case_done("%s linear %dx%d->%d%s%s, %d thread(s)", s->name, shape->n, shape->in_features,
+              shape->out_features, shape->relu ? " relu" : "", shape->need_dx ? "" : " (no dx)",
+              s->threads);
+}
+
+static void like_another(subject *s, subject *ref) {
+    ls_error error = {0};
+    linear_shape shape = {.n = 64, .in_features = 96, .out_features = 33, .need_dx = true};
+    linear_shape other = shape;
+    other.n = 5;
+    plan *first, *second;
+    must(s->ops->linear_prepare(s->device, &shape, NULL, &first, &error), &error);
+    must(s->ops->linear_prepare(s->device, &other, first, &second, &error), &error);
+    linear_values in = random_values(&other, 5900);
+    linear_results got = run_plan(s, second, first, &other, &in), want = run(ref, &other, &in);
+    compare(&other, &got, &want);
+    results_free(&got), results_free(&want), values_free(&in);
+    s->ops->plan_release(s->device, second), s->ops->plan_release(s->device, first);
+    case_done("%s linear: weights packed for n=64 serve n=5, %d thread(s)", s->name, s->threads);
+}
+
+/* --- finite differences: loss = sum of g * y, y by the ref device */
+
+typedef struct linear_loss {
+    subject *ref;
+    plan *plan;
+    linear_shape shape;
+    linear_values in; /* in.dy is g */
+} linear_loss;
+
+static double loss_of(void *context, uint64_t *signature) {
+    linear_loss *self = context;
+    linear_shape shape = self->shape;
+    linear_results out = run_plan(self->ref, self->plan, self->plan, &shape, &self->in);
+    double loss = 0;
+    for (size_t i = 0; i < outputs_of(&shape); i++)
+        loss += (double)out.y[i] * (double)self->in.dy[i];
+    *signature = shape.relu ? signs_of(out.y, outputs_of(&shape)) : 0;
+    results_free(&out);
+    return loss;
+}
+
+static void one_difference(subject *s, subject *ref, bool relu) {
+    ls_error error = {0};
+    linear_shape shape = {
+        .n = 3, .in_features = 7, .out_features = 5, .relu = relu, .need_dx = true};
+    linear_loss loss = {.ref = ref, .shape = shape, .in = random_values(&shape, 5950)};
+    must(ref->ops->linear_prepare(ref->device, &shape, NULL, &loss.plan, &error), &error);
+    linear_values masked = loss.in;
+    masked.dy = floats(outputs_of(&shape));
+    linear_results forward = run(s, &shape, &loss.in);
+    for (size_t i = 0; i < outputs_of(&shape); i++)
+        masked.dy[i] = relu && !(forward.y[i] > 0) ? 0 : loss.in.dy[i];
+    linear_results got = run(s, &shape, &masked);
+    /* As for convolutions: piecewise linear, and what is left is y's rounding over 2 * step. */
+    differences how = {
+        .loss = loss_of, .context = &loss, .step = 0x1p-6f, .stride = 1, .tolerance = 0x1p-17 * 15};
+    expect_gradient("dx", &how, loss.in.x, got.dx, inputs_of(&shape));
+    expect_gradient("dweights", &how, loss.in.weights, got.dweights, weights_of(&shape));
+    expect_gradient("dbias", &how, loss.in.bias, got.dbias, (size_t)shape.out_features);
+    ref->ops->plan_release(ref->device, loss.plan);
+    free(masked.dy);
+    results_free(&forward), results_free(&got), values_free(&loss.in);
+    case_done("%s linear%s: finite differences, %d thread(s)", s->name, relu ? " relu" : "",
+              s->threads);
+}
+
+void test_linear(subject *s, subject *ref) {
+    static const int cases[][3] = {/* n, in, out */
+                                   {1, 5, 7},     {3, 16, 32},  {7, 513, 10},
+                                   {64, 512, 10}, {16, 1, 1},   {7, 100, 33},
+                                   {1, 31, 1},    {64, 48, 17}, {3, 8192, 64}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        linear_shape shape = {.n = cases[i][0],
+                              .in_features = cases[i][1],
+                              .out_features = cases[i][2],
+                              .relu = i % 2 == 0,
+                              .need_dx = i % 4 != 3};
+        one_shape(s, ref, &shape, 5000 + i);
+    }
+    like_another(s, ref);
+    one_difference(s, ref, false);
+    one_difference(s, ref, true);
+}
