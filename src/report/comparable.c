@@ -18,20 +18,20 @@ static const struct {
     sameness rule;
 } rules[] = {
     {"lockstep_version", "lockstep's version", SAME_VALUE},
-    {"libraries", "library versions", SAME_VALUE},
+    {"libraries", "list of libraries", SAME_VALUE},
     {"model", "model", SAME_VALUE},
     {"parameters", "number of parameters", SAME_VALUE},
     {"precision", "precision", SAME_VALUE},
     {"device", "device", SAME_VALUE},
     {"device_library", "device library", SAME_VALUE},
-    {"rank_devices", "device names", SAME_SET},
-    {"rank_threads", "threads per rank", SAME_SET_ON_HOST},
+    {"rank_devices", "set of devices", SAME_SET},
+    {"rank_threads", "number of threads a rank", SAME_SET_ON_HOST},
     {"oversubscribed", "oversubscription", SAME_VALUE},
     {"dataset_id", "data set id", SAME_VALUE},
-    {"train_images_per_epoch", "images an epoch", SAME_VALUE},
-    {"test_images", "test images", SAME_VALUE},
-    {"epochs", "epochs", SAME_VALUE},
-    {"images", "images trained on", SAME_VALUE},
+    {"train_images_per_epoch", "number of images an epoch", SAME_VALUE},
+    {"test_images", "number of test images", SAME_VALUE},
+    {"epochs", "number of epochs", SAME_VALUE},
+    {"images", "number of images trained on", SAME_VALUE},
     {"seed", "seed", SAME_VALUE},
     {"optimizer", "optimizer", SAME_VALUE},
     {"learning_rate", "learning rate", SAME_VALUE},
@@ -115,17 +115,20 @@ static int check_distinct(const finished_run *runs, size_t count, ls_error *erro
     return LS_OK;
 }
 
+/* With several, the first one serves to name what else differs. */
 static int find_baseline(const finished_run *runs, size_t count, size_t *baseline,
-                         ls_error *error) {
+                         text_buffer *differences, ls_error *error) {
     size_t found = 0;
     for (size_t index = 0; index < count; index++) {
         if (strcmp(finished_run_text(&runs[index], "mode"), "single") != 0)
             continue;
-        if (found++ > 0)
-            return ls_fail(error, LS_BAD_INPUT,
-                           "%s and %s both have mode single: expected one baseline",
-                           runs[*baseline].folder, runs[index].folder);
-        *baseline = index;
+        if (found++ == 0)
+            *baseline = index;
+        else
+            text_add(differences,
+                     "%s%s and %s both have mode single, where one baseline is "
+                     "expected",
+                     differences->length ? "; " : "", runs[*baseline].folder, runs[index].folder);
     }
     if (found == 0)
         return ls_fail(error, LS_BAD_INPUT,
@@ -169,19 +172,25 @@ static scaling_kind find_scaling(const finished_run *runs, size_t count, size_t 
     return SCALING_NONE;
 }
 
-int comparable_check(const finished_run *runs, size_t count, size_t *baseline,
-                     scaling_kind *scaling, ls_error *error) {
-    LS_TRY(check_distinct(runs, count, error));
-    LS_TRY(find_baseline(runs, count, baseline, error));
-    text_buffer differences = {0};
+static int find_differences(const finished_run *runs, size_t count, size_t *baseline,
+                            scaling_kind *scaling, text_buffer *differences, ls_error *error) {
+    LS_TRY(find_baseline(runs, count, baseline, differences, error));
     for (size_t rule = 0; rule < sizeof rules / sizeof rules[0]; rule++)
         for (size_t index = 0; index < count; index++)
             if (index != *baseline)
-                add_rule_difference(&differences, rule, &runs[*baseline], &runs[index]);
-    *scaling = find_scaling(runs, count, *baseline, &differences);
-    int status = text_buffer_check(&differences, error);
-    if (status == LS_OK && differences.length > 0)
-        status = ls_fail(error, LS_BAD_INPUT, "the runs cannot be compared: %s", differences.bytes);
+                add_rule_difference(differences, rule, &runs[*baseline], &runs[index]);
+    *scaling = find_scaling(runs, count, *baseline, differences);
+    LS_TRY(text_buffer_check(differences, error));
+    if (differences->length > 0)
+        return ls_fail(error, LS_BAD_INPUT, "the runs cannot be compared: %s", differences->bytes);
+    return LS_OK;
+}
+
+int comparable_check(const finished_run *runs, size_t count, size_t *baseline,
+                     scaling_kind *scaling, ls_error *error) {
+    LS_TRY(check_distinct(runs, count, error));
+    text_buffer differences = {0};
+    int status = find_differences(runs, count, baseline, scaling, &differences, error);
     text_free(&differences);
     return status;
 }

@@ -40,7 +40,14 @@ static bool is_oversubscribed(const finished_run *run) {
     return finished_run_number(run, "oversubscribed") != 0;
 }
 
-/* "2 nodes, 2 ranks (ddp)"; a GPU is named: "2 nodes, 2 x NVIDIA A100 (ddp)". */
+/* The field writes its abbreviations in capitals. */
+static const char *mode_name(const char *mode) {
+    if (strcmp(mode, "ddp") == 0)
+        return "DDP";
+    return strcmp(mode, "dp") == 0 ? "DP" : mode;
+}
+
+/* "2 nodes, 2 ranks (DDP)"; a GPU is named: "2 nodes, 2 x NVIDIA A100 (DDP)". */
 static void add_configuration(text_buffer *out, const finished_run *run) {
     double nodes = finished_run_number(run, "nodes"), ranks = finished_run_number(run, "ranks");
     const char *devices = text_of(run, "rank_devices");
@@ -49,7 +56,7 @@ static void add_configuration(text_buffer *out, const finished_run *run) {
         text_add(out, "x %.*s", (int)strcspn(devices, ";"), devices);
     else
         text_add(out, "rank%s", ranks == 1 ? "" : "s");
-    text_add(out, " (%s)", text_of(run, "mode"));
+    text_add(out, " (%s)", mode_name(text_of(run, "mode")));
 }
 
 static void add_row(table *out, const comparison *self, const finished_run *run) {

@@ -1,0 +1,144 @@
+#include "report_fixture.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/lockstep-test-XXXXXX";
+
+void fixture_enter_folder(void) {
+    if (!mkdtemp(folder) || chdir(folder) != 0) {
+        perror("a temporary folder");
+        exit(1);
+    }
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+    (void)status, (void)kind, (void)walk;
+    return remove(path);
+}
+
+void fixture_leave_folder(void) {
+    if (chdir("/") == 0)
+        nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void make_ranks(fixture *self, int ranks) {
+    for (int rank = 0; rank < ranks; rank++) {
+        rank_facts *facts = &self->ranks[rank];
+        *facts = (rank_facts){
+            .rank = rank, .device = "a CPU", .numa_node = rank - 1, .cores = "0-1", .threads = 2};
+        snprintf(facts->host, sizeof facts->host, "node%d", rank + 1);
+        self->usage[rank] = (rank_usage){400e6 + 50e6 * rank, 0.75 + 0.125 * rank};
+    }
+}
+
+static void make_epochs(fixture *self, double seconds) {
+    for (int index = 0; index < 3; index++)
+        self->epochs[index] = (epoch_record){
+            .epoch = index + 1,
+            .train_loss = 1.0 / (index + 1),
+            .train_accuracy = 0.5 + 0.125 * index,
+            .test_loss = 1.25 / (index + 1),
+            .test_accuracy = index == 1 ? 0.75 : 0.5,
+            .seconds = seconds / 3,
+            .evaluation_seconds = 0.5,
+            .images = 1000,
+            .steps = self->totals.steps / 3,
+            .phases = {seconds / 48, seconds / 12, seconds / 6, seconds / 24, seconds / 96},
+            .best = index < 2,
+        };
+}
+
+void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank, double seconds) {
+    int global_batch = batch_per_rank * ranks;
+    int64_t steps = 3 * ((1000 + global_batch - 1) / global_batch);
+    *self = (fixture){
+        .facts = {.version = "0.0.0-test",
+                  .command_line = "lockstep train --data \"a, b\"",
+                  .started = "2020-02-02T20:02:20+00:00",
+                  .launcher = "srun",
+                  .slurm_job_id = "17",
+                  .ranks = ranks,
+                  .nodes = ranks,
+                  .model = "cnn",
+                  .device = "cpu",
+                  .device_library = "a library 1.2",
+                  .precision = "fp32",
+                  .comm = "mpi",
+                  .data_folder = "data/test",
+                  .dataset_id = "0123456789abcdef",
+                  .train_images = 1000,
+                  .test_images = 200,
+                  .parameters = 4275594,
+                  .batch_per_rank = batch_per_rank,
+                  .global_batch = global_batch,
+                  .epochs = 3,
+                  .seed = 7,
+                  .optimizer = "adam",
+                  .learning_rate = 1e-3,
+                  .momentum = NAN,
+                  .weight_decay = 0,
+                  .versions = "Open MPI 4, HDF5 1",
+                  .scaling = "weak"},
+        .totals = {.training_seconds = seconds,
+                   .setup_seconds = 0.25,
+                   .warmup_seconds = 0.125,
+                   .evaluation_seconds = 1.5,
+                   .total_seconds = seconds + 2,
+                   .start_to_first_step_seconds = NAN,
+                   .images = 3000,
+                   .steps = steps,
+                   .phases = {seconds / 16, seconds / 4, seconds / 2, seconds / 8, seconds / 32},
+                   .final_train_loss = 1.0 / 3,
+                   .final_test_loss = 1.25 / 3,
+                   .final_test_accuracy = 0.5,
+                   .best_test_accuracy = 0.75,
+                   .best_epoch = 2,
+                   .plan_id = "plan"},
+    };
+    snprintf(self->facts.mode, sizeof self->facts.mode, "%s", mode);
+    make_ranks(self, ranks);
+    make_epochs(self, seconds);
+}
+
+static int write_run(fixture *self, const char *path, run **opened, ls_error *error) {
+    self->facts.rank_list = self->ranks;
+    self->totals.rank_usage = self->usage;
+    LS_TRY(run_open(path, &self->facts, opened, error));
+    LS_TRY(run_header(*opened, error));
+    for (int index = 0; index < 3; index++)
+        LS_TRY(run_epoch(*opened, &self->epochs[index], error));
+    LS_TRY(run_note(*opened, error, "a note: %d", 42));
+    return run_finish(*opened, &self->totals, error);
+}
+
+int fixture_write(fixture *self, const char *path, ls_error *error) {
+    fflush(stdout);
+    int kept = dup(STDOUT_FILENO);
+    int file = open("stdout.txt", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    dup2(file, STDOUT_FILENO);
+    run *opened = NULL;
+    int status = write_run(self, path, &opened, error);
+    run_close(opened);
+    dup2(kept, STDOUT_FILENO);
+    close(kept);
+    close(file);
+    return status;
+}
+
+text_buffer fixture_read(const char *path) {
+    text_buffer text = {0};
+    text_add(&text, "%s", "");
+    FILE *file = fopen(path, "rbe");
+    char block[4096];
+    for (size_t count; file && (count = fread(block, 1, sizeof block, file)) > 0;)
+        text_add_bytes(&text, block, count);
+    if (file)
+        fclose(file);
+    return text;
+}

@@ -1,0 +1,30 @@
+/* Runs that were never trained, written by the same code that writes real ones. */
+#ifndef LOCKSTEP_TESTS_REPORT_FIXTURE_H
+#define LOCKSTEP_TESTS_REPORT_FIXTURE_H
+
+#include "report/run.h"
+#include "report/text_buffer.h"
+
+typedef struct fixture {
+    run_facts facts;
+    run_totals totals;
+    epoch_record epochs[3];
+    rank_facts ranks[4];
+    rank_usage usage[4];
+} fixture;
+
+/* A temporary folder that becomes the working directory, so that runs have short names. */
+void fixture_enter_folder(void);
+void fixture_leave_folder(void); /* removes it */
+
+/* MODE at RANKS ranks on as many nodes, `batch_per_rank` images a rank, 3 epochs of 1,000 images
+ * in `seconds`. */
+void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank, double seconds);
+
+/* Writes it into FOLDER with run_open .. run_close; what it prints goes to stdout.txt. */
+int fixture_write(fixture *self, const char *folder, ls_error *error);
+
+/* The text of a file; empty where there is none. */
+text_buffer fixture_read(const char *path);
+
+#endif

@@ -1,0 +1,213 @@
+/* What a run leaves, and reading it back. */
+#include "check.h"
+#include "report/finished_run.h"
+#include "report_fixture.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void write_or_say(fixture *self, const char *folder) {
+    ls_error error = {0};
+    CHECK(fixture_write(self, folder, &error) == LS_OK, "%s: %s", folder, error.text);
+}
+
+static void check_file(const char *path, const char *expected) {
+    text_buffer found = fixture_read(path);
+    CHECK(strcmp(found.bytes, expected) == 0, "%s holds:\n%s", path, found.bytes);
+    text_free(&found);
+}
+
+static void a_run_leaves_its_files(void) {
+    fixture made;
+    fixture_make(&made, "ddp", 2, 64, 119.96);
+    write_or_say(&made, "some/where/run");
+    text_buffer log = fixture_read("some/where/run/log.txt");
+    check_file("stdout.txt", log.bytes);
+    static const char *const parts[] = {
+        "lockstep 0.0.0-test: ddp, 2 ranks on 2 nodes\n",
+        "rank  host   device  NUMA  threads  cores\n   0  node1  a CPU      -        2  0-1\n",
+        "64 a rank, 128 in all (global); weak scaling",
+        "    2      0.5000     62.50%     0.6250     75.00%*      25.0      39.99    6.2%    "
+        "25.0%     50.0%    12.5%       3.1%    3.1%\n",
+        "    3      0.3333     75.00%     0.4167     50.00%       25.0",
+        "a note: 42\n",
+        "training       2 min 0 s  119.960  ",
+        "to first step          -        -  ",
+        "exposed communication   14.995  12.5%\n",
+        "   1  node2     450.0 MB            87.5%\n",
+        "trained on 3000 images in 24 steps, 25.0 images/s\n"
+        "test accuracy 50.00% at the end, best 75.00% after epoch 2 (*)\n",
+    };
+    for (size_t index = 0; index < sizeof parts / sizeof parts[0]; index++)
+        CHECK(strstr(log.bytes, parts[index]), "'%s' is not in:\n%s", parts[index], log.bytes);
+    text_free(&log);
+    check_file("some/where/run/epochs.csv",
+               "format_version,epoch,train_loss,train_accuracy,test_loss,test_accuracy,best,images,"
+               "steps,training_seconds,images_per_second,data_seconds,forward_seconds,"
+               "backward_seconds,exposed_communication_seconds,optimizer_seconds,other_seconds,"
+               "evaluation_seconds\n"
+               "1,1,1,0.5,1.25,0.5,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,19.9933333,"
+               "4.99833333,1.24958333,1.24958333,0.5\n"
+               "1,2,0.5,0.625,0.625,0.75,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,"
+               "19.9933333,4.99833333,1.24958333,1.24958333,0.5\n"
+               "1,3,0.333333333,0.75,0.416666667,0.5,0,1000,8,39.9866667,25.0083361,2.49916667,"
+               "9.99666667,19.9933333,4.99833333,1.24958333,1.24958333,0.5\n");
+    check_case("a run leaves log.txt (what it printed), epochs.csv");
+}
+
+static void the_summary_comes_back(void) {
+    static const struct {
+        const char *column, *value;
+    } expected[] = {
+        {"format_version", "1"},
+        {"command_line", "lockstep train --data \"a, b\""},
+        {"mode", "ddp"},
+        {"ranks", "2"},
+        {"momentum", ""},
+        {"weight_decay", "0"},
+        {"learning_rate", "0.001"},
+        {"rank_hosts", "node1;node2"},
+        {"rank_numa_nodes", ";0"},
+        {"batch_per_rank", "64"},
+        {"global_batch", "128"},
+        {"training_seconds", "119.96"},
+        {"images_per_second", "25.0083361"},
+        {"other_seconds", "3.74875"},
+        {"start_to_first_step_seconds", ""},
+        {"peak_memory_maximum_bytes", "450000000"},
+        {"peak_memory_mean_bytes", "425000000"},
+        {"rank_peak_memory_bytes", "400000000;450000000"},
+        {"cpu_utilisation_minimum", "0.75"},
+        {"rank_cpu_utilisation", "0.75;0.875"},
+        {"best_epoch", "2"},
+    };
+    finished_run run;
+    ls_error error = {0};
+    CHECK(finished_run_read(&run, "some/where/run", &error) == LS_OK, "%s", error.text);
+    for (size_t index = 0; index < sizeof expected / sizeof expected[0]; index++)
+        CHECK(strcmp(finished_run_text(&run, expected[index].column), expected[index].value) == 0,
+              "%s: expected '%s', found '%s'", expected[index].column, expected[index].value,
+              finished_run_text(&run, expected[index].column));
+    CHECK(isnan(finished_run_number(&run, "momentum")), "what was not measured is no number");
+    finished_run_free(&run);
+    check_case("summary.csv is read back, every value by its column's name");
+}
+
+static void a_folder_that_will_not_do(void) {
+    fixture made;
+    fixture_make(&made, "single", 1, 64, 1);
+    ls_error used = {0}, file = {0};
+    CHECK(fixture_write(&made, "some/where/run", &used) == LS_BAD_INPUT, "a used folder was taken");
+    CHECK(strstr(used.text, "some/where/run: already holds"), "%s", used.text);
+    close(open("a-file", O_CREAT | O_WRONLY | O_CLOEXEC, 0666));
+    CHECK(fixture_write(&made, "a-file", &file) == LS_BAD_INPUT, "a file was taken");
+    CHECK(strstr(file.text, "a-file"), "%s", file.text);
+    mkdir("unwritable", 0777);
+    mkdir("unwritable/log.txt", 0777); /* also for root, who may write anywhere */
+    ls_error unwritable = {0};
+    CHECK(fixture_write(&made, "unwritable", &unwritable) == LS_BAD_INPUT, "it was taken");
+    CHECK(strstr(unwritable.text, "unwritable/log.txt: cannot write"), "%s", unwritable.text);
+    CHECK(access("unwritable/summary.csv", F_OK) != 0, "a run that failed left a summary");
+    check_case("a results folder that is used or unwritable is refused at the start");
+}
+
+static void other_ranks_do_nothing(void) {
+    run *self = (run *)&self;
+    ls_error error = {0};
+    run_totals totals = {0};
+    epoch_record epoch = {0};
+    CHECK(run_open("nothing", NULL, &self, &error) == LS_OK && !self, "a rank without facts");
+    CHECK(run_header(self, &error) == LS_OK && run_epoch(self, &epoch, &error) == LS_OK &&
+              run_note(self, &error, "x") == LS_OK && run_finish(self, &totals, &error) == LS_OK,
+          "%s", error.text);
+    run_progress(self, 1, 1, 1, 1, 1);
+    run_close(self);
+    CHECK(access("nothing", F_OK) != 0, "another rank left a folder");
+    check_case("ranks other than 0 write nothing");
+}
+
+/* Writes `text` as DIR/summary.csv and reads it as a run. */
+static int read_edited(const char *folder, const char *text, ls_error *error) {
+    char path[256];
+    mkdir(folder, 0777);
+    snprintf(path, sizeof path, "%s/summary.csv", folder);
+    FILE *file = fopen(path, "we");
+    fputs(text, file);
+    fclose(file);
+    finished_run run;
+    int status = finished_run_read(&run, folder, error);
+    if (status == LS_OK)
+        finished_run_free(&run);
+    return status;
+}
+
+static void summaries_that_are_refused(void) {
+    static const struct {
+        const char *find, *replace, *expected;
+    } edits[] = {
+        {"\n1,0.0.0-test", "\n2,0.0.0-test", "format version '2' is unknown"},
+        {"\n1,0.0.0-test", "\n,0.0.0-test", "format version '' is unknown"},
+        {",119.96,", ",0,", "training_seconds: expected a number above 0, found '0'"},
+        {",119.96,", ",-5,", "training_seconds: expected a number above 0, found '-5'"},
+        {",119.96,", ",\"119,96\",", "training_seconds: expected a number above 0, found '119,96'"},
+        {",119.96,", ",inf,", "training_seconds: expected a number above 0, found 'inf'"},
+        {",119.96,", ",,", "training_seconds: expected a number above 0, found ''"},
+        {",119.96,", ",119.96,1,", " values, found "},
+        {",precision,", ",precisely,", "column 'precision' is missing"},
+        {"format_version,", "version,", "column 'format_version' is missing"},
+        {",ddp,", ",,", "mode: expected a value, found ''"},
+    };
+    text_buffer good = fixture_read("some/where/run/summary.csv");
+    for (size_t index = 0; index < sizeof edits / sizeof edits[0]; index++) {
+        const char *at = strstr(good.bytes, edits[index].find);
+        CHECK(at, "'%s' is not in the summary", edits[index].find);
+        if (!at)
+            continue;
+        text_buffer edited = {0};
+        text_add_bytes(&edited, good.bytes, (size_t)(at - good.bytes));
+        text_add(&edited, "%s%s", edits[index].replace, at + strlen(edits[index].find));
+        ls_error error = {0};
+        CHECK(read_edited("edited", edited.bytes, &error) == LS_BAD_INPUT, "%s was taken",
+              edits[index].replace);
+        CHECK(strstr(error.text, edits[index].expected) && strstr(error.text, "edited/summary.csv"),
+              "expected '%s', found '%s'", edits[index].expected, error.text);
+        text_free(&edited);
+    }
+    ls_error cut = {0}, empty = {0}, no_row = {0};
+    good.bytes[good.length - 1] = '\0';
+    CHECK(read_edited("edited", good.bytes, &cut) == LS_BAD_INPUT, "a cut file was taken");
+    CHECK(read_edited("edited", "", &empty) == LS_BAD_INPUT, "an empty file was taken");
+    CHECK(read_edited("edited", "format_version\n", &no_row) == LS_BAD_INPUT &&
+              strstr(no_row.text, "expected 1 row, found 0"),
+          "%s", no_row.text);
+    text_free(&good);
+    check_case("a summary that was edited, cut or is newer is refused by name");
+}
+
+static void folders_that_are_refused(void) {
+    finished_run run;
+    ls_error missing = {0}, unfinished = {0}, file = {0};
+    mkdir("unfinished", 0777);
+    CHECK(finished_run_read(&run, "missing", &missing) == LS_BAD_INPUT, "it was taken");
+    CHECK(strstr(missing.text, "missing: expected the folder of a run"), "%s", missing.text);
+    CHECK(finished_run_read(&run, "unfinished", &unfinished) == LS_BAD_INPUT, "it was taken");
+    CHECK(strstr(unfinished.text, "unfinished: no summary.csv"), "%s", unfinished.text);
+    CHECK(finished_run_read(&run, "a-file", &file) == LS_BAD_INPUT, "it was taken");
+    CHECK(strstr(file.text, "a-file: expected the folder of a run, found a file"), "%s", file.text);
+    check_case("a folder that is missing or unfinished is refused by name");
+}
+
+int main(void) {
+    fixture_enter_folder();
+    a_run_leaves_its_files();
+    the_summary_comes_back();
+    a_folder_that_will_not_do();
+    other_ranks_do_nothing();
+    summaries_that_are_refused();
+    folders_that_are_refused();
+    fixture_leave_folder();
+    return check_done();
+}
