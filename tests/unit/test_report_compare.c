@@ -12,7 +12,7 @@ enum { MOST = 4 };
 /* Reads the named folders and compares them; the table goes to *out. */
 static int compare(const char *const *folders, size_t count, table_format format, text_buffer *out,
                    ls_error *error) {
-    finished_run runs[MOST];
+    finished_run runs[MOST] = {0};
     size_t read = 0, baseline = 0;
     scaling_kind scaling = SCALING_NONE;
     int status = LS_OK;
