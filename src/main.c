@@ -58,6 +58,6 @@ int main(int argc, char **argv) {
     else
         chosen->run(chosen, argc - 1, argv + 1, &error);
     if (error.code != LS_OK)
-        lifeline_fail(&error, 1);
+        lifeline_fail(&error, error.code != LS_FAILED);
     return LS_OK;
 }

@@ -35,6 +35,9 @@ int dataset_open(const char *folder, const char *split, dataset **out, ls_error 
  * LS_FAILED, saying both sizes, when it cannot fit in the memory that is available. */
 int dataset_load(dataset *self, ls_error *error);
 
+/* "1.10.8": of the HDF5 library that is loaded, for the header. */
+const char *dataset_hdf5_version(void);
+
 void dataset_close(dataset *self); /* NULL is fine */
 
 #endif

@@ -142,6 +142,8 @@ int run_header(run *self, ls_error *error) {
     return say(self, &lines, error);
 }
 
+bool run_wants_progress(const run *self) { return self && progress_due(&self->log.progress); }
+
 void run_progress(run *self, int epoch, int64_t step, int64_t steps, double images_per_second,
                   double loss) {
     if (!self || !progress_due(&self->log.progress))

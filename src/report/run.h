@@ -85,6 +85,8 @@ typedef struct run run;
  * training (LS_BAD_INPUT too; later failures to write are LS_FAILED). `facts` is copied. */
 int run_open(const char *folder, const run_facts *facts, run **out, ls_error *error);
 int run_header(run *self, ls_error *error);
+/* True where a progress line may be drawn now: ask before reading a loss for it. */
+bool run_wants_progress(const run *self);
 /* On a terminal only, at most 10 times a second: "epoch 2/10  step 310/782  loss 0.71  ...". */
 void run_progress(run *self, int epoch, int64_t step, int64_t steps, double images_per_second,
                   double loss);

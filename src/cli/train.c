@@ -1,0 +1,104 @@
+/* lockstep train: options, launch, the run. */
+#include "cli/commands.h"
+#include "launch/lifeline.h"
+#include "launch/launch.h"
+#include "mode/mode.h"
+#include "train/optimizer.h"
+#include "train/train.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#define AT(field) offsetof(train_settings, field)
+
+static const option options[] = {
+    {"data", OPTION_TEXT, AT(data), "DIR", NULL, NULL, 0, 0,
+     "Folder of shards that `lockstep pack` wrote.", false},
+    {"model", OPTION_CHOICE, AT(model), "NAME", "cnn", model_choices, 0, 0, "What to train.", false},
+    {"mode", OPTION_CHOICE, AT(mode), "MODE", "single", mode_choices, 0, 0,
+     "When the ranks communicate what.", false},
+    {"device", OPTION_CHOICE, AT(device), "DEVICE", "auto", "auto|cuda|cpu|ref", 0, 0,
+     "Where to compute; auto: the GPU where one was granted, else the cpu.", false},
+    {"precision", OPTION_CHOICE, AT(precision), "TYPE", "fp32", "fp32", 0, 0,
+     "Type of the activations.", false},
+    {"batch-per-rank", OPTION_INTEGER, AT(batch_per_rank), "N", NULL, NULL, 1, 1 << 20,
+     "Images a rank and step (64 when no batch is given).", false},
+    {"global-batch", OPTION_INTEGER, AT(global_batch), "N", NULL, NULL, 1, 1 << 24,
+     "Images a step, all ranks together.", false},
+    {"epochs", OPTION_INTEGER, AT(epochs), "N", "10", NULL, 1, 100000,
+     "Passes over the training images.", false},
+    {"seed", OPTION_INTEGER, AT(seed), "N", "1", NULL, 0, 9007199254740992.0,
+     "Of the initial parameters and the order of the images.", false},
+    {"optimizer", OPTION_CHOICE, AT(optimizer), "NAME", "adam", optimizer_choices, 0, 0,
+     "Rule of the update.", false},
+    {"learning-rate", OPTION_REAL, AT(learning_rate), "X", "0.001", NULL, 1e-12, 1e6,
+     "Step size of the optimizer.", false},
+    {"momentum", OPTION_REAL, AT(momentum), "X", "0", NULL, 0, 0.999999,
+     "Of --optimizer sgd.", false},
+    {"weight-decay", OPTION_REAL, AT(weight_decay), "X", "0", NULL, 0, 1e6,
+     "L2 penalty, added to the gradient.", false},
+    {"bucket-mb", OPTION_REAL, AT(bucket_mb), "X", "4", NULL, 0.001, 65536,
+     "Gradient MiB that ddp reduces at once.", false},
+    {"threads", OPTION_INTEGER, AT(threads), "N", "0", NULL, 0, 1024,
+     "Compute threads a rank; 0: one for each of its cores.", true},
+    {"oversubscribe", OPTION_FLAG, AT(oversubscribe), NULL, NULL, NULL, 0, 0,
+     "Allow two ranks on one core (marked in the summary).", false},
+    {"step-log", OPTION_FLAG, AT(step_log), NULL, NULL, NULL, 0, 0,
+     "Write steps.csv, the loss of every step (costs time).", false},
+    {"verbose", OPTION_FLAG, AT(verbose), NULL, NULL, NULL, 0, 0,
+     "Print the implementation that runs each layer.", true},
+    {"results", OPTION_TEXT, AT(results), "DIR", NULL, NULL, 0, 0,
+     "Folder of this run, made by it: summary.csv, epochs.csv, log.txt.", false},
+    {0}};
+
+static int check(const train_settings *settings, ls_error *error) {
+    if (!settings->data)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--data: expected a folder of shards, found nothing (lockstep pack makes "
+                       "one)");
+    if (!settings->results)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--results: expected a folder for this run, found nothing");
+    return LS_OK;
+}
+
+static void join(int argc, char **argv, char *out, size_t capacity) {
+    size_t used = (size_t)snprintf(out, capacity, "lockstep");
+    for (int index = 0; index < argc && used < capacity; index++)
+        used += (size_t)snprintf(out + used, capacity - used, " %s", argv[index]);
+}
+
+static int run(const command *self, int argc, char **argv, ls_error *error) {
+    static char options_text[8192], command_line[1024];
+    train_settings settings = {0};
+    launch me;
+    operands rest;
+    join(argc, argv, command_line, sizeof command_line); /* parsing reorders argv */
+    LS_TRY(lifeline_install_signals(error));
+    LS_TRY(launch_start(&me, error));
+    LS_TRY(option_parse(self, argc, argv, &settings, &rest, error));
+    if (rest.help) {
+        if (me.rank == 0)
+            option_print_help(self, stdout);
+        return launch_finish(&me, error);
+    }
+    LS_TRY(check(&settings, error));
+    option_describe(self, &settings, options_text, sizeof options_text);
+    LS_TRY(train_run(&me, &settings, options_text, command_line, error));
+    return launch_finish(&me, error);
+}
+
+const command command_train = {
+    .name = "train",
+    .usage = "",
+    .summary = "Train a model and measure it.",
+    .details =
+        "Started by srun or mpirun, one process a rank; alone without either. The global batch is\n"
+        "the batch per rank times the ranks; rank r of R takes positions [rB/R, (r+1)B/R) of each\n"
+        "global batch B. Training time runs from the first real step to the last, loader included;\n"
+        "warm-up, evaluation and set-up have times of their own.",
+    .options = options,
+    .operands_minimum = 0,
+    .operands_maximum = 0,
+    .run = run,
+};

@@ -1,0 +1,19 @@
+/* steps.csv: the mean loss of every step, for comparing runs step by step. Rank 0 writes it; on
+ * other ranks the log is NULL-safe in the same way as a run. */
+#ifndef LOCKSTEP_REPORT_STEP_LOG_H
+#define LOCKSTEP_REPORT_STEP_LOG_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+typedef struct step_log step_log;
+
+/* write = 0 (another rank): a log that takes lines and keeps none. */
+int step_log_open(const char *folder, int write, step_log **out, ls_error *error);
+int step_log_add(step_log *self, int64_t step, int epoch, double loss, ls_error *error);
+/* Puts the file in place. */
+int step_log_finish(step_log *self, ls_error *error);
+void step_log_close(step_log *self); /* NULL is fine; what was not finished is discarded */
+
+#endif

@@ -1,0 +1,58 @@
+/* Every rank must run the same program, with the same options, on the same data: rank 0's facts
+ * are broadcast as lines "name=value", and a rank whose own differ says which. Its failure reaches
+ * the others through the lifeline. */
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TEXT = 16384 };
+
+/* FNV-1a over this program's file: two builds of one version are two programs. */
+static uint64_t program_hash(void) {
+    uint64_t hash = 0xcbf29ce484222325u;
+    unsigned char block[65536];
+    FILE *file = fopen("/proc/self/exe", "rb");
+    if (!file)
+        return 0;
+    for (size_t count; (count = fread(block, 1, sizeof block, file)) > 0;)
+        for (size_t index = 0; index < count; index++)
+            hash = (hash ^ block[index]) * 0x100000001b3u;
+    fclose(file);
+    return hash;
+}
+
+static void describe(const trainer *self, char *out) {
+    snprintf(out, TEXT,
+             "%sversion=%s\nprogram=%016" PRIx64 "\ntrain-id=%s\ntest-id=%s\nmpi=%s\n",
+             self->options_text, LOCKSTEP_VERSION, program_hash(), self->train.data->facts.id,
+             self->test.data->facts.id, self->me->mpi_version);
+}
+
+/* The first line that differs: "NAME is A here and B on rank 0". */
+static int compare(const launch *me, const char *mine, const char *theirs, ls_error *error) {
+    while (*mine && *theirs) {
+        size_t my_length = strcspn(mine, "\n"), their_length = strcspn(theirs, "\n");
+        size_t name = strcspn(mine, "=");
+        if (my_length != their_length || memcmp(mine, theirs, my_length) != 0)
+            return ls_fail(error, LS_BAD_INPUT,
+                           "the ranks differ: %.*s is '%.*s' on rank %d (host %s) and '%.*s' on rank 0",
+                           (int)name, mine, (int)(my_length - name - 1), mine + name + 1, me->rank,
+                           me->host,
+                           (int)(their_length - name - 1), theirs + name + 1);
+        mine += my_length + (mine[my_length] == '\n');
+        theirs += their_length + (theirs[their_length] == '\n');
+    }
+    return LS_OK;
+}
+
+int trainer_agree(trainer *self, ls_error *error) {
+    static char mine[TEXT], theirs[TEXT];
+    describe(self, mine);
+    memcpy(theirs, mine, sizeof theirs);
+    LS_TRY(comm_broadcast_bytes(self->control, theirs, sizeof theirs, 0, error));
+    LS_TRY(compare(self->me, mine, theirs, error));
+    /* No rank goes on until all have found the same: a rank that differs never gets here. */
+    return self->control->is->barrier(self->control, error);
+}

@@ -1,0 +1,148 @@
+/* An epoch of training and of evaluation. The clock of the training time starts before the loader
+ * does, so nothing is read ahead outside it, and stops after the last step on the slowest rank. */
+#include "base/clock.h"
+#include "launch/lifeline.h"
+#include "train/trainer.h"
+
+#include <math.h>
+#include <sys/resource.h>
+
+static double cpu_seconds(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_utime.tv_sec + 1e-6 * (double)usage.ru_utime.tv_usec +
+           (double)usage.ru_stime.tv_sec + 1e-6 * (double)usage.ru_stime.tv_usec;
+}
+
+static int next_batch(const trainer *self, const split *split, int64_t index, bool training,
+                      mode_batch *out, ls_error *error) {
+    *out = (mode_batch){.global_count = split_batch_images(split, index, self->global_batch),
+                        .training = training};
+    if (!split->loader)
+        return LS_OK;
+    loader_batch loaded;
+    LS_TRY(loader_next(split->loader, &loaded, error));
+    out->images = loaded.images;
+    out->labels = loaded.labels;
+    out->loaded = loaded.count;
+    return LS_OK;
+}
+
+/* This rank's totals since they were last cleared. */
+static int read_totals(trainer *self, loss_totals *out, ls_error *error) {
+    device *device = self->device;
+    LS_TRY(device->is->copy(device, self->stream, out, self->mode->totals, sizeof *out,
+                            COPY_DEVICE_TO_HOST, error));
+    return device->is->stream_synchronize(device, self->stream, error);
+}
+
+static int clear_totals(trainer *self, ls_error *error) {
+    return self->device->is->fill_zero(self->device, self->stream, self->mode->totals,
+                                       sizeof(loss_totals), error);
+}
+
+/* All ranks' totals; every image must have been counted exactly once. */
+static int sum_totals(trainer *self, const split *split, const char *phase, double *loss,
+                      double *accuracy, ls_error *error) {
+    loss_totals totals;
+    LS_TRY(read_totals(self, &totals, error));
+    double loss_sum = totals.loss_sum;
+    int64_t counts[2] = {totals.correct, totals.samples};
+    LS_TRY(comm_allreduce_double(self->control, &loss_sum, 1, REDUCTION_SUM, error));
+    LS_TRY(comm_allreduce_int64(self->control, counts, 2, REDUCTION_SUM, error));
+    if (counts[1] != split->data->facts.images)
+        return ls_fail(error, LS_FAILED, "%s counted %lld images of %lld", phase,
+                       (long long)counts[1], (long long)split->data->facts.images);
+    *loss = loss_sum / (double)counts[1];
+    *accuracy = (double)counts[0] / (double)counts[1];
+    if (!isfinite(*loss))
+        return ls_fail(error, LS_FAILED,
+                       "the loss of %s is not a finite number (--learning-rate %g is too high?)",
+                       phase, self->settings->learning_rate);
+    return LS_OK;
+}
+
+/* Mean loss of the step that just ended, over all ranks, from the growth of the totals. */
+static int log_step(trainer *self, int epoch, loss_totals *before, ls_error *error) {
+    loss_totals now;
+    LS_TRY(read_totals(self, &now, error));
+    double sums[2] = {now.loss_sum - before->loss_sum, (double)(now.samples - before->samples)};
+    *before = now;
+    LS_TRY(comm_allreduce_double(self->control, sums, 2, REDUCTION_SUM, error));
+    return step_log_add(self->step_log, self->steps, epoch, sums[0] / sums[1], error);
+}
+
+/* Only where someone watches, and not at every step. */
+static int show_progress(trainer *self, int epoch, int64_t step, double start, ls_error *error) {
+    if (!run_wants_progress(self->run))
+        return LS_OK;
+    loss_totals totals;
+    double now = clock_seconds();
+    LS_TRY(read_totals(self, &totals, error));
+    int64_t images = step * self->global_batch;
+    run_progress(self->run, epoch, step, self->train.batches, (double)images / (now - start),
+                 totals.samples ? totals.loss_sum / (double)totals.samples : NAN);
+    return LS_OK;
+}
+
+static int train_steps(trainer *self, epoch_record *record, double start, ls_error *error) {
+    loss_totals before = {0};
+    for (int64_t index = 0; index < self->train.batches; index++) {
+        mode_batch batch;
+        lifeline_at("training", record->epoch, index + 1);
+        double waiting = clock_seconds();
+        LS_TRY(next_batch(self, &self->train, index, true, &batch, error));
+        record->phases.data += clock_seconds() - waiting;
+        LS_TRY(trainer_train_step(self, &batch, &record->phases, error));
+        self->steps++;
+        record->images += batch.global_count;
+        if (self->step_log)
+            LS_TRY(log_step(self, record->epoch, &before, error));
+        LS_TRY(show_progress(self, record->epoch, index + 1, start, error));
+    }
+    record->steps = self->train.batches;
+    return self->device->is->stream_synchronize(self->device, self->stream, error);
+}
+
+/* The slowest rank's time; the phases' means. */
+static int combine_times(trainer *self, epoch_record *record, ls_error *error) {
+    phase_seconds *p = &record->phases;
+    double means[] = {p->data, p->forward, p->backward, p->communication, p->optimizer};
+    LS_TRY(comm_allreduce_double(self->control, &record->seconds, 1, REDUCTION_MAX, error));
+    LS_TRY(comm_allreduce_double(self->control, means, 5, REDUCTION_SUM, error));
+    double size = (double)self->me->size;
+    *p = (phase_seconds){means[0] / size, means[1] / size, means[2] / size, means[3] / size,
+                         means[4] / size};
+    return LS_OK;
+}
+
+int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
+    LS_TRY(clear_totals(self, error));
+    LS_TRY(self->control->is->barrier(self->control, error));
+    double cpu_start = cpu_seconds(), start = clock_seconds();
+    if (self->train.loader)
+        LS_TRY(loader_start_epoch(self->train.loader, record->epoch, error));
+    LS_TRY(train_steps(self, record, start, error));
+    record->seconds = clock_seconds() - start;
+    self->cpu_seconds_training += cpu_seconds() - cpu_start;
+    LS_TRY(combine_times(self, record, error));
+    return sum_totals(self, &self->train, "training", &record->train_loss,
+                      &record->train_accuracy, error);
+}
+
+int trainer_evaluate(trainer *self, epoch_record *record, ls_error *error) {
+    double start = clock_seconds();
+    LS_TRY(clear_totals(self, error));
+    if (self->test.loader)
+        LS_TRY(loader_start_epoch(self->test.loader, record->epoch, error));
+    for (int64_t index = 0; index < self->test.batches; index++) {
+        mode_batch batch;
+        lifeline_at("evaluation", record->epoch, index + 1);
+        LS_TRY(next_batch(self, &self->test, index, false, &batch, error));
+        LS_TRY(trainer_evaluation_step(self, &batch, error));
+    }
+    LS_TRY(sum_totals(self, &self->test, "evaluation", &record->test_loss, &record->test_accuracy,
+                      error));
+    record->evaluation_seconds = clock_seconds() - start;
+    return LS_OK;
+}

@@ -1,0 +1,93 @@
+/* The end of a run: the ranks' parameters compared, usage gathered, the closing table. */
+#include "base/clock.h"
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* VmHWM of proc(5): the most memory this process ever had resident; NAN where it is not told. */
+static double peak_memory_bytes(void) {
+    char line[256];
+    double kilobytes = NAN;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %lf kB", &kilobytes) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return kilobytes * 1024.0;
+}
+
+static int gather_usage(trainer *self, double training_seconds, ls_error *error) {
+    double available = training_seconds * self->binding.threads;
+    rank_usage mine = {.peak_memory_bytes = peak_memory_bytes(),
+                       .cpu_utilisation =
+                           available > 0 ? self->cpu_seconds_training / available : NAN};
+    self->usage = calloc((size_t)self->me->size, sizeof *self->usage);
+    if (!self->usage)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    return comm_allgather_bytes(self->control, &mine, self->usage, sizeof mine, error);
+}
+
+/* FNV-1a over the bits of the parameters, 32 bits at a time. */
+static int hash_parameters(trainer *self, uint64_t *out, ls_error *error) {
+    size_t count = self->graph.parameter_count;
+    uint32_t *bits = malloc(count * sizeof *bits);
+    if (!bits)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    int status = self->device->is->copy(self->device, self->stream, bits, self->mode->parameters,
+                                        count * sizeof *bits, COPY_DEVICE_TO_HOST, error);
+    if (status == LS_OK)
+        status = self->device->is->stream_synchronize(self->device, self->stream, error);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t index = 0; status == LS_OK && index < count; index++)
+        hash = (hash ^ bits[index]) * 0x100000001b3u;
+    free(bits);
+    *out = hash;
+    return status;
+}
+
+/* The ranks that update copies of their own must hold the same bits at the end: one that drifted
+ * trained another model, and its numbers are not a result. A rank that only receives (dp) still
+ * has the last step's, and does not count. */
+static int compare_parameters(trainer *self, ls_error *error) {
+    struct {
+        uint64_t hash, updates;
+    } mine = {.updates = self->mode->is->updates(self->mode)}, *all;
+    LS_TRY(hash_parameters(self, &mine.hash, error));
+    all = calloc((size_t)self->me->size, sizeof *all);
+    if (!all)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    int status = comm_allgather_bytes(self->control, &mine, all, sizeof mine, error);
+    for (int rank = 1; status == LS_OK && rank < self->me->size; rank++)
+        if (all[rank].updates && all[rank].hash != all[0].hash)
+            status = ls_fail(error, LS_FAILED,
+                             "rank %d ended with other parameters than rank 0: the result is void",
+                             rank);
+    free(all);
+    return status;
+}
+
+int trainer_finish(trainer *self, ls_error *error) {
+    run_totals *totals = &self->totals;
+    LS_TRY(compare_parameters(self, error));
+    LS_TRY(gather_usage(self, totals->training_seconds, error));
+    double times[] = {self->setup_seconds, self->warmup_seconds,
+                      self->start_to_first_step_seconds};
+    LS_TRY(comm_allreduce_double(self->control, times, 3, REDUCTION_MAX, error));
+    totals->setup_seconds = times[0];
+    totals->warmup_seconds = times[1];
+    totals->start_to_first_step_seconds = times[2];
+    totals->total_seconds = clock_since_process_start_seconds();
+    totals->steps = self->steps;
+    totals->best_epoch = self->best.epoch;
+    totals->best_test_accuracy = self->best.test_accuracy;
+    totals->rank_usage = self->usage;
+    network_plan_id(self->network, totals->plan_id);
+    if (self->step_log)
+        LS_TRY(step_log_finish(self->step_log, error));
+    return self->me->rank == 0 ? run_finish(self->run, totals, error) : LS_OK;
+}

@@ -1,0 +1,95 @@
+/* The header: what this run is, from every rank. */
+#include "base/clock.h"
+#include "launch/versions.h"
+#include "train/trainer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Cut to the room there is. */
+#define COPY(to, from) snprintf(to, sizeof(to), "%.*s", (int)sizeof(to) - 1, from)
+
+static int gather_ranks(trainer *self, ls_error *error) {
+    rank_facts mine = {.rank = self->me->rank,
+                       .numa_node = self->binding.numa_node,
+                       .threads = self->binding.threads};
+    COPY(mine.host, self->me->host);
+    COPY(mine.device, self->device->facts.name);
+    COPY(mine.cores, self->binding.map);
+    self->ranks = calloc((size_t)self->me->size, sizeof *self->ranks);
+    if (!self->ranks)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    return comm_allgather_bytes(self->control, &mine, self->ranks, sizeof mine, error);
+}
+
+static void now_as_text(char *out, size_t capacity) {
+    time_t now = time(NULL);
+    struct tm local;
+    localtime_r(&now, &local);
+    strftime(out, capacity, "%Y-%m-%dT%H:%M:%S%z", &local);
+}
+
+static void describe_data(const trainer *self, run_facts *facts) {
+    COPY(facts->data_folder, self->settings->data);
+    COPY(facts->dataset_id, self->train.data->facts.id);
+    facts->train_images = self->train.data->facts.images;
+    facts->test_images = self->test.data->facts.images;
+}
+
+static void describe_job(const trainer *self, run_facts *facts) {
+    COPY(facts->version, LOCKSTEP_VERSION);
+    COPY(facts->command_line, self->command_line);
+    now_as_text(facts->started, sizeof facts->started);
+    COPY(facts->launcher, self->me->launcher);
+    COPY(facts->slurm_job_id, self->me->slurm_job_id);
+    facts->ranks = self->me->size;
+    facts->nodes = self->me->node_count;
+    facts->rank_list = self->ranks;
+    facts->oversubscribed = self->binding.oversubscribed;
+    launch_describe_versions(self->me, facts->versions, sizeof facts->versions);
+    size_t used = strlen(facts->versions);
+    snprintf(facts->versions + used, sizeof facts->versions - used, "%sHDF5 %s, %s",
+             used ? ", " : "", dataset_hdf5_version(), self->device->facts.library);
+}
+
+static void describe_training(const trainer *self, run_facts *facts) {
+    const train_settings *s = self->settings;
+    COPY(facts->mode, s->mode);
+    COPY(facts->model, s->model);
+    COPY(facts->device, self->device->is->name);
+    COPY(facts->device_library, self->device->facts.library);
+    COPY(facts->precision, s->precision);
+    COPY(facts->comm, self->comm->is->name);
+    COPY(facts->optimizer, s->optimizer);
+    COPY(facts->scaling, self->scaling);
+    facts->parameters = (int64_t)self->graph.parameter_count;
+    facts->global_batch = self->global_batch;
+    facts->batch_per_rank = self->global_batch / self->me->size;
+    facts->epochs = (int)s->epochs;
+    facts->seed = s->seed;
+    facts->learning_rate = s->learning_rate;
+}
+
+int trainer_open_run(trainer *self, ls_error *error) {
+    run_facts facts = {0};
+    LS_TRY(gather_ranks(self, error));
+    describe_job(self, &facts);
+    describe_data(self, &facts);
+    describe_training(self, &facts);
+    bool writes = self->me->rank == 0;
+    if (writes) {
+        LS_TRY(run_open(self->settings->results, &facts, &self->run, error));
+        LS_TRY(run_header(self->run, error));
+    }
+    if (self->settings->verbose && writes) {
+        char plans[8192];
+        network_describe(self->network, plans, sizeof plans);
+        for (char *line = strtok(plans, "\n"); line; line = strtok(NULL, "\n"))
+            LS_TRY(run_note(self->run, error, "plan  %s", line));
+    }
+    if (self->settings->step_log)
+        LS_TRY(step_log_open(self->settings->results, writes, &self->step_log, error));
+    return LS_OK;
+}

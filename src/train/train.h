@@ -1,0 +1,24 @@
+/* Training: the settings of a run, and the one function that makes it. */
+#ifndef LOCKSTEP_TRAIN_TRAIN_H
+#define LOCKSTEP_TRAIN_TRAIN_H
+
+#include "base/error.h"
+#include "launch/launch.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct train_settings {
+    const char *data, *model, *mode, *device, *precision, *optimizer, *results;
+    int64_t batch_per_rank, global_batch; /* as given; 0: not given */
+    int64_t epochs, seed, threads;
+    double learning_rate, weight_decay, momentum, bucket_mb;
+    bool oversubscribe, step_log, verbose;
+} train_settings;
+
+/* Runs the whole job on this rank, after launch_start: collective over all ranks.
+ * `options_text`: option_describe's text, compared between the ranks. */
+int train_run(launch *me, const train_settings *settings, const char *options_text,
+              const char *command_line, ls_error *error);
+
+#endif
