@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+const char *fixture_stdout = "stdout.txt";
+
 static char folder[] = "/tmp/lockstep-test-XXXXXX";
 
 void fixture_enter_folder(void) {
@@ -120,7 +122,7 @@ static int write_run(fixture *self, const char *path, run **opened, ls_error *er
 int fixture_write(fixture *self, const char *path, ls_error *error) {
     fflush(stdout);
     int kept = dup(STDOUT_FILENO);
-    int file = open("stdout.txt", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int file = open(fixture_stdout, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     dup2(file, STDOUT_FILENO);
     run *opened = NULL;
     int status = write_run(self, path, &opened, error);

@@ -21,7 +21,10 @@ void fixture_leave_folder(void); /* removes it */
  * in `seconds`. */
 void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank, double seconds);
 
-/* Writes it into FOLDER with run_open .. run_close; what it prints goes to stdout.txt. */
+/* Where what a run prints goes: stdout.txt. */
+extern const char *fixture_stdout;
+
+/* Writes it into FOLDER with run_open .. run_close. */
 int fixture_write(fixture *self, const char *folder, ls_error *error);
 
 /* The text of a file; empty where there is none. */

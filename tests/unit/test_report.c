@@ -5,7 +5,10 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,6 +117,37 @@ static void a_folder_that_will_not_do(void) {
     check_case("a results folder that is used or unwritable is refused at the start");
 }
 
+/* A file that may not grow stands for a disk that is full. */
+static void fill_disk(const char *folder, rlim_t bytes, int expected_code, const char *expected) {
+    fixture made;
+    struct rlimit before;
+    ls_error error = {0};
+    fixture_make(&made, "single", 1, 64, 1);
+    fflush(stdout); /* the limit would be on it too */
+    getrlimit(RLIMIT_FSIZE, &before);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){bytes, before.rlim_max});
+    int status = fixture_write(&made, folder, &error);
+    setrlimit(RLIMIT_FSIZE, &before);
+    CHECK(status == expected_code, "status %d with %lu bytes", status, (unsigned long)bytes);
+    CHECK(strstr(error.text, expected), "expected '%s', found '%s'", expected, error.text);
+    char path[256];
+    snprintf(path, sizeof path, "%s/summary.csv", folder);
+    CHECK(access(path, F_OK) != 0, "a run that failed left a summary");
+    snprintf(path, sizeof path, "ls -A %s | grep -q tmp", folder);
+    CHECK(system(path) != 0, "a temporary file stays in %s", folder);
+}
+
+static void a_disk_that_is_full(void) {
+    fixture_stdout = "/dev/null";
+    signal(SIGXFSZ, SIG_IGN);
+    fill_disk("full0", 16, LS_BAD_INPUT, "full0/epochs.csv: cannot write: File too large");
+    fill_disk("full1", 320, LS_FAILED, "full1/log.txt: cannot write: File too large");
+    /* log.txt holds less than 2,200 bytes, summary.csv more than 1,000: find where it breaks. */
+    fill_disk("full2", 1800, LS_FAILED, "full2/");
+    fixture_stdout = "stdout.txt";
+    check_case("a disk that fills costs one line, and leaves no summary and no temporary file");
+}
+
 static void other_ranks_do_nothing(void) {
     run *self = (run *)&self;
     ls_error error = {0};
@@ -205,6 +239,7 @@ int main(void) {
     a_run_leaves_its_files();
     the_summary_comes_back();
     a_folder_that_will_not_do();
+    a_disk_that_is_full();
     other_ranks_do_nothing();
     summaries_that_are_refused();
     folders_that_are_refused();
