@@ -10,14 +10,17 @@
 #include "base/error.h"
 
 /* What this rank is doing, for the text about it when it dies: "set-up", "warm-up", "training",
- * "evaluation". Two relaxed stores: meant for the hot loop. `phase` must be a string literal. */
+ * "evaluation". Two relaxed stores: meant for the hot loop. `phase` must be a string literal.
+ * A rank that stays at one place of "training" or "evaluation" for LOCKSTEP_STALL_SECONDS
+ * (default 600) ends the job, and the rank that is furthest behind is named. */
 void lifeline_at(const char *phase, int epoch, long step);
 
 /* Called on any rank by its own thread when the job must end because of a peer (or a signal, or
  * this rank's own lifeline_fail): remove temporary files, then leave with `code`. Set by main. */
 typedef void (*lifeline_leave)(int code);
 
-/* Collective, after MPI is up. heartbeat every second; silence for `deadline_seconds` is death. */
+/* Collective, after MPI is up. heartbeat every second; silence for `deadline_seconds` is death.
+ * When it fails on some ranks it fails on all, and only the lowest of those has a text. */
 int lifeline_start(int rank, int size, const char *host, double deadline_seconds,
                    ls_error *error);
 
@@ -27,15 +30,22 @@ void lifeline_on_leave(lifeline_leave leave);
 /* This rank failed: rank 0 prints the line of the lowest rank that failed within a short window
  * ("lockstep: rank 3 (host n2): TEXT"; without rank and host where `everyone` is true: a
  * problem of the command line or the input that is no one rank's) and every rank leaves with the
- * code. Does not return. Alone (or before lifeline_start): prints the line on stderr and leaves. */
+ * code. Does not return. Alone (or before lifeline_start): prints the line on stderr and leaves.
+ * An empty text prints nothing: another rank says it. */
 _Noreturn void lifeline_fail(const ls_error *error, int everyone);
+
+/* Catches SIGINT and SIGTERM and ignores SIGPIPE: from now on an interruption ends this process
+ * with one line, no temporary files left, and code 130 or 143, also where launch_start is never
+ * called (pack) or has not come far. launch_start calls it. Starts the lifeline's thread. */
+int lifeline_install_signals(ls_error *error);
 
 /* From a signal handler: asks the lifeline's thread to end the whole job ("interrupted by SIGTERM
  * in training, epoch 2, step 37"), code 130 or 143. Async-signal-safe. Alone: the line is printed
  * and the process left by the handler's thread itself. */
 void lifeline_signal(int signal_number);
 
-/* Collective: an orderly end, after which a closed connection means nothing. */
+/* Collective: an orderly end, after which a closed connection means nothing. It needs no MPI (so
+ * it stands after MPI_Finalize, and a rank that dies in there is still missed) and is a barrier. */
 int lifeline_stop(ls_error *error);
 
 #endif

@@ -1,0 +1,107 @@
+/* The comm of one rank: every reduction is the value itself; scatter and gather copy. */
+#include "comm/comm_implementations.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int alone_allreduce(comm *self, device_stream *stream, void *buffer, size_t count,
+                           dtype type, reduction how, comm_work *work, ls_error *error) {
+    (void)self, (void)stream, (void)buffer, (void)count, (void)type, (void)how, (void)error;
+    work->handle = NULL;
+    return LS_OK;
+}
+
+static int alone_reduce_scatter(comm *self, device_stream *stream, void *buffer,
+                                const int64_t *counts, dtype type, reduction how, comm_work *work,
+                                ls_error *error) {
+    (void)self, (void)stream, (void)buffer, (void)counts, (void)type, (void)how, (void)error;
+    work->handle = NULL;
+    return LS_OK;
+}
+
+static int alone_allgather(comm *self, device_stream *stream, void *buffer, const int64_t *counts,
+                           dtype type, comm_work *work, ls_error *error) {
+    (void)self, (void)stream, (void)buffer, (void)counts, (void)type, (void)error;
+    work->handle = NULL;
+    return LS_OK;
+}
+
+static int alone_broadcast(comm *self, device_stream *stream, void *buffer, size_t count,
+                           dtype type, int root, comm_work *work, ls_error *error) {
+    (void)self, (void)stream, (void)buffer, (void)count, (void)type, (void)root, (void)error;
+    work->handle = NULL;
+    return LS_OK;
+}
+
+static int alone_reduce(comm *self, device_stream *stream, void *buffer, size_t count, dtype type,
+                        reduction how, int root, comm_work *work, ls_error *error) {
+    (void)self, (void)stream, (void)buffer, (void)count, (void)type, (void)how, (void)root;
+    (void)error;
+    work->handle = NULL;
+    return LS_OK;
+}
+
+static int copy_part(const void *from, void *to, int64_t count, dtype type, comm_work *work) {
+    work->handle = NULL;
+    if (count > 0 && from != to)
+        memmove(to, from, (size_t)count * dtype_bytes(type));
+    return LS_OK;
+}
+
+static int alone_scatter(comm *self, device_stream *stream, const void *whole, void *part,
+                         const int64_t *counts, dtype type, int root, comm_work *work,
+                         ls_error *error) {
+    (void)self, (void)stream, (void)root, (void)error;
+    return copy_part(whole, part, counts[0], type, work);
+}
+
+static int alone_gather(comm *self, device_stream *stream, const void *part, void *whole,
+                        const int64_t *counts, dtype type, int root, comm_work *work,
+                        ls_error *error) {
+    (void)self, (void)stream, (void)root, (void)error;
+    return copy_part(part, whole, counts[0], type, work);
+}
+
+static int alone_barrier(comm *self, ls_error *error) {
+    (void)self, (void)error;
+    return LS_OK;
+}
+
+static int alone_progress(comm *self, ls_error *error) {
+    (void)self, (void)error;
+    return LS_OK;
+}
+
+static int alone_wait(comm *self, device_stream *stream, comm_work *work, ls_error *error) {
+    (void)self, (void)stream, (void)work, (void)error;
+    return LS_OK;
+}
+
+static void alone_close(comm *self) { free(self); }
+
+static const comm_interface alone_interface = {
+    .name = "alone",
+    .allreduce = alone_allreduce,
+    .reduce_scatter = alone_reduce_scatter,
+    .allgather = alone_allgather,
+    .broadcast = alone_broadcast,
+    .reduce = alone_reduce,
+    .scatter = alone_scatter,
+    .gather = alone_gather,
+    .barrier = alone_barrier,
+    .progress = alone_progress,
+    .wait = alone_wait,
+    .close = alone_close,
+};
+
+int comm_alone_open(int rank, int size, comm **out, ls_error *error) {
+    if (size != 1 || rank != 0)
+        return ls_fail(error, LS_FAILED, "comm alone: expected one rank, found rank %d of %d",
+                       rank, size);
+    comm *self = malloc(sizeof *self);
+    if (!self)
+        return ls_fail(error, LS_FAILED, "no memory for the alone comm");
+    *self = (comm){.is = &alone_interface, .rank = rank, .size = size};
+    *out = self;
+    return LS_OK;
+}

@@ -1,0 +1,48 @@
+/* Ring collectives that a single thread advances between its other work: reduce-scatter and
+ * all-gather around the ring of ranks (Patarasuk and Yuan, "Bandwidth optimal all-reduce
+ * algorithms for clusters of workstations", 2009), in chunks, by MPI_Isend, MPI_Irecv and
+ * MPI_Test. Open MPI's own MPI_Iallreduce takes 2.6 times as long as its blocking one.
+ *
+ * Each element is summed once, along the ring, in an order that depends on nothing but its
+ * position, the counts and the number of ranks; the sum is then copied to all: the same bits on
+ * every rank and in every run. */
+#ifndef LOCKSTEP_COMM_RING_H
+#define LOCKSTEP_COMM_RING_H
+
+#include "comm/comm.h"
+
+#include <mpi.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { RING_WINDOW = 4, RING_CHUNK_BYTES = 256 * 1024 };
+
+typedef struct ring {
+    MPI_Comm comm;
+    int rank, size, tag;
+    char *buffer;
+    int64_t *first; /* [size + 1]: where each rank's block starts, in elements */
+    char *scratch;  /* RING_WINDOW chunks: what arrives before it is reduced */
+    dtype type;
+    reduction how;
+    /* Transfer t is chunk t % chunks of step t / chunks; each rank sends and receives all. */
+    int64_t chunks, steps, reducing_steps, transfers;
+    int64_t send_posted, send_done, receive_posted, receive_done;
+    MPI_Request sends[RING_WINDOW], receives[RING_WINDOW];
+} ring;
+
+/* The storage that a ring needs, for its lifetime: counts for `size` ranks and scratch. */
+int ring_allocate(ring *self, MPI_Comm comm, int rank, int size, ls_error *error);
+void ring_release(ring *self);
+
+/* Begins a collective on blocks of first[r] .. first[r + 1] (filled by the caller): reduce, so
+ * that each rank's own block is the reduction; gather, so that every rank has every block. All
+ * ranks begin the same ones with the same tags. */
+void ring_begin(ring *self, int tag, void *buffer, dtype type, reduction how, bool reduce,
+                bool gather);
+
+/* Does what can be done now. *done when the collective is complete on this rank. */
+int ring_advance(ring *self, bool *done, ls_error *error);
+
+#endif

@@ -1,0 +1,89 @@
+#include "launch/launch.h"
+
+#include "launch/lifeline.h"
+#include "launch/sources.h"
+#include "launch/topology.h"
+
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Long enough for a rank that the system starves for a while, short enough for a job's patience. */
+static const double SILENCE_SECONDS = 20;
+
+static void start_alone(launch *self) {
+    self->size = self->local_size = self->node_count = 1;
+    self->launcher = "alone";
+    if (gethostname(self->host, sizeof self->host - 1))
+        snprintf(self->host, sizeof self->host, "localhost");
+}
+
+/* "Open MPI v4.1.4" of a longer text. */
+static void read_mpi_version(launch *self) {
+    char text[MPI_MAX_LIBRARY_VERSION_STRING];
+    int length = 0;
+    MPI_Get_library_version(text, &length);
+    text[strcspn(text, ",\n")] = '\0';
+    snprintf(self->mpi_version, sizeof self->mpi_version, "%.127s", text);
+}
+
+/* Every rank finds the same fault here, and no lifeline stands yet: rank 0 says it. */
+static int refuse_mpi(const launch *self, ls_error *error) {
+    if (self->rank != 0)
+        error->text[0] = '\0';
+    return error->code;
+}
+
+static int start_mpi(launch *self, ls_error *error) {
+    int provided = 0, rank = -1, size = -1;
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
+        return ls_fail(error, LS_BAD_LAUNCH, "MPI_Init_thread failed");
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    read_mpi_version(self);
+    if (provided < MPI_THREAD_SERIALIZED)
+        ls_fail(error, LS_BAD_LAUNCH,
+                "%s gives thread level %d, expected MPI_THREAD_SERIALIZED (%d)", self->mpi_version,
+                provided, MPI_THREAD_SERIALIZED);
+    else if (rank != self->rank || size != self->size)
+        ls_fail(error, LS_BAD_LAUNCH,
+                "PMIx says rank %d of %d, but %s says rank %d of %d: is this MPI built with the "
+                "PMIx that %s offers?",
+                self->rank, self->size, self->mpi_version, rank, size, self->launcher);
+    return error->code == LS_OK ? LS_OK : refuse_mpi(self, error);
+}
+
+static double silence_seconds(void) {
+    const char *text = getenv("LOCKSTEP_SILENCE_SECONDS");
+    double value = text ? strtod(text, NULL) : 0;
+    return value > 0 ? value : SILENCE_SECONDS;
+}
+
+int launch_start(launch *self, ls_error *error) {
+    memset(self, 0, sizeof *self);
+    LS_TRY(lifeline_install_signals(error));
+    slurm_job_id(self->slurm_job_id, sizeof self->slurm_job_id);
+    if (pmix_offered()) {
+        LS_TRY(pmix_start(self, error));
+        LS_TRY(start_mpi(self, error));
+    } else {
+        LS_TRY(slurm_refuse_without_pmix(error));
+        start_alone(self);
+    }
+    LS_TRY(lifeline_start(self->rank, self->size, self->host, silence_seconds(), error));
+    LS_TRY(slurm_check(self, error));
+    return topology_open(&self->topology, error);
+}
+
+int launch_finish(launch *self, ls_error *error) {
+    topology_close(self->topology);
+    self->topology = NULL;
+    if (self->mpi_version[0] && MPI_Finalize() != MPI_SUCCESS)
+        return ls_fail(error, LS_FAILED, "MPI_Finalize failed");
+    if (self->pmix_version[0])
+        LS_TRY(pmix_finish(error));
+    return lifeline_stop(error);
+}

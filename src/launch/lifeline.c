@@ -1,0 +1,305 @@
+/* The lifeline's public side: its thread, its start between the ranks, signals, and the end of the
+ * process. The talk between the ranks is in lifeline_hub.c and lifeline_spoke.c. */
+#include "launch/lifeline.h"
+
+#include "base/clock.h"
+#include "launch/lifeline_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mpi.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+static const double CONNECT_PATIENCE_SECONDS = 5;
+
+lifeline_state lifeline = {.size = 1,
+                           .listener = -1,
+                           .hub = {.descriptor = -1},
+                           .wake = {-1, -1},
+                           .mutex = PTHREAD_MUTEX_INITIALIZER,
+                           .changed = PTHREAD_COND_INITIALIZER};
+
+static _Atomic(const char *) current_phase;
+static _Atomic int64_t current_place; /* epoch << 40 | step */
+static _Atomic(lifeline_leave) leave_callback;
+static atomic_flag ending = ATOMIC_FLAG_INIT; /* one thread prints and leaves */
+static bool thread_runs, between_ranks;       /* the main thread's */
+
+/* ---- where this rank is */
+
+void lifeline_at(const char *phase, int epoch, long step) {
+    atomic_store_explicit(&current_phase, phase, memory_order_relaxed);
+    atomic_store_explicit(&current_place, ((int64_t)epoch << 40) | (int64_t)step,
+                          memory_order_relaxed);
+}
+
+place lifeline_here(void) {
+    const char *phase = atomic_load_explicit(&current_phase, memory_order_relaxed);
+    int64_t packed = atomic_load_explicit(&current_place, memory_order_relaxed);
+    place here = {.epoch = packed >> 40, .step = packed & (((int64_t)1 << 40) - 1)};
+    snprintf(here.phase, sizeof here.phase, "%s", phase ? phase : "");
+    return here;
+}
+
+void lifeline_describe_place(const place *where, char *out, size_t capacity) {
+    bool has_steps = strcmp(where->phase, "set-up") != 0 && strcmp(where->phase, "warm-up") != 0;
+    if (!where->phase[0])
+        out[0] = '\0';
+    else if (!has_steps)
+        snprintf(out, capacity, " in %s", where->phase);
+    else
+        snprintf(out, capacity, " in %s, epoch %lld, step %lld", where->phase,
+                 (long long)where->epoch, (long long)where->step);
+}
+
+int lifeline_describe_signal(int signal_number, const place *where, char *out, size_t capacity) {
+    char at[96];
+    lifeline_describe_place(where, at, sizeof at);
+    snprintf(out, capacity, "interrupted by %s%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM",
+             at);
+    return signal_number == SIGINT ? LS_INTERRUPTED : LS_TERMINATED;
+}
+
+void lifeline_beat(wire_message *out) {
+    place here = lifeline_here();
+    memset(out, 0, offsetof(wire_message, text));
+    out->type = WIRE_BEAT;
+    out->rank = lifeline.rank;
+    out->epoch = here.epoch;
+    out->step = here.step;
+    memcpy(out->phase, here.phase, sizeof out->phase);
+}
+
+/* ---- the end */
+
+void lifeline_on_leave(lifeline_leave leave) { atomic_store(&leave_callback, leave); }
+
+void lifeline_print(const char *text) {
+    char line[1400];
+    if (!text[0])
+        return;
+    int length = snprintf(line, sizeof line, "lockstep: %s\n", text);
+    if (length >= (int)sizeof line) {
+        length = sizeof line - 1;
+        line[length - 1] = '\n';
+    }
+    while (write(STDERR_FILENO, line, (size_t)length) < 0 && errno == EINTR)
+        ;
+}
+
+_Noreturn void lifeline_end(int code) {
+    lifeline_leave leave = atomic_load(&leave_callback);
+    if (leave)
+        leave(code);
+    _exit(code);
+}
+
+static _Noreturn void wait_for_the_end(void) {
+    for (;;)
+        pause();
+}
+
+static _Noreturn void end_alone(const char *text, int code) {
+    if (atomic_flag_test_and_set(&ending))
+        wait_for_the_end();
+    lifeline_print(text);
+    lifeline_end(code);
+}
+
+static void wake(uint8_t byte) {
+    while (write(lifeline.wake[1], &byte, 1) < 0 && errno == EINTR)
+        ;
+}
+
+_Noreturn void lifeline_fail(const ls_error *error, int everyone) {
+    if (!between_ranks)
+        end_alone(error->text, error->code);
+    pthread_mutex_lock(&lifeline.mutex);
+    lifeline.failure = *error;
+    lifeline.failure_everyone = everyone;
+    pthread_mutex_unlock(&lifeline.mutex);
+    wake(WAKE_FAILED);
+    wait_for_the_end();
+}
+
+/* ---- signals and the thread */
+
+void lifeline_signal(int signal_number) {
+    int saved_errno = errno;
+    wake((uint8_t)signal_number);
+    errno = saved_errno;
+}
+
+int lifeline_wakes(uint8_t *bytes, int capacity) {
+    ssize_t got = read(lifeline.wake[0], bytes, (size_t)capacity);
+    return got > 0 ? (int)got : 0;
+}
+
+/* Before the ranks are joined each of them is interrupted on its own: the first one speaks. */
+static bool speaks_before_the_start(void) {
+    const char *rank = getenv("PMIX_RANK");
+    return !rank || strcmp(rank, "0") == 0;
+}
+
+/* One rank, or not joined yet: a signal ends this process. True when the ranks are joined. */
+static bool wait_alone(void) {
+    struct pollfd pipe = {.fd = lifeline.wake[0], .events = POLLIN};
+    uint8_t byte;
+    if (poll(&pipe, 1, -1) < 1 || lifeline_wakes(&byte, 1) < 1)
+        return false;
+    if (byte == WAKE_START)
+        return true;
+    if (byte == SIGINT || byte == SIGTERM) {
+        char text[256];
+        place here = lifeline_here();
+        int code = lifeline_describe_signal(byte, &here, text, sizeof text);
+        end_alone(speaks_before_the_start() ? text : "", code);
+    }
+    return false;
+}
+
+static void *run_thread(void *unused) {
+    (void)unused;
+    for (;;) {
+        if (!wait_alone())
+            continue;
+        if (lifeline.rank == 0)
+            lifeline_run_hub();
+        else
+            lifeline_run_spoke();
+        pthread_mutex_lock(&lifeline.mutex);
+        lifeline.stopped = true;
+        pthread_cond_broadcast(&lifeline.changed);
+        pthread_mutex_unlock(&lifeline.mutex);
+    }
+    return NULL;
+}
+
+/* The thread takes no signal, and keeps the whole mask that the process inherited: it is started
+ * before anything is bound, so it does not share a core with the compute thread where it can. */
+static int start_thread(ls_error *error) {
+    pthread_t thread;
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    if (thread_runs)
+        return LS_OK;
+    if (pipe2(lifeline.wake, O_CLOEXEC | O_NONBLOCK) < 0)
+        return ls_fail_errno(error, LS_FAILED, "cannot make the lifeline's pipe");
+    sigfillset(&all);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&thread, &attributes, run_thread, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (failed)
+        return ls_fail(error, LS_FAILED, "cannot start the lifeline's thread: %s",
+                       strerror(failed));
+    thread_runs = true;
+    return LS_OK;
+}
+
+int lifeline_install_signals(ls_error *error) {
+    LS_TRY(start_thread(error));
+    struct sigaction action = {.sa_handler = lifeline_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
+        return ls_fail_errno(error, LS_FAILED, "cannot catch SIGINT and SIGTERM");
+    action = (struct sigaction){.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &action, NULL);
+    return LS_OK;
+}
+
+/* ---- start and stop between the ranks */
+
+/* Fails on every rank where it failed on one; the lowest of those keeps its text. */
+static int agree(int status, ls_error *error) {
+    int mine = status == LS_OK ? lifeline.size : lifeline.rank, lowest = 0;
+    if (MPI_Allreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD) != MPI_SUCCESS)
+        return ls_fail(error, LS_FAILED, "MPI_Allreduce failed while the lifeline started");
+    if (lowest == lifeline.size)
+        return LS_OK;
+    if (lowest != lifeline.rank)
+        *error = (ls_error){.code = LS_FAILED};
+    return error->code;
+}
+
+static int exchange_endpoints(ls_error *error) {
+    wire_endpoint mine;
+    LS_TRY(agree(wire_listen(lifeline.host, &lifeline.listener, &mine, error), error));
+    lifeline.endpoints = calloc((size_t)lifeline.size, sizeof mine);
+    bool ready = lifeline.endpoints && (lifeline.rank != 0 ||
+                                        getrandom(lifeline.secret, sizeof lifeline.secret, 0) ==
+                                            (ssize_t)sizeof lifeline.secret);
+    if (!ready)
+        ls_fail_errno(error, LS_FAILED, "cannot prepare the lifeline");
+    LS_TRY(agree(error->code, error));
+    if (MPI_Bcast(lifeline.secret, WIRE_SECRET_BYTES, MPI_BYTE, 0, MPI_COMM_WORLD) ||
+        MPI_Allgather(&mine, (int)sizeof mine, MPI_BYTE, lifeline.endpoints, (int)sizeof mine,
+                      MPI_BYTE, MPI_COMM_WORLD))
+        return ls_fail(error, LS_FAILED, "MPI failed while the lifeline started");
+    return LS_OK;
+}
+
+static int connect_to_hub(ls_error *error) {
+    wire_message hello;
+    char tried[700];
+    lifeline_beat(&hello);
+    hello.type = WIRE_HELLO;
+    memcpy(hello.secret, lifeline.secret, sizeof hello.secret);
+    if (wire_connect(&lifeline.endpoints[0], &lifeline.endpoints[lifeline.rank], &hello,
+                     CONNECT_PATIENCE_SECONDS, &lifeline.hub, tried, sizeof tried))
+        return ls_fail(error, LS_FAILED,
+                       "rank %d (host %s) cannot reach rank 0 (host %s) over TCP: tried %s",
+                       lifeline.rank, lifeline.host, lifeline.endpoints[0].host, tried);
+    return LS_OK;
+}
+
+static double seconds_from_environment(const char *name, double otherwise) {
+    const char *text = getenv(name);
+    double value = text ? strtod(text, NULL) : 0;
+    return value > 0 ? value : otherwise;
+}
+
+int lifeline_start(int rank, int size, const char *host, double deadline_seconds,
+                   ls_error *error) {
+    lifeline.rank = rank;
+    lifeline.size = size;
+    lifeline.deadline_seconds = deadline_seconds;
+    lifeline.stall_seconds = seconds_from_environment("LOCKSTEP_STALL_SECONDS", 600);
+    snprintf(lifeline.host, sizeof lifeline.host, "%s", host);
+    if (!atomic_load(&current_phase))
+        lifeline_at("set-up", 0, 0);
+    LS_TRY(start_thread(error));
+    if (size == 1)
+        return LS_OK;
+    LS_TRY(exchange_endpoints(error));
+    if (rank == 0)
+        wake(WAKE_START);
+    LS_TRY(agree(rank == 0 ? LS_OK : connect_to_hub(error), error));
+    if (rank != 0)
+        wake(WAKE_START);
+    between_ranks = true;
+    return LS_OK;
+}
+
+int lifeline_stop(ls_error *error) {
+    (void)error;
+    if (!between_ranks)
+        return LS_OK;
+    wake(WAKE_STOP);
+    pthread_mutex_lock(&lifeline.mutex);
+    while (!lifeline.stopped) /* a rank that dies meanwhile ends this process */
+        pthread_cond_wait(&lifeline.changed, &lifeline.mutex);
+    pthread_mutex_unlock(&lifeline.mutex);
+    between_ranks = false;
+    free(lifeline.endpoints);
+    lifeline.endpoints = NULL;
+    return LS_OK;
+}

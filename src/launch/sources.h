@@ -1,0 +1,27 @@
+/* The two sources of rank and topology that launch.c compares: PMIx and SLURM_*. */
+#ifndef LOCKSTEP_LAUNCH_SOURCES_H
+#define LOCKSTEP_LAUNCH_SOURCES_H
+
+#include "base/error.h"
+#include "launch/launch.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The environment names a PMIx server and who this process is to it. */
+bool pmix_offered(void);
+
+/* PMIx_Init, then fills rank, size, local rank and size, node, node count, host, launcher and
+ * PMIx's version. */
+int pmix_start(launch *self, ls_error *error);
+int pmix_finish(ls_error *error);
+
+/* srun started several tasks, and none of them is offered a PMIx server: LS_BAD_LAUNCH. */
+int slurm_refuse_without_pmix(ls_error *error);
+
+/* Where srun started this rank: SLURM_* must say what PMIx says. */
+int slurm_check(const launch *self, ls_error *error);
+
+void slurm_job_id(char *out, size_t capacity);
+
+#endif
