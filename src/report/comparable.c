@@ -7,8 +7,9 @@
 
 typedef enum {
     SAME_VALUE,
-    SAME_SET,        /* a value a rank, with semicolons between: the same ones, however often */
-    SAME_SET_ON_HOST /* as SAME_SET, where the host's threads do the computing */
+    SAME_SET,         /* a value a rank, with semicolons between: the same ones, however often */
+    SAME_SET_ON_HOST, /* as SAME_SET, where the host's threads do the computing */
+    SAME_VERSIONS     /* "Name version, Name version": what both name has one version */
 } sameness;
 
 /* What makes two runs the same work on the same kind of machine. */
@@ -18,7 +19,7 @@ static const struct {
     sameness rule;
 } rules[] = {
     {"lockstep_version", "lockstep's version", SAME_VALUE},
-    {"libraries", "list of libraries", SAME_VALUE},
+    {"libraries", "list of libraries", SAME_VERSIONS},
     {"model", "model", SAME_VALUE},
     {"parameters", "number of parameters", SAME_VALUE},
     {"precision", "precision", SAME_VALUE},
@@ -70,15 +71,48 @@ static void add_set(text_buffer *out, const char *list) {
     free(copy);
 }
 
-/* What a rule compares. */
+/* What a rule compares, where that is one text. */
 static void add_value(text_buffer *out, const finished_run *run, size_t rule) {
     const char *value = finished_run_text(run, rules[rule].column);
-    if (rules[rule].rule == SAME_VALUE)
-        text_add(out, "%s", value);
-    else if (rules[rule].rule == SAME_SET || is_on_host(run))
+    bool set = rules[rule].rule == SAME_SET || rules[rule].rule == SAME_SET_ON_HOST;
+    if (rules[rule].rule == SAME_SET_ON_HOST && !is_on_host(run))
+        text_add(out, "%s", "");
+    else if (set)
         add_set(out, value);
     else
-        text_add(out, "%s", "");
+        text_add(out, "%s", value);
+}
+
+/* The part of "Name 1.2, Other 3.4" that begins at `list` and ends before the comma. */
+static size_t entry_length(const char *list) {
+    const char *comma = strstr(list, ", ");
+    return comma ? (size_t)(comma - list) : strlen(list);
+}
+
+/* The length of an entry's name: all but its last word. */
+static size_t name_length(const char *entry, size_t length) {
+    while (length > 0 && entry[length - 1] != ' ')
+        length--;
+    return length;
+}
+
+/* A run that was started alone has no MPI to name: only libraries that both used can differ. */
+static bool same_versions(const char *a, const char *b) {
+    for (; *a; a += entry_length(a), a += *a ? 2 : 0) {
+        size_t length_a = entry_length(a), name = name_length(a, length_a);
+        for (const char *at = b; *at; at += entry_length(at), at += *at ? 2 : 0) {
+            size_t length_b = entry_length(at);
+            bool same_name =
+                name > 0 && name_length(at, length_b) == name && memcmp(a, at, name) == 0;
+            if (same_name && (length_a != length_b || memcmp(a, at, length_a) != 0))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool agree(size_t rule, const char *a, const char *b) {
+    return rules[rule].rule == SAME_VERSIONS ? same_versions(a, b) : strcmp(a, b) == 0;
 }
 
 static void add_difference(text_buffer *out, const char *name, const char *a,
@@ -93,7 +127,7 @@ static void add_rule_difference(text_buffer *out, size_t rule, const finished_ru
     add_value(&a, baseline, rule);
     add_value(&b, run, rule);
     out->failed |= a.failed || b.failed;
-    if (!out->failed && strcmp(a.bytes, b.bytes) != 0)
+    if (!out->failed && !agree(rule, a.bytes, b.bytes))
         add_difference(out, rules[rule].name, a.bytes, baseline, b.bytes, run);
     text_free(&a);
     text_free(&b);

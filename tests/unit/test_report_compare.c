@@ -184,6 +184,24 @@ static void threads_do_not_matter_to_a_gpu(void) {
     check_case("a GPU is named; its host threads may differ");
 }
 
+static void a_baseline_without_mpi(void) {
+    fixture made;
+    ls_error error = {0};
+    text_buffer out = {0};
+    fixture_make(&made, "single", 1, 64, 120);
+    strcpy(made.facts.versions, "HDF5 1");
+    CHECK(fixture_write(&made, "alone", &error) == LS_OK, "%s", error.text);
+    static const char *const folders[] = {"alone", "ddp"};
+    CHECK(compare(folders, 2, TABLE_TEXT, &out, &error) == LS_OK, "%s", error.text);
+    text_free(&out);
+    strcpy(made.facts.versions, "HDF5 2");
+    CHECK(system("rm -r alone") == 0, "alone stays");
+    CHECK(fixture_write(&made, "alone", &error) == LS_OK, "%s", error.text);
+    expect_refusal(folders, 2,
+                   "list of libraries is HDF5 2 in alone but Open MPI 4, HDF5 1 in ddp");
+    check_case("a run started alone names no MPI: the libraries of both decide");
+}
+
 static void baselines(void) {
     write_run("single2", "single", 1, 64, 121);
     static const char *const none[] = {"ddp", "dp"};
@@ -301,6 +319,7 @@ int main(void) {
     every_difference_is_named();
     several_differences_stand_in_one_line();
     threads_do_not_matter_to_a_gpu();
+    a_baseline_without_mpi();
     baselines();
     batches_that_fit_no_table();
     the_weak_table();
