@@ -10,33 +10,52 @@
 #include <unistd.h>
 
 /* Temporary names that exist now. A slot is claimed with a compare-and-swap and holds a pointer
- * into the atomic_file, so that a signal handler can walk the table. */
+ * into the atomic_file, so that a signal handler can walk the table. It grows by whole blocks that
+ * are never freed: packing keeps a temporary file a shard until all are complete. */
 enum { SLOTS = 64 };
-static _Atomic(const char *) pending[SLOTS];
+typedef struct slots {
+    _Atomic(const char *) pending[SLOTS];
+    _Atomic(struct slots *) next;
+} slots;
+static slots first_slots;
 
 static int remember(const char *temporary) {
-    for (int slot = 0; slot < SLOTS; slot++) {
-        const char *empty = NULL;
-        if (atomic_compare_exchange_strong(&pending[slot], &empty, temporary))
-            return 1;
+    for (slots *block = &first_slots;;) {
+        for (int slot = 0; slot < SLOTS; slot++) {
+            const char *empty = NULL;
+            if (atomic_compare_exchange_strong(&block->pending[slot], &empty, temporary))
+                return 1;
+        }
+        slots *next = atomic_load(&block->next);
+        if (!next) {
+            slots *fresh = calloc(1, sizeof *fresh);
+            if (!fresh)
+                return 0;
+            if (!atomic_compare_exchange_strong(&block->next, &next, fresh))
+                free(fresh); /* another thread was first: `next` is its block */
+            else
+                next = fresh;
+        }
+        block = next;
     }
-    return 0;
 }
 
 static void forget(const char *temporary) {
-    for (int slot = 0; slot < SLOTS; slot++) {
-        const char *expected = temporary;
-        if (atomic_compare_exchange_strong(&pending[slot], &expected, NULL))
-            return;
-    }
+    for (slots *block = &first_slots; block; block = atomic_load(&block->next))
+        for (int slot = 0; slot < SLOTS; slot++) {
+            const char *expected = temporary;
+            if (atomic_compare_exchange_strong(&block->pending[slot], &expected, NULL))
+                return;
+        }
 }
 
 void atomic_file_discard_all(void) {
-    for (int slot = 0; slot < SLOTS; slot++) {
-        const char *temporary = atomic_load(&pending[slot]);
-        if (temporary)
-            unlink(temporary);
-    }
+    for (slots *block = &first_slots; block; block = atomic_load(&block->next))
+        for (int slot = 0; slot < SLOTS; slot++) {
+            const char *temporary = atomic_load(&block->pending[slot]);
+            if (temporary)
+                unlink(temporary);
+        }
 }
 
 static void folder_of(const char *path, char *folder, size_t capacity) {
@@ -61,8 +80,7 @@ int atomic_file_begin(atomic_file *file, const char *path, ls_error *error) {
     snprintf(file->temporary, sizeof file->temporary, "%.*s.%s.%ld.tmp", (int)folder_length, path,
              name, (long)getpid());
     if (!remember(file->temporary))
-        return ls_fail(error, LS_FAILED, "%s: more than %d files are being written at once", path,
-                       SLOTS);
+        return ls_fail(error, LS_FAILED, "%s: out of memory to register the file", path);
     return LS_OK;
 }
 
@@ -86,6 +104,10 @@ static int sync_path(const char *path, int flags, ls_error *error) {
     if (failed && saved != EINVAL)
         return ls_fail_errno(error, LS_FAILED, "%s: cannot sync to disk", path);
     return LS_OK;
+}
+
+int atomic_file_sync(const atomic_file *file, ls_error *error) {
+    return sync_path(file->temporary, O_RDONLY, error);
 }
 
 int atomic_file_commit(atomic_file *file, ls_error *error) {

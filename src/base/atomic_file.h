@@ -16,6 +16,10 @@ typedef struct atomic_file {
 /* Chooses the temporary name (".NAME.PID.tmp") and registers it for removal. */
 int atomic_file_begin(atomic_file *file, const char *path, ls_error *error);
 
+/* The temporary file is complete and closed: writes it to the disk now, where several are to be
+ * committed together later. */
+int atomic_file_sync(const atomic_file *file, ls_error *error);
+
 /* The temporary file is complete and closed: fsync, rename, fsync the folder. On failure the
  * temporary file is removed. */
 int atomic_file_commit(atomic_file *file, ls_error *error);
