@@ -9,8 +9,8 @@ typedef struct sampler {
     int64_t n;
     uint64_t seed;
     int epoch;
-    int shuffled; /* 0: identity (evaluation) */
-    int half_bits;         /* of the Feistel network's halves */
+    int shuffled;           /* 0: identity (evaluation) */
+    int half_bits;          /* of the Feistel network's halves */
     uint32_t round_keys[8]; /* from Philox(seed, RANDOM_SHUFFLE, epoch) */
 } sampler;
 
