@@ -1,0 +1,86 @@
+#include "data/digest.h"
+
+#include <inttypes.h>
+#include <isa-l/crc.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ISA-L takes the running value and leaves both inversions of the standard to its caller. */
+uint32_t crc32c(const void *bytes, size_t length) {
+    return ~crc32_iscsi((unsigned char *)(uintptr_t)bytes, (int)length, 0xFFFFFFFFu);
+}
+
+static size_t block_length(int64_t length, int64_t block) {
+    int64_t rest = length - block * FORMAT_BLOCK_BYTES;
+    return (size_t)(rest < FORMAT_BLOCK_BYTES ? rest : FORMAT_BLOCK_BYTES);
+}
+
+void crc_fill(const void *bytes, int64_t length, uint32_t *out) {
+    const uint8_t *at = bytes;
+    for (int64_t block = 0; block < crc_blocks(length); block++)
+        out[block] = crc32c(at + block * FORMAT_BLOCK_BYTES, block_length(length, block));
+}
+
+int64_t crc_first_difference(const void *bytes, int64_t length, const uint32_t *expected) {
+    const uint8_t *at = bytes;
+    for (int64_t block = 0; block < crc_blocks(length); block++)
+        if (crc32c(at + block * FORMAT_BLOCK_BYTES, block_length(length, block)) != expected[block])
+            return block;
+    return -1;
+}
+
+int sha256_start(sha256 *self, ls_error *error) {
+    self->context = EVP_MD_CTX_new();
+    if (!self->context || EVP_DigestInit_ex(self->context, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(self->context);
+        self->context = NULL;
+        return ls_fail(error, LS_FAILED, "libcrypto offers no SHA-256");
+    }
+    return LS_OK;
+}
+
+/* Past a successful start these cannot fail: libcrypto's own SHA-256 only updates its state. */
+void sha256_add(sha256 *self, const void *bytes, size_t length) {
+    EVP_DigestUpdate(self->context, bytes, length);
+}
+
+void sha256_finish(sha256 *self, char hex[FORMAT_DIGEST_BYTES]) {
+    unsigned char digest[32] = {0};
+    EVP_DigestFinal_ex(self->context, digest, NULL);
+    EVP_MD_CTX_free(self->context);
+    self->context = NULL;
+    for (int index = 0; index < 32; index++)
+        snprintf(hex + 2 * index, 3, "%02x", digest[index]);
+}
+
+int shard_digest_start(sha256 *self, const shard_header *header, ls_error *error) {
+    LS_TRY(sha256_start(self, error));
+    char text[512];
+    int length =
+        snprintf(text, sizeof text,
+                 "lockstep shard %d\nsplit %s\nfirst %" PRId64 "\nimages %" PRId64
+                 "\nheight %d\nwidth %d\nchannels %d\nclasses %d\n",
+                 FORMAT_VERSION, header->split, header->first, header->images, header->shape.height,
+                 header->shape.width, header->shape.channels, header->classes->count);
+    sha256_add(self, text, (size_t)length);
+    for (int index = 0; index < header->classes->count; index++) {
+        const char *name = class_name(header->classes, index);
+        sha256_add(self, name, strlen(name));
+        sha256_add(self, "\n", 1);
+    }
+    return LS_OK;
+}
+
+void shard_digest_add_labels(sha256 *self, const int32_t *labels, int64_t count) {
+    for (int64_t index = 0; index < count;) {
+        uint8_t bytes[4096];
+        size_t used = 0;
+        for (; index < count && used < sizeof bytes; index++) {
+            uint32_t value = (uint32_t)labels[index];
+            for (int shift = 0; shift < 32; shift += 8)
+                bytes[used++] = (uint8_t)(value >> shift);
+        }
+        sha256_add(self, bytes, used);
+    }
+}

@@ -1,0 +1,135 @@
+#include "data/h5.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void without_exit_handler(void) {
+    /* After a failed write HDF5's own handler at exit would try again, and print. */
+    H5dont_atexit();
+}
+
+/* The automatic print-out is a setting of each thread, hence before each file. */
+static void quiet(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, without_exit_handler);
+    H5open();
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+typedef struct reason {
+    char text[512];
+} reason;
+
+static herr_t innermost(unsigned depth, const H5E_error2_t *entry, void *out) {
+    reason *found = out;
+    if (depth == 0 && entry->desc)
+        snprintf(found->text, sizeof found->text, "%s", entry->desc);
+    return 0;
+}
+
+/* Of a failed read or write HDF5 tells time, descriptor and address: the system's message is what
+ * helps. */
+static void shorten(reason *found) {
+    char *message = strstr(found->text, "error message = '");
+    if (!message)
+        return;
+    message += strlen("error message = '");
+    message[strcspn(message, "'")] = '\0';
+    memmove(found->text, message, strlen(message) + 1);
+}
+
+int h5_fail(ls_error *error, int code, const char *path, const char *doing) {
+    reason found = {""};
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, &found);
+    shorten(&found);
+    const char *hint =
+        strstr(found.text, "lock")
+            ? " (HDF5_USE_FILE_LOCKING=FALSE helps where the file system has no locks)"
+            : "";
+    return ls_fail(error, code, "%s: cannot %s: %s%s", path, doing,
+                   found.text[0] ? found.text : "HDF5 gives no reason", hint);
+}
+
+static hid_t access_properties(void) {
+    quiet();
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
+    H5Pset_file_locking(access, 0, 1);
+    return access;
+}
+
+hid_t h5_create(const char *path) {
+    hid_t access = access_properties();
+    hid_t creation = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_obj_track_times(creation, 0);
+    hid_t file = H5Fcreate(path, H5F_ACC_EXCL, creation, access);
+    H5Pclose(creation);
+    H5Pclose(access);
+    return file;
+}
+
+/* What HDF5 would say less clearly. */
+static int openable(const char *path, ls_error *error) {
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return ls_fail_errno(error, LS_BAD_INPUT, "%s: expected a readable HDF5 file, found none",
+                             path);
+    struct stat found;
+    int regular = fstat(descriptor, &found) == 0 && S_ISREG(found.st_mode);
+    close(descriptor);
+    if (!regular)
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected an HDF5 file, found no regular file",
+                       path);
+    return LS_OK;
+}
+
+int h5_open(const char *path, h5_object *out, ls_error *error) {
+    *out = (h5_object){.id = -1, .path = path, .where = ""};
+    LS_TRY(openable(path, error));
+    hid_t access = access_properties();
+    htri_t is_hdf5 = H5Fis_hdf5(path);
+    if (is_hdf5 == 0) {
+        H5Pclose(access);
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected an HDF5 file, found something else",
+                       path);
+    }
+    out->id = H5Fopen(path, H5F_ACC_RDONLY, access);
+    int status = out->id < 0 ? h5_fail(error, LS_BAD_INPUT, path, "open as HDF5") : LS_OK;
+    H5Pclose(access);
+    return status;
+}
+
+int h5_open_object(const h5_object *file, const char *where, H5O_type_t type, h5_object *out,
+                   ls_error *error) {
+    const char *kind = type == H5O_TYPE_DATASET ? "data set" : "group";
+    *out = (h5_object){.id = -1, .path = file->path, .where = where};
+    htri_t exists = H5Lexists(file->id, where, H5P_DEFAULT);
+    if (exists < 0)
+        return h5_fail(error, LS_BAD_INPUT, file->path, "look up its objects");
+    if (exists == 0)
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected a %s %s, found none", file->path, kind,
+                       where);
+    out->id = H5Oopen(file->id, where, H5P_DEFAULT);
+    if (out->id < 0)
+        return h5_fail(error, LS_BAD_INPUT, file->path, "open an object of it");
+    if (H5Iget_type(out->id) != (type == H5O_TYPE_DATASET ? H5I_DATASET : H5I_GROUP)) {
+        h5_close(out);
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected %s to be a %s, found another object",
+                       file->path, where, kind);
+    }
+    return LS_OK;
+}
+
+void h5_close(h5_object *self) {
+    if (self->id < 0)
+        return;
+    if (H5Iget_type(self->id) == H5I_FILE)
+        H5Fclose(self->id);
+    else
+        H5Oclose(self->id);
+    self->id = -1;
+}

@@ -1,0 +1,63 @@
+/* The few things that this format does with HDF5, with errors as one line. HDF5 is entered by one
+ * thread at a time (the caller sees to it). */
+#ifndef LOCKSTEP_DATA_H5_H
+#define LOCKSTEP_DATA_H5_H
+
+#include "base/error.h"
+#include "data/format.h"
+
+#include <hdf5.h>
+
+/* Fails with "PATH: cannot DOING: the innermost reason that HDF5 gives". */
+int h5_fail(ls_error *error, int code, const char *path, const char *doing);
+
+/* A new file in the 1.8 format (whose metadata carries checksums), without time stamps: the same
+ * contents are the same bytes. Negative on failure. */
+hid_t h5_create(const char *path);
+
+/* Writers: negative on failure. Texts are UTF-8 of a fixed length, padded with NUL. */
+int h5_put_text(hid_t object, const char *name, const char *text);
+int h5_put_integer(hid_t object, const char *name, int64_t value);
+int h5_put_names(hid_t object, const char *name, const class_names *names);
+int h5_put_crcs(hid_t object, const char *name, const uint32_t *crcs, int64_t count);
+/* A contiguous data set of `rank` dimensions; the returned id is the caller's to close. */
+hid_t h5_put_dataset(hid_t parent, const char *name, hid_t type, int rank, const hsize_t *extent,
+                     hid_t memory_type, const void *values);
+/* A one-dimensional data set of `count` texts of `width` bytes each. */
+int h5_put_texts(hid_t parent, const char *name, const char *texts, int64_t count, size_t width);
+
+/* An object of a file that is being read: `path` names the file, `where` the object ("/images"). */
+typedef struct h5_object {
+    hid_t id;
+    const char *path;
+    const char *where;
+} h5_object;
+
+/* Opens for reading. LS_BAD_INPUT says what is wrong with the file: absent, unreadable, not HDF5,
+ * truncated. HDF5's file locks are not taken: files of this format are never changed in place. */
+int h5_open(const char *path, h5_object *out, ls_error *error);
+/* Opens the group or data set `where` of a file. */
+int h5_open_object(const h5_object *file, const char *where, H5O_type_t type, h5_object *out,
+                   ls_error *error);
+void h5_close(h5_object *self); /* file, group or data set; a closed one is fine */
+
+/* Readers of attributes: LS_BAD_INPUT names file, object and attribute, what was expected and
+ * what was found. */
+int h5_get_text(const h5_object *self, const char *name, char *out, size_t capacity,
+                ls_error *error);
+int h5_get_integer(const h5_object *self, const char *name, int64_t minimum, int64_t maximum,
+                   int64_t *out, ls_error *error);
+int h5_get_names(const h5_object *self, const char *name, class_names *out, ls_error *error);
+/* Exactly `count` values, allocated into *out. */
+int h5_get_crcs(const h5_object *self, const char *name, int64_t count, uint32_t **out,
+                ls_error *error);
+
+/* Checks a data set's type ("uint8"), rank and, once read, its extent. */
+int h5_check_dataset(const h5_object *self, hid_t type, const char *type_name, int rank,
+                     hsize_t *extent, ls_error *error);
+/* A one-dimensional data set of exactly `count` texts of less than `width` bytes, terminated and
+ * padded with NUL into out[count * width]. */
+int h5_get_texts(const h5_object *file, const char *where, int64_t count, size_t width, char *out,
+                 ls_error *error);
+
+#endif
