@@ -10,18 +10,18 @@
 #include <stdint.h>
 
 typedef struct dataset_facts {
-    int64_t images;               /* in this split */
+    int64_t images; /* in this split */
     int height, width, channels, classes;
-    int shards;                   /* of this split */
-    char id[65];                  /* hex SHA-256 over the manifest's shard digests: the data set */
+    int shards;  /* of this split */
+    char id[65]; /* hex SHA-256 over the manifest's shard digests: the data set */
 } dataset_facts;
 
 typedef struct dataset {
     dataset_facts facts;
     char folder[4096];
-    char split[16];        /* "train", "test" */
-    uint8_t *images;       /* [images, h, w, c] after dataset_load; else NULL */
-    int32_t *labels;       /* [images] */
+    char split[16];                /* "train", "test" */
+    uint8_t *images;               /* [images, h, w, c] after dataset_load; else NULL */
+    int32_t *labels;               /* [images] */
     struct dataset_shards *shards; /* the reader's own */
 } dataset;
 

@@ -12,11 +12,11 @@ typedef struct loader loader;
 
 typedef struct loader_settings {
     int64_t global_batch;
-    int rank, size;    /* whose share; (0, 1) takes the whole batch (mode dp's rank 0) */
+    int rank, size; /* whose share; (0, 1) takes the whole batch (mode dp's rank 0) */
     uint64_t seed;
-    int shuffled;      /* 1 training, 0 evaluation */
-    int slots;         /* batches read ahead; at least 2 */
-    int first_pu;      /* OS index of a PU for the thread to prefer; -1: wherever */
+    int shuffled; /* 1 training, 0 evaluation */
+    int slots;    /* batches read ahead; at least 2 */
+    int first_pu; /* OS index of a PU for the thread to prefer; -1: wherever */
 } loader_settings;
 
 typedef struct loader_batch {

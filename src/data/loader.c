@@ -1,0 +1,271 @@
+#include "data/loader.h"
+
+#include "base/share.h"
+#include "data/sampler.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct slot {
+    uint8_t *images;
+    int32_t *labels;
+    int64_t *indices;
+    int count;
+    int64_t global_count, first_position;
+} slot;
+
+/* The ring: batch b of an epoch lies in slot b % slots. The thread fills batch `filled` while
+ * filled - released < slots; the consumer holds batch `released`, where it holds one. An epoch has
+ * a number of its own (`generation`), so that a batch of an epoch that was given up while it was
+ * being gathered is recognised and dropped. All of it is guarded by `lock`; a slot's contents
+ * belong to the thread until they are counted as filled. */
+struct loader {
+    const dataset *data;
+    device *device;
+    loader_settings settings;
+    slot *slots;
+    void *memory; /* all slots' images, labels and indices */
+
+    pthread_t thread;
+    int thread_started;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int stop;
+    int epoch;
+    uint64_t generation;
+    int64_t filled, released;
+    int held; /* the consumer holds batch `released` */
+    ls_error failure;
+};
+
+int64_t loader_batches(const loader *self) {
+    int64_t batch = self->settings.global_batch;
+    return (self->data->facts.images + batch - 1) / batch;
+}
+
+static int64_t image_size(const loader *self) {
+    const dataset_facts *facts = &self->data->facts;
+    return (int64_t)facts->height * facts->width * facts->channels;
+}
+
+static void gather(const loader *self, const sampler *order, int64_t batch, slot *out) {
+    size_t bytes = (size_t)image_size(self);
+    int64_t first = batch * self->settings.global_batch;
+    int64_t rest = self->data->facts.images - first;
+    out->first_position = first;
+    out->global_count = rest < self->settings.global_batch ? rest : self->settings.global_batch;
+    share mine = share_of(out->global_count, self->settings.rank, self->settings.size);
+    out->count = (int)mine.count;
+    for (int64_t index = 0; index < mine.count; index++)
+        out->indices[index] = sampler_index(order, first + mine.first + index);
+    for (int64_t index = 0; index < mine.count; index++) {
+        int64_t sample = out->indices[index];
+        out->labels[index] = self->data->labels[sample];
+        memcpy(out->images + (size_t)index * bytes, self->data->images + (size_t)sample * bytes,
+               bytes);
+    }
+}
+
+static void prefer_unit(loader *self) {
+    if (self->settings.first_pu < 0)
+        return;
+    size_t bytes = CPU_ALLOC_SIZE(self->settings.first_pu + 1);
+    cpu_set_t *mask = CPU_ALLOC((size_t)self->settings.first_pu + 1);
+    int status = 0;
+    if (mask) {
+        CPU_ZERO_S(bytes, mask);
+        CPU_SET_S((size_t)self->settings.first_pu, bytes, mask);
+        status = sched_setaffinity(0, bytes, mask);
+        CPU_FREE(mask);
+    }
+    if (!mask || status != 0) {
+        pthread_mutex_lock(&self->lock);
+        ls_fail_errno(&self->failure, LS_FAILED, "loader: cannot run on processing unit %d",
+                      self->settings.first_pu);
+        pthread_cond_broadcast(&self->changed);
+        pthread_mutex_unlock(&self->lock);
+    }
+}
+
+static int has_room(const loader *self) {
+    return self->generation > 0 && self->filled < loader_batches(self) &&
+           self->filled - self->released < self->settings.slots;
+}
+
+/* Fills slots until it is told to stop. Enters and leaves with the lock held. */
+static void read_ahead(loader *self) {
+    sampler order;
+    uint64_t started = 0;
+    for (;;) {
+        while (!self->stop && !has_room(self))
+            pthread_cond_wait(&self->changed, &self->lock);
+        if (self->stop)
+            return;
+        if (started != self->generation) {
+            started = self->generation;
+            sampler_start(&order, self->data->facts.images, self->settings.seed, self->epoch,
+                          self->settings.shuffled);
+        }
+        int64_t batch = self->filled;
+        slot *target = &self->slots[batch % self->settings.slots];
+        pthread_mutex_unlock(&self->lock);
+        gather(self, &order, batch, target);
+        pthread_mutex_lock(&self->lock);
+        if (started == self->generation) {
+            self->filled++;
+            pthread_cond_broadcast(&self->changed);
+        }
+    }
+}
+
+static void *run(void *argument) {
+    loader *self = argument;
+    prefer_unit(self);
+    pthread_mutex_lock(&self->lock);
+    read_ahead(self);
+    pthread_mutex_unlock(&self->lock);
+    return NULL;
+}
+
+static int check(const dataset *data, const loader_settings *settings, ls_error *error) {
+    if (!data->images)
+        return ls_fail(error, LS_FAILED, "loader: the data set %s is not loaded", data->folder);
+    if (settings->global_batch < 1 || settings->slots < 2 || settings->size < 1 ||
+        settings->rank < 0 || settings->rank >= settings->size)
+        return ls_fail(error, LS_FAILED,
+                       "loader: expected a batch of at least 1, 2 slots and a rank below the size, "
+                       "found %lld, %d, rank %d of %d",
+                       (long long)settings->global_batch, settings->slots, settings->rank,
+                       settings->size);
+    return LS_OK;
+}
+
+static size_t round_up(size_t bytes) {
+    return (bytes + 255) & ~(size_t)255;
+}
+
+/* One allocation, so that a device pins one range. A ragged batch's share can exceed the floor of
+ * the full batch's, so the room is its ceiling. */
+static int make_slots(loader *self, ls_error *error) {
+    int64_t largest = self->settings.global_batch < self->data->facts.images
+                          ? self->settings.global_batch
+                          : self->data->facts.images;
+    int64_t count = (largest + self->settings.size - 1) / self->settings.size;
+    size_t images = round_up((size_t)(count * image_size(self)));
+    size_t labels = round_up((size_t)count * sizeof(int32_t));
+    size_t indices = round_up((size_t)count * sizeof(int64_t));
+    size_t stride = images + labels + indices;
+    self->slots = calloc((size_t)self->settings.slots, sizeof *self->slots);
+    if (!self->slots)
+        return ls_fail(error, LS_FAILED, "loader: out of memory");
+    LS_TRY(self->device->is->host_allocate(self->device, stride * (size_t)self->settings.slots,
+                                           &self->memory, error));
+    for (int index = 0; index < self->settings.slots; index++) {
+        uint8_t *start = (uint8_t *)self->memory + stride * (size_t)index;
+        self->slots[index] = (slot){.images = start,
+                                    .labels = (int32_t *)(start + images),
+                                    .indices = (int64_t *)(start + images + labels)};
+    }
+    return LS_OK;
+}
+
+/* Signals are for the threads that wait for them, not for this one. */
+static int start_thread(loader *self, ls_error *error) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&self->thread, NULL, run, self);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        return ls_fail(error, LS_FAILED, "loader: cannot start a thread: %s", strerror(failed));
+    self->thread_started = 1;
+    return LS_OK;
+}
+
+int loader_create(const dataset *data, device *device, const loader_settings *settings,
+                  loader **out, ls_error *error) {
+    *out = NULL;
+    LS_TRY(check(data, settings, error));
+    loader *self = calloc(1, sizeof *self);
+    if (!self)
+        return ls_fail(error, LS_FAILED, "loader: out of memory");
+    self->data = data;
+    self->device = device;
+    self->settings = *settings;
+    pthread_mutex_init(&self->lock, NULL);
+    pthread_cond_init(&self->changed, NULL);
+    int status = make_slots(self, error);
+    if (status == LS_OK)
+        status = start_thread(self, error);
+    if (status == LS_OK)
+        *out = self;
+    else
+        loader_close(self);
+    return status;
+}
+
+int loader_start_epoch(loader *self, int epoch, ls_error *error) {
+    pthread_mutex_lock(&self->lock);
+    int status = self->failure.code;
+    if (status != LS_OK)
+        ls_fail(error, status, "%s", self->failure.text);
+    self->epoch = epoch;
+    self->generation++;
+    self->filled = self->released = 0;
+    self->held = 0;
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->lock);
+    return status;
+}
+
+static void deliver(loader *self, loader_batch *out) {
+    const slot *ready = &self->slots[self->released % self->settings.slots];
+    *out = (loader_batch){.images = ready->images,
+                          .labels = ready->labels,
+                          .indices = ready->indices,
+                          .count = ready->count,
+                          .global_count = ready->global_count,
+                          .first_position = ready->first_position};
+    self->held = 1;
+}
+
+int loader_next(loader *self, loader_batch *out, ls_error *error) {
+    pthread_mutex_lock(&self->lock);
+    if (self->held) {
+        self->held = 0;
+        self->released++;
+        pthread_cond_broadcast(&self->changed);
+    }
+    int status = LS_OK;
+    if (self->generation == 0 || self->released == loader_batches(self))
+        status = ls_fail(error, LS_FAILED, "loader: asked for a batch outside an epoch");
+    while (status == LS_OK && self->failure.code == LS_OK && self->filled == self->released)
+        pthread_cond_wait(&self->changed, &self->lock);
+    if (self->failure.code != LS_OK)
+        status = ls_fail(error, self->failure.code, "%s", self->failure.text);
+    if (status == LS_OK)
+        deliver(self, out);
+    pthread_mutex_unlock(&self->lock);
+    return status;
+}
+
+void loader_close(loader *self) {
+    if (!self)
+        return;
+    if (self->thread_started) {
+        pthread_mutex_lock(&self->lock);
+        self->stop = 1;
+        pthread_cond_broadcast(&self->changed);
+        pthread_mutex_unlock(&self->lock);
+        pthread_join(self->thread, NULL);
+    }
+    if (self->memory)
+        self->device->is->host_release(self->device, self->memory);
+    pthread_cond_destroy(&self->changed);
+    pthread_mutex_destroy(&self->lock);
+    free(self->slots);
+    free(self);
+}
