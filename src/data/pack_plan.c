@@ -1,0 +1,178 @@
+#include "data/pack_plan.h"
+
+#include "base/share.h"
+#include "data/folder.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const int64_t default_shard_bytes = (int64_t)64 << 20;
+
+static int count_shards(const source *from, int split, int wanted, int *out, ls_error *error) {
+    int64_t images = from->images[split];
+    if (images < 1)
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected at least one %s image, found none",
+                       from->is->name, split_names[split]);
+    if (wanted > images)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--shards: expected at most %" PRId64 ", the images of the %s split, found "
+                       "%d",
+                       images, split_names[split], wanted);
+    int64_t bytes = images * image_bytes(&from->shape);
+    int64_t shards = wanted ? wanted : (bytes + default_shard_bytes - 1) / default_shard_bytes;
+    shards = shards < images ? shards : images;
+    *out = (int)(shards < FORMAT_SHARD_LIMIT ? shards : FORMAT_SHARD_LIMIT);
+    return LS_OK;
+}
+
+static int plan_split(pack_plan *self, const source *from, int split, int wanted, ls_error *error) {
+    manifest_split *out = &self->manifest.splits[split];
+    LS_TRY(count_shards(from, split, wanted, &out->shards, error));
+    out->images = from->images[split];
+    out->list = calloc((size_t)out->shards, sizeof *out->list);
+    self->jobs = realloc(self->jobs, (size_t)(self->job_count + out->shards) * sizeof *self->jobs);
+    if (!out->list || !self->jobs)
+        return ls_fail(error, LS_FAILED, "%s: out of memory for its list of shards", self->folder);
+    for (int index = 0; index < out->shards; index++) {
+        share part = share_of(out->images, index, out->shards);
+        manifest_shard *entry = &out->list[index];
+        shard_name(entry->name, split_names[split], index);
+        entry->images = part.count;
+        self->jobs[self->job_count++] =
+            (pack_job){.split = split, .first = part.first, .images = part.count, .entry = entry};
+        if (part.count > self->largest_job_images)
+            self->largest_job_images = part.count;
+    }
+    self->total_images += out->images;
+    return LS_OK;
+}
+
+static int copy_classes(class_names *to, const class_names *from, ls_error *error) {
+    *to = *from;
+    size_t bytes = (size_t)from->count * (size_t)from->width;
+    to->text = malloc(bytes);
+    if (!to->text)
+        return ls_fail(error, LS_FAILED, "out of memory for the class names");
+    memcpy(to->text, from->text, bytes);
+    return LS_OK;
+}
+
+static size_t existing_part(const char *folder) {
+    char partial[4096];
+    struct stat found;
+    snprintf(partial, sizeof partial, "%s", folder);
+    while (stat(partial, &found) != 0) {
+        char *slash = strrchr(partial, '/');
+        if (!slash)
+            return 0;
+        *slash = '\0';
+    }
+    return strlen(partial);
+}
+
+static int claim_folder(pack_plan *self, const pack_settings *settings, ls_error *error) {
+    char path[4096];
+    struct stat found;
+    LS_TRY(path_join(self->folder, sizeof self->folder, settings->folder, "", error));
+    for (size_t end = strlen(self->folder); end > 1 && self->folder[end - 1] == '/'; end--)
+        self->folder[end - 1] = '\0';
+    self->existing_length = existing_part(self->folder);
+    LS_TRY(path_join(path, sizeof path, self->folder, FORMAT_MANIFEST, error));
+    if (!settings->force && lstat(path, &found) == 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s: expected a folder without a data set, found " FORMAT_MANIFEST
+                       " (--force replaces it)",
+                       self->folder);
+    LS_TRY(folder_create(self->folder, error));
+    if (access(self->folder, W_OK | X_OK) != 0)
+        return ls_fail_errno(error, LS_BAD_INPUT, "%s: expected a folder that can be written to",
+                             self->folder);
+    return LS_OK;
+}
+
+static int start(pack_plan *self, const source *from, const pack_settings *settings,
+                 ls_error *error) {
+    self->manifest.shape = from->shape;
+    LS_TRY(copy_classes(&self->manifest.classes, &from->classes, error));
+    for (int split = 0; split < SPLITS; split++)
+        LS_TRY(plan_split(self, from, split, settings->shards, error));
+    LS_TRY(claim_folder(self, settings, error));
+    for (int index = 0; index < self->job_count; index++) {
+        char path[4096];
+        LS_TRY(path_join(path, sizeof path, self->folder, self->jobs[index].entry->name, error));
+        LS_TRY(atomic_file_begin(&self->jobs[index].file, path, error));
+    }
+    return LS_OK;
+}
+
+int pack_plan_start(pack_plan *self, const source *from, const pack_settings *settings,
+                    ls_error *error) {
+    memset(self, 0, sizeof *self);
+    int status = start(self, from, settings, error);
+    if (status != LS_OK) {
+        pack_plan_discard(self);
+        pack_plan_release(self);
+    }
+    return status;
+}
+
+/* Shards of a replaced data set that had more of them. */
+static int remove_surplus(const pack_plan *self, ls_error *error) {
+    for (int split = 0; split < SPLITS; split++) {
+        for (;;) {
+            char path[4096];
+            LS_TRY(folder_surplus_shard(self->folder, split_names[split],
+                                        self->manifest.splits[split].shards, path, sizeof path,
+                                        error));
+            if (path[0] == '\0')
+                break;
+            if (unlink(path) != 0)
+                return ls_fail_errno(error, LS_FAILED, "%s: cannot remove the old shard", path);
+        }
+    }
+    return LS_OK;
+}
+
+int pack_plan_commit(pack_plan *self, ls_error *error) {
+    atomic_file manifest_file;
+    LS_TRY(manifest_id(&self->manifest, self->manifest.id, error));
+    LS_TRY(manifest_prepare(&self->manifest, self->folder, &manifest_file, error));
+    int status = LS_OK, committed = 0;
+    if (unlink(manifest_file.path) != 0 && errno != ENOENT)
+        status = ls_fail_errno(error, LS_FAILED, "%s: cannot replace it", manifest_file.path);
+    for (; status == LS_OK && committed < self->job_count; committed++)
+        status = atomic_file_commit(&self->jobs[committed].file, error);
+    if (status == LS_OK)
+        status = remove_surplus(self, error);
+    if (status == LS_OK)
+        status = atomic_file_commit(&manifest_file, error);
+    atomic_file_discard(&manifest_file);
+    for (int index = 0; status != LS_OK && index < committed; index++)
+        unlink(self->jobs[index].file.path);
+    return status;
+}
+
+void pack_plan_discard(pack_plan *self) {
+    for (int index = 0; index < self->job_count; index++)
+        atomic_file_discard(&self->jobs[index].file);
+    size_t length = strlen(self->folder);
+    while (length > self->existing_length && rmdir(self->folder) == 0) {
+        char *slash = strrchr(self->folder, '/');
+        if (!slash)
+            return;
+        *slash = '\0';
+        length = strlen(self->folder);
+    }
+}
+
+void pack_plan_release(pack_plan *self) {
+    manifest_release(&self->manifest);
+    free(self->jobs);
+    self->jobs = NULL;
+    self->job_count = 0;
+}
