@@ -1,0 +1,87 @@
+"""Reads and writes a run's CSV files with Python's csv module, which is not ours.
+
+    files.py check RUN                           a run's files agree with each other
+    files.py vary RUN NEW COLUMN=VALUE...        a copy with other values (=*X and =/X: times, by X)
+    files.py table FILE SCALING SPEEDUP...       a table of `lockstep report --format csv`
+"""
+import csv
+import os
+import re
+import sys
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def near(found, expected, what):
+    if abs(float(found) - expected) > 1e-6 * max(1, abs(expected)):
+        sys.exit(f"{what}: expected {expected}, found {found}")
+
+
+PHASES = [
+    "data_seconds",
+    "forward_seconds",
+    "backward_seconds",
+    "exposed_communication_seconds",
+    "optimizer_seconds",
+    "other_seconds",
+]
+
+
+def check(run):
+    (summary,) = rows(f"{run}/summary.csv")
+    epochs = rows(f"{run}/epochs.csv")
+    for column in list(summary) + list(epochs[0]):
+        if not re.fullmatch("[a-z0-9_]+", column):
+            sys.exit(f"a column named {column!r}")
+    if len(epochs) != int(summary["epochs"]):
+        sys.exit(f"{len(epochs)} epochs")
+    for column in ["training_seconds", "evaluation_seconds", "images", "steps"] + PHASES:
+        near(summary[column], sum(float(row[column]) for row in epochs), column)
+    for row in epochs + [summary]:
+        seconds = float(row["training_seconds"])
+        near(seconds, sum(float(row[phase]) for phase in PHASES), "the phases' sum")
+        near(row["images_per_second"], int(row["images"]) / seconds, "images_per_second")
+    near(summary["final_test_accuracy"], float(epochs[-1]["test_accuracy"]), "the last accuracy")
+    best = max(float(row["test_accuracy"]) for row in epochs)
+    near(summary["best_test_accuracy"], best, "the best accuracy")
+    near(epochs[int(summary["best_epoch"]) - 1]["test_accuracy"], best, "the best epoch")
+    if not 0 < float(summary["training_seconds"]) < float(summary["total_seconds"]):
+        sys.exit("the training time is no part of the total")
+
+
+def vary(run, new, *changes):
+    (row,) = rows(f"{run}/summary.csv")
+    for change in changes:
+        column, value = change.split("=")
+        if column not in row:
+            sys.exit(f"no column {column}")
+        if value[0] == "*":
+            value = repr(float(row[column]) * float(value[1:]))
+        elif value[0] == "/":
+            value = repr(float(row[column]) / float(value[1:]))
+        row[column] = value
+    row["images_per_second"] = repr(int(row["images"]) / (float(row["training_seconds"]) or 1))
+    os.makedirs(new)
+    with open(f"{new}/summary.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        writer.writeheader()
+        writer.writerow(row)
+
+
+def table(path, scaling, *speedups):
+    found = rows(path)
+    if len(found) != len(speedups):
+        sys.exit(f"{len(found)} rows")
+    for index, (row, speedup) in enumerate(zip(found, speedups)):
+        near(row["speedup"], float(speedup), "speedup")
+        near(row["parallel_efficiency"], float(speedup) / int(row["ranks"]), "efficiency")
+        if row["scaling"] != scaling or row["baseline"] != str(int(index == 0)):
+            sys.exit(f"row {index}: {row}")
+        if bool(row["note"]) != (scaling == "weak" and index > 0):
+            sys.exit(f"row {index}: note {row['note']!r}")
+
+
+{"check": check, "vary": vary, "table": table}[sys.argv[1]](*sys.argv[2:])

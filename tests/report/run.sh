@@ -1,0 +1,106 @@
+#!/bin/sh
+# lockstep report, as a user calls it: a run is trained, its files are read by Python's csv module,
+# runs that differ from it are made with that module, and the tables and refusals are checked.
+#
+#   LOCKSTEP=build/lockstep sh tests/report/run.sh
+#
+# Prints TAP; exit code 1 where a case failed. Without a binary or python3 its plan says skipped.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+lockstep=${LOCKSTEP:-$here/../../build/lockstep}
+if [ ! -x "$lockstep" ] || ! command -v python3 >/dev/null; then
+    echo "1..0 # SKIP no $lockstep, or no python3"
+    exit 0
+fi
+case $lockstep in /*) ;; *) lockstep=$PWD/$lockstep ;; esac
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+cases=0 failures=0
+
+passed() { cases=$((cases + 1)); echo "ok $cases - $1"; }
+failed() { # NAME FILE-TO-SHOW
+    cases=$((cases + 1)) failures=$((failures + 1))
+    echo "not ok $cases - $1"
+    sed 's/^/# /' "$2"
+}
+
+check() { # NAME COMMAND...: its exit code is 0
+    name=$1
+    shift
+    if "$@" >said.txt 2>&1; then passed "$name"; else failed "$name" said.txt; fi
+}
+
+# One line on stderr that begins with "lockstep: " and holds the text; nothing on stdout.
+refused() { # NAME CODE TEXT ARGUMENT...
+    name=$1 code=$2 text=$3
+    shift 3
+    found=0
+    "$lockstep" report "$@" >out.txt 2>err.txt || found=$?
+    echo "exit code $found, expected $code and '$text'" >>out.txt
+    if [ "$found" = "$code" ] && [ "$(wc -l <out.txt)" = 1 ] && [ "$(wc -l <err.txt)" = 1 ] &&
+        grep -q '^lockstep: ' err.txt && grep -q -F -e "$text" err.txt; then
+        passed "$name"
+    else
+        cat err.txt >>out.txt
+        failed "$name" out.txt
+    fi
+}
+
+# A run like another one, but for some columns.
+vary() { python3 "$here/files.py" vary "$@"; }
+
+"$lockstep" pack synthetic data --images 300 --test-images 50 --seed 1 >pack.txt 2>&1 ||
+    { failed "pack synthetic" pack.txt; echo "1..1"; exit 1; }
+"$lockstep" train --data data --model cnn --mode single --device cpu --threads 1 \
+    --batch-per-rank 64 --epochs 2 --seed 1 --results single >stdout.txt 2>train.txt ||
+    { failed "train" train.txt; echo "1..1"; exit 1; }
+
+check "log.txt holds what was printed" cmp stdout.txt single/log.txt
+check "summary.csv and epochs.csv agree" python3 "$here/files.py" check single
+
+vary single ddp mode=ddp ranks=2 nodes=2 global_batch=128 training_seconds=/2 steps=6
+vary single dp mode=dp ranks=2 nodes=2 global_batch=128 training_seconds=*1.25 steps=6
+vary single strong mode=ddp ranks=2 nodes=2 batch_per_rank=32 training_seconds=/1.5
+
+"$lockstep" report dp single ddp --format csv >weak.csv
+check "the ratios in the CSV table" python3 "$here/files.py" table weak.csv weak 1 0.8 2
+"$lockstep" report single strong --format csv --output strong.csv >out.txt
+check "the strong table in a file" python3 "$here/files.py" table strong.csv strong 1 1.5
+check "a table in a file is not printed" test ! -s out.txt
+"$lockstep" report single ddp dp >weak.txt
+check "weak scaling has its footnote" grep -q '^\[1\] The global batch is not the baseline' weak.txt
+check "text" grep -q '^2 nodes, 2 ranks (DDP) .* 2.00x \[1\] *100.0% ' weak.txt
+"$lockstep" report single strong --format markdown >strong.md
+check "Markdown" grep -q '^| 2 nodes, 2 ranks (DDP) |.*| 1.50x | 75.0% |' strong.md
+check "strong scaling has no footnote" test "$(grep -c '\[1\]' strong.md)" = 0
+
+vary single bf16 mode=ddp precision=bf16
+vary single longer mode=ddp epochs=3
+vary single newer mode=ddp format_version=99
+vary single never mode=ddp training_seconds=0
+mkdir unfinished
+refused "another precision" 2 "precision is fp32 in single but bf16 in bf16" single bf16
+refused "other epochs" 2 "number of epochs is 2 in single but 3 in longer" single longer
+refused "a newer format" 2 "newer/summary.csv: format version '99' is unknown" single newer
+refused "no time" 2 "never/summary.csv: training_seconds" single never
+refused "no folder" 2 "nowhere: " single nowhere
+refused "an unfinished run" 2 "unfinished: no summary.csv" single unfinished
+refused "no baseline" 2 "no baseline" ddp dp
+refused "the same run twice" 2 "are the same run" single single/.
+refused "weak and strong in one table" 2 "batch per rank is 64 in single but 32 in strong" \
+    single ddp strong
+refused "an unknown format" 2 "--format: expected one of" single --format xml
+refused "an unknown option" 2 "--fromat" single --fromat csv
+refused "no run" 2 "RUN" --format csv
+refused "an output in no folder" 2 "nowhere" single --output nowhere/table.txt
+refused "an output that is a folder" 2 "unfinished" single --output unfinished
+if [ -c /dev/full ]; then
+    code=0
+    "$lockstep" report single >/dev/full 2>err.txt || code=$?
+    check "a full disk under standard output" test "$code" = 1
+fi
+
+echo "1..$cases"
+[ "$failures" = 0 ]
