@@ -48,10 +48,11 @@ static void add_times(text_buffer *out, const run_totals *totals) {
     table times = {.columns = columns, .column_count = sizeof columns / sizeof columns[0]};
     add_time(&times, "training", totals->training_seconds,
              "the first real step to the last, loader included");
-    add_time(&times, "warm-up", totals->warmup_seconds, "steps on scratch state, before training");
+    add_time(&times, "warm-up", totals->warmup_seconds,
+             "steps on scratch state, before the first real one");
     add_time(&times, "evaluation", totals->evaluation_seconds, "test images, after each epoch");
-    add_time(&times, "set-up", totals->setup_seconds, "launch, data set, model");
-    add_time(&times, "total", totals->total_seconds, "process start to here");
+    add_time(&times, "set-up", totals->setup_seconds, "data set opened, model built");
+    add_time(&times, "total", totals->total_seconds, "process start to here, on rank 0");
     add_time(&times, "to first step", totals->start_to_first_step_seconds,
              "process start to the first real step, warm-up included");
     table_print(&times, TABLE_TEXT, "", out);

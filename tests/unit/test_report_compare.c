@@ -244,7 +244,8 @@ static void expect_table(const char *const *folders, size_t count, table_format 
 }
 
 #define FACTS                                                                                      \
-    "cnn, fp32, 3 epochs of 1000 images, data set 0123456789ab, seed 7, adam; device cpu (a "      \
+    "cnn, fp32, 3 epochs of 1000 images, data set 0123456789ab, seed 7, adam; device cpu: a CPU "  \
+    "(a "                                                                                          \
     "library 1.2); lockstep 0.0.0-test\n\n"
 #define NOTE                                                                                       \
     "The global batch is not the baseline's: with the same batch per rank, more ranks take fewer " \
