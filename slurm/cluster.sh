@@ -168,6 +168,7 @@ AccountingStorageType=accounting_storage/none
 GresTypes=gpu
 ReturnToService=2
 KillWait=10
+SchedulerParameters=batch_sched_delay=0
 FirstJobId=$first_job_id
 StateSaveLocation=$state/ctl
 SlurmctldPidFile=$state/ctl/slurmctld.pid

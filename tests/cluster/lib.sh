@@ -126,6 +126,19 @@ expect_nothing_left() { # [FOLDER]
         { find "$1"; fail "temporary files left in $1"; }
 }
 
+# Waits for a background process of the case to end by itself: sets code and took (seconds).
+await() { # PID SECONDS
+    began=$(date +%s)
+    # Until it is waited for, a process that ended is still there, as a zombie.
+    while grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$1/status" 2>/dev/null; do
+        [ $(($(date +%s) - began)) -lt "$2" ] || { cat out.txt; fail "it did not end within $2 s"; }
+        sleep 0.2
+    done
+    code=0
+    wait "$1" || code=$?
+    took=$(($(date +%s) - began))
+}
+
 # Runs a command that is expected to fail; everything that it prints goes to the file.
 expect_exit() { # CODE FILE COMMAND...
     wanted=$1 file=$2

@@ -13,7 +13,7 @@ repository=$(cd "$here/../.." && pwd)
     { echo "tests/cluster/run.sh: expected the lockstep binary, found '${1:-}'" >&2; exit 2; }
 lockstep=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 pattern=${2:-*}
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 running=''
 
 # Short (sockets live in it) and visible to both nodes.
 work=$(mktemp -d /tmp/lockstep-test.XXXXXX)
@@ -24,6 +24,8 @@ cluster="sh $repository/slurm/cluster.sh"
 finish() {
     code=$?
     trap - EXIT INT TERM HUP
+    [ -z "$running" ] || kill "$running" 2>/dev/null || true
+    clear_cluster
     # shellcheck disable=SC2086 # lists of words
     $cluster down $cluster_options >/dev/null || true
     rm -rf "$work"
@@ -45,14 +47,41 @@ skip_case() { # NAME WHY
     fi
 }
 
+# A case that failed leaves jobs and processes behind that the next one must not meet.
+clear_cluster() {
+    # Only on our own cluster: until it is up, squeue would speak to somebody else's.
+    if [ "${SLURM_CONF:-}" = "$work/cluster/slurm.conf" ]; then
+        for job in $(squeue -h -o %A); do
+            scancel --signal=KILL --full "$job" || true
+            scancel "$job" || true
+        done
+        left=100
+        while [ -n "$(squeue -h)" ] && [ $left -gt 0 ]; do
+            left=$((left - 1))
+            sleep 0.2
+        done
+    fi
+    for link in /proc/[0-9]*/exe; do
+        process=${link#/proc/}
+        process=${process%/exe}
+        case $(readlink "/proc/$process/cwd" 2>/dev/null) in "$work"/cases/*) ;; *) continue ;; esac
+        [ "$(readlink "$link")" != "$(readlink -f "$lockstep")" ] || kill -KILL "$process" 2>/dev/null || true
+    done
+}
+
 run_case() { # NAME
     log=$work/log/$1.txt
     began=$(date +%s)
     mkdir -p "$work/log" "$work/cases/$1"
     set +e
-    (set -e; trap - EXIT INT TERM HUP; cd "$work/cases/$1"; "case_$1") >"$log" 2>&1 </dev/null
+    (set -e; trap - EXIT INT TERM HUP; cd "$work/cases/$1"; "case_$1") >"$log" 2>&1 </dev/null &
+    running=$!
+    # In the background, for a signal to this shell is held up by nothing but `wait`.
+    wait $running
     code=$?
+    running=''
     set -e
+    clear_cluster
     case $code in
     0)
         passed=$((passed + 1))

@@ -14,13 +14,13 @@ check_run() { # FOLDER MODE RANKS NODES EPOCHS BATCH-PER-RANK GLOBAL-BATCH
     expect "global batch" "$(csv "$summary" global_batch)" "$7"
     expect device "$(csv "$summary" device)" cpu
     expect launcher "$(csv "$summary" launcher)" srun
-    expect "images in the data set" "$(csv "$summary" train_images) $(csv "$summary" test_images)" "2000 500"
+    expect "images in the data set" "$(csv "$summary" train_images_per_epoch) $(csv "$summary" test_images)" "2000 500"
     for images in $(csv "$1/epochs.csv" images all); do expect "images an epoch" "$images" 2000; done
     for steps in $(csv "$1/epochs.csv" steps all); do
         expect "steps an epoch" "$steps" $(((2000 + $7 - 1) / $7))
     done
     # The training time is that of the epochs, and no part of it is the total.
-    sum=$(csv "$1/epochs.csv" seconds all | paste -s -d +)
+    sum=$(csv "$1/epochs.csv" training_seconds all | paste -s -d +)
     training=$(csv "$summary" training_seconds)
     holds "abs(($sum) - $training) < 0.001 + 0.001 * $training"
     holds "0 < $training < $(csv "$summary" total_seconds)"
