@@ -17,6 +17,17 @@ static const mode_interface *find(const char *name, ls_error *error) {
     return NULL;
 }
 
+int mode_check(const char *name, int size, ls_error *error) {
+    const mode_interface *chosen = find(name, error);
+    if (!chosen)
+        return error->code;
+    if (chosen->one_rank && size != 1)
+        return ls_fail(error, LS_BAD_LAUNCH,
+                       "--mode %s runs on one rank, found %d (use srun -n 1, or --mode ddp)", name,
+                       size);
+    return LS_OK;
+}
+
 int mode_loader_share(const char *name, const mode_settings *settings, int *rank, int *size,
                       ls_error *error) {
     const mode_interface *chosen = find(name, error);

@@ -58,6 +58,7 @@ typedef struct mode {
 
 struct mode_interface {
     const char *name;
+    bool one_rank; /* runs on exactly one */
     /* Rank and size for the loader's share of each global batch; size 0: this rank loads nothing. */
     void (*loader_share)(const mode_settings *settings, int *rank, int *size);
     int (*setup)(mode *self, ls_error *error);
@@ -76,7 +77,10 @@ struct mode_interface {
 
 extern const char mode_choices[]; /* "single|dp|ddp" */
 
-/* LS_BAD_LAUNCH where the mode does not fit the number of ranks. Collective. */
+/* LS_BAD_LAUNCH where the mode does not fit the number of ranks. */
+int mode_check(const char *name, int size, ls_error *error);
+
+/* Collective. */
 int mode_create(const char *name, const mode_settings *settings, mode **out, ls_error *error);
 void mode_destroy(mode *self); /* NULL is fine */
 

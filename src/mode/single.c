@@ -2,10 +2,7 @@
 #include "mode/parts.h"
 
 static int setup(mode *self, ls_error *error) {
-    if (self->settings.size != 1)
-        return ls_fail(error, LS_BAD_LAUNCH,
-                       "--mode single runs on one rank, found %d (use srun -n 1, or --mode ddp)",
-                       self->settings.size);
+    (void)error;
     self->hooks.parameters = mode_whole_parameters;
     self->hooks.gradient = mode_whole_gradient;
     return LS_OK;
@@ -20,6 +17,7 @@ static int finish(mode *self, ls_error *error) {
 
 const mode_interface mode_single = {
     .name = "single",
+    .one_rank = true,
     .loader_share = mode_loader_own_share,
     .setup = setup,
     .teardown = teardown,

@@ -117,6 +117,7 @@ static int open_loader(trainer *self, split *split, bool training, ls_error *err
 int trainer_setup(trainer *self, ls_error *error) {
     const train_settings *s = self->settings;
     lifeline_at("set-up", 0, 0);
+    LS_TRY(mode_check(s->mode, self->me->size, error));
     LS_TRY(optimizer_create(&self->optimizer, s->optimizer, s->learning_rate, s->weight_decay,
                             s->momentum, error));
     LS_TRY(comm_open("auto", self->me->rank, self->me->size, &self->control, error));
