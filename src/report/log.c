@@ -34,7 +34,7 @@ int log_sync(run_log *self, ls_error *error) {
 }
 
 void log_close(run_log *self) {
-    progress_clear(&self->progress);
+    progress_end(&self->progress);
     fflush(stdout);
     if (self->file)
         fclose(self->file);

@@ -1,4 +1,4 @@
-/* One line on a terminal that is written over: shown only where stdout is a terminal, at most ten
+/* One line on a terminal that is written over: shown only where a terminal is there, at most ten
  * times a second, never wider than the terminal, cleared before any other line. */
 #ifndef LOCKSTEP_REPORT_PROGRESS_H
 #define LOCKSTEP_REPORT_PROGRESS_H
@@ -6,9 +6,9 @@
 #include <stdbool.h>
 
 typedef struct progress {
-    bool terminal; /* stdout is one */
-    bool shown;    /* a line stands there now */
-    double next;   /* clock_seconds from which on it may be drawn again */
+    int terminal; /* a descriptor of the terminal that shows stdout; -1 where none does */
+    bool shown;   /* a line stands there now */
+    double next;  /* clock_seconds from which on it may be drawn again */
 } progress;
 
 progress progress_start(void);
@@ -17,5 +17,8 @@ progress progress_start(void);
 bool progress_due(const progress *self);
 void progress_show(progress *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void progress_clear(progress *self);
+
+/* Clears the line and gives the terminal back. */
+void progress_end(progress *self);
 
 #endif

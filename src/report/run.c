@@ -119,6 +119,7 @@ int run_open(const char *folder, const run_facts *facts, run **out, ls_error *er
     run *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "%s: no memory for the run's records", folder);
+    self->log.progress.terminal = -1;
     int status = open_in(self, folder, facts, error);
     if (status != LS_OK)
         run_close(self);
@@ -142,7 +143,9 @@ int run_header(run *self, ls_error *error) {
     return say(self, &lines, error);
 }
 
-bool run_wants_progress(const run *self) { return self && progress_due(&self->log.progress); }
+bool run_wants_progress(const run *self) {
+    return self && progress_due(&self->log.progress);
+}
 
 void run_progress(run *self, int epoch, int64_t step, int64_t steps, double images_per_second,
                   double loss) {

@@ -3,11 +3,16 @@
     files.py check RUN                           a run's files agree with each other
     files.py vary RUN NEW COLUMN=VALUE...        a copy with other values (=*X and =/X: times, by X)
     files.py table FILE SCALING SPEEDUP...       a table of `lockstep report --format csv`
+    files.py terminal COLUMNS COMMAND...         runs it on a terminal, which must show progress
 """
 import csv
+import fcntl
 import os
+import pty
 import re
+import struct
 import sys
+import termios
 
 
 def rows(path):
@@ -84,4 +89,28 @@ def table(path, scaling, *speedups):
             sys.exit(f"row {index}: note {row['note']!r}")
 
 
-{"check": check, "vary": vary, "table": table}[sys.argv[1]](*sys.argv[2:])
+def terminal(columns, *command):
+    child, master = pty.fork()
+    if child == 0:
+        size = struct.pack("HHHH", 24, int(columns), 0, 0)
+        fcntl.ioctl(1, termios.TIOCSWINSZ, size)
+        os.execvp(command[0], command)
+    shown = b""
+    try:
+        while block := os.read(master, 65536):
+            shown += block
+    except OSError:  # Linux says so when the last process has closed it
+        pass
+    if os.waitpid(child, 0)[1] != 0:
+        sys.exit(f"{command[0]} failed: {shown!r}")
+    lines = re.findall(rb"\r([^\r\n]*)\x1b\[K", shown)
+    drawn = [line for line in lines if line]
+    if not drawn:
+        sys.exit(f"no progress: {shown!r}")
+    if max(map(len, drawn)) >= int(columns):
+        sys.exit(f"wider than {columns} columns: {max(drawn, key=len)!r}")
+    if lines[-1]:
+        sys.exit("the last line of progress was not cleared")
+
+
+{"check": check, "vary": vary, "table": table, "terminal": terminal}[sys.argv[1]](*sys.argv[2:])

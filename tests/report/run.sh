@@ -60,6 +60,19 @@ vary() { python3 "$here/files.py" vary "$@"; }
 check "log.txt holds what was printed" cmp stdout.txt single/log.txt
 check "summary.csv and epochs.csv agree" python3 "$here/files.py" check single
 
+train="$lockstep train --data data --model cnn --mode single --device cpu --threads 1 --epochs 1"
+# shellcheck disable=SC2086 # a list of words
+check "a terminal shows progress in its width" \
+    python3 "$here/files.py" terminal 40 $train --results terminal
+check "log.txt has no progress" test -z "$(tr -cd '\r\033' <terminal/log.txt)"
+# mpirun makes a terminal of its own for what it starts, whatever its own output is.
+if command -v mpirun >/dev/null; then
+    # shellcheck disable=SC2086
+    mpirun --allow-run-as-root --oversubscribe --bind-to none -n 1 $train --results mpirun \
+        >mpirun.txt 2>&1 || { failed "mpirun" mpirun.txt; echo "1..$cases"; exit 1; }
+    check "no progress in a file under mpirun" test -z "$(tr -cd '\033' <mpirun.txt)"
+fi
+
 vary single ddp mode=ddp ranks=2 nodes=2 global_batch=128 training_seconds=/2 steps=6
 vary single dp mode=dp ranks=2 nodes=2 global_batch=128 training_seconds=*1.25 steps=6
 vary single strong mode=ddp ranks=2 nodes=2 batch_per_rank=32 training_seconds=/1.5
