@@ -1,0 +1,45 @@
+"""Runs lockstep for the benches and reads back what it wrote."""
+import csv
+import os
+import shutil
+import statistics
+import subprocess
+
+ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+                   CUDA_VISIBLE_DEVICES="")
+
+
+def train(lockstep, data, folder, *options, ranks=0, core=None):
+    """One run; ranks = 0: alone, on `core` where given; else mpirun with a core a rank.
+    Returns summary.csv's row and the list of epochs.csv's rows."""
+    shutil.rmtree(folder, ignore_errors=True)
+    command = []
+    if ranks:
+        command = ["mpirun", "--bind-to", "core", "--map-by", "core", "-n", str(ranks)]
+    elif core is not None:
+        command = ["taskset", "-c", str(core)]
+    command += [lockstep, "train", "--data", data, "--device", "cpu", "--results", folder,
+                *map(str, options)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
+    with open(os.path.join(folder, "summary.csv"), newline="") as file:
+        summary = next(csv.DictReader(file))
+    with open(os.path.join(folder, "epochs.csv"), newline="") as file:
+        return summary, list(csv.DictReader(file))
+
+
+def synthetic(lockstep, folder, images, test_images):
+    subprocess.run([lockstep, "pack", "synthetic", folder, "--images", str(images),
+                    "--test-images", str(test_images)], check=True, capture_output=True)
+    return folder
+
+
+def spread(values):
+    """Median and range of a figure over the rounds."""
+    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def verdict(value, bar, at_least=True):
+    good = value >= bar if at_least else value <= bar
+    return f"{'holds' if good else 'MISSED'}: {value:.3f}, {'at least' if at_least else 'at most'} {bar}"
