@@ -67,8 +67,10 @@ check "a terminal shows progress in its width" \
 check "log.txt has no progress" test -z "$(tr -cd '\r\033' <terminal/log.txt)"
 # mpirun makes a terminal of its own for what it starts, whatever its own output is.
 if command -v mpirun >/dev/null; then
+    # A sanitised build cannot tell MPI's leaks, in plug-ins that are gone by then, from ours.
     # shellcheck disable=SC2086
-    mpirun --allow-run-as-root --oversubscribe --bind-to none -n 1 $train --results mpirun \
+    ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 \
+        mpirun --allow-run-as-root --oversubscribe --bind-to none -n 1 $train --results mpirun \
         >mpirun.txt 2>&1 || { failed "mpirun" mpirun.txt; echo "1..$cases"; exit 1; }
     check "no progress in a file under mpirun" test -z "$(tr -cd '\033' <mpirun.txt)"
 fi
