@@ -1,0 +1,152 @@
+/* The CNN's training steps on a device against PyTorch's, tensor by tensor: losses, the first
+ * step's gradients, the parameters after the first step and after the last.
+ *
+ *   golden_step FILE DEVICE (FILE from golden_step.py) */
+#include "../unit/check.h"
+#include "cnn_step.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { IMAGE = CNN_HEIGHT * CNN_WIDTH * CNN_CHANNELS };
+
+typedef struct golden {
+    int32_t batch, steps;
+    int64_t count;
+    uint8_t *images;
+    int32_t *labels;
+    float *initial, *gradients, *after_first, *after_last;
+    double *losses;
+} golden;
+
+static void must(int status, const ls_error *error) {
+    if (status == LS_OK)
+        return;
+    printf("Bail out! %s\n", error->text);
+    exit(1);
+}
+
+static void *read_array(FILE *file, size_t bytes) {
+    void *made = malloc(bytes);
+    if (!made || fread(made, 1, bytes, file) != bytes) {
+        printf("Bail out! the golden file is too short\n");
+        exit(1);
+    }
+    return made;
+}
+
+static golden read_golden(const char *path) {
+    golden self;
+    FILE *file = fopen(path, "rb");
+    if (!file) {
+        printf("Bail out! %s cannot be opened\n", path);
+        exit(1);
+    }
+    int32_t *sizes = read_array(file, 8);
+    int64_t *count = read_array(file, 8);
+    self.batch = sizes[0], self.steps = sizes[1], self.count = *count;
+    size_t flat = (size_t)self.count * sizeof(float);
+    self.images = read_array(file, (size_t)self.batch * IMAGE);
+    self.labels = read_array(file, (size_t)self.batch * sizeof(int32_t));
+    self.initial = read_array(file, flat), self.gradients = read_array(file, flat);
+    self.after_first = read_array(file, flat), self.after_last = read_array(file, flat);
+    self.losses = read_array(file, (size_t)self.steps * sizeof(double));
+    fclose(file), free(sizes), free(count);
+    return self;
+}
+
+static void golden_free(golden *self) {
+    free(self->images), free(self->labels), free(self->initial), free(self->gradients);
+    free(self->after_first), free(self->after_last), free(self->losses);
+}
+
+/* PyTorch sums in fp32, over up to 4,096 products here: an error of about 2^-24 * sqrt(4096) = 4e-6
+ * of the tensor's larger elements in each of them. */
+static void compare_gradients(const char *name, const float *got, const float *want, size_t count) {
+    double largest = 0, worst = 0;
+    for (size_t i = 0; i < count; i++) {
+        largest = fmax(largest, fabs((double)want[i]));
+        worst = fmax(worst, fabs((double)got[i] - (double)want[i]));
+    }
+    printf("# %s: gradients up to %.3g, worst difference %.3g\n", name, largest, worst);
+    CHECK(largest > 0, "%s has no gradient", name);
+    CHECK(worst <= 1e-5 * largest, "%s", name);
+}
+
+/* A step of Adam goes up to a learning rate (1e-3) in the sign of the gradient, whatever its size:
+ * where that is next to nothing, rounding decides. So all but `exempt` of the elements must be
+ * within a hundredth of a step for each step done. */
+static void compare_parameters(const char *name, const float *got, const float *want, size_t count,
+                               int steps, double exempt) {
+    size_t apart = 0;
+    for (size_t i = 0; i < count; i++)
+        apart += !(fabs((double)got[i] - (double)want[i]) <= 1e-5 * steps);
+    printf("# %s: %zu of %zu are apart after %d step(s)\n", name, apart, count, steps);
+    CHECK((double)apart <= exempt * (double)count, "%s", name);
+}
+
+static void each_tensor(const graph *graph, const golden *want, const float *gradients,
+                        const float *after_first, const float *after_last) {
+    for (int unit = 0; unit < graph->unit_count; unit++) {
+        const graph_layer *layer = &graph->layers[graph->unit_layers[unit]];
+        size_t first = layer->first_weight, counts[] = {layer->weight_count, layer->bias_count};
+        for (int part = 0; part < 2; first += counts[part], part++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s.%s", layer->name, part ? "bias" : "weights");
+            compare_gradients(name, gradients + first, want->gradients + first, counts[part]);
+            compare_parameters(name, after_first + first, want->after_first + first, counts[part],
+                               1, 1e-4);
+            compare_parameters(name, after_last + first, want->after_last + first, counts[part],
+                               want->steps, 1e-3);
+            check_case(name);
+        }
+    }
+}
+
+static float *read_flat(cnn_step *step, const float *from) {
+    ls_error error = {0};
+    float *out = calloc(step->graph.parameter_count, sizeof *out);
+    if (!out)
+        abort();
+    must(cnn_step_read(step, from, out, &error), &error);
+    return out;
+}
+
+static void run_step(cnn_step *step, const golden *want, int number) {
+    ls_error error = {0};
+    loss_totals totals;
+    must(cnn_step_run(step, want->images, want->labels, &error), &error);
+    must(cnn_step_take_totals(step, &totals, &error), &error);
+    double loss = totals.loss_sum / want->batch;
+    printf("# step %d: loss %.7f, PyTorch's %.7f\n", number + 1, loss, want->losses[number]);
+    /* The first differs by rounding only; later ones by what the parameters are apart. */
+    CHECK(fabs(loss - want->losses[number]) <= (number ? 1e-3 : 1e-5) * want->losses[number],
+          "step %d", number + 1);
+}
+
+int main(int argc, char **argv) {
+    static cnn_step step;
+    ls_error error = {0};
+    if (argc != 3) {
+        fprintf(stderr, "golden_step: expected FILE and DEVICE\n");
+        return 2;
+    }
+    golden want = read_golden(argv[1]);
+    must(cnn_step_open(&step, argv[2], 1, want.batch, &error), &error);
+    CHECK((int64_t)step.graph.parameter_count == want.count, "%zu parameters, PyTorch has %lld",
+          step.graph.parameter_count, (long long)want.count);
+    must(cnn_step_load(&step, want.initial, &error), &error);
+    run_step(&step, &want, 0);
+    float *gradients = read_flat(&step, step.mode->gradients);
+    float *after_first = read_flat(&step, step.mode->parameters);
+    for (int number = 1; number < want.steps; number++)
+        run_step(&step, &want, number);
+    float *after_last = read_flat(&step, step.mode->parameters);
+    check_case("losses");
+    each_tensor(&step.graph, &want, gradients, after_first, after_last);
+    free(gradients), free(after_first), free(after_last);
+    cnn_step_close(&step);
+    golden_free(&want);
+    return check_done();
+}
