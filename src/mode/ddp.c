@@ -15,7 +15,7 @@ typedef struct bucket {
 } bucket;
 
 typedef struct ddp_state {
-    int bucket_count, started;
+    int bucket_count, started, finished; /* started in order, waited for in order */
     bucket buckets[]; /* [0] is the end of the flat array */
 } ddp_state;
 
@@ -36,6 +36,16 @@ static int cut_buckets(mode *self, ls_error *error) {
     return LS_OK;
 }
 
+/* What a comm holds at once is bounded; no network is faster with more. */
+enum { MOST_OUTSTANDING = 16 };
+
+static int wait_oldest(mode *self, ls_error *error) {
+    ddp_state *state = self->state;
+    comm *comm = self->settings.comm;
+    return comm->is->wait(comm, self->settings.stream, &state->buckets[state->finished++].work,
+                          error);
+}
+
 /* Starts every bucket that lies wholly in what backward has written: [frontier, end). */
 static int gradient_ready(void *context, int unit, ls_error *error) {
     mode *self = context;
@@ -46,6 +56,8 @@ static int gradient_ready(void *context, int unit, ls_error *error) {
     double start = clock_seconds();
     while (state->started < state->bucket_count &&
            state->buckets[state->started].first >= frontier) {
+        if (state->started - state->finished == MOST_OUTSTANDING)
+            LS_TRY(wait_oldest(self, error));
         bucket *next = &state->buckets[state->started++];
         LS_TRY(comm->is->allreduce(comm, self->settings.stream, self->gradients + next->first,
                                    next->count, DTYPE_F32, REDUCTION_SUM, &next->work, error));
@@ -65,11 +77,10 @@ static int between(void *context, ls_error *error) {
 
 static int finish(mode *self, ls_error *error) {
     ddp_state *state = self->state;
-    comm *comm = self->settings.comm;
     double start = clock_seconds();
-    for (int index = 0; index < state->started; index++)
-        LS_TRY(comm->is->wait(comm, self->settings.stream, &state->buckets[index].work, error));
-    state->started = 0;
+    while (state->finished < state->started)
+        LS_TRY(wait_oldest(self, error));
+    state->started = state->finished = 0;
     self->communication_seconds += clock_seconds() - start;
     return LS_OK;
 }

@@ -64,7 +64,7 @@ with tempfile.TemporaryDirectory() as work:
                     if rule == "sgd" and ranks in (1, 3):
                         continue
                     got, epochs = train(work, data, f"{mode}{ranks}-{images}-{rule}", ranks,
-                                        "--mode", mode, "--bucket-mb", "1.3", *options)
+                                        "--mode", mode, "--bucket-mb", str(0.3 * ranks), *options)
                     early = max(abs(a - b) for a, b in zip(got[:3], want[:3]))
                     late = max(abs(a - b) for a, b in zip(got, want))
                     same = [abs(float(a["test_loss"]) - float(b["test_loss"]))
