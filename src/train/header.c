@@ -3,6 +3,7 @@
 #include "launch/versions.h"
 #include "train/trainer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,8 @@ static void describe_training(const trainer *self, run_facts *facts) {
     facts->epochs = (int)s->epochs;
     facts->seed = s->seed;
     facts->learning_rate = s->learning_rate;
+    facts->momentum = self->optimizer.adam ? NAN : s->momentum;
+    facts->weight_decay = s->weight_decay;
 }
 
 int trainer_open_run(trainer *self, ls_error *error) {
