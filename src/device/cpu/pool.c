@@ -43,12 +43,12 @@ static pool_geometry geometry_of(const maxpool2d_shape *shape) {
     return made;
 }
 
-
-int cpu_maxpool2d_prepare(device *self, const maxpool2d_shape *shape, plan **out,
-                          ls_error *error) {
+int cpu_maxpool2d_prepare(device *self, const maxpool2d_shape *shape, plan **out, ls_error *error) {
     bool mixed = (shape->in_layout == LAYOUT_NCHW16C) != (shape->out_layout == LAYOUT_NCHW16C);
     if (mixed && (shape->in_layout == LAYOUT_NCHW || shape->out_layout == LAYOUT_NCHW))
-        return ls_fail(error, LS_FAILED, "cpu max pooling: NCHW and NCHW16C cannot be paired (they share no run of channels)");
+        return ls_fail(
+            error, LS_FAILED,
+            "cpu max pooling: NCHW and NCHW16C cannot be paired (they share no run of channels)");
     if (shape->window > 15)
         return ls_fail(error, LS_FAILED, "cpu max pooling: window %d is larger than 15",
                        shape->window);
@@ -63,29 +63,27 @@ int cpu_maxpool2d_prepare(device *self, const maxpool2d_shape *shape, plan **out
     return LS_OK;
 }
 
+/* Sixteen channels at a time, in vectors of GNU C: the compiler makes scalar branches of the plain
+ * loops, which took a quarter of the step. A comparison gives a mask of ones or zeros. */
+typedef float floats16 __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t ints16 __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint8_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
+
 /* One window of 16 channels; inlined into each version of row16_forward. */
 static inline void window16_forward(const float *restrict x, float *restrict y,
                                     uint8_t *restrict saved, int window, size_t row,
                                     size_t column) {
-    float best[16];
-    int32_t winner[16];
-    for (int i = 0; i < 16; i++) {
-        best[i] = x[i];
-        winner[i] = 0;
-    }
-    for (int position = 1; position < window * window; position++) {
-        const float *candidate =
-            x + (size_t)(position / window) * row + (size_t)(position % window) * column;
-        for (int i = 0; i < 16; i++) {
-            int better = candidate[i] > best[i];
-            best[i] = better ? candidate[i] : best[i];
-            winner[i] = better ? position : winner[i];
+    floats16 best = *(const floats16 *)x;
+    ints16 winner = {0};
+    for (int position = 0, h = 0; h < window; h++)
+        for (int w = 0; w < window; w++, position++) {
+            floats16 candidate = *(const floats16 *)(x + (size_t)h * row + (size_t)w * column);
+            ints16 better = candidate > best;
+            best = (floats16)(((ints16)candidate & better) | ((ints16)best & ~better));
+            winner = (winner & ~better) | (better & position);
         }
-    }
-    for (int i = 0; i < 16; i++) {
-        y[i] = best[i];
-        saved[i] = (uint8_t)winner[i];
-    }
+    *(floats16 *)y = best;
+    *(bytes16 *)saved = __builtin_convertvector(winner, bytes16);
 }
 
 static void window_forward(const float *x, float *y, uint8_t *saved, int group, int window,
@@ -94,9 +92,8 @@ static void window_forward(const float *x, float *y, uint8_t *saved, int group, 
         float best = x[i];
         int winner = 0;
         for (int position = 1; position < window * window; position++) {
-            float candidate =
-                x[(size_t)(position / window) * row + (size_t)(position % window) * column +
-                  (size_t)i];
+            float candidate = x[(size_t)(position / window) * row +
+                                (size_t)(position % window) * column + (size_t)i];
             if (candidate > best) {
                 best = candidate;
                 winner = position;
@@ -159,6 +156,19 @@ static inline void window_backward(const float *restrict dy, const float *restri
     }
 }
 
+static inline void window16_backward(const float *restrict dy, const float *restrict y,
+                                     const uint8_t *restrict saved, float *restrict dx, bool masked,
+                                     int window, size_t row, size_t column) {
+    ints16 gradient = *(const ints16 *)dy; /* the bits */
+    ints16 winner = __builtin_convertvector(*(const bytes16 *)saved, ints16);
+    if (masked)
+        gradient &= *(const floats16 *)y > 0;
+    for (int position = 0, h = 0; h < window; h++)
+        for (int w = 0; w < window; w++, position++)
+            *(ints16 *)(dx + (size_t)h * row + (size_t)w * column) =
+                gradient & (winner == position);
+}
+
 CPU_VECTORISED static void row_backward(const float *restrict dy, const float *restrict y,
                                         const uint8_t *restrict saved, float *restrict dx,
                                         const maxpool2d_shape *shape, const pool_geometry *g) {
@@ -167,8 +177,8 @@ CPU_VECTORISED static void row_backward(const float *restrict dy, const float *r
         float *to = dx + (size_t)(w * shape->window) * g->in.column;
         const uint8_t *kept = saved + (size_t)w * (size_t)g->group;
         if (g->group == 16)
-            window_backward(dy + from, y + from, kept, to, 16, shape->relu_input, shape->window,
-                            g->in.row, g->in.column);
+            window16_backward(dy + from, y + from, kept, to, shape->relu_input, shape->window,
+                              g->in.row, g->in.column);
         else
             window_backward(dy + from, y + from, kept, to, g->group, shape->relu_input,
                             shape->window, g->in.row, g->in.column);
@@ -182,9 +192,8 @@ int cpu_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, co
     pool_geometry g = geometry_of(shape);
     bool ragged = shape->height % shape->window != 0 || shape->width % shape->window != 0;
     if (ragged) /* the rows and columns that no window covers */
-        LS_TRY(self->device->base.is->fill_zero(&self->device->base, stream, dx,
-                                                (size_t)shape->n * g.in.image * sizeof(float),
-                                                error));
+        LS_TRY(self->device->base.is->fill_zero(
+            &self->device->base, stream, dx, (size_t)shape->n * g.in.image * sizeof(float), error));
     int rows = shape->n * g.blocks * g.out_height;
 #pragma omp parallel for schedule(static)
     for (int index = 0; index < rows; index++) {
