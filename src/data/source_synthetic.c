@@ -121,9 +121,9 @@ static scene draw_scene(stream *numbers, uint16_t tile, int size) {
         out.ground[channel] = between(numbers, 80, 175);
         out.slope_x[channel] = between(numbers, -40, 40);
         out.slope_y[channel] = between(numbers, -40, 40);
-        out.contrast[channel] = polarity * between(numbers, 8, 24);
+        out.contrast[channel] = polarity * between(numbers, 16, 32);
     }
-    out.noise = between(numbers, 24, 48);
+    out.noise = between(numbers, 32, 48);
     return out;
 }
 
