@@ -11,8 +11,8 @@ static int check_failures, check_cases, check_case_failures;
     do {                                                                                           \
         if (!(condition)) {                                                                        \
             check_case_failures++;                                                                 \
-            printf("# %s:%d: %s: ", __FILE__, __LINE__, #condition);                               \
-            printf("" __VA_ARGS__);                                                                \
+            printf("# %s:%d: %s:", __FILE__, __LINE__, #condition);                                \
+            printf(" " __VA_ARGS__);                                                               \
             printf("\n");                                                                          \
         }                                                                                          \
     } while (0)

@@ -1,0 +1,280 @@
+/* Random numbers against the published vectors, the option table, atomic files. */
+#include "base/atomic_file.h"
+#include "base/option.h"
+#include "base/random.h"
+#include "base/share.h"
+#include "check.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Philox4x32-10 of Random123's tests/kat_vectors, as its counter and key are put together here:
+ * counter words 0 and 1 are `low`, 2 and 3 `high` with the purpose in the top byte. Counters whose
+ * top byte is no purpose in use are reached by casting. */
+static void test_philox(void) {
+    static const struct {
+        uint64_t seed;
+        uint32_t top;
+        uint64_t high, low;
+        uint32_t expected[4];
+    } cases[] = {
+        {0, 0, 0, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+        {0xffffffffffffffff,
+         0xff,
+         0x00ffffffffffffff,
+         0xffffffffffffffff,
+         {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {0x299f31d0a4093822,
+         0x03,
+         0x0070734413198a2e,
+         0x85a308d3243f6a88,
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+    };
+    for (int index = 0; index < 3; index++) {
+        uint32_t found[4];
+        random_block(cases[index].seed, (random_purpose)cases[index].top, cases[index].high,
+                     cases[index].low, found);
+        for (int word = 0; word < 4; word++)
+            CHECK(found[word] == cases[index].expected[word], "vector %d word %d: %08x", index,
+                  word, found[word]);
+    }
+    check_case("Philox gives Random123's known answers");
+}
+
+static void test_streams(void) {
+    uint32_t a[4], b[4];
+    random_block(7, RANDOM_SHUFFLE, 1, 2, a);
+    random_block(7, RANDOM_AUGMENTATION, 1, 2, b);
+    CHECK(memcmp(a, b, sizeof a) != 0);
+    random_block(7, RANDOM_SHUFFLE, 2, 1, b);
+    CHECK(memcmp(a, b, sizeof a) != 0);
+    random_block(7, RANDOM_SHUFFLE, 1, 2, b);
+    CHECK(memcmp(a, b, sizeof a) == 0);
+    CHECK(random_unit(0) == 0.0f && random_unit(0xFFFFFFFFu) < 1.0f);
+    check_case("purposes and counters have streams of their own");
+}
+
+typedef struct settings {
+    bool force;
+    int64_t epochs;
+    double rate;
+    const char *data, *mode;
+} settings;
+
+static const option table[] = {
+    {"force", OPTION_FLAG, offsetof(settings, force), NULL, NULL, NULL, 0, 0, "Force.", false},
+    {"epochs", OPTION_INTEGER, offsetof(settings, epochs), "N", "10", NULL, 1, 100, "Epochs.",
+     false},
+    {"learning-rate", OPTION_REAL, offsetof(settings, rate), "X", "1e-3", NULL, 0, 10, "Rate.",
+     false},
+    {"data", OPTION_TEXT, offsetof(settings, data), "DIR", NULL, NULL, 0, 0, "Data.", true},
+    {"mode", OPTION_CHOICE, offsetof(settings, mode), NULL, "single", "single|dp|ddp", 0, 0,
+     "Mode.", false},
+    {0}};
+static const command tested = {.name = "test",
+                               .usage = "RUN...",
+                               .summary = "Tests.",
+                               .options = table,
+                               .operands_maximum = 2};
+
+/* Parses a copy of the words; *count is what they are. */
+static int parse(settings *out, operands *rest, ls_error *error, int count,
+                 const char *const *words) {
+    static char *argv[16];
+    *out = (settings){0};
+    *error = (ls_error){0};
+    argv[0] = (char *)(uintptr_t) "test";
+    for (int index = 0; index < count; index++)
+        argv[index + 1] = (char *)(uintptr_t)words[index];
+    return option_parse(&tested, count + 1, argv, out, rest, error);
+}
+
+#define PARSE(...)                                                                                 \
+    parse(&given, &rest, &error, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),    \
+          (const char *[]){__VA_ARGS__})
+
+static void test_options_good(void) {
+    settings given;
+    operands rest;
+    ls_error error;
+    CHECK(parse(&given, &rest, &error, 0, NULL) == LS_OK);
+    CHECK(!given.force && given.epochs == 10 && given.rate == 1e-3 && !given.data);
+    CHECK(strcmp(given.mode, "single") == 0);
+    CHECK(PARSE("a", "--epochs=3", "--force", "--data", "-x-", "b", "--mode", "ddp") == LS_OK);
+    CHECK(given.force && given.epochs == 3 && strcmp(given.data, "-x-") == 0);
+    CHECK(strcmp(given.mode, "ddp") == 0 && rest.count == 2);
+    CHECK(strcmp(rest.values[0], "a") == 0 && strcmp(rest.values[1], "b") == 0);
+    CHECK(PARSE("--", "--force") == LS_OK && rest.count == 1 && !given.force);
+    CHECK(PARSE("--help") == LS_OK && rest.help);
+    check_case("options: defaults, both spellings, operands in between, --, --help");
+}
+
+static void test_options_bad(void) {
+    static const struct {
+        const char *words[2];
+        const char *expected;
+    } cases[] = {
+        {{"--nothing"}, "'--nothing'"},
+        {{"--epochs"}, "--epochs: expected N"},
+        {{"--epochs", "ten"}, "'ten'"},
+        {{"--epochs", "3.5"}, "'3.5'"},
+        {{"--epochs", ""}, "''"},
+        {{"--epochs", "0"}, "between 1 and 100"},
+        {{"--epochs", "99999999999999999999"}, "whole number"},
+        {{"--learning-rate", "nan"}, "'nan'"},
+        {{"--learning-rate", "11"}, "between 0 and 10"},
+        {{"--mode", "zero"}, "single|dp|ddp"},
+        {{"--mode", "d"}, "single|dp|ddp"},
+        {{"--mode="}, "single|dp|ddp"},
+        {{"--force=1"}, "--force: takes no value"},
+        {{"--data", ""}, "--data: expected DIR"},
+        {{"-f"}, "'-f'"},
+        {{"--epoch", "3"}, "'--epoch'"},
+    };
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        settings given;
+        operands rest;
+        ls_error error;
+        int status =
+            parse(&given, &rest, &error, cases[index].words[1] ? 2 : 1, cases[index].words);
+        CHECK(status == LS_BAD_INPUT && strstr(error.text, cases[index].expected), "%s %s: %d '%s'",
+              cases[index].words[0], cases[index].words[1] ? cases[index].words[1] : "", status,
+              error.text);
+    }
+    settings given;
+    operands rest;
+    ls_error error;
+    CHECK(PARSE("a", "b", "c") == LS_BAD_INPUT && strstr(error.text, "'c'"));
+    check_case("options: each bad one is named with what was expected");
+}
+
+static void test_describe(void) {
+    settings given;
+    operands rest;
+    ls_error error;
+    char text[256], cut[8];
+    CHECK(PARSE("--data", "somewhere", "--epochs", "5") == LS_OK);
+    size_t length = option_describe(&tested, &given, text, sizeof text);
+    CHECK(strcmp(text, "force=0\nepochs=5\nlearning-rate=0.001\nmode=single\n") == 0, "%s", text);
+    CHECK(length == strlen(text));
+    CHECK(option_describe(&tested, &given, cut, sizeof cut) == length && strlen(cut) == 7);
+    char *words[] = {"test", "--epochs=5"};
+    CHECK(option_given(2, words, "epochs") && !option_given(2, words, "epoch"));
+    check_case("options: the description leaves out what may differ, and says its length");
+}
+
+static int entries(const char *folder) {
+    int count = 0;
+    DIR *stream = opendir(folder);
+    for (struct dirent *entry; (entry = readdir(stream));)
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(stream);
+    return count;
+}
+
+static void test_atomic(const char *folder) {
+    char path[512], text[32] = "";
+    ls_error error = {0};
+    snprintf(path, sizeof path, "%s/whole", folder);
+    CHECK(atomic_file_write(path, "first", 5, &error) == LS_OK, "%s", error.text);
+    CHECK(atomic_file_write(path, "second", 6, &error) == LS_OK, "%s", error.text);
+    FILE *file = fopen(path, "r");
+    CHECK(file && fread(text, 1, sizeof text, file) == 6 && memcmp(text, "second", 6) == 0);
+    if (file)
+        fclose(file);
+    CHECK(entries(folder) == 1, "%d", entries(folder));
+    unlink(path);
+    check_case("atomic files: whole, replaced, nothing left beside them");
+}
+
+/* A file size limit stands for a full disk. */
+static void test_atomic_failure(const char *folder) {
+    static char bytes[65536];
+    char path[512];
+    ls_error error = {0};
+    struct rlimit before, small;
+    getrlimit(RLIMIT_FSIZE, &before);
+    small = (struct rlimit){1000, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    snprintf(path, sizeof path, "%s/large", folder);
+    int status = atomic_file_write(path, bytes, sizeof bytes, &error);
+    setrlimit(RLIMIT_FSIZE, &before);
+    CHECK(status == LS_FAILED && strstr(error.text, "large"), "%d %s", status, error.text);
+    CHECK(entries(folder) == 0, "%d", entries(folder));
+    error = (ls_error){0};
+    snprintf(path, sizeof path, "%s/absent/file", folder);
+    CHECK(atomic_file_write(path, "x", 1, &error) == LS_FAILED && strstr(error.text, "absent"));
+    check_case("atomic files: a failed write leaves nothing and names the file");
+}
+
+static void test_discard_all(const char *folder) {
+    enum { FILES = 200 };
+    static atomic_file files[FILES];
+    ls_error error = {0};
+    for (int index = 0; index < FILES; index++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/file-%d", folder, index);
+        CHECK(atomic_file_begin(&files[index], path, &error) == LS_OK, "%s", error.text);
+        FILE *file = fopen(files[index].temporary, "w");
+        CHECK(file);
+        if (file)
+            fclose(file);
+    }
+    CHECK(atomic_file_commit(&files[100], &error) == LS_OK, "%s", error.text);
+    atomic_file_discard(&files[0]);
+    CHECK(entries(folder) == FILES - 1);
+    atomic_file_discard_all();
+    CHECK(entries(folder) == 1, "%d", entries(folder));
+    unlink(files[100].path);
+    check_case("atomic files: what is unfinished can be removed at once, 200 files too");
+}
+
+static void test_folder(const char *folder) {
+    char path[512];
+    ls_error error = {0};
+    struct stat found;
+    snprintf(path, sizeof path, "%s/a/b/c", folder);
+    CHECK(folder_create(path, &error) == LS_OK && folder_create(path, &error) == LS_OK);
+    CHECK(stat(path, &found) == 0 && S_ISDIR(found.st_mode));
+    rmdir(path);
+    FILE *file = fopen(path, "w");
+    if (file)
+        fclose(file);
+    CHECK(folder_create(path, &error) == LS_BAD_INPUT && strstr(error.text, "found a file"));
+    error = (ls_error){0};
+    strcat(path, "/d");
+    CHECK(folder_create(path, &error) == LS_BAD_INPUT, "%s", error.text);
+    check_case("folders: made with their parents; a file in the way is named");
+}
+
+static void test_errors(void) {
+    ls_error error = {0};
+    CHECK(ls_fail(&error, LS_BAD_INPUT, "bad\nname\x1b[31m") == LS_BAD_INPUT);
+    CHECK(strcmp(error.text, "bad?name?[31m") == 0, "%s", error.text);
+    CHECK(ls_fail(&error, LS_FAILED, "later") == LS_BAD_INPUT && error.text[0] == 'b');
+    check_case("errors: one line without control characters; the first is kept");
+}
+
+int main(void) {
+    char folder[] = "/tmp/lockstep-base-XXXXXX", command[600];
+    if (!mkdtemp(folder))
+        return 1;
+    test_philox();
+    test_streams();
+    test_options_good();
+    test_options_bad();
+    test_describe();
+    test_errors();
+    test_atomic(folder);
+    test_atomic_failure(folder);
+    test_discard_all(folder);
+    test_folder(folder);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command) != 0 || check_done();
+}

@@ -1,0 +1,193 @@
+/* JPEG decoding and resampling, and the sources' own properties. */
+#include "check.h"
+#include "data/jpeg.h"
+#include "data/resize.h"
+#include "data/source.h"
+#include "data_fixture.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <jpeglib.h>
+
+/* Writes pixels [height, width, components] (1: grey, 3: RGB, 4: CMYK as Adobe stores it). */
+static void write_jpeg(const char *path, const uint8_t *pixels, int height, int width,
+                       int components) {
+    struct jpeg_compress_struct encoder;
+    struct jpeg_error_mgr manager;
+    FILE *file = fopen(path, "wb");
+    encoder.err = jpeg_std_error(&manager);
+    jpeg_create_compress(&encoder);
+    jpeg_stdio_dest(&encoder, file);
+    encoder.image_width = (JDIMENSION)width;
+    encoder.image_height = (JDIMENSION)height;
+    encoder.input_components = components;
+    encoder.in_color_space = components == 1 ? JCS_GRAYSCALE : components == 3 ? JCS_RGB : JCS_CMYK;
+    jpeg_set_defaults(&encoder);
+    jpeg_set_quality(&encoder, 95, TRUE);
+    jpeg_start_compress(&encoder, TRUE);
+    while (encoder.next_scanline < encoder.image_height) {
+        JSAMPROW row = (JSAMPROW)(uintptr_t)(pixels + (size_t)encoder.next_scanline *
+                                                          (size_t)width * (size_t)components);
+        jpeg_write_scanlines(&encoder, &row, 1);
+    }
+    jpeg_finish_compress(&encoder);
+    jpeg_destroy_compress(&encoder);
+    fclose(file);
+}
+
+static uint8_t picture[256 * 300 * 4];
+
+static void flat(int components, const uint8_t *colour) {
+    for (size_t at = 0; at < sizeof picture; at++)
+        picture[at] = colour[at % (size_t)components];
+}
+
+static int is_flat(const uint8_t *pixels, int count, int red, int green, int blue) {
+    int right = 1;
+    for (int pixel = 0; pixel < count; pixel++)
+        right = right && abs(pixels[3 * pixel] - red) <= 3 &&
+                abs(pixels[3 * pixel + 1] - green) <= 3 && abs(pixels[3 * pixel + 2] - blue) <= 3;
+    return right;
+}
+
+static void test_colours(void) {
+    static const struct {
+        int components;
+        uint8_t colour[4];
+        int red, green, blue;
+    } cases[] = {{1, {90}, 90, 90, 90},
+                 {3, {200, 40, 120}, 200, 40, 120},
+                 {4, {255, 128, 64, 200}, 200, 100, 50}};
+    for (int index = 0; index < 3; index++) {
+        const char *path = fixture_path(fixture_folder(), "colour.jpg");
+        ls_error error = {0};
+        jpeg_image found;
+        flat(cases[index].components, cases[index].colour);
+        write_jpeg(path, picture, 100, 120, cases[index].components);
+        CHECK(jpeg_read(path, 100, &found, &error) == LS_OK, "%s", error.text);
+        CHECK(found.height == 100 && found.width == 120);
+        CHECK(found.pixels && is_flat(found.pixels, 100 * 120, cases[index].red, cases[index].green,
+                                      cases[index].blue),
+              "%d components: %d %d %d", cases[index].components, found.pixels[0], found.pixels[1],
+              found.pixels[2]);
+        free(found.pixels);
+    }
+    check_case("grey, RGB and CMYK files become RGB");
+}
+
+static void test_scaled(void) {
+    const char *path = fixture_path(fixture_folder(), "scaled.jpg");
+    static const struct {
+        int wanted, height;
+    } cases[] = {{200, 256}, {129, 256}, {128, 256}, {64, 128}, {33, 128}, {16, 32}, {8, 32}};
+    static const uint8_t colour[3] = {10, 200, 30};
+    flat(3, colour);
+    write_jpeg(path, picture, 256, 300, 3);
+    for (int index = 0; index < 7; index++) {
+        ls_error error = {0};
+        jpeg_image found;
+        CHECK(jpeg_read(path, cases[index].wanted, &found, &error) == LS_OK, "%s", error.text);
+        CHECK(found.height == cases[index].height, "%d: %d", cases[index].wanted, found.height);
+        free(found.pixels);
+    }
+    check_case("the decoder scales down while twice the wanted size remains");
+}
+
+static void test_broken(void) {
+    const char *path = fixture_path(fixture_folder(), "broken.jpg");
+    struct stat found;
+    for (size_t at = 0; at < sizeof picture; at++)
+        picture[at] = (uint8_t)(at * 2654435761u >> 24);
+    write_jpeg(path, picture, 128, 128, 3);
+    CHECK(stat(path, &found) == 0);
+    for (int64_t bytes = found.st_size - 3; bytes >= 0; bytes -= 1 + found.st_size / 17) {
+        ls_error error = {0};
+        jpeg_image image;
+        damage_truncate(path, bytes);
+        CHECK(jpeg_read(path, 128, &image, &error) == LS_BAD_INPUT, "cut to %lld bytes",
+              (long long)bytes);
+        CHECK(strstr(error.text, "broken.jpg") != NULL && !image.pixels, "%s", error.text);
+    }
+    ls_error error = {0};
+    jpeg_image image;
+    damage_text(path);
+    CHECK(jpeg_read(path, 128, &image, &error) == LS_BAD_INPUT);
+    error = (ls_error){0};
+    CHECK(jpeg_read("/nowhere/at/all.jpg", 128, &image, &error) == LS_BAD_INPUT);
+    CHECK(strstr(error.text, "No such file") != NULL, "%s", error.text);
+    check_case("a JPEG that is cut, no JPEG or absent is bad input and named");
+}
+
+static void test_resize(void) {
+    static uint8_t out[64 * 64 * 3];
+    ls_error error = {0};
+    static const uint8_t colour[3] = {7, 130, 255};
+    flat(3, colour);
+    for (int size = 1; size <= 64; size += 9) {
+        CHECK(resize_square(picture, 100, 37, size, out, &error) == LS_OK);
+        int right = 1;
+        for (int at = 0; at < size * size * 3; at++)
+            right = right && out[at] == colour[at % 3];
+        CHECK(right, "a flat image to %d", size);
+    }
+    for (int at = 0; at < 48 * 48 * 3; at++)
+        picture[at] = (uint8_t)(at * 31);
+    CHECK(resize_square(picture, 48, 48, 48, out, &error) == LS_OK);
+    CHECK(memcmp(picture, out, 48 * 48 * 3) == 0, "the same size is the same image");
+    /* A one-pixel checkerboard, reduced, is grey: every pixel counts. */
+    for (int y = 0; y < 256; y++)
+        for (int x = 0; x < 256; x++)
+            memset(picture + (y * 256 + x) * 3, (x + y) % 2 ? 255 : 0, 3);
+    CHECK(resize_square(picture, 256, 256, 32, out, &error) == LS_OK);
+    for (int at = 0; at < 32 * 32 * 3; at++)
+        CHECK(abs(out[at] - 127) <= 8, "[%d] %d", at, out[at]);
+    check_case("resampling keeps flat and equal images and skips no pixel");
+}
+
+/* A ramp along the longer side: the crop is its middle, and the ramp stays a ramp. */
+static void test_crop(void) {
+    static uint8_t out[50 * 50 * 3];
+    ls_error error = {0};
+    for (int y = 0; y < 100; y++)
+        for (int x = 0; x < 200; x++)
+            memset(picture + (y * 200 + x) * 3, x, 3);
+    CHECK(resize_square(picture, 100, 200, 50, out, &error) == LS_OK);
+    for (int x = 0; x < 50; x++)
+        CHECK(fabs(out[x * 3] - (50 + 2 * (x + 0.5) - 0.5)) <= 1, "column %d: %d", x, out[x * 3]);
+    check_case("the crop is the middle of the longer side");
+}
+
+static void test_synthetic(void) {
+    static uint8_t whole[40 * 3072], part[40 * 3072];
+    static int32_t labels[40];
+    source *from = NULL;
+    ls_error error = {0};
+    synthetic_settings settings = {
+        .images = 40, .test_images = 40, .classes = 10, .size = 32, .seed = 1};
+    CHECK(source_synthetic_open(&settings, &from, &error) == LS_OK, "%s", error.text);
+    from->is->fill(from, SPLIT_TRAIN, 0, 40, whole, labels, &error);
+    for (int64_t index = 39; index >= 0; index--)
+        from->is->fill(from, SPLIT_TRAIN, index, 1, part + index * 3072, labels, &error);
+    CHECK(memcmp(whole, part, sizeof whole) == 0, "an image depends on the order it is made in");
+    from->is->fill(from, SPLIT_TEST, 0, 40, part, labels, &error);
+    CHECK(memcmp(whole, part, 3072) != 0, "test images are training images");
+    source_close(from);
+    settings.classes = 1000;
+    CHECK(source_synthetic_open(&settings, &from, &error) == LS_BAD_INPUT && !from);
+    CHECK(strstr(error.text, "--classes: expected at most") != NULL, "%s", error.text);
+    check_case("a generated image is a function of seed, split and index");
+}
+
+int main(void) {
+    test_colours();
+    test_scaled();
+    test_broken();
+    test_resize();
+    test_crop();
+    test_synthetic();
+    fixture_end();
+    return check_done();
+}
