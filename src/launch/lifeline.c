@@ -47,25 +47,6 @@ place lifeline_here(void) {
     return here;
 }
 
-void lifeline_describe_place(const place *where, char *out, size_t capacity) {
-    bool has_steps = strcmp(where->phase, "set-up") != 0 && strcmp(where->phase, "warm-up") != 0;
-    if (!where->phase[0])
-        out[0] = '\0';
-    else if (!has_steps)
-        snprintf(out, capacity, " in %s", where->phase);
-    else
-        snprintf(out, capacity, " in %s, epoch %lld, step %lld", where->phase,
-                 (long long)where->epoch, (long long)where->step);
-}
-
-int lifeline_describe_signal(int signal_number, const place *where, char *out, size_t capacity) {
-    char at[96];
-    lifeline_describe_place(where, at, sizeof at);
-    snprintf(out, capacity, "interrupted by %s%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM",
-             at);
-    return signal_number == SIGINT ? LS_INTERRUPTED : LS_TERMINATED;
-}
-
 void lifeline_beat(wire_message *out) {
     place here = lifeline_here();
     memset(out, 0, offsetof(wire_message, text));

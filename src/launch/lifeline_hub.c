@@ -67,12 +67,17 @@ static void report(hub *self, cause kind, int rank, int code, int everyone, cons
     snprintf(self->verdict.text, sizeof self->verdict.text, "%s", text);
 }
 
-/* A dead rank's last beat may be a second old. Where it was in the same phase as this rank, this
- * rank's own place is within a step of it, because they meet in every step's collectives. */
+/* A dead rank's last beat may be a second old, or older where it was silent. Ranks meet in every
+ * step's collectives, so once this rank trains, its own place is within a step of the other's. */
+static const place *place_of_dead(const place *last, const place *here) {
+    bool in_steps = place_phase_order(here) >= TRAINING;
+    return in_steps && place_compare(last, here) < 0 ? here : last;
+}
+
 static void report_death(hub *self, int rank, const char *how) {
     peer *dead = &self->peers[rank];
     place here = lifeline_here();
-    const place *where = strcmp(here.phase, dead->where.phase) == 0 ? &here : &dead->where;
+    const place *where = place_of_dead(&dead->where, &here);
     char at[96], text[300];
     lifeline_describe_place(where, at, sizeof at);
     snprintf(text, sizeof text, "%s%s", how, at);
@@ -224,35 +229,15 @@ static void take_wakes(hub *self) {
 
 /* ---- every second */
 
-/* Set-up and warm-up come before all epochs; in an epoch evaluation follows training. */
-static int phase_order(const place *where) {
-    static const char *const order[] = {"", "set-up", "warm-up", "training", "evaluation"};
-    for (int index = 0; index < (int)(sizeof order / sizeof order[0]); index++)
-        if (strcmp(where->phase, order[index]) == 0)
-            return index;
-    return 5;
-}
-
-static int compare_places(const place *a, const place *b) {
-    bool a_before = phase_order(a) < 3, b_before = phase_order(b) < 3;
-    if (a_before != b_before)
-        return a_before ? -1 : 1;
-    if (a->epoch != b->epoch)
-        return a->epoch < b->epoch ? -1 : 1;
-    if (phase_order(a) != phase_order(b))
-        return phase_order(a) < phase_order(b) ? -1 : 1;
-    return (a->step > b->step) - (a->step < b->step);
-}
-
 static void check_stall(hub *self, double now) {
     bool stalled = false;
     int behind = 0, as_far_behind = 0;
     for (int rank = 0; rank < lifeline.size; rank++) {
         const peer *each = &self->peers[rank];
-        int order = phase_order(&each->where);
-        if ((order == 3 || order == 4) && now - each->changed_at > lifeline.stall_seconds)
+        int order = place_phase_order(&each->where);
+        if ((order == TRAINING || order == EVALUATION) && now - each->changed_at > lifeline.stall_seconds)
             stalled = true;
-        int compared = compare_places(&each->where, &self->peers[behind].where);
+        int compared = place_compare(&each->where, &self->peers[behind].where);
         if (compared < 0)
             behind = rank;
         as_far_behind = compared < 0 ? 1 : as_far_behind + (compared == 0);

@@ -14,7 +14,11 @@
 enum { ORPHANS = 32, WAKES = 16 };
 
 /* Rank 0 needs its own window to decide; then it is taken for lost. */
-static const double ANSWER_PATIENCE_SECONDS = 3, ORPHAN_PATIENCE_SECONDS = 1, LINGER_SECONDS = 1.5;
+static const double ANSWER_PATIENCE_SECONDS = 3, ORPHAN_PATIENCE_SECONDS = 1;
+
+/* The ranks see a closed connection at once, but silence a beat apart; and a launcher that ends
+ * the job after a death may not wait for a second. */
+static const double LINGER_SECONDS = 0.7, LINGER_AFTER_SILENCE_SECONDS = 1.5;
 
 typedef struct spoke {
     wire_link orphans[ORPHANS];
@@ -85,29 +89,29 @@ static bool someone_below_answers(void) {
     return false;
 }
 
-static _Noreturn void speak_for_the_job(spoke *self, const char *text, int code) {
+static _Noreturn void speak_for_the_job(spoke *self, const char *text, int code, double linger) {
     struct pollfd none[2] = {{.fd = -1}, {.fd = -1}};
     if (someone_below_answers())
         lifeline_end(code);
     lifeline_print(text);
-    for (double until = clock_seconds() + LINGER_SECONDS; clock_seconds() < until;)
+    for (double until = clock_seconds() + linger; clock_seconds() < until;)
         poll_with_orphans(self, none, until);
     lifeline_end(code);
 }
 
-static _Noreturn void hub_lost(spoke *self, const char *how) {
+static _Noreturn void hub_lost(spoke *self, const char *how, double linger) {
     place here = lifeline_here();
     char at[96], text[500];
     lifeline_describe_place(&here, at, sizeof at);
     snprintf(text, sizeof text, "rank 0 (host %s) %s%s", lifeline.endpoints[0].host, how, at);
-    speak_for_the_job(self, text, LS_FAILED);
+    speak_for_the_job(self, text, LS_FAILED, linger);
 }
 
 /* ---- what happens here, and what rank 0 says */
 
 static void tell_hub(spoke *self, const wire_message *message, int code) {
     if (wire_send(&lifeline.hub, message))
-        hub_lost(self, "died");
+        hub_lost(self, "died", LINGER_SECONDS);
     if (self->asked_at == 0)
         self->asked_at = clock_seconds();
     self->code = code;
@@ -144,7 +148,7 @@ static void tell_signal(spoke *self, int signal_number) {
 static void tell_bye(spoke *self) {
     wire_message bye = {.type = WIRE_BYE, .rank = lifeline.rank};
     if (wire_send(&lifeline.hub, &bye))
-        hub_lost(self, "died");
+        hub_lost(self, "died", LINGER_SECONDS);
 }
 
 static void take_wakes(spoke *self) {
@@ -171,7 +175,7 @@ static bool take_from_hub(spoke *self) {
             return true;
     }
     if (got < 0)
-        hub_lost(self, "died");
+        hub_lost(self, "died", LINGER_SECONDS);
     return false;
 }
 
@@ -180,11 +184,11 @@ static void beat(spoke *self, double now) {
     char text[64];
     if (now - self->heard_at > lifeline.deadline_seconds) {
         snprintf(text, sizeof text, "has not answered for %.0f s", lifeline.deadline_seconds);
-        hub_lost(self, text);
+        hub_lost(self, text, LINGER_AFTER_SILENCE_SECONDS);
     }
     lifeline_beat(&message);
     if (wire_send(&lifeline.hub, &message))
-        hub_lost(self, "died");
+        hub_lost(self, "died", LINGER_SECONDS);
     self->beat_at = now + LIFELINE_BEAT_SECONDS;
 }
 
@@ -210,7 +214,7 @@ void lifeline_run_spoke(void) {
         if (now >= self->beat_at && !done)
             beat(self, now);
         if (self->asked_at > 0 && now - self->asked_at > ANSWER_PATIENCE_SECONDS)
-            speak_for_the_job(self, self->text, self->code);
+            speak_for_the_job(self, self->text, self->code, LINGER_AFTER_SILENCE_SECONDS);
     }
     for (int index = 0; index < ORPHANS; index++)
         wire_close(&self->orphans[index]);

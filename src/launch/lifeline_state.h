@@ -47,6 +47,14 @@ int lifeline_wakes(uint8_t *bytes, int capacity);
 /* Where this rank is. */
 place lifeline_here(void);
 
+/* The order of phases: set-up and warm-up come before all epochs; in an epoch evaluation follows
+ * training. */
+enum { WARM_UP = 2, TRAINING, EVALUATION, OTHER_PHASE };
+int place_phase_order(const place *where);
+
+/* Below 0 where `a` is behind `b`, 0 where they are as far, else above. */
+int place_compare(const place *a, const place *b);
+
 /* " in training, epoch 1, step 37" (" in set-up"; "" before any phase). */
 void lifeline_describe_place(const place *where, char *out, size_t capacity);
 
