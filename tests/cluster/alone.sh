@@ -6,7 +6,7 @@ mpirun="mpirun --allow-run-as-root --oversubscribe --bind-to none"
 case_by_hand() {
     $train --mode single --batch-per-rank 64 --epochs 1 --results run >out.txt
     expect ranks "$(csv run/summary.csv ranks)" 1
-    expect images "$(csv run/epochs.csv images)" 2000
+    expect images "$(csv run/epochs.csv images)" 1000
     expect_nothing_left run
 }
 
@@ -14,7 +14,7 @@ case_mpirun() {
     $mpirun -n 2 $train --mode ddp --batch-per-rank 64 --epochs 1 --results run --oversubscribe >out.txt
     expect ranks "$(csv run/summary.csv ranks)" 2
     expect nodes "$(csv run/summary.csv nodes)" 1
-    expect images "$(csv run/epochs.csv images)" 2000
+    expect images "$(csv run/epochs.csv images)" 1000
     expect launcher "$(csv run/summary.csv launcher)" mpirun
     expect_nothing_left run
 }

@@ -33,7 +33,7 @@ case_options_that_differ_between_ranks() {
 }
 
 case_data_that_differ_between_ranks() {
-    $lockstep pack synthetic other --images 2000 --test-images 500 --seed 2 >/dev/null
+    $lockstep pack synthetic other --images 1000 --test-images 300 --seed 2 >/dev/null
     other=$(echo "$train" | sed "s|--data $data|--data $PWD/other|")
     echo "0 $train --mode ddp --batch-per-rank 64 --epochs 1 --results run" >programs.txt
     echo "1 $other --mode ddp --batch-per-rank 64 --epochs 1 --results run" >>programs.txt

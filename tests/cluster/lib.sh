@@ -68,11 +68,11 @@ wait_state() { # JOB SECONDS STATE-PATTERN
     done
 }
 
-ended='COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL|OUT_OF_MEMORY'
+ended_states='COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL|OUT_OF_MEMORY'
 
 # Waits for a job's end and checks state and exit code ("CODE:SIGNAL" of scontrol).
 expect_job() { # JOB SECONDS STATE EXIT-CODE
-    wait_state "$1" "$2" "$ended"
+    wait_state "$1" "$2" "$ended_states"
     [ "$(job_field "$1" JobState)" = "$3" ] || cat "slurm-$1.out"
     expect "state of job $1" "$(job_field "$1" JobState)" "$3"
     expect "exit code of job $1" "$(job_field "$1" ExitCode)" "$4"
@@ -126,11 +126,15 @@ expect_nothing_left() { # [FOLDER]
         { find "$1"; fail "temporary files left in $1"; }
 }
 
+# Until it is waited for, a process that ended is still there, as a zombie.
+ended() { # PID
+    ! grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$1/status" 2>/dev/null
+}
+
 # Waits for a background process of the case to end by itself: sets code and took (seconds).
 await() { # PID SECONDS
     began=$(date +%s)
-    # Until it is waited for, a process that ended is still there, as a zombie.
-    while grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$1/status" 2>/dev/null; do
+    until ended "$1"; do
         [ $(($(date +%s) - began)) -lt "$2" ] || { cat out.txt; fail "it did not end within $2 s"; }
         sleep 0.2
     done

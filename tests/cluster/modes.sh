@@ -5,7 +5,7 @@
 follow_single() { # MODE SRUN-OPTION...
     mode=$1
     shift
-    # 48 does not divide 2,000: the last batch of an epoch is short.
+    # 48 does not divide 1,000: the last batch of an epoch is short.
     $train --mode single --global-batch 48 --epochs 2 --results single --threads 1 >/dev/null
     srun "$@" $train --mode "$mode" --global-batch 48 --epochs 2 --results run --oversubscribe --threads 1 >out.txt 2>&1
     for column in train_loss test_loss; do
@@ -16,7 +16,7 @@ follow_single() { # MODE SRUN-OPTION...
             holds "abs($found - $single) < 2e-3 * $single"
         done
     done
-    expect images "$(csv run/epochs.csv images all | tr '\n' ' ')" "2000 2000 "
+    expect images "$(csv run/epochs.csv images all | tr '\n' ' ')" "1000 1000 "
 }
 
 case_ddp_follows_single_on_two_nodes() { follow_single ddp -N2 -n2; }

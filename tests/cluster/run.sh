@@ -14,6 +14,7 @@ repository=$(cd "$here/../.." && pwd)
 lockstep=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 pattern=${2:-*}
 passed=0 failed=0 skipped=0 running=''
+case_seconds=300
 
 # Short (sockets live in it) and visible to both nodes.
 work=$(mktemp -d /tmp/lockstep-test.XXXXXX)
@@ -52,8 +53,8 @@ clear_cluster() {
     # Only on our own cluster: until it is up, squeue would speak to somebody else's.
     if [ "${SLURM_CONF:-}" = "$work/cluster/slurm.conf" ]; then
         for job in $(squeue -h -o %A); do
-            scancel --signal=KILL --full "$job" || true
-            scancel "$job" || true
+            scancel --signal=KILL --full "$job" 2>/dev/null || true
+            scancel "$job" 2>/dev/null || true
         done
         left=100
         while [ -n "$(squeue -h)" ] && [ $left -gt 0 ]; do
@@ -76,7 +77,16 @@ run_case() { # NAME
     set +e
     (set -e; trap - EXIT INT TERM HUP; cd "$work/cases/$1"; "case_$1") >"$log" 2>&1 </dev/null &
     running=$!
-    # In the background, for a signal to this shell is held up by nothing but `wait`.
+    # In the background, so that neither a hang nor a signal to this shell waits for it.
+    left=$((case_seconds * 5))
+    while ! ended $running && [ $left -gt 0 ]; do
+        left=$((left - 1))
+        sleep 0.2
+    done
+    if [ $left -eq 0 ]; then
+        echo "** it hangs: not at its end after $case_seconds s" >>"$log"
+        kill -KILL $running
+    fi
     wait $running
     code=$?
     running=''
@@ -106,7 +116,7 @@ run_file() { # FILE [WHY-NOT]
     done
 }
 
-"$lockstep" pack synthetic "$data" --images 2000 --test-images 500 --seed 1 >"$work/pack.txt" 2>&1 || {
+"$lockstep" pack synthetic "$data" --images 1000 --test-images 300 --seed 1 >"$work/pack.txt" 2>&1 || {
     sed 's/^/    /' "$work/pack.txt"
     echo "FAIL: no data set to test with"
     echo "cluster: 0 passed, 1 failed, 0 skipped"

@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2086,SC2154,SC2012
 # The job scripts of slurm/, submitted unchanged; the numbers that they leave. The data set has
-# 2,000 images to train on and 500 to test on.
+# 1,000 images to train on and 300 to test on.
 
 # Every epoch trains on every image once and the summary says what ran.
 check_run() { # FOLDER MODE RANKS NODES EPOCHS BATCH-PER-RANK GLOBAL-BATCH
@@ -14,10 +14,10 @@ check_run() { # FOLDER MODE RANKS NODES EPOCHS BATCH-PER-RANK GLOBAL-BATCH
     expect "global batch" "$(csv "$summary" global_batch)" "$7"
     expect device "$(csv "$summary" device)" cpu
     expect launcher "$(csv "$summary" launcher)" srun
-    expect "images in the data set" "$(csv "$summary" train_images_per_epoch) $(csv "$summary" test_images)" "2000 500"
-    for images in $(csv "$1/epochs.csv" images all); do expect "images an epoch" "$images" 2000; done
+    expect "images in the data set" "$(csv "$summary" train_images_per_epoch) $(csv "$summary" test_images)" "1000 300"
+    for images in $(csv "$1/epochs.csv" images all); do expect "images an epoch" "$images" 1000; done
     for steps in $(csv "$1/epochs.csv" steps all); do
-        expect "steps an epoch" "$steps" $(((2000 + $7 - 1) / $7))
+        expect "steps an epoch" "$steps" $(((1000 + $7 - 1) / $7))
     done
     # The training time is that of the epochs, and no part of it is the total.
     sum=$(csv "$1/epochs.csv" training_seconds all | paste -s -d +)
@@ -31,7 +31,7 @@ case_smoke() {
     mkdir build
     ln -s "$lockstep" build/lockstep
     job=$(LOCKSTEP='' LOCKSTEP_EPOCHS='' submit smoke)
-    expect_job "$job" 60 COMPLETED 0:0
+    expect_job "$job" 90 COMPLETED 0:0
     check_run "results/$job-smoke" single 1 1 1 64 64
     grep -q node1 "slurm-$job.out" || fail "the header does not name the host"
     expect "Slurm job in the summary" "$(csv "results/$job-smoke/summary.csv" slurm_job_id)" "$job"
@@ -39,13 +39,13 @@ case_smoke() {
 
 case_single() {
     job=$(LOCKSTEP_EPOCHS=2 LOCKSTEP_RESULTS=other submit single)
-    expect_job "$job" 60 COMPLETED 0:0
+    expect_job "$job" 90 COMPLETED 0:0
     check_run "other/$job-single" single 1 1 2 64 64
 }
 
 case_ddp() {
     job=$(LOCKSTEP_EPOCHS=2 submit ddp)
-    expect_job "$job" 60 COMPLETED 0:0
+    expect_job "$job" 90 COMPLETED 0:0
     check_run "results/$job-ddp" ddp 2 2 2 64 128
     for host in node1 node2; do
         grep -q "$host" "slurm-$job.out" || fail "the header does not name $host"
@@ -56,19 +56,19 @@ case_ddp() {
 
 case_dp() {
     job=$(LOCKSTEP_EPOCHS=2 submit dp)
-    expect_job "$job" 60 COMPLETED 0:0
+    expect_job "$job" 90 COMPLETED 0:0
     check_run "results/$job-dp" dp 2 2 2 64 128
 }
 
 case_four_ranks_on_two_nodes() {
     job=$(LOCKSTEP_ARGS=--oversubscribe submit --ntasks-per-node=2 ddp)
-    expect_job "$job" 60 COMPLETED 0:0
+    expect_job "$job" 90 COMPLETED 0:0
     check_run "results/$job-ddp" ddp 4 2 1 64 256
 }
 
 case_speedup() {
     job=$(LOCKSTEP_EPOCHS=2 submit speedup)
-    expect_job "$job" 120 COMPLETED 0:0
+    expect_job "$job" 300 COMPLETED 0:0
     check_run "results/$job-single" single 1 1 2 64 64
     check_run "results/$job-ddp-weak" ddp 2 2 2 64 128
     check_run "results/$job-dp-weak" dp 2 2 2 64 128
@@ -99,7 +99,7 @@ other_run() { # a run that differs from the others in its epochs
 # A step that fails fails the job, with lockstep's own exit code, and nothing runs after it.
 case_exit_code_of_a_job() {
     job=$(LOCKSTEP_DATA=/nowhere submit speedup)
-    expect_job "$job" 60 FAILED 2:0
+    expect_job "$job" 90 FAILED 2:0
     expect_one_line "slurm-$job.out" /nowhere
     expect_lines "slurm-$job.out" 0 'run 2 of 5'
 }
@@ -108,6 +108,6 @@ case_exit_code_of_a_job() {
 case_gpu_that_does_not_work() {
     [ ! -e /dev/nvidiactl ] || skip "this machine has a GPU"
     job=$(LOCKSTEP_DEVICE=auto submit smoke)
-    expect_job "$job" 60 FAILED 3:0
+    expect_job "$job" 90 FAILED 3:0
     expect_one_line "slurm-$job.out" 'GPU|CUDA|cuda'
 }
