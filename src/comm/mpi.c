@@ -7,6 +7,7 @@
 #include "comm/ring.h"
 
 #include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 
 enum { SLOTS = 32, TAGS = 16384 };
@@ -126,8 +127,10 @@ static int mpi_wait(comm *base, device_stream *stream, comm_work *work, ls_error
     (void)stream;
     if (!mine)
         return LS_OK;
-    while (mine->state != SLOT_DONE)
+    while (mine->state != SLOT_DONE) {
         LS_TRY(mpi_progress(base, error));
+        sched_yield(); /* where two ranks share a core, the peer may be the one that must run */
+    }
     mine->state = SLOT_FREE;
     work->handle = NULL;
     return LS_OK;

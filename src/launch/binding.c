@@ -67,7 +67,8 @@ static int read_mask(const launch *self, claim *mine, ls_error *error) {
 }
 
 static int exchange(const launch *self, const claim *mine, claim *all, ls_error *error) {
-    if (self->local_size == 1) {
+    /* Not local_size: the split is every rank's, also of one that is alone on its node. */
+    if (self->size == 1) {
         all[0] = *mine;
         return LS_OK;
     }
