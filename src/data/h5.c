@@ -7,6 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+typedef struct reason {
+    char text[512];
+} reason;
+
+/* Every call of HDF5 clears its error stack, closing what was opened too: the reason of the first
+ * failure is kept until h5_fail tells it. */
+static _Thread_local reason kept;
+
 static void without_exit_handler(void) {
     /* After a failed write HDF5's own handler at exit would try again, and print. */
     H5dont_atexit();
@@ -18,11 +26,8 @@ static void quiet(void) {
     pthread_once(&once, without_exit_handler);
     H5open();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    kept.text[0] = '\0';
 }
-
-typedef struct reason {
-    char text[512];
-} reason;
 
 static herr_t innermost(unsigned depth, const H5E_error2_t *entry, void *out) {
     reason *found = out;
@@ -42,10 +47,18 @@ static void shorten(reason *found) {
     memmove(found->text, message, strlen(message) + 1);
 }
 
+int64_t h5_keep(int64_t status) {
+    if (status < 0 && !kept.text[0]) {
+        H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, &kept);
+        shorten(&kept);
+    }
+    return status;
+}
+
 int h5_fail(ls_error *error, int code, const char *path, const char *doing) {
-    reason found = {""};
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, &found);
-    shorten(&found);
+    h5_keep(-1);
+    reason found = kept;
+    kept.text[0] = '\0';
     const char *hint =
         strstr(found.text, "lock")
             ? " (HDF5_USE_FILE_LOCKING=FALSE helps where the file system has no locks)"
@@ -66,7 +79,7 @@ hid_t h5_create(const char *path) {
     hid_t access = access_properties();
     hid_t creation = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_obj_track_times(creation, 0);
-    hid_t file = H5Fcreate(path, H5F_ACC_EXCL, creation, access);
+    hid_t file = h5_keep(H5Fcreate(path, H5F_ACC_EXCL, creation, access));
     H5Pclose(creation);
     H5Pclose(access);
     return file;

@@ -11,6 +11,10 @@
 /* Fails with "PATH: cannot DOING: the innermost reason that HDF5 gives". */
 int h5_fail(ls_error *error, int code, const char *path, const char *doing);
 
+/* Passes a status through; of a failure (negative) it keeps HDF5's reason for h5_fail, so that
+ * what is open can be closed before. */
+int64_t h5_keep(int64_t status);
+
 /* A new file in the 1.8 format (whose metadata carries checksums), without time stamps: the same
  * contents are the same bytes. Negative on failure. */
 hid_t h5_create(const char *path);

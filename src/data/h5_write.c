@@ -13,10 +13,10 @@ static hid_t text_type(size_t width) {
 static int put_attribute(hid_t object, const char *name, hid_t type, hid_t space, hid_t memory_type,
                          const void *values) {
     hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    if (attribute < 0)
+    if (h5_keep(attribute) < 0)
         return -1;
-    int status = H5Awrite(attribute, memory_type, values);
-    return H5Aclose(attribute) < 0 ? -1 : status;
+    int status = (int)h5_keep(H5Awrite(attribute, memory_type, values));
+    return h5_keep(H5Aclose(attribute)) < 0 ? -1 : status;
 }
 
 int h5_put_text(hid_t object, const char *name, const char *text) {
@@ -60,20 +60,19 @@ hid_t h5_put_dataset(hid_t parent, const char *name, hid_t type, int rank, const
     H5Pset_layout(creation, H5D_CONTIGUOUS);
     H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
     H5Pset_obj_track_times(creation, 0);
-    hid_t set = H5Dcreate2(parent, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    hid_t set = h5_keep(H5Dcreate2(parent, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT));
     H5Pclose(creation);
     H5Sclose(space);
-    if (set >= 0 && H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
-        return -1; /* the reason must stay on HDF5's stack, so nothing is closed here */
-    return set;
+    if (set < 0 || h5_keep(H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values)) >= 0)
+        return set;
+    H5Dclose(set);
+    return -1;
 }
 
 int h5_put_texts(hid_t parent, const char *name, const char *texts, int64_t count, size_t width) {
     hsize_t extent = (hsize_t)count;
     hid_t type = text_type(width);
     hid_t set = h5_put_dataset(parent, name, type, 1, &extent, type, texts);
-    if (set < 0)
-        return -1;
     H5Tclose(type);
-    return H5Dclose(set);
+    return set < 0 ? -1 : (int)h5_keep(H5Dclose(set));
 }
