@@ -69,6 +69,7 @@ int launch_start(launch *self, ls_error *error) {
     if (pmix_offered()) {
         LS_TRY(pmix_start(self, error));
         LS_TRY(start_mpi(self, error));
+        lifeline_on_silence(pmix_abort);
     } else {
         LS_TRY(slurm_refuse_without_pmix(error));
         start_alone(self);

@@ -18,6 +18,8 @@
 
 static const double CONNECT_PATIENCE_SECONDS = 5;
 
+enum { ABORT_PATIENCE_MICROSECONDS = 1500 * 1000 };
+
 lifeline_state lifeline = {.size = 1,
                            .listener = -1,
                            .hub = {.descriptor = -1},
@@ -79,6 +81,23 @@ _Noreturn void lifeline_end(int code) {
     if (leave)
         leave(code);
     _exit(code);
+}
+
+static void (*abort_callback)(int code);
+
+void lifeline_on_silence(void (*abort_job)(int code)) { abort_callback = abort_job; }
+
+static void *run_abort(void *code) {
+    abort_callback(*(int *)code);
+    return NULL;
+}
+
+/* On a thread of its own: a launcher that is in trouble itself must not keep this process. */
+_Noreturn void lifeline_end_silent(int code) {
+    pthread_t thread;
+    if (abort_callback && pthread_create(&thread, NULL, run_abort, &code) == 0)
+        usleep(ABORT_PATIENCE_MICROSECONDS);
+    lifeline_end(code);
 }
 
 static _Noreturn void wait_for_the_end(void) {

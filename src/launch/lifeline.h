@@ -24,6 +24,11 @@ typedef void (*lifeline_leave)(int code);
 int lifeline_start(int rank, int size, const char *host, double deadline_seconds,
                    ls_error *error);
 
+/* How to have the launcher end what no rank can: a peer that is stopped, or whose host does not
+ * answer, reads no message. Called at most once, when such a peer has ended the job, and given a
+ * second or two before this process leaves anyway. launch_start sets it to PMIx_Abort. */
+void lifeline_on_silence(void (*abort_job)(int code));
+
 /* Set before launch_start. Without it the lifeline ends the process by _exit(code). */
 void lifeline_on_leave(lifeline_leave leave);
 

@@ -16,11 +16,11 @@ enum { STRANGERS = 64, WAKES = 16 };
  * launcher answers a rank's death with SIGTERM to the rest, MPI with errors in the neighbours. */
 static const double DEATH_WINDOW_SECONDS = 0.1, FAILURE_WINDOW_SECONDS = 0.2,
                     SIGNAL_WINDOW_SECONDS = 0.3;
-static const double HELLO_PATIENCE_SECONDS = 5, FAREWELL_SECONDS = 0.5;
+static const double HELLO_PATIENCE_SECONDS = 5, FAREWELL_SECONDS = 0.5, OVERSLEPT_SECONDS = 2;
 
 typedef struct peer {
     wire_link link;
-    bool joined, said_bye;
+    bool joined, said_bye, silent;
     double heard_at, changed_at;
     place where;
 } peer;
@@ -39,6 +39,7 @@ typedef struct hub {
     struct pollfd *polled;
     bool stopping;
     double beat_at, looped_at;
+    double overslept_at; /* this process itself did not run for too long; 0: never */
     struct {
         cause kind;
         int rank, code, everyone, others;
@@ -81,7 +82,8 @@ static void report_death(hub *self, int rank, const char *how) {
     char at[96], text[300];
     lifeline_describe_place(where, at, sizeof at);
     snprintf(text, sizeof text, "%s%s", how, at);
-    wire_close(&dead->link);
+    if (!dead->silent) /* a rank that is woken up again should read why it is to leave */
+        wire_close(&dead->link);
     report(self, DEATH, rank, LS_FAILED, 0, text);
 }
 
@@ -90,6 +92,13 @@ static void report_signal(hub *self, int signal_number) {
     place here = lifeline_here();
     int code = lifeline_describe_signal(signal_number, &here, text, sizeof text);
     report(self, INTERRUPTED, 0, code, 1, text);
+}
+
+/* The others took this rank for lost while it was stopped, said so, and left: their ends are no
+ * news. */
+static bool was_lost_itself(const hub *self) {
+    return self->overslept_at > 0 && self->verdict.kind == DEATH &&
+           clock_seconds() - self->overslept_at < OVERSLEPT_SECONDS;
 }
 
 static void print_verdict(const hub *self) {
@@ -112,9 +121,10 @@ static bool anyone_left(hub *self) {
         int got = 1;
         while (each->link.descriptor >= 0 && got > 0)
             got = wire_receive(&each->link);
-        if (each->link.descriptor >= 0 && got == 0)
+        if (each->link.descriptor >= 0 && got == 0 && !each->silent)
             return true;
-        wire_close(&each->link);
+        if (!each->silent)
+            wire_close(&each->link);
     }
     return false;
 }
@@ -123,12 +133,16 @@ static bool anyone_left(hub *self) {
 static _Noreturn void end_job(hub *self) {
     wire_message end = {.type = WIRE_END, .code = self->verdict.code};
     double until = clock_seconds() + FAREWELL_SECONDS;
-    print_verdict(self);
+    if (!was_lost_itself(self))
+        print_verdict(self);
     for (int rank = 1; rank < lifeline.size; rank++)
         if (self->peers[rank].link.descriptor >= 0 && wire_send(&self->peers[rank].link, &end))
             wire_close(&self->peers[rank].link);
     while (anyone_left(self) && clock_seconds() < until)
         usleep(2000);
+    for (int rank = 1; rank < lifeline.size; rank++)
+        if (self->peers[rank].silent)
+            lifeline_end_silent(self->verdict.code);
     lifeline_end(self->verdict.code);
 }
 
@@ -262,9 +276,11 @@ static void check_silence(hub *self, double now) {
     snprintf(text, sizeof text, "has not answered for %.0f s", lifeline.deadline_seconds);
     for (int rank = 1; rank < lifeline.size; rank++) {
         peer *each = &self->peers[rank];
-        if (each->link.descriptor >= 0 && !each->said_bye &&
-            now - each->heard_at > lifeline.deadline_seconds)
+        if (each->link.descriptor >= 0 && !each->said_bye && !each->silent &&
+            now - each->heard_at > lifeline.deadline_seconds) {
+            each->silent = true;
             report_death(self, rank, text);
+        }
     }
 }
 
@@ -375,6 +391,8 @@ void lifeline_run_hub(void) {
         double now = clock_seconds();
         if (now - self->looped_at > 3 * LIFELINE_BEAT_SECONDS)
             forgive(self, now);
+        if (now - self->looped_at > lifeline.deadline_seconds)
+            self->overslept_at = now;
         self->looped_at = now;
         take_events(self);
         if (now >= self->beat_at)

@@ -16,6 +16,8 @@ enum { ORPHANS = 32, WAKES = 16 };
 /* Rank 0 needs its own window to decide; then it is taken for lost. */
 static const double ANSWER_PATIENCE_SECONDS = 3, ORPHAN_PATIENCE_SECONDS = 1;
 
+static const double OVERSLEPT_SECONDS = 2;
+
 /* The ranks see a closed connection at once, but silence a beat apart; and a launcher that ends
  * the job after a death may not wait for a second. */
 static const double LINGER_SECONDS = 0.7, LINGER_AFTER_SILENCE_SECONDS = 1.5;
@@ -24,7 +26,8 @@ typedef struct spoke {
     wire_link orphans[ORPHANS];
     double heard_at, beat_at, looped_at;
     double asked_at; /* rank 0 was told of a failure or a signal then; 0: not yet */
-    int code;        /* what was told */
+    double overslept_at; /* this process itself did not run for too long; 0: never */
+    int code;            /* what was told */
     int stopping;
     char text[1200];
 } spoke;
@@ -96,12 +99,16 @@ static _Noreturn void speak_for_the_job(spoke *self, const char *text, int code,
     lifeline_print(text);
     for (double until = clock_seconds() + linger; clock_seconds() < until;)
         poll_with_orphans(self, none, until);
+    if (linger == LINGER_AFTER_SILENCE_SECONDS)
+        lifeline_end_silent(code);
     lifeline_end(code);
 }
 
 static _Noreturn void hub_lost(spoke *self, const char *how, double linger) {
     place here = lifeline_here();
     char at[96], text[500];
+    if (self->overslept_at > 0 && clock_seconds() - self->overslept_at < OVERSLEPT_SECONDS)
+        lifeline_end(LS_FAILED); /* the others took this rank for lost, said so, and left */
     lifeline_describe_place(&here, at, sizeof at);
     snprintf(text, sizeof text, "rank 0 (host %s) %s%s", lifeline.endpoints[0].host, how, at);
     speak_for_the_job(self, text, LS_FAILED, linger);
@@ -205,6 +212,8 @@ void lifeline_run_spoke(void) {
         double now = clock_seconds();
         if (now - self->looped_at > 3 * LIFELINE_BEAT_SECONDS)
             self->heard_at = now; /* this process was paused itself */
+        if (now - self->looped_at > lifeline.deadline_seconds)
+            self->overslept_at = now;
         self->looped_at = now;
         /* First what rank 0 says: a lost rank 0 is the cause, a SIGTERM its consequence. */
         if (mine[1].revents)

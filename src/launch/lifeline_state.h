@@ -67,6 +67,9 @@ void lifeline_print(const char *text);
 /* Runs the caller's clean-up and ends the process. */
 _Noreturn void lifeline_end(int code);
 
+/* As lifeline_end, after asking the launcher to end the ranks that cannot hear. */
+_Noreturn void lifeline_end_silent(int code);
+
 /* Both return after an orderly end of all ranks. */
 void lifeline_run_hub(void);
 void lifeline_run_spoke(void);

@@ -95,3 +95,5 @@ int pmix_finish(ls_error *error) {
         return ls_fail(error, LS_FAILED, "PMIx_Finalize: %s", PMIx_Error_string(status));
     return LS_OK;
 }
+
+void pmix_abort(int code) { PMIx_Abort(code, NULL, NULL, 0); }

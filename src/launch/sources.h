@@ -16,6 +16,9 @@ bool pmix_offered(void);
 int pmix_start(launch *self, ls_error *error);
 int pmix_finish(ls_error *error);
 
+/* PMIx_Abort: the launcher kills every rank of the step. */
+void pmix_abort(int code);
+
 /* srun started several tasks, and none of them is offered a PMIx server: LS_BAD_LAUNCH. */
 int slurm_refuse_without_pmix(ls_error *error);
 
