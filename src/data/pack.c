@@ -1,6 +1,7 @@
 #include "data/pack.h"
 
 #include "data/digest.h"
+#include "data/memory.h"
 #include "data/pack_plan.h"
 #include "data/shard.h"
 
@@ -85,20 +86,21 @@ static int pack_job_run(packing *self, pack_job *job, buffers *memory, ls_error 
 
 static int run_jobs(packing *self, ls_error *error) {
     int64_t images = self->plan->largest_job_images;
-    buffers memory = {malloc((size_t)(images * image_bytes(&self->from->shape))),
-                      malloc((size_t)images * sizeof(int32_t))};
+    size_t bytes = (size_t)(images * image_bytes(&self->from->shape));
+    /* In huge pages: a page fault each 4 KiB would cost as much as the conversion. */
+    buffers memory = {memory_map(bytes), malloc((size_t)images * sizeof(int32_t))};
     int status = LS_OK;
     if (!memory.images || !memory.labels)
         status = ls_fail(error, LS_FAILED,
                          "out of memory for a shard of %lld MiB (more --shards make them smaller)",
-                         (long long)(images * image_bytes(&self->from->shape) >> 20));
+                         (long long)(bytes >> 20));
     while (status == LS_OK && !atomic_load(&self->stop)) {
         int index = atomic_fetch_add(&self->next_job, 1);
         if (index >= self->plan->job_count)
             break;
         status = pack_job_run(self, &self->plan->jobs[index], &memory, error);
     }
-    free(memory.images);
+    memory_unmap(memory.images, bytes);
     free(memory.labels);
     return status;
 }
