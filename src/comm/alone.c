@@ -77,7 +77,9 @@ static int alone_wait(comm *self, device_stream *stream, comm_work *work, ls_err
     return LS_OK;
 }
 
-static void alone_close(comm *self) { free(self); }
+static void alone_close(comm *self) {
+    free(self);
+}
 
 static const comm_interface alone_interface = {
     .name = "alone",
@@ -96,8 +98,8 @@ static const comm_interface alone_interface = {
 
 int comm_alone_open(int rank, int size, comm **out, ls_error *error) {
     if (size != 1 || rank != 0)
-        return ls_fail(error, LS_FAILED, "comm alone: expected one rank, found rank %d of %d",
-                       rank, size);
+        return ls_fail(error, LS_FAILED, "comm alone: expected one rank, found rank %d of %d", rank,
+                       size);
     comm *self = malloc(sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "no memory for the alone comm");

@@ -69,10 +69,8 @@ int comm_open(const char *name, int rank, int size, comm **out, ls_error *error)
 void comm_close(comm *self); /* NULL is fine */
 
 /* Host-memory helpers over any comm that takes host memory (blocking). */
-int comm_allreduce_double(comm *self, double *values, size_t count, reduction how,
-                          ls_error *error);
-int comm_allreduce_int64(comm *self, int64_t *values, size_t count, reduction how,
-                         ls_error *error);
+int comm_allreduce_double(comm *self, double *values, size_t count, reduction how, ls_error *error);
+int comm_allreduce_int64(comm *self, int64_t *values, size_t count, reduction how, ls_error *error);
 /* Every rank's `bytes`-sized record, in rank order, into all[size * bytes] on every rank. */
 int comm_allgather_bytes(comm *self, const void *mine, void *all, size_t bytes, ls_error *error);
 int comm_broadcast_bytes(comm *self, void *bytes, size_t count, int root, ls_error *error);

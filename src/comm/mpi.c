@@ -167,8 +167,8 @@ static int mpi_reduce_scatter(comm *base, device_stream *stream, void *buffer,
                               ls_error *error) {
     (void)stream;
     LS_TRY(refuse_type("reduce_scatter", type, error));
-    return begin_ring((mpi_comm *)base, "reduce_scatter", buffer, counts, 0, type, how, true,
-                      false, work, error);
+    return begin_ring((mpi_comm *)base, "reduce_scatter", buffer, counts, 0, type, how, true, false,
+                      work, error);
 }
 
 static int mpi_allgather(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
@@ -194,8 +194,8 @@ static int mpi_broadcast(comm *base, device_stream *stream, void *buffer, size_t
     (void)stream;
     LS_TRY(refuse_count("broadcast", (int64_t)count, error));
     LS_TRY(take_slot(self, "broadcast", SLOT_REQUEST, &mine, error));
-    int status = MPI_Ibcast(buffer, (int)count, mpi_type(type), root, self->collective_comm,
-                            &mine->request);
+    int status =
+        MPI_Ibcast(buffer, (int)count, mpi_type(type), root, self->collective_comm, &mine->request);
     return hand_out(self, mine, status, work, error);
 }
 
@@ -240,10 +240,9 @@ static int mpi_scatter(comm *base, device_stream *stream, const void *whole, voi
     slot *mine = NULL;
     (void)stream;
     LS_TRY(take_counted_slot(self, "scatter", counts, &mine, error));
-    int status =
-        MPI_Iscatterv(whole, mine->counts, mine->displacements, mpi_type(type), part,
-                      mine->counts[base->rank], mpi_type(type), root, self->collective_comm,
-                      &mine->request);
+    int status = MPI_Iscatterv(whole, mine->counts, mine->displacements, mpi_type(type), part,
+                               mine->counts[base->rank], mpi_type(type), root,
+                               self->collective_comm, &mine->request);
     return hand_out(self, mine, status, work, error);
 }
 
@@ -305,8 +304,8 @@ static const comm_interface mpi_interface = {
 static int allocate(mpi_comm *self, ls_error *error) {
     for (int index = 0; index < SLOTS; index++) {
         slot *each = &self->slots[index];
-        LS_TRY(ring_allocate(&each->ring, self->ring_comm, self->base.rank, self->base.size,
-                             error));
+        LS_TRY(
+            ring_allocate(&each->ring, self->ring_comm, self->base.rank, self->base.size, error));
         each->counts = calloc((size_t)self->base.size, sizeof *each->counts);
         each->displacements = calloc((size_t)self->base.size, sizeof *each->displacements);
         if (!each->counts || !each->displacements)

@@ -2,7 +2,9 @@
 
 #include <stdint.h>
 
-bool reduce_supports(dtype type) { return type != DTYPE_BF16 && type != DTYPE_F16; }
+bool reduce_supports(dtype type) {
+    return type != DTYPE_BF16 && type != DTYPE_F16;
+}
 
 /* One plain loop a type and operation, so that the compiler makes vectors of it. */
 #define REDUCE(name, element)                                                                      \

@@ -141,9 +141,9 @@ static int finish_send(ring *self, bool *moved, ls_error *error) {
     int done = 0;
     if (self->send_done == self->send_posted)
         return LS_OK;
-    LS_TRY(mpi_check(
-        MPI_Test(&self->sends[self->send_done % RING_WINDOW], &done, MPI_STATUS_IGNORE),
-        "sending to a neighbour", error));
+    LS_TRY(
+        mpi_check(MPI_Test(&self->sends[self->send_done % RING_WINDOW], &done, MPI_STATUS_IGNORE),
+                  "sending to a neighbour", error));
     self->send_done += done;
     *moved = *moved || done;
     return LS_OK;

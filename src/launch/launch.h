@@ -14,10 +14,10 @@ typedef struct launch {
     int local_rank, local_size; /* on this node */
     int node, node_count;
     char host[256];
-    const char *launcher;       /* "srun", "mpirun", "PMIx" (some other server) or "alone" */
-    char pmix_version[64];      /* "" when alone */
-    char mpi_version[128];      /* "" when alone */
-    char slurm_job_id[32];      /* "" outside Slurm */
+    const char *launcher;  /* "srun", "mpirun", "PMIx" (some other server) or "alone" */
+    char pmix_version[64]; /* "" when alone */
+    char mpi_version[128]; /* "" when alone */
+    char slurm_job_id[32]; /* "" outside Slurm */
     launch_topology *topology;
 } launch;
 
@@ -33,12 +33,12 @@ int launch_start(launch *self, ls_error *error);
 int launch_finish(launch *self, ls_error *error);
 
 typedef struct launch_binding {
-    int threads;         /* compute threads of this rank */
-    int cores[1024];     /* physical cores (hwloc logical index) of them, one a thread */
+    int threads;                /* compute threads of this rank */
+    int cores[1024];            /* physical cores (hwloc logical index) of them, one a thread */
     int processing_units[1024]; /* OS index (PU) each thread is bound to */
-    int numa_node;       /* OS index of the NUMA node of the first core; -1 unknown */
-    bool oversubscribed; /* two ranks share a core (only with oversubscribe = true) */
-    char map[128];       /* "0-3,8": the cores as text, for the header */
+    int numa_node;              /* OS index of the NUMA node of the first core; -1 unknown */
+    bool oversubscribed;        /* two ranks share a core (only with oversubscribe = true) */
+    char map[128];              /* "0-3,8": the cores as text, for the header */
 } launch_binding;
 
 /* Chooses this rank's cores inside the mask it inherited and binds the calling thread to the

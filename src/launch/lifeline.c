@@ -61,7 +61,9 @@ void lifeline_beat(wire_message *out) {
 
 /* ---- the end */
 
-void lifeline_on_leave(lifeline_leave leave) { atomic_store(&leave_callback, leave); }
+void lifeline_on_leave(lifeline_leave leave) {
+    atomic_store(&leave_callback, leave);
+}
 
 void lifeline_print(const char *text) {
     char line[1400];
@@ -85,7 +87,9 @@ _Noreturn void lifeline_end(int code) {
 
 static void (*abort_callback)(int code);
 
-void lifeline_on_silence(void (*abort_job)(int code)) { abort_callback = abort_job; }
+void lifeline_on_silence(void (*abort_job)(int code)) {
+    abort_callback = abort_job;
+}
 
 static void *run_abort(void *code) {
     abort_callback(*(int *)code);
@@ -234,8 +238,8 @@ static int exchange_endpoints(ls_error *error) {
     wire_endpoint mine;
     LS_TRY(agree(wire_listen(lifeline.host, &lifeline.listener, &mine, error), error));
     lifeline.endpoints = calloc((size_t)lifeline.size, sizeof mine);
-    bool ready = lifeline.endpoints && (lifeline.rank != 0 ||
-                                        getrandom(lifeline.secret, sizeof lifeline.secret, 0) ==
+    bool ready = lifeline.endpoints &&
+                 (lifeline.rank != 0 || getrandom(lifeline.secret, sizeof lifeline.secret, 0) ==
                                             (ssize_t)sizeof lifeline.secret);
     if (!ready)
         ls_fail_errno(error, LS_FAILED, "cannot prepare the lifeline");
@@ -267,8 +271,7 @@ static double seconds_from_environment(const char *name, double otherwise) {
     return value > 0 ? value : otherwise;
 }
 
-int lifeline_start(int rank, int size, const char *host, double deadline_seconds,
-                   ls_error *error) {
+int lifeline_start(int rank, int size, const char *host, double deadline_seconds, ls_error *error) {
     lifeline.rank = rank;
     lifeline.size = size;
     lifeline.deadline_seconds = deadline_seconds;

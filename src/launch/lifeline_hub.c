@@ -249,7 +249,8 @@ static void check_stall(hub *self, double now) {
     for (int rank = 0; rank < lifeline.size; rank++) {
         const peer *each = &self->peers[rank];
         int order = place_phase_order(&each->where);
-        if ((order == TRAINING || order == EVALUATION) && now - each->changed_at > lifeline.stall_seconds)
+        if ((order == TRAINING || order == EVALUATION) &&
+            now - each->changed_at > lifeline.stall_seconds)
             stalled = true;
         int compared = place_compare(&each->where, &self->peers[behind].where);
         if (compared < 0)

@@ -25,7 +25,7 @@ static const double LINGER_SECONDS = 0.7, LINGER_AFTER_SILENCE_SECONDS = 1.5;
 typedef struct spoke {
     wire_link orphans[ORPHANS];
     double heard_at, beat_at, looped_at;
-    double asked_at; /* rank 0 was told of a failure or a signal then; 0: not yet */
+    double asked_at;     /* rank 0 was told of a failure or a signal then; 0: not yet */
     double overslept_at; /* this process itself did not run for too long; 0: never */
     int code;            /* what was told */
     int stopping;
@@ -60,8 +60,7 @@ static void take_orphans(spoke *self) {
 static void poll_with_orphans(spoke *self, struct pollfd more[2], double until) {
     struct pollfd all[ORPHANS + 3] = {more[0], more[1], {lifeline.listener, POLLIN, 0}};
     for (int index = 0; index < ORPHANS; index++)
-        all[index + 3] =
-            (struct pollfd){.fd = self->orphans[index].descriptor, .events = POLLIN};
+        all[index + 3] = (struct pollfd){.fd = self->orphans[index].descriptor, .events = POLLIN};
     double left = until - clock_seconds();
     if (poll(all, ORPHANS + 3, left > 0 ? (int)(left * 1e3) + 1 : 0) <= 0)
         return;

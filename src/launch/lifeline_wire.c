@@ -74,8 +74,7 @@ static int bind_any(uint16_t *port) {
     int off = 0;
     int descriptor = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     v6->sin6_family = AF_INET6;
-    if (descriptor < 0 ||
-        setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0 ||
+    if (descriptor < 0 || setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0 ||
         bind(descriptor, (struct sockaddr *)&storage, length) < 0) {
         if (descriptor >= 0)
             close(descriptor);

@@ -54,8 +54,8 @@ static int get_text(const char *key, char *out, size_t capacity, ls_error *error
     if (value->type == PMIX_STRING)
         snprintf(out, capacity, "%s", value->data.string);
     else
-        status = ls_fail(error, LS_BAD_LAUNCH, "the PMIx server gives %s as %s, not as a text",
-                         key, PMIx_Data_type_string(value->type));
+        status = ls_fail(error, LS_BAD_LAUNCH, "the PMIx server gives %s as %s, not as a text", key,
+                         PMIx_Data_type_string(value->type));
     PMIX_VALUE_RELEASE(value);
     return status;
 }
@@ -96,4 +96,6 @@ int pmix_finish(ls_error *error) {
     return LS_OK;
 }
 
-void pmix_abort(int code) { PMIx_Abort(code, NULL, NULL, 0); }
+void pmix_abort(int code) {
+    PMIx_Abort(code, NULL, NULL, 0);
+}

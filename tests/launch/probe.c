@@ -38,12 +38,12 @@ static int take_step(comm *self, float *values, long step, ls_error *error) {
     comm_work work = {0};
     for (int index = 0; index < ELEMENTS; index++)
         values[index] = (float)(self->rank + index % 7 + step % 5);
-    LS_TRY(self->is->allreduce(self, NULL, values, ELEMENTS, DTYPE_F32, REDUCTION_SUM, &work,
-                               error));
+    LS_TRY(
+        self->is->allreduce(self, NULL, values, ELEMENTS, DTYPE_F32, REDUCTION_SUM, &work, error));
     LS_TRY(self->is->wait(self, NULL, &work, error));
     for (int index = 0; index < ELEMENTS; index++) {
-        float expected = (float)(self->size * (self->size - 1) / 2 +
-                                 self->size * (index % 7 + (int)(step % 5)));
+        float expected =
+            (float)(self->size * (self->size - 1) / 2 + self->size * (index % 7 + (int)(step % 5)));
         if (values[index] != expected)
             return ls_fail(error, LS_FAILED, "element %d is %g, expected %g", index,
                            (double)values[index], (double)expected);

@@ -13,7 +13,9 @@
 static comm *all;
 static ls_error error;
 
-static int value_of(int rank, int64_t index) { return (int)((index * 7 + rank * 13) % 101) - 50; }
+static int value_of(int rank, int64_t index) {
+    return (int)((index * 7 + rank * 13) % 101) - 50;
+}
 
 static double expected_of(int64_t index, reduction how) {
     double result = value_of(0, index);
@@ -90,8 +92,8 @@ static void test_allreduce(void) {
             for (reduction how = REDUCTION_SUM; how <= REDUCTION_MIN; how++) {
                 void *buffer = filled(types[t], counts[c], all->rank);
                 comm_work work = {0};
-                CHECK(all->is->allreduce(all, NULL, buffer, (size_t)counts[c], types[t], how,
-                                         &work, &error) == LS_OK,
+                CHECK(all->is->allreduce(all, NULL, buffer, (size_t)counts[c], types[t], how, &work,
+                                         &error) == LS_OK,
                       "begin");
                 finish(&work);
                 int64_t wrong = wrong_of(buffer, types[t], 0, counts[c], how);
@@ -142,8 +144,7 @@ static void test_allgather(void) {
             int32_t *buffer = calloc((size_t)total + 1, sizeof *buffer);
             comm_work work = {0};
             for (int64_t index = 0; index < counts[all->rank]; index++)
-                buffer[first[all->rank] + index] =
-                    value_of(all->rank, first[all->rank] + index);
+                buffer[first[all->rank] + index] = value_of(all->rank, first[all->rank] + index);
             CHECK(all->is->allgather(all, NULL, buffer, counts, DTYPE_I32, &work, &error) == LS_OK,
                   "begin");
             finish(&work);
@@ -161,8 +162,7 @@ static void test_broadcast_and_reduce(void) {
     for (int root = 0; root < all->size; root++) {
         comm_work work = {0};
         float *buffer = filled(DTYPE_F32, COUNT, all->rank);
-        CHECK(all->is->broadcast(all, NULL, buffer, COUNT, DTYPE_F32, root, &work, &error) ==
-                  LS_OK,
+        CHECK(all->is->broadcast(all, NULL, buffer, COUNT, DTYPE_F32, root, &work, &error) == LS_OK,
               "begin");
         finish(&work);
         for (int64_t index = 0; index < COUNT; index++)
@@ -173,8 +173,8 @@ static void test_broadcast_and_reduce(void) {
         free(buffer);
         for (reduction how = REDUCTION_SUM; how <= REDUCTION_MIN; how++) {
             buffer = filled(DTYPE_F32, COUNT, all->rank);
-            CHECK(all->is->reduce(all, NULL, buffer, COUNT, DTYPE_F32, how, root, &work,
-                                  &error) == LS_OK,
+            CHECK(all->is->reduce(all, NULL, buffer, COUNT, DTYPE_F32, how, root, &work, &error) ==
+                      LS_OK,
                   "begin");
             finish(&work);
             if (all->rank == root)
@@ -208,8 +208,7 @@ static void test_scatter_and_gather(void) {
                   "begin");
             finish(&work);
             if (all->rank == root)
-                CHECK(memcmp(back, whole, (size_t)total * sizeof *back) == 0, "gather to %d",
-                      root);
+                CHECK(memcmp(back, whole, (size_t)total * sizeof *back) == 0, "gather to %d", root);
             free(whole);
             free(back);
             free(part);
@@ -225,12 +224,11 @@ static void test_many_outstanding(void) {
     comm_work works[WORKS] = {{0}};
     for (int index = 0; index < WORKS; index++) {
         buffers[index] = filled(DTYPE_F32, COUNT, all->rank);
-        int status =
-            index % 3 == 2
-                ? all->is->broadcast(all, NULL, buffers[index], COUNT, DTYPE_F32,
-                                     index % all->size, &works[index], &error)
-                : all->is->allreduce(all, NULL, buffers[index], COUNT, DTYPE_F32, REDUCTION_SUM,
-                                     &works[index], &error);
+        int status = index % 3 == 2
+                         ? all->is->broadcast(all, NULL, buffers[index], COUNT, DTYPE_F32,
+                                              index % all->size, &works[index], &error)
+                         : all->is->allreduce(all, NULL, buffers[index], COUNT, DTYPE_F32,
+                                              REDUCTION_SUM, &works[index], &error);
         CHECK(status == LS_OK, "begin %d", index);
         for (int turn = 0; turn < all->rank * 3; turn++)
             CHECK(all->is->progress(all, &error) == LS_OK, "progress");
