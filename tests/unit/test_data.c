@@ -271,6 +271,47 @@ static void test_manifest_bytes(void) {
     check_case("a flipped bit anywhere in the manifest is refused or changes nothing");
 }
 
+/* 400 names of 250 bytes are more than an object header holds (64 KiB). */
+static void test_long_names(void) {
+    enum { COUNT = 400, LENGTH = 250 };
+    static char texts[COUNT][LENGTH + 1];
+    static uint8_t images[4 * 3072];
+    static int32_t labels[4] = {0, 1, COUNT - 1, 7};
+    const char *names[COUNT], *path = fixture_path(fixture_folder(), "names.h5");
+    ls_error error = {0};
+    class_names classes;
+    shard opened;
+    for (int index = 0; index < COUNT; index++) {
+        snprintf(texts[index], sizeof texts[index], "%0*d", LENGTH, index);
+        names[index] = texts[index];
+    }
+    CHECK(class_names_set(&classes, names, COUNT, "here", &error) == LS_OK, "%s", error.text);
+    shard_header header = {
+        .split = "train", .images = 4, .shape = {32, 32, 3}, .classes = &classes};
+    CHECK(shard_write(path, path, &header, "x", images, labels, &error) == LS_OK, "%s", error.text);
+    CHECK(shard_open(&opened, path, &error) == LS_OK, "%s", error.text);
+    CHECK(class_names_equal(&classes, &opened.classes));
+    CHECK(shard_read(&opened, images, labels, &error) == LS_OK, "%s", error.text);
+    shard_close(&opened);
+    unlink(path);
+    labels[2] = COUNT;
+    CHECK(shard_write(path, path, &header, "x", images, labels, &error) == LS_OK, "%s", error.text);
+    CHECK(shard_open(&opened, path, &error) == LS_OK, "%s", error.text);
+    CHECK(shard_read(&opened, images, labels, &error) == LS_BAD_INPUT);
+    CHECK(strstr(error.text, "/labels[2]: expected a class from 0 to 399, found 400"), "%s",
+          error.text);
+    shard_close(&opened);
+    class_names_release(&classes);
+    check_case("many long class names; a label outside the classes");
+}
+
+static void test_memory(void) {
+    int64_t available = memory_available_bytes();
+    CHECK(available > (int64_t)1 << 20 && available < (int64_t)1 << 50, "%lld",
+          (long long)available);
+    check_case("the memory that is available is a plausible number");
+}
+
 int main(void) {
     test_crc();
     test_sha();
@@ -282,6 +323,8 @@ int main(void) {
     test_folders();
     test_unreadable();
     test_manifest_bytes();
+    test_long_names();
+    test_memory();
     fixture_end();
     return check_done();
 }

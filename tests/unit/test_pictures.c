@@ -1,4 +1,5 @@
 /* JPEG decoding and resampling, and the sources' own properties. */
+#include "base/atomic_file.h"
 #include "check.h"
 #include "data/jpeg.h"
 #include "data/resize.h"
@@ -181,6 +182,71 @@ static void test_synthetic(void) {
     check_case("a generated image is a function of seed, split and index");
 }
 
+/* Class c's images have the grey value 20 (c + 1). */
+static void make_class(const char *split, int class, int count) {
+    const uint8_t colour[1] = {(uint8_t)(20 * (class + 1))};
+    char name[64];
+    snprintf(name, sizeof name, "%s/class%d", split, class);
+    const char *folder = fixture_path(fixture_folder(), name);
+    ls_error error = {0};
+    CHECK(folder_create(folder, &error) == LS_OK, "%s", error.text);
+    flat(1, colour);
+    for (int index = 0; index < count; index++) {
+        snprintf(name, sizeof name, "%d.%s", index, index % 2 ? "JPEG" : "jpg");
+        write_jpeg(fixture_path(folder, name), picture, 20 + index, 30, 1);
+    }
+}
+
+/* Counts images by class; the pixels must be those of the label's class. */
+static void count_split(const source *from, int split, int counts[3]) {
+    static uint8_t images[64 * 16 * 16 * 3];
+    static int32_t labels[64];
+    ls_error error = {0};
+    memset(counts, 0, 3 * sizeof *counts);
+    CHECK(from->is->fill(from, split, 0, from->images[split], images, labels, &error) == LS_OK,
+          "%s", error.text);
+    for (int64_t index = 0; index < from->images[split]; index++) {
+        int value = 20 * (labels[index] + 1);
+        counts[labels[index]]++;
+        CHECK(is_flat(images + index * 768, 256, value, value, value));
+    }
+}
+
+static void test_folders(void) {
+    const char *root = fixture_path(fixture_folder(), "whole");
+    image_folder_settings settings = {.size = 16, .test_fraction = 0.25, .seed = 1};
+    ls_error error = {0};
+    source *from = NULL, *again = NULL;
+    int train[3], test[3], train_again[3], test_again[3];
+    for (int class = 0; class < 3; class ++)
+        make_class("whole", class, 8);
+    CHECK(source_images_open(root, &settings, &from, &error) == LS_OK, "%s", error.text);
+    CHECK(source_images_open(root, &settings, &again, &error) == LS_OK, "%s", error.text);
+    CHECK(from->images[SPLIT_TRAIN] == 18 && from->images[SPLIT_TEST] == 6);
+    count_split(from, SPLIT_TRAIN, train);
+    count_split(from, SPLIT_TEST, test);
+    count_split(again, SPLIT_TRAIN, train_again);
+    count_split(again, SPLIT_TEST, test_again);
+    CHECK(memcmp(train, train_again, sizeof train) == 0 &&
+          memcmp(test, test_again, sizeof test) == 0);
+    for (int class = 0; class < 3; class ++)
+        CHECK(train[class] + test[class] == 8, "class %d: %d + %d", class, train[class],
+              test[class]);
+    source_close(from);
+    source_close(again);
+    make_class("parts/train", 0, 3);
+    make_class("parts/train", 1, 4);
+    make_class("parts/val", 1, 2);
+    root = fixture_path(fixture_folder(), "parts");
+    CHECK(source_images_open(root, &settings, &from, &error) == LS_OK, "%s", error.text);
+    count_split(from, SPLIT_TRAIN, train);
+    count_split(from, SPLIT_TEST, test);
+    CHECK(train[0] == 3 && train[1] == 4 && test[0] == 0 && test[1] == 2);
+    source_close(from);
+    check_case(
+        "folders of classes: every image once, the split the same each time; train/ and val/");
+}
+
 int main(void) {
     test_colours();
     test_scaled();
@@ -188,6 +254,7 @@ int main(void) {
     test_resize();
     test_crop();
     test_synthetic();
+    test_folders();
     fixture_end();
     return check_done();
 }
