@@ -30,10 +30,10 @@ static const command *find(const char *name) {
     return NULL;
 }
 
-/* The lifeline's thread calls this when a peer's end must end this process too. */
+/* The lifeline's thread calls this when a peer's end must end this process too. Nothing here may
+ * wait for the main thread: no flush, whose lock it may hold (the log is flushed line by line). */
 static void leave(int code) {
     atomic_file_discard_all();
-    fflush(stdout);
     _exit(code);
 }
 

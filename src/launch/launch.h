@@ -29,7 +29,8 @@ typedef struct launch {
  * with both, and the lifeline between the ranks is up. MPI is never started when alone. */
 int launch_start(launch *self, ls_error *error);
 
-/* The reverse: lifeline, MPI_Finalize, PMIx_Finalize. Collective. */
+/* The reverse: MPI_Finalize, PMIx_Finalize, and the lifeline last, so that a rank that dies in
+ * either is still noticed. Collective. */
 int launch_finish(launch *self, ls_error *error);
 
 typedef struct launch_binding {

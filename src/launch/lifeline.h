@@ -11,8 +11,8 @@
 
 /* What this rank is doing, for the text about it when it dies: "set-up", "warm-up", "training",
  * "evaluation". Two relaxed stores: meant for the hot loop. `phase` must be a string literal.
- * A rank that stays at one place of "training" or "evaluation" for LOCKSTEP_STALL_SECONDS
- * (default 600) ends the job, and the rank that is furthest behind is named. */
+ * A rank that stays at one place for LOCKSTEP_STALL_SECONDS (default 600) ends the job, whatever
+ * the phase, and the rank that is furthest behind is named. */
 void lifeline_at(const char *phase, int epoch, long step);
 
 /* Called on any rank by its own thread when the job must end because of a peer (or a signal, or

@@ -248,9 +248,7 @@ static void check_stall(hub *self, double now) {
     int behind = 0, as_far_behind = 0;
     for (int rank = 0; rank < lifeline.size; rank++) {
         const peer *each = &self->peers[rank];
-        int order = place_phase_order(&each->where);
-        if ((order == TRAINING || order == EVALUATION) &&
-            now - each->changed_at > lifeline.stall_seconds)
+        if (each->where.phase[0] && now - each->changed_at > lifeline.stall_seconds)
             stalled = true;
         int compared = place_compare(&each->where, &self->peers[behind].where);
         if (compared < 0)
