@@ -16,8 +16,13 @@ case_refuses_bad_options() {
     refuse 'mode' $ok --mode dpd --batch-per-rank 64
     refuse 'batch' $ok --mode ddp --batch-per-rank 64 --global-batch 128
     refuse 'epochs' --data $data --mode ddp --epochs 0 --results run
-    refuse 'mode' $ok --mode single --batch-per-rank 64
     refuse 'nowhere' --data nowhere --mode ddp --epochs 1 --results run
+}
+
+# One rank's mode on two ranks is a wrong launch.
+case_refuses_single_on_two_ranks() {
+    expect_exit 3 out.txt srun -N2 -n2 $train --mode single --batch-per-rank 64 --epochs 1 --results run
+    expect_one_line out.txt 'mode single'
 }
 
 case_refuses_fewer_images_than_ranks() {
