@@ -1,10 +1,10 @@
 /* Picks the command. The only place that ends the process with an exit code of its own accord
  * (the lifeline does for a peer that died or failed). */
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/option.h"
 #include "cli/commands.h"
 #include "launch/lifeline.h"
-#include "base/atomic_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,8 +18,9 @@ static void print_usage(FILE *out) {
                  "parallelism and measures what the parallelism bought.\n\nCommands:\n");
     for (int index = 0; index < COMMANDS; index++)
         fprintf(out, "  %-10s%s\n", commands[index]->name, commands[index]->summary);
-    fprintf(out, "  %-10sShow this text and leave.\n  %-10sShow the version and leave.\n\n"
-                 "`lockstep COMMAND --help` lists a command's options.\n",
+    fprintf(out,
+            "  %-10sShow this text and leave.\n  %-10sShow the version and leave.\n\n"
+            "`lockstep COMMAND --help` lists a command's options.\n",
             "--help", "--version");
 }
 

@@ -7,11 +7,11 @@
 /* Exit codes, fixed for users. */
 enum {
     LS_OK = 0,
-    LS_FAILED = 1,         /* a failure while running */
-    LS_BAD_INPUT = 2,      /* a bad option, file or value */
-    LS_BAD_LAUNCH = 3,     /* a wrong launch, or a missing device */
-    LS_INTERRUPTED = 130,  /* SIGINT */
-    LS_TERMINATED = 143    /* SIGTERM */
+    LS_FAILED = 1,        /* a failure while running */
+    LS_BAD_INPUT = 2,     /* a bad option, file or value */
+    LS_BAD_LAUNCH = 3,    /* a wrong launch, or a missing device */
+    LS_INTERRUPTED = 130, /* SIGINT */
+    LS_TERMINATED = 143   /* SIGTERM */
 };
 
 typedef struct ls_error {

@@ -69,8 +69,8 @@ static int store(const option *entry, const char *value, void *settings, ls_erro
         return store_real(entry, value, field, error);
     case OPTION_CHOICE:
         if (!is_choice(entry->choices, value))
-            return ls_fail(error, LS_BAD_INPUT, "--%s: expected one of %s, found '%s'",
-                           entry->name, entry->choices, value);
+            return ls_fail(error, LS_BAD_INPUT, "--%s: expected one of %s, found '%s'", entry->name,
+                           entry->choices, value);
         memcpy(field, &value, sizeof value);
         return LS_OK;
     case OPTION_TEXT:
@@ -94,8 +94,7 @@ static int parse_one(const command *self, int argc, char **argv, int *index, voi
                        (int)length, name, self->name);
     const char *value = name[length] == '=' ? name + length + 1 : NULL;
     if (entry->kind == OPTION_FLAG && value)
-        return ls_fail(error, LS_BAD_INPUT, "--%s: takes no value, found '%s'", entry->name,
-                       value);
+        return ls_fail(error, LS_BAD_INPUT, "--%s: takes no value, found '%s'", entry->name, value);
     if (entry->kind != OPTION_FLAG && !value) {
         if (*index + 1 >= argc)
             return ls_fail(error, LS_BAD_INPUT, "--%s: expected %s, found nothing", entry->name,
@@ -162,8 +161,8 @@ void option_print_help(const command *self, FILE *out) {
             snprintf(left, sizeof left, "--%s", entry->name);
         else
             snprintf(left, sizeof left, "--%s %s", entry->name, value);
-        fprintf(out, "  %-34s%s%s", left, strlen(left) > 33 ? "\n                                    " : "",
-                entry->help);
+        fprintf(out, "  %-34s%s%s", left,
+                strlen(left) > 33 ? "\n                                    " : "", entry->help);
         if (entry->default_text && entry->kind != OPTION_FLAG)
             fprintf(out, " [%s]", entry->default_text);
         fprintf(out, "\n");

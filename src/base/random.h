@@ -19,6 +19,8 @@ void random_block(uint64_t seed, random_purpose purpose, uint64_t high, uint64_t
                   uint32_t out[4]);
 
 /* A float in [0, 1) with 24 bits of a 32-bit value. */
-static inline float random_unit(uint32_t bits) { return (float)(bits >> 8) * 0x1p-24f; }
+static inline float random_unit(uint32_t bits) {
+    return (float)(bits >> 8) * 0x1p-24f;
+}
 
 #endif

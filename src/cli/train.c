@@ -1,10 +1,10 @@
 /* lockstep train: options, launch, the run. */
+#include "train/train.h"
 #include "cli/commands.h"
-#include "launch/lifeline.h"
 #include "launch/launch.h"
+#include "launch/lifeline.h"
 #include "mode/mode.h"
 #include "train/optimizer.h"
-#include "train/train.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -14,7 +14,8 @@
 static const option options[] = {
     {"data", OPTION_TEXT, AT(data), "DIR", NULL, NULL, 0, 0,
      "Folder of shards that `lockstep pack` wrote.", false},
-    {"model", OPTION_CHOICE, AT(model), "NAME", "cnn", model_choices, 0, 0, "What to train.", false},
+    {"model", OPTION_CHOICE, AT(model), "NAME", "cnn", model_choices, 0, 0, "What to train.",
+     false},
     {"mode", OPTION_CHOICE, AT(mode), "MODE", "single", mode_choices, 0, 0,
      "When the ranks communicate what.", false},
     {"device", OPTION_CHOICE, AT(device), "DEVICE", "auto", "auto|cuda|cpu|ref", 0, 0,
@@ -33,8 +34,8 @@ static const option options[] = {
      "Rule of the update.", false},
     {"learning-rate", OPTION_REAL, AT(learning_rate), "X", "0.001", NULL, 1e-12, 1e6,
      "Step size of the optimizer.", false},
-    {"momentum", OPTION_REAL, AT(momentum), "X", "0", NULL, 0, 0.999999,
-     "Of --optimizer sgd.", false},
+    {"momentum", OPTION_REAL, AT(momentum), "X", "0", NULL, 0, 0.999999, "Of --optimizer sgd.",
+     false},
     {"weight-decay", OPTION_REAL, AT(weight_decay), "X", "0", NULL, 0, 1e6,
      "L2 penalty, added to the gradient.", false},
     {"bucket-mb", OPTION_REAL, AT(bucket_mb), "X", "4", NULL, 0.001, 65536,
@@ -95,7 +96,8 @@ const command command_train = {
     .details =
         "Started by srun or mpirun, one process a rank; alone without either. The global batch is\n"
         "the batch per rank times the ranks; rank r of R takes positions [rB/R, (r+1)B/R) of each\n"
-        "global batch B. Training time runs from the first real step to the last, loader included;\n"
+        "global batch B. Training time runs from the first real step to the last, loader "
+        "included;\n"
         "warm-up, evaluation and set-up have times of their own.",
     .options = options,
     .operands_minimum = 0,

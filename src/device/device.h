@@ -32,8 +32,8 @@ typedef struct device_request {
 } device_request;
 
 typedef struct device_facts {
-    char name[128];      /* "Intel(R) Xeon(R) Processor", "NVIDIA H200" */
-    char library[128];   /* "oneDNN 2.6.3 (AVX512_CORE)", "cuDNN 9.19, cuBLASLt 13.0" */
+    char name[128];    /* "Intel(R) Xeon(R) Processor", "NVIDIA H200" */
+    char library[128]; /* "oneDNN 2.6.3 (AVX512_CORE)", "cuDNN 9.19, cuBLASLt 13.0" */
     bool host_addressable;
 } device_facts;
 

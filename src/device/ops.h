@@ -27,9 +27,9 @@ typedef struct conv2d_shape {
     int n, height, width, in_channels; /* input */
     int out_channels, kernel, stride, padding;
     tensor_layout in_layout, out_layout;
-    dtype type;     /* of activations */
-    bool relu;      /* y = max(0, x*w + b) */
-    bool need_dx;   /* false for the first layer */
+    dtype type;   /* of activations */
+    bool relu;    /* y = max(0, x*w + b) */
+    bool need_dx; /* false for the first layer */
 } conv2d_shape;
 
 typedef struct maxpool2d_shape {
@@ -51,30 +51,30 @@ typedef struct plan plan; /* a prepared op of one device */
 
 /* Accumulated on the device over an epoch; read when it is asked for. */
 typedef struct loss_totals {
-    double loss_sum;  /* sum over samples of the cross-entropy, in nats */
-    int64_t correct;  /* argmax equals the label (the lowest index wins a tie) */
+    double loss_sum; /* sum over samples of the cross-entropy, in nats */
+    int64_t correct; /* argmax equals the label (the lowest index wins a tie) */
     int64_t samples;
 } loss_totals;
 
 typedef struct batch_arguments {
-    const uint8_t *images;   /* [count or data set, h, w, c] */
-    const int32_t *labels;   /* as many */
-    const int64_t *indices;  /* [count]: which images; NULL: the first `count` */
+    const uint8_t *images;  /* [count or data set, h, w, c] */
+    const int32_t *labels;  /* as many */
+    const int64_t *indices; /* [count]: which images; NULL: the first `count` */
     int count, height, width, channels;
     tensor_layout layout;
-    dtype type;              /* of the output */
-    float scale, shift;      /* out = x * scale + shift */
-    void *out;               /* [count, h, w, c] in `layout` */
-    int32_t *out_labels;     /* [count] */
+    dtype type;          /* of the output */
+    float scale, shift;  /* out = x * scale + shift */
+    void *out;           /* [count, h, w, c] in `layout` */
+    int32_t *out_labels; /* [count] */
 } batch_arguments;
 
 /* A part of the flat arrays that one optimizer call updates: one parameter tensor, or a piece. */
 typedef struct parameter_range {
-    size_t first, count;   /* elements of the flat arrays */
-    float learning_rate;   /* this step's, this range's */
-    float weight_decay;    /* L2, added to the gradient */
-    plan *packing;         /* whose packed copy the pass refreshes; NULL: none, or range is partial */
-    void *packed;          /* plan_packed_bytes(packing) bytes */
+    size_t first, count; /* elements of the flat arrays */
+    float learning_rate; /* this step's, this range's */
+    float weight_decay;  /* L2, added to the gradient */
+    plan *packing;       /* whose packed copy the pass refreshes; NULL: none, or range is partial */
+    void *packed;        /* plan_packed_bytes(packing) bytes */
 } parameter_range;
 
 typedef struct adam_arguments {
@@ -118,27 +118,25 @@ struct ops {
                           const void *packed, const float *bias, void *y, void *workspace,
                           ls_error *error);
     int (*conv2d_backward_data)(plan *plan, device_stream *stream, const void *dy,
-                                const float *weights, const void *packed, void *dx,
-                                void *workspace, ls_error *error);
-    int (*conv2d_backward_weights)(plan *plan, device_stream *stream, const void *x,
-                                   const void *dy, float *dweights, float *dbias, void *workspace,
-                                   ls_error *error);
+                                const float *weights, const void *packed, void *dx, void *workspace,
+                                ls_error *error);
+    int (*conv2d_backward_weights)(plan *plan, device_stream *stream, const void *x, const void *dy,
+                                   float *dweights, float *dbias, void *workspace, ls_error *error);
 
     /* --- linear: x [n,in], weights [out,in], bias [out], y [n,out]. dy as above. */
     int (*linear_forward)(plan *plan, device_stream *stream, const void *x, const float *weights,
                           const void *packed, const float *bias, void *y, void *workspace,
                           ls_error *error);
     int (*linear_backward_data)(plan *plan, device_stream *stream, const void *dy,
-                                const float *weights, const void *packed, void *dx,
-                                void *workspace, ls_error *error);
-    int (*linear_backward_weights)(plan *plan, device_stream *stream, const void *x,
-                                   const void *dy, float *dweights, float *dbias, void *workspace,
-                                   ls_error *error);
+                                const float *weights, const void *packed, void *dx, void *workspace,
+                                ls_error *error);
+    int (*linear_backward_weights)(plan *plan, device_stream *stream, const void *x, const void *dy,
+                                   float *dweights, float *dbias, void *workspace, ls_error *error);
 
     /* --- max pooling: saved holds the winning position of each window (the first in row-major
      * order wins a tie). backward overwrites all of dx; y is forward's output. */
-    int (*maxpool2d_forward)(plan *plan, device_stream *stream, const void *x, void *y,
-                             void *saved, ls_error *error);
+    int (*maxpool2d_forward)(plan *plan, device_stream *stream, const void *x, void *y, void *saved,
+                             ls_error *error);
     int (*maxpool2d_backward)(plan *plan, device_stream *stream, const void *dy, const void *y,
                               const void *saved, void *dx, ls_error *error);
 

@@ -16,7 +16,7 @@ typedef struct bucket {
 
 typedef struct ddp_state {
     int bucket_count, started, finished; /* started in order, waited for in order */
-    bucket buckets[]; /* [0] is the end of the flat array */
+    bucket buckets[];                    /* [0] is the end of the flat array */
 } ddp_state;
 
 static int cut_buckets(mode *self, ls_error *error) {
@@ -93,7 +93,9 @@ static int setup(mode *self, ls_error *error) {
     return cut_buckets(self, error);
 }
 
-static void teardown(mode *self) { free(self->state); }
+static void teardown(mode *self) {
+    free(self->state);
+}
 
 const mode_interface mode_ddp = {
     .name = "ddp",

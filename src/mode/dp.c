@@ -8,13 +8,15 @@
 #include <stdlib.h>
 
 typedef struct dp_state {
-    bool published; /* the other ranks have the current parameters */
-    void *batch;    /* root: [global batch, h, w, c] in the input layout */
+    bool published;                  /* the other ranks have the current parameters */
+    void *batch;                     /* root: [global batch, h, w, c] in the input layout */
     float *logits, *logits_gradient; /* root: [global batch, classes] */
-    int64_t *counts; /* [size]: elements a rank, of the collective at hand */
+    int64_t *counts;                 /* [size]: elements a rank, of the collective at hand */
 } dp_state;
 
-static bool is_root(const mode *self) { return self->settings.rank == 0; }
+static bool is_root(const mode *self) {
+    return self->settings.rank == 0;
+}
 
 static void loader_share(const mode_settings *settings, int *rank, int *size) {
     *rank = 0;
@@ -108,7 +110,9 @@ static int finish(mode *self, ls_error *error) {
     return LS_OK;
 }
 
-static void parameters_changed(mode *self) { ((dp_state *)self->state)->published = false; }
+static void parameters_changed(mode *self) {
+    ((dp_state *)self->state)->published = false;
+}
 
 static int allocate_root(mode *self, ls_error *error) {
     dp_state *state = self->state;

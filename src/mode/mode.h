@@ -22,11 +22,11 @@ typedef struct mode_settings {
     device_stream *stream;
     const graph *graph;
     network *network;
-    int moments;             /* flat arrays the optimizer keeps: Adam 2, SGD with momentum 1 */
-    size_t bucket_bytes;     /* ddp: gradient bytes a bucket, at most */
-    int64_t global_batch;    /* the largest that will come */
+    int moments;          /* flat arrays the optimizer keeps: Adam 2, SGD with momentum 1 */
+    size_t bucket_bytes;  /* ddp: gradient bytes a bucket, at most */
+    int64_t global_batch; /* the largest that will come */
     int height, width, channels, classes;
-    float scale, shift;      /* pixels: x * scale + shift */
+    float scale, shift; /* pixels: x * scale + shift */
 } mode_settings;
 
 /* One global batch as this rank's loader has it. On ranks whose loader reads nothing (dp, not
@@ -47,8 +47,8 @@ typedef struct mode {
     network_hooks hooks; /* for network_forward and network_backward */
     /* Flat logical arrays [parameter_count], device memory. moments only where mode_updates(). */
     float *parameters, *gradients, *moments[MODE_MAX_MOMENTS];
-    loss_totals *totals;  /* device memory; the samples whose loss this rank computed */
-    int32_t *labels;      /* device memory: of the samples whose loss this rank computes */
+    loss_totals *totals;    /* device memory; the samples whose loss this rank computed */
+    int32_t *labels;        /* device memory: of the samples whose loss this rank computes */
     uint8_t *staged_images; /* device memory, NULL where the device addresses host memory */
     int32_t *staged_labels;
     /* Seconds this rank's compute thread spent inside the comm; the trainer takes differences. */
@@ -59,7 +59,8 @@ typedef struct mode {
 struct mode_interface {
     const char *name;
     bool one_rank; /* runs on exactly one */
-    /* Rank and size for the loader's share of each global batch; size 0: this rank loads nothing. */
+    /* Rank and size for the loader's share of each global batch; size 0: this rank loads nothing.
+     */
     void (*loader_share)(const mode_settings *settings, int *rank, int *size);
     int (*setup)(mode *self, ls_error *error);
     void (*teardown)(mode *self);

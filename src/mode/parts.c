@@ -19,8 +19,7 @@ int mode_whole_gradient(void *context, int unit, float **out, ls_error *error) {
 }
 
 /* Host memory reaches a device that cannot address it through the staging buffers. */
-static int stage(mode *self, const mode_batch *batch, batch_arguments *arguments,
-                 ls_error *error) {
+static int stage(mode *self, const mode_batch *batch, batch_arguments *arguments, ls_error *error) {
     const mode_settings *s = &self->settings;
     arguments->images = batch->images;
     arguments->labels = batch->labels;
@@ -60,9 +59,9 @@ int mode_begin_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_err
 int mode_loss_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error) {
     const mode_settings *s = &self->settings;
     return s->device->is->ops->softmax_cross_entropy(
-        s->device, s->stream, batch->loaded, s->classes, DTYPE_F32, pass_logits(pass),
-        self->labels, 1.0f / (float)batch->global_count,
-        batch->training ? pass_logits_gradient(pass) : NULL, self->totals, error);
+        s->device, s->stream, batch->loaded, s->classes, DTYPE_F32, pass_logits(pass), self->labels,
+        1.0f / (float)batch->global_count, batch->training ? pass_logits_gradient(pass) : NULL,
+        self->totals, error);
 }
 
 void mode_loader_own_share(const mode_settings *settings, int *rank, int *size) {
@@ -75,4 +74,6 @@ bool mode_updates_everywhere(const mode *self) {
     return true;
 }
 
-void mode_nothing_to_publish(mode *self) { (void)self; }
+void mode_nothing_to_publish(mode *self) {
+    (void)self;
+}

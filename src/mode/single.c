@@ -8,7 +8,9 @@ static int setup(mode *self, ls_error *error) {
     return LS_OK;
 }
 
-static void teardown(mode *self) { (void)self; }
+static void teardown(mode *self) {
+    (void)self;
+}
 
 static int finish(mode *self, ls_error *error) {
     (void)self, (void)error;

@@ -2,7 +2,9 @@
 
 #include <stdbool.h>
 
-static size_t aligned(size_t bytes) { return (bytes + 255) & ~(size_t)255; }
+static size_t aligned(size_t bytes) {
+    return (bytes + 255) & ~(size_t)255;
+}
 
 static bool overlap(const arena_buffer *a, const arena_buffer *b) {
     return a->first <= b->last && b->first <= a->last;

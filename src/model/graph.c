@@ -31,8 +31,8 @@ static graph_layer *new_layer(graph *self, const layer_interface *is, const char
         graph_tensor *tensor = &self->tensors[inputs[index]];
         layer->inputs[index] = inputs[index];
         if (tensor->use_count == GRAPH_MAX_USES) {
-            ls_fail(&self->error, LS_FAILED, "model: %s: a tensor is used more than %d times",
-                    name, GRAPH_MAX_USES);
+            ls_fail(&self->error, LS_FAILED, "model: %s: a tensor is used more than %d times", name,
+                    GRAPH_MAX_USES);
             return NULL;
         }
         tensor->uses[tensor->use_count++] = self->layer_count;
@@ -64,8 +64,8 @@ int graph_input(graph *self, int height, int width, int channels) {
     return new_tensor(self, height, width, channels, -1);
 }
 
-int graph_conv2d(graph *self, const char *name, int input, int out_channels, int kernel,
-                 int stride, int padding, bool relu) {
+int graph_conv2d(graph *self, const char *name, int input, int out_channels, int kernel, int stride,
+                 int padding, bool relu) {
     graph_layer *layer = new_layer(self, &layer_conv2d, name, &input, 1);
     if (!layer)
         return 0;

@@ -19,8 +19,8 @@ typedef struct graph_tensor {
     int producer;             /* layer; -1: the network's input */
     int uses[GRAPH_MAX_USES]; /* layers that read it, in order */
     int use_count;
-    bool relu;                /* a ReLU's output: its producer applied one */
-    bool flattened;           /* some layer reads it as a vector, in [h, w, c] order */
+    bool relu;      /* a ReLU's output: its producer applied one */
+    bool flattened; /* some layer reads it as a vector, in [h, w, c] order */
 } graph_tensor;
 
 typedef struct layer_interface layer_interface; /* model/layer.h */
@@ -31,7 +31,8 @@ typedef struct graph_layer {
     int inputs[2], input_count; /* tensors */
     int output;
     bool relu;
-    int out_channels, kernel, stride, padding; /* convolution, linear (out_channels), pooling (kernel) */
+    int out_channels, kernel, stride,
+        padding; /* convolution, linear (out_channels), pooling (kernel) */
     /* Weights, then bias, in the flat array; counts 0 where the layer has none. */
     size_t first_weight, weight_count, bias_count;
     int fan_in;
@@ -45,14 +46,14 @@ typedef struct graph {
     int unit_layers[GRAPH_MAX_LAYERS]; /* the layer of each unit */
     int output;                        /* tensor: the logits */
     size_t parameter_count;
-    ls_error error;                    /* the first mistake while building; later calls do nothing */
+    ls_error error; /* the first mistake while building; later calls do nothing */
 } graph;
 
 /* Building. Each returns the new tensor's number. Mistakes are kept in graph.error and reported by
  * graph_finish, so that a model reads as a list of layers. */
 int graph_input(graph *self, int height, int width, int channels);
-int graph_conv2d(graph *self, const char *name, int input, int out_channels, int kernel,
-                 int stride, int padding, bool relu);
+int graph_conv2d(graph *self, const char *name, int input, int out_channels, int kernel, int stride,
+                 int padding, bool relu);
 int graph_maxpool2d(graph *self, const char *name, int input, int window);
 int graph_linear(graph *self, const char *name, int input, int out_features, bool relu);
 /* a + b, then a ReLU where asked: a residual join. */

@@ -18,17 +18,17 @@ static int forward(const layer_run *run, layer_pass *pass, const layer_parameter
     const ops *ops = run->device->is->ops;
     LS_TRY(run->device->is->copy(run->device, run->stream, pass->y, pass->x[0],
                                  pass->elements * dtype_bytes(run->type), COPY_ON_DEVICE, error));
-    LS_TRY(ops->add(run->device, run->stream, pass->elements, run->type, pass->x[1], pass->y,
-                    error));
+    LS_TRY(
+        ops->add(run->device, run->stream, pass->elements, run->type, pass->x[1], pass->y, error));
     if (!pass->layer->relu)
         return LS_OK;
     /* max(0, y) is y masked by itself. */
-    return ops->relu_backward(run->device, run->stream, pass->elements, run->type, pass->y,
-                              pass->y, error);
+    return ops->relu_backward(run->device, run->stream, pass->elements, run->type, pass->y, pass->y,
+                              error);
 }
 
-static int backward_data(const layer_run *run, layer_pass *pass,
-                         const layer_parameters *parameters, ls_error *error) {
+static int backward_data(const layer_run *run, layer_pass *pass, const layer_parameters *parameters,
+                         ls_error *error) {
     (void)parameters;
     for (int input = 0; input < 2; input++)
         if (pass->dx[input])

@@ -23,8 +23,7 @@ static int prepare(const graph *graph, const graph_layer *layer, device *device,
 static int forward(const layer_run *run, layer_pass *pass, const layer_parameters *p,
                    ls_error *error) {
     return run->device->is->ops->conv2d_forward(pass->plan, run->stream, pass->x[0], p->weights,
-                                                p->packed, p->bias, pass->y, run->workspace,
-                                                error);
+                                                p->packed, p->bias, pass->y, run->workspace, error);
 }
 
 static int backward_weights(const layer_run *run, layer_pass *pass, const layer_parameters *p,
@@ -36,9 +35,9 @@ static int backward_weights(const layer_run *run, layer_pass *pass, const layer_
 
 static int backward_data(const layer_run *run, layer_pass *pass, const layer_parameters *p,
                          ls_error *error) {
-    return run->device->is->ops->conv2d_backward_data(pass->plan, run->stream, pass->dy,
-                                                      p->weights, p->packed, pass->dx[0],
-                                                      run->workspace, error);
+    return run->device->is->ops->conv2d_backward_data(pass->plan, run->stream, pass->dy, p->weights,
+                                                      p->packed, pass->dx[0], run->workspace,
+                                                      error);
 }
 
 const layer_interface layer_conv2d = {

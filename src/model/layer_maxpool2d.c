@@ -24,8 +24,8 @@ static int forward(const layer_run *run, layer_pass *pass, const layer_parameter
                                                    pass->saved, error);
 }
 
-static int backward_data(const layer_run *run, layer_pass *pass,
-                         const layer_parameters *parameters, ls_error *error) {
+static int backward_data(const layer_run *run, layer_pass *pass, const layer_parameters *parameters,
+                         ls_error *error) {
     (void)parameters;
     return run->device->is->ops->maxpool2d_backward(pass->plan, run->stream, pass->dy, pass->y,
                                                     pass->saved, pass->dx[0], error);

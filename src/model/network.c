@@ -29,8 +29,7 @@ static tensor_layout layout_of(const graph *graph, const device *device, int ten
                                           t->channels);
 }
 
-int network_create(const graph *graph, device *device, dtype type, network **out,
-                   ls_error *error) {
+int network_create(const graph *graph, device *device, dtype type, network **out, ls_error *error) {
     network *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "out of memory");
@@ -77,8 +76,8 @@ int network_prepare(network *self, int n, ls_error *error) {
     if (self->arena || self->pass_count == MAX_PASSES)
         return ls_fail(error, LS_FAILED, "model: no pass for a batch of %d can be added now", n);
     pass *made;
-    LS_TRY(pass_create(self->graph, self->device, self->type, self->layouts, n,
-                       leading_pass(self), &made, error));
+    LS_TRY(pass_create(self->graph, self->device, self->type, self->layouts, n, leading_pass(self),
+                       &made, error));
     self->passes[self->pass_count++] = made;
     if (made->arena_bytes > self->arena_bytes)
         self->arena_bytes = made->arena_bytes;
@@ -108,10 +107,18 @@ int network_seal(network *self, ls_error *error) {
     return LS_OK;
 }
 
-void *pass_input(pass *pass) { return pass->input; }
-void *pass_logits(pass *pass) { return pass->logits; }
-void *pass_logits_gradient(pass *pass) { return pass->logits_gradient; }
-tensor_layout network_input_layout(const network *self) { return self->layouts[0]; }
+void *pass_input(pass *pass) {
+    return pass->input;
+}
+void *pass_logits(pass *pass) {
+    return pass->logits;
+}
+void *pass_logits_gradient(pass *pass) {
+    return pass->logits_gradient;
+}
+tensor_layout network_input_layout(const network *self) {
+    return self->layouts[0];
+}
 
 /* A unit's parameters and gradient as the mode says for this use. */
 static int unit_parameters(const network *self, const graph_layer *layer, bool backward,
@@ -282,4 +289,6 @@ void network_plan_id(const network *self, char out[17]) {
     snprintf(out, 17, "%016" PRIx64, hash);
 }
 
-size_t network_memory_bytes(const network *self) { return self->arena_bytes + self->packed_bytes; }
+size_t network_memory_bytes(const network *self) {
+    return self->arena_bytes + self->packed_bytes;
+}

@@ -3,11 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int forward_moment(int layer) { return layer; }
-static int backward_moment(const graph *graph, int layer) { return 2 * graph->layer_count - layer; }
+static int forward_moment(int layer) {
+    return layer;
+}
+static int backward_moment(const graph *graph, int layer) {
+    return 2 * graph->layer_count - layer;
+}
 
 static int new_buffer(pass *self, size_t bytes, int first, int last) {
-    self->buffers[self->buffer_count] = (arena_buffer){.bytes = bytes, .first = first, .last = last};
+    self->buffers[self->buffer_count] =
+        (arena_buffer){.bytes = bytes, .first = first, .last = last};
     return self->buffer_count++;
 }
 
@@ -44,8 +49,8 @@ static void lay_out_tensor(pass *self, const graph *graph, int tensor, dtype typ
     if (t->producer < 0)
         return;
     /* The gradient is first written by the last reader's backward (the loss, for the logits). */
-    int first = t->use_count ? backward_moment(graph, t->uses[t->use_count - 1])
-                             : graph->layer_count;
+    int first =
+        t->use_count ? backward_moment(graph, t->uses[t->use_count - 1]) : graph->layer_count;
     self->gradient[tensor] = new_buffer(self, bytes, first, backward_moment(graph, t->producer));
 }
 
@@ -96,8 +101,8 @@ static int prepare_layer(pass *self, const graph *graph, device *device, dtype t
     return LS_OK;
 }
 
-int pass_create(const graph *graph, device *device, dtype type, const tensor_layout *layouts,
-                int n, const pass *like, pass **out, ls_error *error) {
+int pass_create(const graph *graph, device *device, dtype type, const tensor_layout *layouts, int n,
+                const pass *like, pass **out, ls_error *error) {
     pass *self = calloc(1, sizeof *self);
     if (self)
         self->buffers = calloc((size_t)(2 * graph->tensor_count + 3 * graph->layer_count + 1),

@@ -24,8 +24,7 @@ static uint64_t program_hash(void) {
 }
 
 static void describe(const trainer *self, char *out) {
-    snprintf(out, TEXT,
-             "%sversion=%s\nprogram=%016" PRIx64 "\ntrain-id=%s\ntest-id=%s\nmpi=%s\n",
+    snprintf(out, TEXT, "%sversion=%s\nprogram=%016" PRIx64 "\ntrain-id=%s\ntest-id=%s\nmpi=%s\n",
              self->options_text, LOCKSTEP_VERSION, program_hash(), self->train.data->facts.id,
              self->test.data->facts.id, self->me->mpi_version);
 }
@@ -36,11 +35,11 @@ static int compare(const launch *me, const char *mine, const char *theirs, ls_er
         size_t my_length = strcspn(mine, "\n"), their_length = strcspn(theirs, "\n");
         size_t name = strcspn(mine, "=");
         if (my_length != their_length || memcmp(mine, theirs, my_length) != 0)
-            return ls_fail(error, LS_BAD_INPUT,
-                           "the ranks differ: %.*s is '%.*s' on rank %d (host %s) and '%.*s' on rank 0",
-                           (int)name, mine, (int)(my_length - name - 1), mine + name + 1, me->rank,
-                           me->host,
-                           (int)(their_length - name - 1), theirs + name + 1);
+            return ls_fail(
+                error, LS_BAD_INPUT,
+                "the ranks differ: %.*s is '%.*s' on rank %d (host %s) and '%.*s' on rank 0",
+                (int)name, mine, (int)(my_length - name - 1), mine + name + 1, me->rank, me->host,
+                (int)(their_length - name - 1), theirs + name + 1);
         mine += my_length + (mine[my_length] == '\n');
         theirs += their_length + (theirs[their_length] == '\n');
     }

@@ -126,8 +126,8 @@ int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
     record->seconds = clock_seconds() - start;
     self->cpu_seconds_training += cpu_seconds() - cpu_start;
     LS_TRY(combine_times(self, record, error));
-    return sum_totals(self, &self->train, "training", &record->train_loss,
-                      &record->train_accuracy, error);
+    return sum_totals(self, &self->train, "training", &record->train_loss, &record->train_accuracy,
+                      error);
 }
 
 int trainer_evaluate(trainer *self, epoch_record *record, ls_error *error) {

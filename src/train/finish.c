@@ -75,8 +75,7 @@ int trainer_finish(trainer *self, ls_error *error) {
     run_totals *totals = &self->totals;
     LS_TRY(compare_parameters(self, error));
     LS_TRY(gather_usage(self, totals->training_seconds, error));
-    double times[] = {self->setup_seconds, self->warmup_seconds,
-                      self->start_to_first_step_seconds};
+    double times[] = {self->setup_seconds, self->warmup_seconds, self->start_to_first_step_seconds};
     LS_TRY(comm_allreduce_double(self->control, times, 3, REDUCTION_MAX, error));
     totals->setup_seconds = times[0];
     totals->warmup_seconds = times[1];

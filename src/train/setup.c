@@ -72,9 +72,9 @@ static int prepare_network(trainer *self, ls_error *error) {
         int64_t sizes[] = {splits[index]->batches > 1 ? self->global_batch : splits[index]->last,
                            splits[index]->last};
         for (int size = 0; size < 2; size++)
-            LS_TRY(network_prepare(
-                self->network,
-                (int)share_of(sizes[size], self->me->rank, self->me->size).count, error));
+            LS_TRY(network_prepare(self->network,
+                                   (int)share_of(sizes[size], self->me->rank, self->me->size).count,
+                                   error));
     }
     return network_seal(self->network, error);
 }

@@ -18,8 +18,7 @@ static int choose_batch(trainer *self, ls_error *error) {
         return ls_fail(error, LS_BAD_INPUT,
                        "--global-batch %lld does not divide among %d ranks (the nearest that do: "
                        "%lld and %lld)",
-                       (long long)s->global_batch, size,
-                       (long long)(s->global_batch / size * size),
+                       (long long)s->global_batch, size, (long long)(s->global_batch / size * size),
                        (long long)((s->global_batch / size + 1) * size));
     self->scaling = s->global_batch ? "strong" : "weak";
     self->global_batch =

@@ -13,9 +13,9 @@
 
 typedef struct split {
     dataset *data;
-    loader *loader;   /* NULL on a rank that loads nothing (dp, not root) */
-    int64_t batches;  /* of an epoch */
-    int64_t last;     /* images of the last one */
+    loader *loader;  /* NULL on a rank that loads nothing (dp, not root) */
+    int64_t batches; /* of an epoch */
+    int64_t last;    /* images of the last one */
 } split;
 
 typedef struct trainer {
@@ -40,7 +40,7 @@ typedef struct trainer {
     rank_facts *ranks;
     rank_usage *usage;
 
-    double started_seconds;  /* clock at train_run's start */
+    double started_seconds; /* clock at train_run's start */
     double setup_seconds, warmup_seconds, start_to_first_step_seconds;
     double cpu_seconds_training;
     int64_t steps; /* optimizer steps so far */

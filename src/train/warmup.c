@@ -62,8 +62,8 @@ static int set_initial_state(trainer *self, ls_error *error) {
     LS_TRY(device->is->fill_zero(device, self->stream, mode->gradients, bytes, error));
     for (int moment = 0; moment < MODE_MAX_MOMENTS; moment++)
         if (mode->moments[moment])
-            LS_TRY(device->is->fill_zero(device, self->stream, mode->moments[moment], bytes,
-                                         error));
+            LS_TRY(
+                device->is->fill_zero(device, self->stream, mode->moments[moment], bytes, error));
     mode->is->parameters_changed(mode);
     self->optimizer.step = 0;
     return LS_OK;

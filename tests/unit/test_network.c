@@ -97,7 +97,9 @@ static void close_fixture(fixture *f) {
 }
 
 /* Loss = sum of logits * fixed weights, so its gradient is those weights. */
-static double logit_weight(size_t index) { return 0.3 + 0.1 * (double)(index % 7); }
+static double logit_weight(size_t index) {
+    return 0.3 + 0.1 * (double)(index % 7);
+}
 
 static void put(fixture *f, void *to, const float *from, size_t count) {
     ls_error error = {0};
@@ -301,8 +303,8 @@ static void check_arena(void) {
               largest_alive);
         for (int a = 0; a < 24; a++)
             for (int b = 0; b < a; b++) {
-                bool live = buffers[a].first <= buffers[b].last &&
-                            buffers[b].first <= buffers[a].last;
+                bool live =
+                    buffers[a].first <= buffers[b].last && buffers[b].first <= buffers[a].last;
                 bool share = buffers[a].offset < buffers[b].offset + buffers[b].bytes &&
                              buffers[b].offset < buffers[a].offset + buffers[a].bytes;
                 CHECK(!(live && share), "buffers %d and %d share memory", a, b);

@@ -45,8 +45,8 @@ int cpu_make_batch(device *self, device_stream *stream, const batch_arguments *a
     if (arguments->layout == LAYOUT_NCHW16C && arguments->channels % 16 != 0)
         return ls_fail(error, LS_FAILED, "cpu make_batch: %d channels do not fill NCHW16C",
                        arguments->channels);
-    size_t image = (size_t)arguments->height * (size_t)arguments->width *
-                   (size_t)arguments->channels;
+    size_t image =
+        (size_t)arguments->height * (size_t)arguments->width * (size_t)arguments->channels;
 #pragma omp parallel for schedule(static)
     for (int index = 0; index < arguments->count; index++) {
         int64_t source = arguments->indices ? arguments->indices[index] : index;

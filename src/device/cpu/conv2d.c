@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static size_t align64(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+static size_t align64(size_t bytes) {
+    return (bytes + 63) & ~(size_t)63;
+}
 
 typedef struct conv_descs {
     onednn_desc x, y, bias, weights_any, canonical;
@@ -59,9 +61,9 @@ static int prepare_backward_data(cpu_plan *self, const conv_descs *descs, const 
 
 static int prepare_backward_weights(cpu_plan *self, const conv_descs *descs, ls_error *error) {
     onednn *engine = &self->device->engine;
-    LS_TRY(onednn_convolution_backward_weights(engine, &descs->x, &descs->weights_any,
-                                               &descs->bias, &descs->y, descs->window,
-                                               &self->forward, &self->backward_weights, error));
+    LS_TRY(onednn_convolution_backward_weights(engine, &descs->x, &descs->weights_any, &descs->bias,
+                                               &descs->y, descs->window, &self->forward,
+                                               &self->backward_weights, error));
     onednn_desc blocked = onednn_call_desc(&self->backward_weights, DNNL_ARG_DIFF_WEIGHTS);
     self->gradient_offset = align64(self->backward_weights.scratchpad_bytes);
     cpu_plan_need_workspace(self, self->gradient_offset + onednn_desc_bytes(&blocked));
@@ -100,10 +102,8 @@ int cpu_conv2d_forward(plan *plan, device_stream *stream, const void *x, const f
                        ls_error *error) {
     (void)stream, (void)weights;
     cpu_plan *self = (cpu_plan *)plan;
-    onednn_argument arguments[] = {{DNNL_ARG_SRC, x},
-                                   {DNNL_ARG_WEIGHTS, packed},
-                                   {DNNL_ARG_BIAS, bias},
-                                   {DNNL_ARG_DST, y}};
+    onednn_argument arguments[] = {
+        {DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_BIAS, bias}, {DNNL_ARG_DST, y}};
     return onednn_call_run(&self->forward, arguments, 4, workspace, error);
 }
 

@@ -80,7 +80,9 @@ static int cpu_stream_create(device *self, device_stream **out, ls_error *error)
     return LS_OK;
 }
 
-static void cpu_stream_destroy(device *self, device_stream *stream) { (void)self, (void)stream; }
+static void cpu_stream_destroy(device *self, device_stream *stream) {
+    (void)self, (void)stream;
+}
 
 static int cpu_stream_synchronize(device *self, device_stream *stream, ls_error *error) {
     (void)self, (void)stream, (void)error;
@@ -93,7 +95,9 @@ static int cpu_event_create(device *self, device_event **out, ls_error *error) {
     return LS_OK;
 }
 
-static void cpu_event_destroy(device *self, device_event *event) { (void)self, (void)event; }
+static void cpu_event_destroy(device *self, device_event *event) {
+    (void)self, (void)event;
+}
 
 static int cpu_event_record(device *self, device_event *event, device_stream *stream,
                             ls_error *error) {
@@ -140,8 +144,7 @@ static tensor_layout cpu_choose_layout(layout_role role, int channels) {
     return role == LAYOUT_ROLE_INPUT ? LAYOUT_NCHW : LAYOUT_NHWC;
 }
 
-int cpu_plan_create(device *self, cpu_plan_kind kind, dtype type, cpu_plan **out,
-                    ls_error *error) {
+int cpu_plan_create(device *self, cpu_plan_kind kind, dtype type, cpu_plan **out, ls_error *error) {
     if (type != DTYPE_F32)
         return ls_fail(error, LS_BAD_INPUT, "--precision: device cpu computes in fp32, found %s",
                        dtype_name(type));

@@ -74,8 +74,8 @@ int cpu_maxpool2d_forward(plan *plan, device_stream *stream, const void *x, void
 int cpu_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, const void *y,
                            const void *saved, void *dx, ls_error *error);
 
-int cpu_relu_backward(device *self, device_stream *stream, size_t count, dtype type,
-                      const void *y, void *dy, ls_error *error);
+int cpu_relu_backward(device *self, device_stream *stream, size_t count, dtype type, const void *y,
+                      void *dy, ls_error *error);
 int cpu_add(device *self, device_stream *stream, size_t count, dtype type, const void *from,
             void *to, ls_error *error);
 int cpu_softmax_cross_entropy(device *self, device_stream *stream, int n, int classes, dtype type,
@@ -89,8 +89,7 @@ int cpu_sgd(device *self, device_stream *stream, const sgd_arguments *arguments,
             const parameter_range *ranges, int range_count, ls_error *error);
 
 /* A new plan of this kind, zeroed; released by cpu_plan_release. */
-int cpu_plan_create(device *self, cpu_plan_kind kind, dtype type, cpu_plan **out,
-                    ls_error *error);
+int cpu_plan_create(device *self, cpu_plan_kind kind, dtype type, cpu_plan **out, ls_error *error);
 void cpu_plan_release(device *self, plan *plan);
 /* The larger of the workspace so far and `bytes`. */
 void cpu_plan_need_workspace(cpu_plan *plan, size_t bytes);

@@ -14,8 +14,8 @@ CPU_VECTORISED static void sum(const float *restrict from, float *restrict to, s
 
 enum { CHUNK = 16384 };
 
-int cpu_relu_backward(device *self, device_stream *stream, size_t count, dtype type,
-                      const void *y, void *dy, ls_error *error) {
+int cpu_relu_backward(device *self, device_stream *stream, size_t count, dtype type, const void *y,
+                      void *dy, ls_error *error) {
     (void)self, (void)stream;
     if (type != DTYPE_F32)
         return ls_fail(error, LS_FAILED, "cpu relu_backward: %s is not supported",

@@ -16,8 +16,8 @@ int cpu_linear_prepare(device *self, const linear_shape *shape, const plan *like
     onednn_desc weights = onednn_matrix(shape->out_features, shape->in_features);
     onednn_desc bias = onednn_vector(shape->out_features);
     onednn_desc y = onednn_matrix(shape->n, shape->out_features);
-    int status = onednn_linear_forward(engine, &x, &weights, &bias, &y, shape->relu,
-                                       &made->forward, error);
+    int status =
+        onednn_linear_forward(engine, &x, &weights, &bias, &y, shape->relu, &made->forward, error);
     if (status == LS_OK && shape->need_dx)
         status = onednn_linear_backward_data(engine, &x, &weights, &y, &made->forward,
                                              &made->backward_data, error);
@@ -44,10 +44,8 @@ int cpu_linear_forward(plan *plan, device_stream *stream, const void *x, const f
                        ls_error *error) {
     (void)stream, (void)packed;
     cpu_plan *self = (cpu_plan *)plan;
-    onednn_argument arguments[] = {{DNNL_ARG_SRC, x},
-                                   {DNNL_ARG_WEIGHTS, weights},
-                                   {DNNL_ARG_BIAS, bias},
-                                   {DNNL_ARG_DST, y}};
+    onednn_argument arguments[] = {
+        {DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_BIAS, bias}, {DNNL_ARG_DST, y}};
     return onednn_call_run(&self->forward, arguments, 4, workspace, error);
 }
 

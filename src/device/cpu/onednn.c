@@ -4,8 +4,8 @@
 #include <string.h>
 
 static int check(dnnl_status_t status, const char *what, ls_error *error) {
-    static const char *const names[] = {"success",       "out of memory",     "invalid arguments",
-                                        "unimplemented", "iterator ends",     "runtime error",
+    static const char *const names[] = {"success",       "out of memory", "invalid arguments",
+                                        "unimplemented", "iterator ends", "runtime error",
                                         "not required"};
     if (status == dnnl_success)
         return LS_OK;
@@ -29,14 +29,22 @@ void onednn_close(onednn *self) {
 
 static const char *isa_name(dnnl_cpu_isa_t isa) {
     switch (isa) {
-    case dnnl_cpu_isa_sse41: return "sse41";
-    case dnnl_cpu_isa_avx: return "avx";
-    case dnnl_cpu_isa_avx2: return "avx2";
-    case dnnl_cpu_isa_avx512_core: return "avx512_core";
-    case dnnl_cpu_isa_avx512_core_vnni: return "avx512_core_vnni";
-    case dnnl_cpu_isa_avx512_core_bf16: return "avx512_core_bf16";
-    case dnnl_cpu_isa_avx512_core_amx: return "avx512_core_amx";
-    default: return "other";
+    case dnnl_cpu_isa_sse41:
+        return "sse41";
+    case dnnl_cpu_isa_avx:
+        return "avx";
+    case dnnl_cpu_isa_avx2:
+        return "avx2";
+    case dnnl_cpu_isa_avx512_core:
+        return "avx512_core";
+    case dnnl_cpu_isa_avx512_core_vnni:
+        return "avx512_core_vnni";
+    case dnnl_cpu_isa_avx512_core_bf16:
+        return "avx512_core_bf16";
+    case dnnl_cpu_isa_avx512_core_amx:
+        return "avx512_core_amx";
+    default:
+        return "other";
     }
 }
 
@@ -68,7 +76,9 @@ onednn_desc onednn_matrix(int rows, int columns) {
     return described(2, (dnnl_dims_t){rows, columns}, dnnl_ab);
 }
 
-onednn_desc onednn_vector(int length) { return described(1, (dnnl_dims_t){length}, dnnl_a); }
+onednn_desc onednn_vector(int length) {
+    return described(1, (dnnl_dims_t){length}, dnnl_a);
+}
 
 onednn_desc onednn_filter_any(int out, int in, int kernel) {
     return described(4, (dnnl_dims_t){out, in, kernel, kernel}, dnnl_format_tag_any);
@@ -78,7 +88,9 @@ onednn_desc onednn_filter_canonical(int out, int in, int kernel) {
     return described(4, (dnnl_dims_t){out, in, kernel, kernel}, dnnl_acdb);
 }
 
-size_t onednn_desc_bytes(const onednn_desc *desc) { return dnnl_memory_desc_get_size(desc); }
+size_t onednn_desc_bytes(const onednn_desc *desc) {
+    return dnnl_memory_desc_get_size(desc);
+}
 
 int onednn_desc_equal(const onednn_desc *a, const onednn_desc *b) {
     return dnnl_memory_desc_equal(a, b);
@@ -88,16 +100,28 @@ int onednn_desc_equal(const onednn_desc *a, const onednn_desc *b) {
 static dnnl_query_t query_of(int argument, int *index) {
     *index = 0;
     switch (argument) {
-    case DNNL_ARG_SRC: return dnnl_query_src_md;
-    case DNNL_ARG_DST: return dnnl_query_dst_md;
-    case DNNL_ARG_WEIGHTS: return dnnl_query_weights_md;
-    case DNNL_ARG_BIAS: *index = 1; return dnnl_query_weights_md;
-    case DNNL_ARG_DIFF_SRC: return dnnl_query_diff_src_md;
-    case DNNL_ARG_DIFF_DST: return dnnl_query_diff_dst_md;
-    case DNNL_ARG_DIFF_WEIGHTS: return dnnl_query_diff_weights_md;
-    case DNNL_ARG_DIFF_BIAS: *index = 1; return dnnl_query_diff_weights_md;
-    case DNNL_ARG_SCRATCHPAD: return dnnl_query_scratchpad_md;
-    default: return dnnl_query_undef;
+    case DNNL_ARG_SRC:
+        return dnnl_query_src_md;
+    case DNNL_ARG_DST:
+        return dnnl_query_dst_md;
+    case DNNL_ARG_WEIGHTS:
+        return dnnl_query_weights_md;
+    case DNNL_ARG_BIAS:
+        *index = 1;
+        return dnnl_query_weights_md;
+    case DNNL_ARG_DIFF_SRC:
+        return dnnl_query_diff_src_md;
+    case DNNL_ARG_DIFF_DST:
+        return dnnl_query_diff_dst_md;
+    case DNNL_ARG_DIFF_WEIGHTS:
+        return dnnl_query_diff_weights_md;
+    case DNNL_ARG_DIFF_BIAS:
+        *index = 1;
+        return dnnl_query_diff_weights_md;
+    case DNNL_ARG_SCRATCHPAD:
+        return dnnl_query_scratchpad_md;
+    default:
+        return dnnl_query_undef;
     }
 }
 
@@ -114,9 +138,9 @@ onednn_desc onednn_call_desc(const onednn_call *call, int argument) {
 static int add_argument(onednn *self, onednn_call *call, int name, ls_error *error) {
     dnnl_exec_arg_t *argument = &call->arguments[call->count];
     argument->arg = name;
-    LS_TRY(check(dnnl_memory_create(&argument->memory, query(call, name), self->engine,
-                                    DNNL_MEMORY_NONE),
-                 "creating a memory object", error));
+    LS_TRY(check(
+        dnnl_memory_create(&argument->memory, query(call, name), self->engine, DNNL_MEMORY_NONE),
+        "creating a memory object", error));
     call->count++;
     return LS_OK;
 }
@@ -126,8 +150,8 @@ static int add_argument(onednn *self, onednn_call *call, int name, ls_error *err
 static int finish(onednn *self, onednn_call *call, const int *names, ls_error *error) {
     const char *implementation = "?";
     call->stream = self->stream;
-    LS_TRY(check(dnnl_primitive_create(&call->primitive, call->description),
-                 "creating a primitive", error));
+    LS_TRY(check(dnnl_primitive_create(&call->primitive, call->description), "creating a primitive",
+                 error));
     dnnl_primitive_desc_query(call->description, dnnl_query_impl_info_str, 0, &implementation);
     snprintf(call->implementation, sizeof call->implementation, "%s", implementation);
     for (; *names; names++)
@@ -157,25 +181,23 @@ static int create(onednn *self, const void *operation, bool relu, const onednn_c
     dnnl_primitive_attr_t attribute = NULL;
     int status = attributes(relu, &attribute, error);
     if (status == LS_OK)
-        status = check(dnnl_primitive_desc_create(&out->description, operation, attribute,
-                                                  self->engine,
-                                                  forward ? forward->description : NULL),
-                       what, error);
+        status =
+            check(dnnl_primitive_desc_create(&out->description, operation, attribute, self->engine,
+                                             forward ? forward->description : NULL),
+                  what, error);
     if (attribute)
         dnnl_primitive_attr_destroy(attribute);
     return status == LS_OK ? finish(self, out, names, error) : status;
 }
 
-static const int forward_names[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST,
-                                    0};
+static const int forward_names[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST, 0};
 static const int data_names[] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST, 0};
 static const int weights_names[] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS,
                                     DNNL_ARG_DIFF_DST, 0};
 
 int onednn_convolution_forward(onednn *self, const onednn_desc *x, const onednn_desc *weights,
-                               const onednn_desc *bias, const onednn_desc *y,
-                               onednn_window window, bool relu, onednn_call *out,
-                               ls_error *error) {
+                               const onednn_desc *bias, const onednn_desc *y, onednn_window window,
+                               bool relu, onednn_call *out, ls_error *error) {
     dnnl_convolution_desc_t operation;
     dnnl_dims_t strides = {window.stride, window.stride};
     dnnl_dims_t padding = {window.padding, window.padding};
@@ -208,27 +230,27 @@ int onednn_convolution_backward_weights(onednn *self, const onednn_desc *x,
     dnnl_convolution_desc_t operation;
     dnnl_dims_t strides = {window.stride, window.stride};
     dnnl_dims_t padding = {window.padding, window.padding};
-    LS_TRY(check(dnnl_convolution_backward_weights_desc_init(&operation, dnnl_convolution_direct,
-                                                             x, dweights, dbias, dy, strides,
-                                                             padding, padding),
+    LS_TRY(check(dnnl_convolution_backward_weights_desc_init(&operation, dnnl_convolution_direct, x,
+                                                             dweights, dbias, dy, strides, padding,
+                                                             padding),
                  "describing a convolution", error));
-    return create(self, &operation, false, forward, weights_names,
-                  "convolution backward (weights)", out, error);
+    return create(self, &operation, false, forward, weights_names, "convolution backward (weights)",
+                  out, error);
 }
 
 int onednn_linear_forward(onednn *self, const onednn_desc *x, const onednn_desc *weights,
                           const onednn_desc *bias, const onednn_desc *y, bool relu,
                           onednn_call *out, ls_error *error) {
     dnnl_inner_product_desc_t operation;
-    LS_TRY(check(dnnl_inner_product_forward_desc_init(&operation, dnnl_forward_training, x,
-                                                      weights, bias, y),
+    LS_TRY(check(dnnl_inner_product_forward_desc_init(&operation, dnnl_forward_training, x, weights,
+                                                      bias, y),
                  "describing a linear layer", error));
     return create(self, &operation, relu, NULL, forward_names, "linear forward", out, error);
 }
 
 int onednn_linear_backward_data(onednn *self, const onednn_desc *dx, const onednn_desc *weights,
-                                const onednn_desc *dy, const onednn_call *forward,
-                                onednn_call *out, ls_error *error) {
+                                const onednn_desc *dy, const onednn_call *forward, onednn_call *out,
+                                ls_error *error) {
     dnnl_inner_product_desc_t operation;
     LS_TRY(check(dnnl_inner_product_backward_data_desc_init(&operation, dx, weights, dy),
                  "describing a linear layer", error));
@@ -236,15 +258,14 @@ int onednn_linear_backward_data(onednn *self, const onednn_desc *dx, const onedn
                   error);
 }
 
-int onednn_linear_backward_weights(onednn *self, const onednn_desc *x,
-                                   const onednn_desc *dweights, const onednn_desc *dbias,
-                                   const onednn_desc *dy, const onednn_call *forward,
-                                   onednn_call *out, ls_error *error) {
+int onednn_linear_backward_weights(onednn *self, const onednn_desc *x, const onednn_desc *dweights,
+                                   const onednn_desc *dbias, const onednn_desc *dy,
+                                   const onednn_call *forward, onednn_call *out, ls_error *error) {
     dnnl_inner_product_desc_t operation;
     LS_TRY(check(dnnl_inner_product_backward_weights_desc_init(&operation, x, dweights, dbias, dy),
                  "describing a linear layer", error));
-    return create(self, &operation, false, forward, weights_names, "linear backward (weights)",
-                  out, error);
+    return create(self, &operation, false, forward, weights_names, "linear backward (weights)", out,
+                  error);
 }
 
 int onednn_reorder(onednn *self, const onednn_desc *from, const onednn_desc *to, onednn_call *out,
@@ -253,8 +274,8 @@ int onednn_reorder(onednn *self, const onednn_desc *from, const onednn_desc *to,
     dnnl_primitive_attr_t attribute = NULL;
     int status = attributes(false, &attribute, error);
     if (status == LS_OK)
-        status = check(dnnl_reorder_primitive_desc_create(&out->description, from, self->engine,
-                                                          to, self->engine, attribute),
+        status = check(dnnl_reorder_primitive_desc_create(&out->description, from, self->engine, to,
+                                                          self->engine, attribute),
                        "reorder", error);
     if (attribute)
         dnnl_primitive_attr_destroy(attribute);
@@ -270,9 +291,9 @@ int onednn_call_run(onednn_call *call, const onednn_argument *arguments, int cou
                 memory = arguments[index].memory;
         dnnl_memory_set_data_handle(call->arguments[slot].memory, (void *)memory);
     }
-    return check(dnnl_primitive_execute(call->primitive, call->stream, call->count,
-                                        call->arguments),
-                 "running a primitive", error);
+    return check(
+        dnnl_primitive_execute(call->primitive, call->stream, call->count, call->arguments),
+        "running a primitive", error);
 }
 
 void onednn_call_release(onednn_call *call) {

@@ -44,7 +44,7 @@ const char *onednn_describe(void); /* "oneDNN 2.6.3 (avx512_core_amx)" */
 /* Memory descriptions. */
 onednn_desc onednn_activation(tensor_layout layout, int n, int height, int width, int channels);
 onednn_desc onednn_activation_any(int n, int height, int width, int channels);
-onednn_desc onednn_matrix(int rows, int columns);  /* row-major */
+onednn_desc onednn_matrix(int rows, int columns); /* row-major */
 onednn_desc onednn_vector(int length);
 onednn_desc onednn_filter_any(int out, int in, int kernel);
 onednn_desc onednn_filter_canonical(int out, int in, int kernel); /* [out, kh, kw, in] */
@@ -54,9 +54,8 @@ int onednn_desc_equal(const onednn_desc *a, const onednn_desc *b);
 /* Calls. On return every *any* description has become what the call really takes, which
  * onednn_call_desc tells. `forward` is the forward call of the same shape. */
 int onednn_convolution_forward(onednn *self, const onednn_desc *x, const onednn_desc *weights,
-                               const onednn_desc *bias, const onednn_desc *y,
-                               onednn_window window, bool relu, onednn_call *out,
-                               ls_error *error);
+                               const onednn_desc *bias, const onednn_desc *y, onednn_window window,
+                               bool relu, onednn_call *out, ls_error *error);
 int onednn_convolution_backward_data(onednn *self, const onednn_desc *dx,
                                      const onednn_desc *weights, const onednn_desc *dy,
                                      onednn_window window, const onednn_call *forward,
@@ -70,12 +69,11 @@ int onednn_linear_forward(onednn *self, const onednn_desc *x, const onednn_desc 
                           const onednn_desc *bias, const onednn_desc *y, bool relu,
                           onednn_call *out, ls_error *error);
 int onednn_linear_backward_data(onednn *self, const onednn_desc *dx, const onednn_desc *weights,
-                                const onednn_desc *dy, const onednn_call *forward,
-                                onednn_call *out, ls_error *error);
-int onednn_linear_backward_weights(onednn *self, const onednn_desc *x,
-                                   const onednn_desc *dweights, const onednn_desc *dbias,
-                                   const onednn_desc *dy, const onednn_call *forward,
-                                   onednn_call *out, ls_error *error);
+                                const onednn_desc *dy, const onednn_call *forward, onednn_call *out,
+                                ls_error *error);
+int onednn_linear_backward_weights(onednn *self, const onednn_desc *x, const onednn_desc *dweights,
+                                   const onednn_desc *dbias, const onednn_desc *dy,
+                                   const onednn_call *forward, onednn_call *out, ls_error *error);
 int onednn_reorder(onednn *self, const onednn_desc *from, const onednn_desc *to, onednn_call *out,
                    ls_error *error);
 

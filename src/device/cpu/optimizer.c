@@ -8,8 +8,8 @@ typedef struct adam_factors {
     float beta1, beta2, epsilon, decay, step_size, inverse_root_correction2;
 } adam_factors;
 
-CPU_VECTORISED static void adam_chunk(float *restrict w, const float *restrict g,
-                                      float *restrict m, float *restrict v, size_t count,
+CPU_VECTORISED static void adam_chunk(float *restrict w, const float *restrict g, float *restrict m,
+                                      float *restrict v, size_t count,
                                       const adam_factors *factors) {
     const adam_factors f = *factors;
     for (size_t i = 0; i < count; i++) {
@@ -32,8 +32,8 @@ CPU_VECTORISED static void sgd_chunk(float *restrict w, const float *restrict g,
     }
 }
 
-CPU_VECTORISED static void sgd_plain_chunk(float *restrict w, const float *restrict g,
-                                           size_t count, float rate, float decay) {
+CPU_VECTORISED static void sgd_plain_chunk(float *restrict w, const float *restrict g, size_t count,
+                                           float rate, float decay) {
     for (size_t i = 0; i < count; i++)
         w[i] -= rate * (g[i] + decay * w[i]);
 }
@@ -90,8 +90,8 @@ int cpu_sgd(device *self, device_stream *stream, const sgd_arguments *a,
                 sgd_chunk(a->parameters + at, a->gradients + at, a->velocity + at, count,
                           range->learning_rate, range->weight_decay, a->momentum, keep);
             else
-                sgd_plain_chunk(a->parameters + at, a->gradients + at, count,
-                                range->learning_rate, range->weight_decay);
+                sgd_plain_chunk(a->parameters + at, a->gradients + at, count, range->learning_rate,
+                                range->weight_decay);
         }
         LS_TRY(repack(range, stream, a->parameters, error));
     }
