@@ -25,9 +25,12 @@ static bool is_choice(const char *choices, const char *value) {
 }
 
 static int out_of_range(const option *entry, const char *value, ls_error *error) {
-    return ls_fail(error, LS_BAD_INPUT, "--%s: expected %s between %g and %g, found '%s'",
-                   entry->name, entry->kind == OPTION_INTEGER ? "a whole number" : "a number",
-                   entry->minimum, entry->maximum, value);
+    if (entry->kind == OPTION_INTEGER)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--%s: expected a whole number between %.0f and %.0f, found '%s'",
+                       entry->name, entry->minimum, entry->maximum, value);
+    return ls_fail(error, LS_BAD_INPUT, "--%s: expected a number between %g and %g, found '%s'",
+                   entry->name, entry->minimum, entry->maximum, value);
 }
 
 static int store_integer(const option *entry, const char *value, void *field, ls_error *error) {
@@ -97,11 +100,21 @@ static int parse_one(const command *self, int argc, char **argv, int *index, voi
         return ls_fail(error, LS_BAD_INPUT, "--%s: takes no value, found '%s'", entry->name, value);
     if (entry->kind != OPTION_FLAG && !value) {
         if (*index + 1 >= argc)
-            return ls_fail(error, LS_BAD_INPUT, "--%s: expected %s, found nothing", entry->name,
-                           entry->placeholder);
+            return ls_fail(error, LS_BAD_INPUT, "--%s: expected %s%s, found nothing", entry->name,
+                           entry->kind == OPTION_CHOICE ? "one of " : "",
+                           entry->kind == OPTION_CHOICE ? entry->choices : entry->placeholder);
         value = argv[++*index];
     }
     return store(entry, value, settings, error);
+}
+
+/* Moves argv[index] behind the operands so far; the options between keep their order. */
+static void take_operand(operands *rest, char **argv, int index) {
+    char *operand = argv[index];
+    char **first_option = rest->values + rest->count;
+    memmove(first_option + 1, first_option,
+            (size_t)(argv + index - first_option) * sizeof *first_option);
+    rest->values[rest->count++] = operand;
 }
 
 int option_parse(const command *self, int argc, char **argv, void *settings, operands *rest,
@@ -126,7 +139,7 @@ int option_parse(const command *self, int argc, char **argv, void *settings, ope
                            "%s: unknown option '%s' (options are long: --name)", self->name,
                            argument);
         else
-            rest->values[rest->count++] = argument;
+            take_operand(rest, argv, index);
     }
     if (rest->help)
         return LS_OK;

@@ -46,8 +46,9 @@ typedef struct operands {
     bool help;     /* --help was given: print it and leave */
 } operands;
 
-/* Fills *settings (defaults first) and *rest from argv[1..]. argv is reordered: operands last.
- * A bad option or value: LS_BAD_INPUT and a line that names it, what was expected and found. */
+/* Fills *settings (defaults first) and *rest from argv[1..]. argv is reordered: operands first,
+ * then the options, all of them and in their order. A bad option or value: LS_BAD_INPUT and a line
+ * that names it, what was expected and what was found. */
 int option_parse(const command *self, int argc, char **argv, void *settings, operands *rest,
                  ls_error *error);
 

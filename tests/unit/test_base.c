@@ -131,6 +131,7 @@ static void test_options_bad(void) {
         {{"--mode", "zero"}, "single|dp|ddp"},
         {{"--mode", "d"}, "single|dp|ddp"},
         {{"--mode="}, "single|dp|ddp"},
+        {{"--mode"}, "--mode: expected one of single|dp|ddp, found nothing"},
         {{"--force=1"}, "--force: takes no value"},
         {{"--data", ""}, "--data: expected DIR"},
         {{"-f"}, "'-f'"},
@@ -153,6 +154,21 @@ static void test_options_bad(void) {
     check_case("options: each bad one is named with what was expected");
 }
 
+/* Parsing moves the operands; which options were given must be known after it too. */
+static void test_option_given(void) {
+    char *words[] = {"test", "--epochs=5", "a", "--mode", "ddp", "b", "--force"};
+    settings given = {0};
+    operands rest;
+    ls_error error = {0};
+    CHECK(option_given(7, words, "epochs") && !option_given(7, words, "epoch"));
+    CHECK(option_parse(&tested, 7, words, &given, &rest, &error) == LS_OK && rest.count == 2);
+    CHECK(strcmp(rest.values[0], "a") == 0 && strcmp(rest.values[1], "b") == 0);
+    CHECK(given.epochs == 5 && given.force && strcmp(given.mode, "ddp") == 0);
+    CHECK(option_given(7, words, "epochs") && option_given(7, words, "mode") &&
+          option_given(7, words, "force") && !option_given(7, words, "data"));
+    check_case("options: which were given is known before and after parsing");
+}
+
 static void test_describe(void) {
     settings given;
     operands rest;
@@ -163,8 +179,6 @@ static void test_describe(void) {
     CHECK(strcmp(text, "force=0\nepochs=5\nlearning-rate=0.001\nmode=single\n") == 0, "%s", text);
     CHECK(length == strlen(text));
     CHECK(option_describe(&tested, &given, cut, sizeof cut) == length && strlen(cut) == 7);
-    char *words[] = {"test", "--epochs=5"};
-    CHECK(option_given(2, words, "epochs") && !option_given(2, words, "epoch"));
     check_case("options: the description leaves out what may differ, and says its length");
 }
 
@@ -269,6 +283,7 @@ int main(void) {
     test_streams();
     test_options_good();
     test_options_bad();
+    test_option_given();
     test_describe();
     test_errors();
     test_atomic(folder);
