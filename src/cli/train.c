@@ -78,6 +78,7 @@ static int run(const command *self, int argc, char **argv, ls_error *error) {
     LS_TRY(lifeline_install_signals(error));
     LS_TRY(launch_start(&me, error));
     LS_TRY(option_parse(self, argc, argv, &settings, &rest, error));
+    LS_TRY(train_agree_on_help(&me, rest.help, error));
     if (rest.help) {
         if (me.rank == 0)
             option_print_help(self, stdout);

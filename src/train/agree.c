@@ -55,3 +55,18 @@ int trainer_agree(trainer *self, ls_error *error) {
     /* No rank goes on until all have found the same: a rank that differs never gets here. */
     return self->control->is->barrier(self->control, error);
 }
+
+int train_agree_on_help(const launch *me, bool help, ls_error *error) {
+    comm *control = NULL;
+    int theirs = help;
+    LS_TRY(comm_open("auto", me->rank, me->size, &control, error));
+    LS_TRY(comm_broadcast_bytes(control, &theirs, sizeof theirs, 0, error));
+    if (theirs != (int)help)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "the ranks differ: --help was %s rank %d (host %s) and %s rank 0",
+                       help ? "given to" : "not given to", me->rank, me->host,
+                       help ? "not to" : "to");
+    LS_TRY(control->is->barrier(control, error));
+    comm_close(control);
+    return LS_OK;
+}

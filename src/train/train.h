@@ -21,4 +21,8 @@ typedef struct train_settings {
 int train_run(launch *me, const train_settings *settings, const char *options_text,
               const char *command_line, ls_error *error);
 
+/* Collective, after launch_start: LS_BAD_INPUT where some ranks were asked for help (`help`) and
+ * others to train, which would wait for them. */
+int train_agree_on_help(const launch *me, bool help, ls_error *error);
+
 #endif

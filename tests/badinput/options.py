@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Bad options, launches and devices: `lockstep train` and `lockstep report`, alone and on ranks.
+
+usage: options.py LOCKSTEP [PART-OF-A-CASE'S-NAME]
+"""
+import os
+import shutil
+
+from kit import MPIRUN, Skip, Suite
+
+suite = Suite()
+data = suite.pack("data", 200, 40, "--shards", 2)
+other = suite.pack("other", 200, 40, "--seed", 2)
+train = suite.train
+
+# ---- words that nobody knows
+suite.refused("an unknown command", 2, "unknown command 'trian'", ["trian"], ranks=(0,))
+suite.refused("an unknown option", 2, "'--bacth-per-rank'", train(data, "--bacth-per-rank", "64"),
+              ranks=(0, 2, 3))
+suite.refused("a short option", 2, "unknown option '-n'", train(data, "-n", "3"))
+suite.refused("an operand", 2, "unexpected operand 'more'", train(data, "more"))
+for option, value, expected in (
+        ("--mode", "dpd", r"--mode: expected one of .*'dpd'"),
+        ("--model", "cnnn", r"--model: expected one of .*'cnnn'"),
+        ("--device", "tpu", r"--device: expected one of .*'tpu'"),
+        ("--precision", "fp8", r"--precision: .*fp32.*'fp8'"),
+        ("--optimizer", "adamw2", r"--optimizer: expected one of .*'adamw2'"),
+        ("--epochs", "0", r"--epochs: expected a whole number .*'0'"),
+        ("--epochs", "many", r"--epochs: expected a whole number.*'many'"),
+        ("--epochs", "1e3", r"--epochs: expected a whole number.*'1e3'"),
+        ("--batch-per-rank", "-1", r"--batch-per-rank: .*'-1'"),
+        ("--batch-per-rank", "99999999999999999999", r"--batch-per-rank: .*'9{20}'"),
+        ("--learning-rate", "nan", r"--learning-rate: .*'nan'"),
+        ("--learning-rate", "inf", r"--learning-rate: .*'inf'"),
+        ("--learning-rate", "-1", r"--learning-rate: .*'-1'"),
+        ("--momentum", "1", r"--momentum: .*'1'"),
+        ("--bucket-mb", "0", r"--bucket-mb: .*'0'"),
+        ("--threads", "9999", r"--threads: .*'9999'"),
+        ("--seed", "-1", r"--seed: .*'-1'"),
+        ("--results", "", r"--results: .*found nothing")):
+    suite.refused(f"{option} '{value}'", 2, expected, train(data, option, value),
+                  ranks=(0, 2) if value in ("dpd", "0") else (0,))
+suite.refused("an option without its value", 2, r"--epochs: expected N, found nothing",
+              train(data, "--epochs"))
+suite.refused("a flag with a value", 2, r"--verbose: takes no value", train(data, "--verbose=1"),
+              ranks=(0,))
+suite.refused("a line feed in an option", 2, r"'--a\?lockstep: b'", ["train", "--a\nlockstep: b"],
+              ranks=(0,))
+suite.refused("an option of 100,000 bytes", 2, "unknown option '--xxx",
+              ["train", "--" + "x" * 100000])
+suite.refused("no --data", 2, "--data: expected", ["train", "--results", "run"])
+suite.refused("no --results", 2, "--results: expected", ["train", "--data", data])
+
+# ---- options that contradict
+both = ["--batch-per-rank", "64", "--global-batch", "128"]
+suite.refused("two batches", 2, "--batch-per-rank 64 and --global-batch 128", train(data, *both))
+suite.refused("a global batch that does not divide", 2,
+              r"--global-batch 65 .*2 ranks.* 64 and 66", train(data, "--global-batch", "65"),
+              ranks=(2,))
+suite.refused("a global batch smaller than the ranks", 2, r"--global-batch 1 .*3 ranks",
+              train(data, "--global-batch", "1"), ranks=(3,))
+suite.refused("momentum without sgd", 2, r"--momentum", train(data, "--momentum", "0.9"))
+suite.refused("single on several ranks", 3, "mode single", train(data, mode="single"), ranks=(2, 3))
+
+# ---- options and programs that differ between ranks
+
+
+def differ(name, code, pattern, first, second, binary=None):
+    def run():
+        command = suite.command(1, *first) + [":", "-n", "1", binary or suite.lockstep, *second]
+        suite.check(suite.start(name, command), code, pattern)
+    suite.add(name, run)
+
+
+differ("--seed differs", 2, r"ranks differ: seed is '2' on rank 1 .*'1' on rank 0",
+       train(data), train(data, "--seed", "2"))
+differ("--mode differs", 2, r"ranks differ: mode is 'dp' on rank 1 .*'ddp' on rank 0",
+       train(data), train(data, mode="dp"))
+differ("--optimizer differs", 2, r"ranks differ: optimizer is 'sgd'",
+       train(data), train(data, "--optimizer", "sgd"))
+differ("--device differs", 2, r"ranks differ: device is 'ref'",
+       train(data), train(data, "--device", "ref"))
+differ("--step-log differs", 2, r"ranks differ: step-log", train(data),
+       train(data, "--step-log"))
+differ("batches differ", 2, r"ranks differ: (batch-per-rank|global-batch)", train(data),
+       train(data, "--global-batch", "128"))
+differ("--results differs", 2, r"ranks differ: results is 'run2' on rank 1", train(data),
+       train(data, "--results", "run2"))
+differ("--data differs", 2, r"ranks differ: data is .*/other' on rank 1", train(data), train(other))
+differ("an unknown option on rank 1", 2, "--bogus", train(data), train(data, "--bogus"))
+differ("an unknown option on rank 0", 2, "--bogus", train(data, "--bogus"), train(data))
+differ("--help on rank 1", 2, "--help", train(data), train(data, "--help"))
+differ("--help on rank 0", 2, "--help", train(data, "--help"), train(data))
+differ("single on rank 1", 3, "mode single", train(data), train(data, mode="single"))
+
+
+def other_binary():
+    copy = suite.path("lockstep-other")
+    shutil.copy(suite.lockstep, copy)
+    with open(copy, "ab") as file:
+        file.write(b"another build")
+    command = suite.command(1, *train(data)) + [":", "-n", "1", copy, *train(data)]
+    suite.check(suite.start("another program", command), 2, r"ranks differ: program is .* rank 1")
+
+
+def same_name_other_data():
+    """One path, but another data set under it on one rank's host: here, by its folder."""
+    for number, source in ((0, data), (1, other)):
+        os.makedirs(suite.path(f"host{number}"))
+        os.symlink(source, suite.path(f"host{number}", "data"))
+    options = train("data", "--results", suite.path("case-run"))
+    command = [*MPIRUN, "-wdir", suite.path("host0"), "-n", "1", suite.lockstep, *options, ":",
+               "-wdir", suite.path("host1"), "-n", "1", suite.lockstep, *options]
+    if not suite.mpirun:
+        raise Skip("no mpirun")
+    suite.check(suite.start("other data under one name", command), 2,
+                r"ranks differ: train-id is .* rank 1")
+
+
+suite.add("another program on rank 1", other_binary)
+suite.add("another data set under one name", same_name_other_data)
+
+# ---- devices and launches
+if os.path.exists("/dev/nvidiactl"):
+    for name in ("--device cuda", "a GPU that was granted"):
+        def present():
+            raise Skip("there is a GPU")
+        suite.add(name, present)
+else:
+    suite.refused("--device cuda", 3, "--device cuda: ", train(data, "--device", "cuda"),
+                  ranks=(0, 2, 3))
+    suite.refused("a GPU that was granted", 3, r"--device (cuda|auto): ",
+                  train(data, "--device", "auto"), CUDA_VISIBLE_DEVICES="0")
+suite.refused("two ranks on one core", 3, r"--oversubscribe",
+              [word for word in train(data) if word != "--oversubscribe"],
+              ranks=(os.cpu_count() + 1,) if os.cpu_count() < 8 else ())
+suite.refused("more threads than cores", 3, r"1000 threads",
+              [word for word in train(data, "--threads", "1000") if word != "--oversubscribe"],
+              ranks=(0,))
+suite.refused("a PMIx server that is gone", 3, r"PMIx server.*PMIx_Init", train(data), ranks=(0,),
+              PMIX_NAMESPACE="gone", PMIX_RANK="0", PMIX_SERVER_URI4="gone.0;tcp4://127.0.0.1:9",
+              PMIX_SERVER_URI2="gone.0;tcp4://127.0.0.1:9")
+suite.refused("srun without PMIx", 3, "--mpi=pmix", train(data), ranks=(0,), SLURM_PROCID="0",
+              SLURM_NTASKS="2", SLURM_STEP_NUM_TASKS="2", SLURM_JOB_ID="7", SLURM_STEP_ID="0")
+
+# ---- report
+os.makedirs(suite.path("empty"))
+with open(suite.path("file"), "w", encoding="ascii") as file:
+    file.write("not a run")
+for name, text in (("cut", "mode,ranks\n"), ("binary", "\0\1\2\377" * 50), ("nothing", ""),
+                   ("quote", '"mode\n'), ("long", "x" * 3000000)):
+    os.makedirs(suite.path(name))
+    with open(suite.path(name, "summary.csv"), "w", encoding="latin1") as file:
+        file.write(text)
+    suite.refused(f"report of a damaged summary: {name}", 2, f"{name}/summary.csv: ",
+                  ["report", suite.path(name)], ranks=(0,))
+suite.refused("report without a run", 2, "RUN", ["report"], ranks=(0,))
+suite.refused("report of nothing", 2, "/nowhere: ", ["report", suite.path("nowhere")], ranks=(0,))
+suite.refused("report of an empty folder", 2, "empty: no summary.csv",
+              ["report", suite.path("empty")], ranks=(0,))
+suite.refused("report of a file", 2, "file", ["report", suite.path("file")], ranks=(0,))
+suite.refused("report --format", 2, "--format: .*'xml'", ["report", "--format", "xml", data],
+              ranks=(0,))
+suite.refused("report --output", 2, "--output: .*nowhere",
+              ["report", "--output", "nowhere/table", data], ranks=(0,))
+suite.finish()
