@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "launch/lifeline.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,6 +42,7 @@ static void leave(int code) {
 int main(int argc, char **argv) {
     ls_error error = {0};
     lifeline_on_leave(leave);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on files' sizes is an error with a line, as a full disk */
     if (argc < 2) {
         print_usage(stderr);
         return LS_BAD_INPUT;

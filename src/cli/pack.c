@@ -83,8 +83,6 @@ static void catch_signals(void) {
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    signal(SIGXFSZ,
-           SIG_IGN); /* a file size limit is then an error with a line, as a full disk is */
 }
 
 /* pack is one process: several would write the same files. Task 0 alone has a line to print. */
