@@ -79,6 +79,7 @@ int atomic_file_begin(atomic_file *file, const char *path, ls_error *error) {
     snprintf(file->path, sizeof file->path, "%s", path);
     snprintf(file->temporary, sizeof file->temporary, "%.*s.%s.%ld.tmp", (int)folder_length, path,
              name, (long)getpid());
+    unlink(file->temporary); /* left by a process that was killed and had this number */
     if (!remember(file->temporary))
         return ls_fail(error, LS_FAILED, "%s: out of memory to register the file", path);
     return LS_OK;

@@ -13,7 +13,8 @@ typedef struct atomic_file {
     char temporary[4160]; /* where to write: the caller creates and closes it */
 } atomic_file;
 
-/* Chooses the temporary name (".NAME.PID.tmp") and registers it for removal. */
+/* Chooses the temporary name (".NAME.PID.tmp"), removes what an earlier process left under it, and
+ * registers it for removal. */
 int atomic_file_begin(atomic_file *file, const char *path, ls_error *error);
 
 /* The temporary file is complete and closed: writes it to the disk now, where several are to be

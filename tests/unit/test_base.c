@@ -206,6 +206,21 @@ static void test_atomic(const char *folder) {
     check_case("atomic files: whole, replaced, nothing left beside them");
 }
 
+/* A process that was killed leaves its temporary file; a later one may get its number. */
+static void test_atomic_left_over(const char *folder) {
+    char path[512], left[600];
+    atomic_file file;
+    ls_error error = {0};
+    snprintf(path, sizeof path, "%s/whole", folder);
+    snprintf(left, sizeof left, "%s/.whole.%ld.tmp", folder, (long)getpid());
+    FILE *stream = fopen(left, "w");
+    CHECK(stream && fclose(stream) == 0);
+    CHECK(atomic_file_begin(&file, path, &error) == LS_OK, "%s", error.text);
+    CHECK(strcmp(file.temporary, left) == 0 && access(left, F_OK) != 0);
+    atomic_file_discard(&file);
+    check_case("atomic files: what a killed process left is not in the way");
+}
+
 /* A file size limit stands for a full disk. */
 static void test_atomic_failure(const char *folder) {
     static char bytes[65536];
@@ -287,6 +302,7 @@ int main(void) {
     test_describe();
     test_errors();
     test_atomic(folder);
+    test_atomic_left_over(folder);
     test_atomic_failure(folder);
     test_discard_all(folder);
     test_folder(folder);
