@@ -1,6 +1,7 @@
 /* lockstep report: the speedup table of finished runs. */
 #include "base/atomic_file.h"
 #include "cli/commands.h"
+#include "launch/lifeline.h"
 #include "report/speedup.h"
 
 #include <limits.h>
@@ -88,6 +89,7 @@ static int report(finished_run *runs, const operands *folders, const report_sett
 static int run_report(const command *self, int argc, char **argv, ls_error *error) {
     report_settings settings = {0};
     operands folders;
+    LS_TRY(lifeline_install_signals(error)); /* an interrupted --output leaves nothing behind */
     LS_TRY(option_parse(self, argc, argv, &settings, &folders, error));
     if (folders.help) {
         option_print_help(self, stdout);

@@ -134,7 +134,7 @@ _Noreturn void lifeline_fail(const ls_error *error, int everyone) {
 
 /* ---- signals and the thread */
 
-void lifeline_signal(int signal_number) {
+static void on_signal(int signal_number) {
     int saved_errno = errno;
     wake((uint8_t)signal_number);
     errno = saved_errno;
@@ -211,7 +211,7 @@ static int start_thread(ls_error *error) {
 
 int lifeline_install_signals(ls_error *error) {
     LS_TRY(start_thread(error));
-    struct sigaction action = {.sa_handler = lifeline_signal, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
         return ls_fail_errno(error, LS_FAILED, "cannot catch SIGINT and SIGTERM");

@@ -38,15 +38,12 @@ void lifeline_on_leave(lifeline_leave leave);
  * An empty text prints nothing: another rank says it. */
 _Noreturn void lifeline_fail(const ls_error *error, int everyone);
 
-/* Catches SIGINT and SIGTERM and ignores SIGPIPE: from now on an interruption ends this process
- * with one line, no temporary files left, and code 130 or 143, also where launch_start is never
- * called (pack) or has not come far. launch_start calls it. Starts the lifeline's thread. */
+/* Catches SIGINT and SIGTERM and ignores SIGPIPE: from now on an interruption makes the lifeline's
+ * thread, which this starts, end the whole job (or, alone, this process) with one line
+ * ("interrupted by SIGTERM in training, epoch 2, step 37"), no temporary files left, and code 130
+ * or 143, also where launch_start is never called (report) or has not come far. launch_start calls
+ * it. */
 int lifeline_install_signals(ls_error *error);
-
-/* From a signal handler: asks the lifeline's thread to end the whole job ("interrupted by SIGTERM
- * in training, epoch 2, step 37"), code 130 or 143. Async-signal-safe. Alone: the line is printed
- * and the process left by the handler's thread itself. */
-void lifeline_signal(int signal_number);
 
 /* Collective: an orderly end, after which a closed connection means nothing. It needs no MPI (so
  * it stands after MPI_Finalize, and a rank that dies in there is still missed) and is a barrier. */

@@ -28,7 +28,6 @@ typedef struct spoke {
     double asked_at;     /* rank 0 was told of a failure or a signal then; 0: not yet */
     double overslept_at; /* this process itself did not run for too long; 0: never */
     int code;            /* what was told */
-    int stopping;
     char text[1200];
 } spoke;
 
