@@ -14,6 +14,12 @@ static int choose_batch(trainer *self, ls_error *error) {
         return ls_fail(error, LS_BAD_INPUT,
                        "--batch-per-rank %lld and --global-batch %lld contradict: give one",
                        (long long)s->batch_per_rank, (long long)s->global_batch);
+    if (s->global_batch && s->global_batch < size)
+        return ls_fail(
+            error, LS_BAD_INPUT,
+            "--global-batch %lld does not divide among %d ranks (the smallest that does: "
+            "%d)",
+            (long long)s->global_batch, size, size);
     if (s->global_batch % size != 0)
         return ls_fail(error, LS_BAD_INPUT,
                        "--global-batch %lld does not divide among %d ranks (the nearest that do: "
