@@ -1,4 +1,4 @@
-/* Monotonic time, for intervals; wall-clock time only for file names and headers. */
+/* Time for intervals. */
 #ifndef LOCKSTEP_BASE_CLOCK_H
 #define LOCKSTEP_BASE_CLOCK_H
 

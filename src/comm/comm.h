@@ -3,9 +3,9 @@
  *
  * Every call is collective: all ranks make the same calls in the same order on one comm. A call
  * starts after the work already in `stream` and may return before the collective is done; the
- * buffers belong to it until comm_wait on its work has returned (after which the results are
+ * buffers belong to it until wait() on its work has returned (after which the results are
  * visible to what is put into that stream next). A work handle is caller-owned, small, and free
- * again after comm_wait. Not thread safe: one thread makes all calls (MPI_THREAD_SERIALIZED). */
+ * again after wait(). Not thread safe: one thread makes all calls (MPI_THREAD_SERIALIZED). */
 #ifndef LOCKSTEP_COMM_COMM_H
 #define LOCKSTEP_COMM_COMM_H
 

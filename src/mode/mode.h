@@ -4,7 +4,7 @@
  *
  * A step, in order: begin (the batch reaches every rank's pass), network_forward, loss,
  * network_backward (with the mode's hooks), finish (gradients are final where the update is made),
- * then the optimizer on the ranks where mode_updates(). The mode owns the flat arrays. */
+ * then the optimizer on the ranks where updates(). The mode owns the flat arrays. */
 #ifndef LOCKSTEP_MODE_MODE_H
 #define LOCKSTEP_MODE_MODE_H
 
@@ -45,7 +45,7 @@ typedef struct mode {
     const mode_interface *is;
     mode_settings settings;
     network_hooks hooks; /* for network_forward and network_backward */
-    /* Flat logical arrays [parameter_count], device memory. moments only where mode_updates(). */
+    /* Flat logical arrays [parameter_count], device memory. moments only where updates(). */
     float *parameters, *gradients, *moments[MODE_MAX_MOMENTS];
     loss_totals *totals;    /* device memory; the samples whose loss this rank computed */
     int32_t *labels;        /* device memory: of the samples whose loss this rank computes */

@@ -39,7 +39,7 @@ int network_seal(network *self, ls_error *error);
 pass *network_pass(network *self, int n); /* NULL when not prepared */
 
 /* The pass's ends, in device memory. */
-void *pass_input(pass *pass); /* [n, h, w, c] in pass_input_layout */
+void *pass_input(pass *pass); /* [n, h, w, c] in network_input_layout */
 tensor_layout network_input_layout(const network *self);
 void *pass_logits(pass *pass);          /* [n, classes], row-major */
 void *pass_logits_gradient(pass *pass); /* the same; written by whoever computes the loss */

@@ -1,5 +1,4 @@
-/* steps.csv: the mean loss of every step, for comparing runs step by step. Rank 0 writes it; on
- * other ranks the log is NULL-safe in the same way as a run. */
+/* steps.csv: the mean loss of every step, for comparing runs step by step. Rank 0 writes it. */
 #ifndef LOCKSTEP_REPORT_STEP_LOG_H
 #define LOCKSTEP_REPORT_STEP_LOG_H
 

@@ -43,7 +43,6 @@ const char *onednn_describe(void); /* "oneDNN 2.6.3 (avx512_core_amx)" */
 
 /* Memory descriptions. */
 onednn_desc onednn_activation(tensor_layout layout, int n, int height, int width, int channels);
-onednn_desc onednn_activation_any(int n, int height, int width, int channels);
 onednn_desc onednn_matrix(int rows, int columns); /* row-major */
 onednn_desc onednn_vector(int length);
 onednn_desc onednn_filter_any(int out, int in, int kernel);
