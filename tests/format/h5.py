@@ -5,6 +5,7 @@ usage: h5.py LOCKSTEP   (run with a Python that has h5py and numpy)
 
 Prints TAP. Exit code 1 where a case failed; without h5py the plan says skipped.
 """
+import csv
 import hashlib
 import os
 import subprocess
@@ -186,6 +187,15 @@ with tempfile.TemporaryDirectory() as work:
     case("synthetic: softmax regression on the pixels stays under 60%", found < 0.60, str(found))
     case("synthetic: and it was trained: it knows more of the training images than of others",
          found_train > found + 0.05, f"{found_train} {found}")
+    trained = subprocess.run([lockstep, "train", "--data", "one", "--mode", "single", "--device", "cpu",
+                              "--epochs", "3", "--results", "cnn"], capture_output=True, text=True,
+                             env=environment)
+    reached = 0.0
+    if trained.returncode == 0:
+        with open("cnn/summary.csv", newline="") as file:
+            reached = float(next(csv.DictReader(file))["final_test_accuracy"])
+        print(f"# the CNN, 3 epochs: {100 * reached:.1f}% of the test images")
+    case("synthetic: the CNN passes 90%", reached > 0.90, trained.stderr or str(reached))
 
     print(f"1..{cases}")
 sys.exit(failures != 0)
