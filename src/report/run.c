@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct run {
@@ -78,6 +79,21 @@ static int check_unused(const char *folder, ls_error *error) {
     return LS_OK;
 }
 
+/* What makes the place unusable whatever the disk holds: that is bad input, and a full disk is a
+ * failure. */
+static int check_writable(const char *folder, ls_error *error) {
+    static const char *const names[] = {EPOCHS_FILE, LOG_FILE};
+    if (access(folder, W_OK | X_OK) != 0)
+        return ls_fail_errno(error, LS_BAD_INPUT, "%s: cannot write", folder);
+    for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
+        struct stat found;
+        run_path path = path_in(folder, names[index]);
+        if (stat(path.text, &found) == 0 && S_ISDIR(found.st_mode))
+            return ls_fail(error, LS_BAD_INPUT, "%s: expected a file, found a folder", path.text);
+    }
+    return LS_OK;
+}
+
 static int copy_facts(run *self, const run_facts *facts, ls_error *error) {
     self->facts = *facts;
     self->facts.rank_list = NULL;
@@ -92,15 +108,6 @@ static int copy_facts(run *self, const run_facts *facts, ls_error *error) {
     return LS_OK;
 }
 
-/* The first writes: where they fail it is the place that is unusable, and nothing has run yet. */
-static int first_writes(run *self, ls_error *error) {
-    ls_error place = {0};
-    if (write_epochs(self, &place) != LS_OK ||
-        log_open(&self->log, path_in(self->folder, LOG_FILE).text, &place) != LS_OK)
-        return ls_fail(error, LS_BAD_INPUT, "%s", place.text);
-    return LS_OK;
-}
-
 static int open_in(run *self, const char *folder, const run_facts *facts, ls_error *error) {
     if (strlen(folder) >= sizeof self->folder)
         return ls_fail(error, LS_BAD_INPUT, "%.80s...: the path is longer than %zu bytes", folder,
@@ -108,8 +115,10 @@ static int open_in(run *self, const char *folder, const run_facts *facts, ls_err
     format_plain(self->folder, sizeof self->folder, "%s", folder);
     LS_TRY(folder_create(folder, error));
     LS_TRY(check_unused(folder, error));
+    LS_TRY(check_writable(folder, error));
     LS_TRY(copy_facts(self, facts, error));
-    return first_writes(self, error);
+    LS_TRY(write_epochs(self, error));
+    return log_open(&self->log, path_in(self->folder, LOG_FILE).text, error);
 }
 
 int run_open(const char *folder, const run_facts *facts, run **out, ls_error *error) {

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""The middle of `lockstep train` is where things end: signals, ranks that are killed or stopped.
+
+usage: ends.py LOCKSTEP [PART-OF-A-CASE'S-NAME]
+
+What is sent at the wrong moment proves nothing, so each case waits for what it is about: the
+signal handler, the first epoch, an evaluation that is longer than the training.
+"""
+import contextlib
+import os
+import signal
+import time
+
+from kit import Refusal, Suite
+
+suite = Suite(threads=2)
+data = suite.pack("data", 128, 32)
+evaluated = suite.pack("evaluated", 16, 4000)
+forever = ["--epochs", "100000"]
+AT = r" in (set-up|warm-up|training|evaluation)"
+STEP = r" in (training|evaluation), epoch [0-9]+, step [0-9]+"
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def started(title, ranks, options=(), source=data, mode="ddp", **environment):
+    return suite.start(title, suite.command(ranks, *suite.train(source, *forever, *options,
+                                                                mode=mode)), **environment)
+
+
+def catches(pid, number):
+    """The handler stands: the bit of the signal in SigCgt of proc(5)."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("SigCgt:"):
+                    return int(line.split()[1], 16) >> number - 1 & 1
+    return False
+
+
+def training(job):
+    job.until("the first epoch", lambda: job.epochs() >= 1)
+
+
+def add(name, function, *arguments):
+    suite.add(name, lambda: function(name, *arguments))
+
+
+# ---- signals
+
+
+def in_set_up(title, number):
+    """As soon as the handler stands, and a little later: set-up and warm-up take half a second."""
+    for moment in (0, 0.03, 0.1, 0.25):
+        job = started(f"{title} {moment}", 0)
+        job.until("the handler", lambda: catches(job.process.pid, number))
+        time.sleep(moment)
+        os.kill(job.process.pid, number)
+        suite.check(job, CODES[number], f"interrupted by {number.name}($|{AT})", limit=30)
+
+
+def in_training(title, number, ranks, whom, mode="ddp"):
+    """whom: a rank, "all" or "mpirun" (which ends its ranks by SIGTERM whatever it got itself, and
+    has an exit code of its own)."""
+    job = started(title, ranks, mode=mode)
+    training(job)
+    found = job.ranks()
+    if len(found) != max(ranks, 1):
+        raise Refusal(f"expected {ranks} ranks, found {found}")
+    if whom == "mpirun":
+        os.kill(job.process.pid, number)
+        suite.check(job, (1, 130, 143), f"interrupted by SIGTERM{STEP}", limit=30)
+        return
+    for rank, pid in found.items():
+        if whom in ("all", rank):
+            os.kill(pid, number)
+    suite.check(job, CODES[number], f"interrupted by {number.name}{STEP}", limit=30)
+
+
+def in_evaluation(title, number, ranks):
+    job = started(title, ranks, source=evaluated)
+    training(job)
+    time.sleep(0.3)
+    for pid in job.ranks().values():
+        os.kill(pid, number)
+    suite.check(job, CODES[number], f"interrupted by {number.name} in evaluation", limit=30)
+
+
+def with_step_log(title, number):
+    """steps.csv is under its temporary name for the whole of the run."""
+    job = started(title, 0, ["--step-log"])
+    training(job)
+    os.kill(job.process.pid, number)
+    suite.check(job, CODES[number], f"interrupted by {number.name}{STEP}", limit=30)
+
+
+def twice(title):
+    """An impatient user."""
+    job = started(title, 2)
+    training(job)
+    for _ in range(3):
+        for pid in job.ranks().values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
+    suite.check(job, 130, f"interrupted by SIGINT{STEP}", limit=30)
+
+
+for number in CODES:
+    add(f"{number.name} in set-up", in_set_up, number)
+    add(f"{number.name} in training", in_training, number, 0, 0)
+    add(f"{number.name} in evaluation", in_evaluation, number, 0)
+    add(f"{number.name} in evaluation, 2 ranks", in_evaluation, number, 2)
+    add(f"{number.name} to rank 0 of 2", in_training, number, 2, 0)
+    add(f"{number.name} to rank 2 of 3", in_training, number, 3, 2)
+    add(f"{number.name} to both ranks", in_training, number, 2, "all")
+    add(f"{number.name} to mpirun", in_training, number, 2, "mpirun")
+    add(f"{number.name} with a step log", with_step_log, number)
+add("SIGTERM to rank 1 of dp", in_training, signal.SIGTERM, 2, 1, "dp")
+add("SIGINT three times", twice)
+
+# ---- ranks that die or fall silent
+
+
+def killed(title, ranks, victim, mode="ddp"):
+    job = started(title, ranks, mode=mode)
+    training(job)
+    os.kill(job.ranks()[victim], signal.SIGKILL)
+    suite.check(job, 137, rf"rank {victim} \(host {os.uname().nodename}\) died.*{STEP}", limit=30)
+
+
+def stopped(title, ranks, victim):
+    """A stopped process keeps its sockets: only its silence tells. The launcher then kills it."""
+    job = started(title, ranks, LOCKSTEP_SILENCE_SECONDS="3")
+    training(job)
+    pid = job.ranks()[victim]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        suite.check(job, 1, rf"rank {victim} \(host .*\) has not answered for 3 s.*{STEP}",
+                    limit=30)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def paused(title):
+    """Ctrl-Z for less than the deadline is no death."""
+    job = started(title, 2, LOCKSTEP_SILENCE_SECONDS="6")
+    training(job)
+    pid = job.ranks()[1]
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.5)
+    os.kill(pid, signal.SIGCONT)
+    before = job.epochs()
+    job.until("more epochs", lambda: job.epochs() > before + 1)
+    os.kill(job.ranks()[0], signal.SIGTERM)
+    suite.check(job, 143, f"interrupted by SIGTERM{STEP}", limit=30)
+
+
+for ranks, victim, mode in ((2, 0, "ddp"), (2, 1, "ddp"), (3, 0, "ddp"), (3, 2, "ddp"),
+                            (2, 0, "dp"), (2, 1, "dp")):
+    add(f"rank {victim} of {ranks} is killed, {mode}", killed, ranks, victim, mode)
+for victim in (0, 1):
+    add(f"rank {victim} of 2 is stopped", stopped, 2, victim)
+add("a rank pauses for a moment", paused)
+suite.finish()
