@@ -6,12 +6,8 @@
 
 #include <mpi.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Long enough for a rank that the system starves for a while, short enough for a job's patience. */
-static const double SILENCE_SECONDS = 20;
 
 static void start_alone(launch *self) {
     self->size = self->local_size = self->node_count = 1;
@@ -56,12 +52,6 @@ static int start_mpi(launch *self, ls_error *error) {
     return error->code == LS_OK ? LS_OK : refuse_mpi(self, error);
 }
 
-static double silence_seconds(void) {
-    const char *text = getenv("LOCKSTEP_SILENCE_SECONDS");
-    double value = text ? strtod(text, NULL) : 0;
-    return value > 0 ? value : SILENCE_SECONDS;
-}
-
 int launch_start(launch *self, ls_error *error) {
     memset(self, 0, sizeof *self);
     LS_TRY(lifeline_install_signals(error));
@@ -74,7 +64,7 @@ int launch_start(launch *self, ls_error *error) {
         LS_TRY(slurm_refuse_without_pmix(error));
         start_alone(self);
     }
-    LS_TRY(lifeline_start(self->rank, self->size, self->host, silence_seconds(), error));
+    LS_TRY(lifeline_start(self->rank, self->size, self->host, error));
     LS_TRY(slurm_check(self, error));
     return topology_open(&self->topology, error);
 }

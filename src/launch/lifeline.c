@@ -16,7 +16,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-static const double CONNECT_PATIENCE_SECONDS = 5;
+/* Silence: long enough for a rank that the system starves for a while, short enough for a job's
+ * patience. */
+static const double CONNECT_PATIENCE_SECONDS = 5, SILENCE_SECONDS = 20, STALL_SECONDS = 600;
 
 enum { ABORT_PATIENCE_MICROSECONDS = 1500 * 1000 };
 
@@ -271,11 +273,12 @@ static double seconds_from_environment(const char *name, double otherwise) {
     return value > 0 ? value : otherwise;
 }
 
-int lifeline_start(int rank, int size, const char *host, double deadline_seconds, ls_error *error) {
+int lifeline_start(int rank, int size, const char *host, ls_error *error) {
     lifeline.rank = rank;
     lifeline.size = size;
-    lifeline.deadline_seconds = deadline_seconds;
-    lifeline.stall_seconds = seconds_from_environment("LOCKSTEP_STALL_SECONDS", 600);
+    lifeline.deadline_seconds =
+        seconds_from_environment("LOCKSTEP_SILENCE_SECONDS", SILENCE_SECONDS);
+    lifeline.stall_seconds = seconds_from_environment("LOCKSTEP_STALL_SECONDS", STALL_SECONDS);
     snprintf(lifeline.host, sizeof lifeline.host, "%s", host);
     if (!atomic_load(&current_phase))
         lifeline_at("set-up", 0, 0);

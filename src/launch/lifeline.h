@@ -19,9 +19,10 @@ void lifeline_at(const char *phase, int epoch, long step);
  * this rank's own lifeline_fail): remove temporary files, then leave with `code`. Set by main. */
 typedef void (*lifeline_leave)(int code);
 
-/* Collective, after MPI is up. heartbeat every second; silence for `deadline_seconds` is death.
- * When it fails on some ranks it fails on all, and only the lowest of those has a text. */
-int lifeline_start(int rank, int size, const char *host, double deadline_seconds, ls_error *error);
+/* Collective, after MPI is up. A heartbeat every second; silence for LOCKSTEP_SILENCE_SECONDS
+ * (default 20) is death. When it fails on some ranks it fails on all, and only the lowest of those
+ * has a text. */
+int lifeline_start(int rank, int size, const char *host, ls_error *error);
 
 /* How to have the launcher end what no rank can: a peer that is stopped, or whose host does not
  * answer, reads no message. Called at most once, when such a peer has ended the job, and given a
