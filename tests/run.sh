@@ -22,7 +22,6 @@ say() { printf '[%4d s] %s\n' $(($(date +%s) - started)) "$*"; }
 count() { # PASSED FAILED SKIPPED
     passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 }
-skip() { echo "skipped: $1: $2"; count 0 0 1; }
 
 say "packages"
 sh slurm/packages.sh build cluster test || say "going on with what is installed"
