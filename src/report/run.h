@@ -81,8 +81,9 @@ typedef struct run run;
 
 /* Rank 0 only writes; on other ranks every call is a no-op: *out is NULL where `facts` is NULL, and
  * every function takes a NULL self. Creates the folder; refuses (LS_BAD_INPUT) one that already
- * holds a summary.csv. Tries a write at once so that a read-only or full place is known before
- * training (LS_BAD_INPUT too; later failures to write are LS_FAILED). `facts` is copied. */
+ * holds a summary.csv. Tries a write at once so that an unusable place is known before training:
+ * one that cannot be written to is LS_BAD_INPUT too, a full disk LS_FAILED, then as later. `facts`
+ * is copied. */
 int run_open(const char *folder, const run_facts *facts, run **out, ls_error *error);
 int run_header(run *self, ls_error *error);
 /* True where a progress line may be drawn now: ask before reading a loss for it. */

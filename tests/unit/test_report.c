@@ -112,7 +112,7 @@ static void a_folder_that_will_not_do(void) {
     mkdir("unwritable/log.txt", 0777); /* also for root, who may write anywhere */
     ls_error unwritable = {0};
     CHECK(fixture_write(&made, "unwritable", &unwritable) == LS_BAD_INPUT, "it was taken");
-    CHECK(strstr(unwritable.text, "unwritable/log.txt: cannot write"), "%s", unwritable.text);
+    CHECK(strstr(unwritable.text, "unwritable/log.txt: expected a file"), "%s", unwritable.text);
     CHECK(access("unwritable/summary.csv", F_OK) != 0, "a run that failed left a summary");
     check_case("a results folder that is used or unwritable is refused at the start");
 }
@@ -140,7 +140,7 @@ static void fill_disk(const char *folder, rlim_t bytes, int expected_code, const
 static void a_disk_that_is_full(void) {
     fixture_stdout = "/dev/null";
     signal(SIGXFSZ, SIG_IGN);
-    fill_disk("full0", 16, LS_BAD_INPUT, "full0/epochs.csv: cannot write: File too large");
+    fill_disk("full0", 16, LS_FAILED, "full0/epochs.csv: cannot write: File too large");
     fill_disk("full1", 320, LS_FAILED, "full1/log.txt: cannot write: File too large");
     /* log.txt holds less than 2,200 bytes, summary.csv more than 1,000: find where it breaks. */
     fill_disk("full2", 1800, LS_FAILED, "full2/");
