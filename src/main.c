@@ -60,6 +60,8 @@ int main(int argc, char **argv) {
         ls_fail(&error, LS_BAD_INPUT, "unknown command '%s' (lockstep --help lists them)", argv[1]);
     else
         chosen->run(chosen, argc - 1, argv + 1, &error);
+    if (error.code == LS_OK && fflush(stdout) != 0)
+        ls_fail_errno(&error, LS_FAILED, "standard output: cannot write");
     if (error.code != LS_OK)
         lifeline_fail(&error, error.code != LS_FAILED);
     return LS_OK;
