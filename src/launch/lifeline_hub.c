@@ -50,11 +50,20 @@ typedef struct hub {
 
 /* ---- what ended the job */
 
+static bool has_overslept(const hub *self) {
+    return self->overslept_at > 0 && clock_seconds() - self->overslept_at < OVERSLEPT_SECONDS;
+}
+
 static void report(hub *self, cause kind, int rank, int code, int everyone, const char *text) {
     static const double window[] = {0, SIGNAL_WINDOW_SECONDS, FAILURE_WINDOW_SECONDS,
                                     DEATH_WINDOW_SECONDS};
-    if (self->verdict.kind == NOTHING)
-        self->verdict.decide_at = clock_seconds() + window[kind];
+    double decide_at = clock_seconds() + window[kind];
+    /* A rank that was stopped for as long as that is woken by the signal that ends the job: if the
+     * others took it for lost, they are about to close their connections. */
+    if (kind == INTERRUPTED && has_overslept(self))
+        decide_at += OVERSLEPT_SECONDS - SIGNAL_WINDOW_SECONDS;
+    if (self->verdict.kind == NOTHING || decide_at < self->verdict.decide_at)
+        self->verdict.decide_at = decide_at;
     if (kind == self->verdict.kind)
         self->verdict.others++;
     if (kind < self->verdict.kind || (kind == self->verdict.kind && rank > self->verdict.rank))
@@ -97,8 +106,7 @@ static void report_signal(hub *self, int signal_number) {
 /* The others took this rank for lost while it was stopped, said so, and left: their ends are no
  * news. */
 static bool was_lost_itself(const hub *self) {
-    return self->overslept_at > 0 && self->verdict.kind == DEATH &&
-           clock_seconds() - self->overslept_at < OVERSLEPT_SECONDS;
+    return self->verdict.kind == DEATH && has_overslept(self);
 }
 
 static void print_verdict(const hub *self) {
@@ -390,7 +398,8 @@ void lifeline_run_hub(void) {
         double now = clock_seconds();
         if (now - self->looped_at > 3 * LIFELINE_BEAT_SECONDS)
             forgive(self, now);
-        if (now - self->looped_at > lifeline.deadline_seconds)
+        /* The others heard the last of this rank up to a beat before it stopped. */
+        if (now - self->looped_at > lifeline.deadline_seconds - 1.5 * LIFELINE_BEAT_SECONDS)
             self->overslept_at = now;
         self->looped_at = now;
         take_events(self);
