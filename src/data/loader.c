@@ -69,25 +69,28 @@ static void gather(const loader *self, const sampler *order, int64_t batch, slot
     }
 }
 
-static void prefer_unit(loader *self) {
-    if (self->settings.first_pu < 0)
-        return;
-    size_t bytes = CPU_ALLOC_SIZE(self->settings.first_pu + 1);
-    cpu_set_t *mask = CPU_ALLOC((size_t)self->settings.first_pu + 1);
-    int status = 0;
-    if (mask) {
-        CPU_ZERO_S(bytes, mask);
-        CPU_SET_S((size_t)self->settings.first_pu, bytes, mask);
-        status = sched_setaffinity(0, bytes, mask);
-        CPU_FREE(mask);
-    }
-    if (!mask || status != 0) {
-        pthread_mutex_lock(&self->lock);
-        ls_fail_errno(&self->failure, LS_FAILED, "loader: cannot run on processing unit %d",
-                      self->settings.first_pu);
-        pthread_cond_broadcast(&self->changed);
-        pthread_mutex_unlock(&self->lock);
-    }
+/* The thread that starts runs where it may; its creator is bound to one core of its own. */
+static int allow_units(pthread_attr_t *attributes, const loader_settings *settings,
+                       ls_error *error) {
+    int highest = 0;
+    for (int index = 0; index < settings->processing_unit_count; index++)
+        if (settings->processing_units[index] > highest)
+            highest = settings->processing_units[index];
+    if (settings->processing_unit_count == 0)
+        return LS_OK;
+    size_t bytes = CPU_ALLOC_SIZE(highest + 1);
+    cpu_set_t *mask = CPU_ALLOC((size_t)highest + 1);
+    if (!mask)
+        return ls_fail(error, LS_FAILED, "loader: out of memory");
+    CPU_ZERO_S(bytes, mask);
+    for (int index = 0; index < settings->processing_unit_count; index++)
+        CPU_SET_S((size_t)settings->processing_units[index], bytes, mask);
+    int failed = pthread_attr_setaffinity_np(attributes, bytes, mask);
+    CPU_FREE(mask);
+    if (failed)
+        return ls_fail(error, LS_FAILED, "loader: cannot run on processing unit %d: %s", highest,
+                       strerror(failed));
+    return LS_OK;
 }
 
 static int has_room(const loader *self) {
@@ -123,7 +126,6 @@ static void read_ahead(loader *self) {
 
 static void *run(void *argument) {
     loader *self = argument;
-    prefer_unit(self);
     pthread_mutex_lock(&self->lock);
     read_ahead(self);
     pthread_mutex_unlock(&self->lock);
@@ -177,8 +179,13 @@ static int start_thread(loader *self, ls_error *error) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&self->thread, NULL, run, self);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    int status = allow_units(&attributes, &self->settings, error);
+    int failed = status == LS_OK ? pthread_create(&self->thread, &attributes, run, self) : 0;
+    pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    LS_TRY(status);
     if (failed)
         return ls_fail(error, LS_FAILED, "loader: cannot start a thread: %s", strerror(failed));
     self->thread_started = 1;

@@ -16,7 +16,11 @@ typedef struct loader_settings {
     uint64_t seed;
     int shuffled; /* 1 training, 0 evaluation */
     int slots;    /* batches read ahead; at least 2 */
-    int first_pu; /* OS index of a PU for the thread to prefer; -1: wherever */
+    /* OS indices of the processing units that the thread may run on (a rank's own, so that it
+     * need not share the compute thread's); count 0: where its creator may. Borrowed until
+     * loader_create returns. */
+    const int *processing_units;
+    int processing_unit_count;
 } loader_settings;
 
 typedef struct loader_batch {

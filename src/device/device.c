@@ -25,19 +25,17 @@ static const device_interface *find(const char *name) {
     return NULL;
 }
 
-/* A GPU is granted where the environment names one: CUDA_VISIBLE_DEVICES (Slurm sets it from
- * --gres and --gpus; "NoDevFiles" and the empty string mean none), or Slurm's own variables. */
+/* A GPU is granted where the environment names one. CUDA_VISIBLE_DEVICES decides where it is set
+ * (Slurm sets it from --gres and --gpus; the empty string, "NoDevFiles" and "-1" mean none);
+ * else Slurm's list of the step's GPUs. */
 static const char *granted_gpu(const char **value) {
-    static const char *const names[] = {"CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS",
-                                        "SLURM_GPUS_ON_NODE"};
+    static const char *const names[] = {"CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS"};
     for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
         *value = getenv(names[index]);
-        if (*value && **value && strcmp(*value, "NoDevFiles") != 0 && strcmp(*value, "-1") != 0 &&
-            strcmp(*value, "0") != 0)
-            return names[index];
-        /* "0" is GPU number 0 in the first two, and "no GPU" in a count. */
-        if (*value && strcmp(*value, "0") == 0 && index < 2)
-            return names[index];
+        if (!*value)
+            continue;
+        bool none = !**value || strcmp(*value, "NoDevFiles") == 0 || strcmp(*value, "-1") == 0;
+        return none ? NULL : names[index];
     }
     return NULL;
 }

@@ -74,8 +74,8 @@ struct device {
     device_facts facts;
 };
 
-/* Opens by name. "auto": cuda where a GPU was granted (CUDA_VISIBLE_DEVICES or Slurm's SLURM_*GPU*
- * variables name one) and works; cpu where none was granted; granted but unusable is
+/* Opens by name. "auto": cuda where a GPU was granted (CUDA_VISIBLE_DEVICES, else Slurm's
+ * SLURM_STEP_GPUS, names one) and works; cpu where none was granted; granted but unusable is
  * LS_BAD_LAUNCH, never a quiet cpu. */
 int device_open(const char *name, const device_request *request, device **out, ls_error *error);
 void device_close(device *self); /* NULL is fine */

@@ -1,4 +1,5 @@
 #include "model/network.h"
+#include "base/hash.h"
 #include "model/pass.h"
 
 #include <inttypes.h>
@@ -16,7 +17,6 @@ struct network {
     pass *passes[MAX_PASSES];
     int pass_count;
     void *packed[GRAPH_MAX_LAYERS];
-    size_t packed_bytes;
     char *arena;
     size_t arena_bytes;
 };
@@ -92,7 +92,6 @@ static int allocate_packed(network *self, ls_error *error) {
         if (bytes == 0)
             continue;
         LS_TRY(self->device->is->allocate(self->device, bytes, &self->packed[layer], error));
-        self->packed_bytes += bytes;
     }
     return LS_OK;
 }
@@ -279,16 +278,10 @@ size_t network_describe(const network *self, char *out, size_t capacity) {
     return used;
 }
 
-/* FNV-1a, 64 bits, over the text of network_describe. */
+/* Over the text of network_describe. */
 void network_plan_id(const network *self, char out[17]) {
     char text[16384];
     network_describe(self, text, sizeof text);
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-        hash = (hash ^ *c) * 0x100000001b3u;
+    uint64_t hash = hash_bytes(HASH_START, text, strlen(text));
     snprintf(out, 17, "%016" PRIx64, hash);
-}
-
-size_t network_memory_bytes(const network *self) {
-    return self->arena_bytes + self->packed_bytes;
 }

@@ -66,6 +66,5 @@ void network_initialise(const graph *graph, uint64_t seed, float *parameters);
 void network_plan_id(const network *self, char out[17]);
 /* "conv1 n=64: jit:avx512_core / - / jit:avx512_core\n" for every pass and layer. */
 size_t network_describe(const network *self, char *out, size_t capacity);
-size_t network_memory_bytes(const network *self); /* arena and packed copies */
 
 #endif

@@ -1,6 +1,7 @@
 /* Every rank must run the same program, with the same options, on the same data: rank 0's facts
  * are broadcast as lines "name=value", and a rank whose own differ says which. Its failure reaches
  * the others through the lifeline. */
+#include "base/hash.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -9,16 +10,15 @@
 
 enum { TEXT = 16384 };
 
-/* FNV-1a over this program's file: two builds of one version are two programs. */
+/* Of this program's file: two builds of one version are two programs. */
 static uint64_t program_hash(void) {
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = HASH_START;
     unsigned char block[65536];
     FILE *file = fopen("/proc/self/exe", "rb");
     if (!file)
         return 0;
     for (size_t count; (count = fread(block, 1, sizeof block, file)) > 0;)
-        for (size_t index = 0; index < count; index++)
-            hash = (hash ^ block[index]) * 0x100000001b3u;
+        hash = hash_bytes(hash, block, count);
     fclose(file);
     return hash;
 }
@@ -62,10 +62,9 @@ int train_agree_on_help(const launch *me, bool help, ls_error *error) {
     LS_TRY(comm_open("auto", me->rank, me->size, &control, error));
     LS_TRY(comm_broadcast_bytes(control, &theirs, sizeof theirs, 0, error));
     if (theirs != (int)help)
-        return ls_fail(error, LS_BAD_INPUT,
-                       "the ranks differ: --help was %s rank %d (host %s) and %s rank 0",
-                       help ? "given to" : "not given to", me->rank, me->host,
-                       help ? "not to" : "to");
+        return ls_fail(
+            error, LS_BAD_INPUT, "the ranks differ: --help was %s rank %d (host %s) and %s rank 0",
+            help ? "given to" : "not given to", me->rank, me->host, help ? "not to" : "to");
     LS_TRY(control->is->barrier(control, error));
     comm_close(control);
     return LS_OK;

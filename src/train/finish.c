@@ -1,5 +1,6 @@
 /* The end of a run: the ranks' parameters compared, usage gathered, the closing table. */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -32,21 +33,19 @@ static int gather_usage(trainer *self, double training_seconds, ls_error *error)
     return comm_allgather_bytes(self->control, &mine, self->usage, sizeof mine, error);
 }
 
-/* FNV-1a over the bits of the parameters, 32 bits at a time. */
+/* Over the bits of the parameters. */
 static int hash_parameters(trainer *self, uint64_t *out, ls_error *error) {
     size_t count = self->graph.parameter_count;
-    uint32_t *bits = malloc(count * sizeof *bits);
+    float *bits = malloc(count * sizeof *bits);
     if (!bits)
         return ls_fail(error, LS_FAILED, "out of memory");
     int status = self->device->is->copy(self->device, self->stream, bits, self->mode->parameters,
                                         count * sizeof *bits, COPY_DEVICE_TO_HOST, error);
     if (status == LS_OK)
         status = self->device->is->stream_synchronize(self->device, self->stream, error);
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t index = 0; status == LS_OK && index < count; index++)
-        hash = (hash ^ bits[index]) * 0x100000001b3u;
+    if (status == LS_OK)
+        *out = hash_bytes(HASH_START, bits, count * sizeof *bits);
     free(bits);
-    *out = hash;
     return status;
 }
 

@@ -105,7 +105,8 @@ static int open_loader(trainer *self, split *split, bool training, ls_error *err
                                 .seed = (uint64_t)self->settings->seed,
                                 .shuffled = training,
                                 .slots = SLOTS,
-                                .first_pu = -1};
+                                .processing_units = self->binding.processing_units,
+                                .processing_unit_count = self->binding.threads};
     LS_TRY(mode_loader_share(self->settings->mode, &self->mode->settings, &settings.rank,
                              &settings.size, error));
     if (settings.size == 0)
@@ -129,7 +130,9 @@ int trainer_setup(trainer *self, ls_error *error) {
     mode_settings settings = describe_mode(self);
     LS_TRY(mode_create(s->mode, &settings, &self->mode, error));
     LS_TRY(optimizer_attach(&self->optimizer, self->network, &self->graph, error));
+    lifeline_at("set-up", 0, 1); /* the slow parts are places of their own */
     LS_TRY(open_loader(self, &self->train, true, error));
+    lifeline_at("set-up", 0, 2);
     return open_loader(self, &self->test, false, error);
 }
 

@@ -17,6 +17,7 @@ typedef struct scratch {
 static int one_size(trainer *self, const scratch *scratch, int64_t global_count, bool training,
                     ls_error *error) {
     int loader_rank, loader_size;
+    lifeline_at("warm-up", 0, training ? global_count : -global_count); /* a place of its own */
     LS_TRY(mode_loader_share(self->settings->mode, &self->mode->settings, &loader_rank,
                              &loader_size, error));
     mode_batch batch = {.global_count = global_count, .training = training};
@@ -73,7 +74,6 @@ int trainer_warm_up(trainer *self, ls_error *error) {
     const dataset_facts *facts = &self->train.data->facts;
     size_t image = (size_t)facts->height * (size_t)facts->width * (size_t)facts->channels;
     double start = clock_seconds();
-    lifeline_at("warm-up", 0, 0);
     scratch scratch = {calloc((size_t)self->global_batch, image),
                        calloc((size_t)self->global_batch, sizeof(int32_t))};
     int status = LS_OK;

@@ -86,9 +86,13 @@ int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like
         cpu_plan_release(self, (plan *)made);
         return status;
     }
+    if (made->pack_forward.scratchpad_bytes || made->pack_backward.scratchpad_bytes ||
+        made->unpack_gradient.scratchpad_bytes) {
+        cpu_plan_release(self, (plan *)made);
+        return ls_fail(error, LS_FAILED, "oneDNN wants scratch memory for a reorder of weights");
+    }
     cpu_plan_need_workspace(made, made->forward.scratchpad_bytes);
     cpu_plan_need_workspace(made, made->backward_data.scratchpad_bytes);
-    cpu_plan_need_workspace(made, made->pack_forward.scratchpad_bytes);
     snprintf(made->description, sizeof made->description, "%.60s / %.60s / %.60s",
              made->forward.implementation,
              shape->need_dx ? made->backward_data.implementation : "-",
@@ -130,7 +134,7 @@ int cpu_conv2d_backward_weights(plan *plan, device_stream *stream, const void *x
                                    {DNNL_ARG_DIFF_BIAS, dbias}};
     LS_TRY(onednn_call_run(&self->backward_weights, arguments, 4, workspace, error));
     onednn_argument unpack[] = {{DNNL_ARG_FROM, blocked}, {DNNL_ARG_TO, dweights}};
-    return onednn_call_run(&self->unpack_gradient, unpack, 2, workspace, error);
+    return onednn_call_run(&self->unpack_gradient, unpack, 2, NULL, error);
 }
 
 int cpu_pack_weights(plan *plan, device_stream *stream, const float *weights, void *packed,
