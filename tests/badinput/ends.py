@@ -93,6 +93,25 @@ def with_step_log(title, number):
     suite.check(job, CODES[number], f"interrupted by {number.name}{STEP}", limit=30)
 
 
+def taken_apart(title, ranks):
+    """No thread that computes may take a signal: oneDNN's AVX-512 kernels do not survive a handler
+    on their stack. The lifeline's thread takes them."""
+    both = 1 << signal.SIGINT - 1 | 1 << signal.SIGTERM - 1
+    job = started(title, ranks, ["--threads", "2"])
+    training(job)
+    for pid in job.ranks().values():
+        takes = []
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/status", encoding="ascii") as file:
+                blocked = next(line for line in file if line.startswith("SigBlk:"))
+            if int(blocked.split()[1], 16) & both != both:
+                takes.append(int(thread))
+        if len(takes) != 1 or pid in takes:
+            raise Refusal(f"process {pid}: threads that take SIGINT or SIGTERM: {takes}")
+        os.kill(pid, signal.SIGTERM)
+    suite.check(job, 143, f"interrupted by SIGTERM{STEP}", limit=30)
+
+
 def twice(title):
     """An impatient user."""
     job = started(title, 2)
@@ -116,6 +135,8 @@ for number in CODES:
     add(f"{number.name} with a step log", with_step_log, number)
 add("SIGTERM to rank 1 of dp", in_training, signal.SIGTERM, 2, 1, "dp")
 add("SIGINT three times", twice)
+add("no compute thread takes signals", taken_apart, 0)
+add("no compute thread takes signals, 2 ranks", taken_apart, 2)
 
 # ---- ranks that die or fall silent
 
