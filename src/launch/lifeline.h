@@ -43,8 +43,8 @@ _Noreturn void lifeline_fail(const ls_error *error, int everyone);
  * thread, which this starts, end the whole job (or, alone, this process) with one line
  * ("interrupted by SIGTERM in training, epoch 2, step 37"), no temporary files left, and code 130
  * or 143, also where launch_start is never called (report) or has not come far. launch_start calls
- * it. The lifeline's thread takes both
- * signals: the caller, and every thread that it starts, blocks them. */
+ * it. The lifeline's thread takes both signals: the caller, and every thread that it starts, blocks
+ * them. */
 int lifeline_install_signals(ls_error *error);
 
 /* Collective: an orderly end, after which a closed connection means nothing. It needs no MPI (so
