@@ -17,6 +17,9 @@ lockstep, data = sys.argv[1], sys.argv[2]
 with tempfile.TemporaryDirectory() as work:
     curves = [runs.train(lockstep, data, f"{work}/run", "--epochs", 3, "--seed", seed)[1]
               for seed in (1, 2, 3)]
+for seed, curve in zip((1, 2, 3), curves):
+    print(f"seed {seed}: " + ", ".join(f"{float(row['train_loss']):.4f} / "
+                                       f"{100 * float(row['test_accuracy']):.2f}%" for row in curve))
 print("epoch  train loss  PyTorch  differs   test accuracy  PyTorch  differs")
 good = True
 for epoch, (want_loss, want_accuracy) in enumerate(PYTORCH):
