@@ -1,5 +1,5 @@
 /* Collectives between the ranks, on device memory. One comm_interface an implementation: alone
- * (one rank), mpi (Open MPI, on memory the host can address), later nccl.
+ * (one rank), mpi (Open MPI; memory that the host cannot address goes through pinned memory), nccl.
  *
  * Every call is collective: all ranks make the same calls in the same order on one comm. A call
  * starts after the work already in `stream` and may return before the collective is done; the
@@ -27,7 +27,8 @@ typedef struct comm_work {
 
 /* counts[r] elements belong to rank r; rank r's part follows rank r-1's (no gaps). */
 typedef struct comm_interface {
-    const char *name; /* "alone", "mpi" */
+    const char *name; /* "alone", "mpi", "nccl" */
+    bool capturable;  /* its calls may stand inside a device's graph recording */
 
     /* In place: buffer[count] on every rank becomes the reduction over ranks. */
     int (*allreduce)(comm *self, device_stream *stream, void *buffer, size_t count, dtype type,
@@ -64,8 +65,28 @@ struct comm {
     int rank, size;
 };
 
-/* Opens a comm over all ranks. "auto": alone for one rank, else mpi. Collective. */
-int comm_open(const char *name, int rank, int size, comm **out, ls_error *error);
+typedef struct device device; /* device/device.h */
+
+typedef struct comm_settings {
+    int rank, size;
+    const char *host; /* for texts */
+    device *device;   /* whose memory the buffers are; NULL: host memory */
+    comm *control;    /* on host memory, open: ids travel by it, GPUs are compared; NULL alone */
+    /* A collective that does not end in this time fails with a text that names rank, host,
+     * collective, phase and step, and the job with it. 0: none. */
+    double deadline_seconds;
+    /* Pinned words the stream writes (device.write_word): how far this rank's step has come.
+     * Read by a watcher for its text only; NULL: none. */
+    const volatile uint32_t *progress;
+    const char *(*describe_progress)(uint32_t word); /* "backward" */
+} comm_settings;
+
+#define COMM_CHOICES "auto|nccl|mpi"
+
+/* Opens a comm over all ranks. "auto": alone for one rank; nccl on a cuda device where no two
+ * ranks share a GPU (by UUID), else mpi; mpi on any other device. "nccl" where two ranks share a
+ * GPU, or on another device: LS_BAD_LAUNCH with the fix. Collective over settings->control. */
+int comm_open(const char *name, const comm_settings *settings, comm **out, ls_error *error);
 void comm_close(comm *self); /* NULL is fine */
 
 /* Host-memory helpers over any comm that takes host memory (blocking). */

@@ -3,14 +3,16 @@
  * the only list of them.
  *
  * Streams: work put into one stream runs in order; on ref and cpu a call returns when its work is
- * done, a stream is a token and events are always complete. Memory from allocate() may not be
- * touched by the host unless `host_addressable`. Errors: LS_BAD_LAUNCH for a device that is
- * missing, LS_FAILED while running. */
+ * done, a stream is a token and events are always complete. Where `asynchronous`, a call returns
+ * when its work is queued. Memory from allocate() may not be touched by the host unless
+ * `host_addressable`. A member that says NULL may be NULL where the device has no such thing.
+ * Errors: LS_BAD_LAUNCH for a device that is missing, LS_FAILED while running. */
 #ifndef LOCKSTEP_DEVICE_DEVICE_H
 #define LOCKSTEP_DEVICE_DEVICE_H
 
 #include "base/dtype.h"
 #include "base/error.h"
+#include "base/precision.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +21,7 @@
 typedef struct device device;
 typedef struct device_stream device_stream;
 typedef struct device_event device_event;
+typedef struct device_graph device_graph; /* recorded work, replayed by one launch */
 typedef struct ops ops; /* device/ops.h */
 
 typedef enum { COPY_HOST_TO_DEVICE, COPY_DEVICE_TO_HOST, COPY_ON_DEVICE } copy_kind;
@@ -29,12 +32,21 @@ typedef struct device_request {
     /* Called once on each compute thread (0 .. threads-1) to bind it to its core; may be NULL. */
     void (*bind_thread)(void *context, int thread);
     void *bind_context;
+    bool share_gpu; /* more local ranks than GPUs is what the user wants */
+    /* Where the choices of algorithms are kept between runs ("": nowhere). Only a rank that
+     * chooses (rank 0 of the run) is given one. */
+    const char *plan_cache;
 } device_request;
 
 typedef struct device_facts {
     char name[128];    /* "Intel(R) Xeon(R) Processor", "NVIDIA H200" */
-    char library[128]; /* "oneDNN 2.6.3 (AVX512_CORE)", "cuDNN 9.19, cuBLASLt 13.0" */
+    char library[160]; /* "oneDNN 2.6.3 (AVX512_CORE)", "CUDA 13.0, cuDNN 9.19.0, cuBLASLt 13.0" */
+    char driver[32];   /* of the GPU: "580.159 (CUDA 13.0)"; "" where there is none */
+    char uuid[48];     /* "GPU-8-4-4-4-12 hex digits", what NVML knows it by; "" on a CPU */
+    char pci_bus_id[16]; /* "0000:3b:00.0"; "" on a CPU */
+    int numa_node;       /* the GPU's; -1: unknown, or a CPU */
     bool host_addressable;
+    bool asynchronous; /* calls return before their work is done: times come from events */
 } device_facts;
 
 typedef struct device_interface {
@@ -44,10 +56,18 @@ typedef struct device_interface {
     int (*open)(const device_request *request, device **out, ls_error *error);
     void (*close)(device *self);
 
-    /* Zero-filled, aligned to 256 bytes, at least `bytes` long. Never in the hot loop. */
-    int (*allocate)(device *self, size_t bytes, void **out, ls_error *error);
+    /* LS_BAD_LAUNCH, with what it has instead, for a precision that this device cannot compute
+     * in. */
+    int (*check_precision)(device *self, precision wanted, ls_error *error);
+
+    /* Zero-filled (complete when it returns), aligned to 256 bytes, at least `bytes` long. `what`
+     * is for the text where there is no room ("the activations"), which also says how much was
+     * asked for and free. Never in the hot loop. */
+    int (*allocate)(device *self, size_t bytes, const char *what, void **out, ls_error *error);
     void (*release)(device *self, void *memory);
-    /* Host memory the device copies from and to quickly (pinned). */
+    /* Bytes that allocate() could give now, and the device's all. NULL: no limit of its own. */
+    int (*memory)(device *self, size_t *free_bytes, size_t *total_bytes, ls_error *error);
+    /* Host memory the device copies from and to quickly (pinned), zero-filled. */
     int (*host_allocate)(device *self, size_t bytes, void **out, ls_error *error);
     void (*host_release)(device *self, void *memory);
 
@@ -59,14 +79,39 @@ typedef struct device_interface {
     void (*event_destroy)(device *self, device_event *event);
     int (*event_record)(device *self, device_event *event, device_stream *stream, ls_error *error);
     int (*event_query)(device *self, device_event *event, bool *done, ls_error *error);
+    int (*event_synchronize)(device *self, device_event *event, ls_error *error);
+    /* Both complete. */
+    int (*event_seconds)(device *self, device_event *from, device_event *to, double *out,
+                         ls_error *error);
     int (*stream_wait_event)(device *self, device_stream *stream, device_event *event,
                              ls_error *error);
+
+    /* Graphs; all NULL where the device has none. Between begin and end, work put into `stream`
+     * (and into streams that wait for its events) is recorded, not run; pointers and host values
+     * are those of the recording. No synchronising call may stand between them. */
+    int (*graph_begin)(device *self, device_stream *stream, ls_error *error);
+    int (*graph_end)(device *self, device_stream *stream, device_graph **out, ls_error *error);
+    int (*graph_launch)(device *self, device_graph *graph, device_stream *stream, ls_error *error);
+    void (*graph_destroy)(device *self, device_graph *graph);
+
+    /* Choices of algorithms that preparing plans has made so far, as text (caller frees), and the
+     * other end: plans prepared from now on take these. NULL: preparing chooses nothing. */
+    int (*choices_export)(device *self, char **out, ls_error *error);
+    int (*choices_import)(device *self, const char *text, ls_error *error);
+
+    /* Named ranges on the calling thread's timeline in a profiler (NVTX); nest. NULL: none. */
+    void (*range_begin)(device *self, const char *name);
+    void (*range_end)(device *self);
 
     /* Stream-ordered. */
     int (*copy)(device *self, device_stream *stream, void *to, const void *from, size_t bytes,
                 copy_kind kind, ls_error *error);
     int (*fill_zero)(device *self, device_stream *stream, void *memory, size_t bytes,
                      ls_error *error);
+    /* *word = value, in stream order; word: host_allocate()d. A watcher on the host reads how far
+     * the stream has come, also inside a graph. */
+    int (*write_word)(device *self, device_stream *stream, uint32_t *word, uint32_t value,
+                      ls_error *error);
 } device_interface;
 
 struct device {
@@ -79,5 +124,15 @@ struct device {
  * LS_BAD_LAUNCH, never a quiet cpu. */
 int device_open(const char *name, const device_request *request, device **out, ls_error *error);
 void device_close(device *self); /* NULL is fine */
+
+static inline void device_range_begin(device *self, const char *name) {
+    if (self->is->range_begin)
+        self->is->range_begin(self, name);
+}
+
+static inline void device_range_end(device *self) {
+    if (self->is->range_end)
+        self->is->range_end(self);
+}
 
 #endif

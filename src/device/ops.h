@@ -28,6 +28,7 @@ typedef struct conv2d_shape {
     int out_channels, kernel, stride, padding;
     tensor_layout in_layout, out_layout;
     dtype type;   /* of activations */
+    bool tf32;    /* type fp32: products may round their factors to TF32 */
     bool relu;    /* y = max(0, x*w + b) */
     bool need_dx; /* false for the first layer */
 } conv2d_shape;
@@ -43,6 +44,7 @@ typedef struct maxpool2d_shape {
 typedef struct linear_shape {
     int n, in_features, out_features;
     dtype type;
+    bool tf32;
     bool relu;
     bool need_dx;
 } linear_shape;
@@ -56,16 +58,49 @@ typedef struct loss_totals {
     int64_t samples;
 } loss_totals;
 
+/* What changes from step to step, in device memory, so that a recorded step can be replayed. One
+ * for training and one for evaluation; ops read it, and `advance` moves it on. */
+typedef struct step_state {
+    int64_t step;       /* updates made (skipped ones left out): this update is number step + 1 */
+    int64_t cursor;     /* position of the next batch in batch_arguments.order */
+    int64_t epoch;      /* 1, 2, ...: augmentation draws anew */
+    int64_t skipped;    /* updates left out because a gradient was not finite */
+    int32_t good_steps; /* updates since loss_scale changed */
+    int32_t overflow;   /* not 0: a gradient of this step is not finite; no update is made */
+    float loss_scale;   /* the loss's gradient is multiplied by it; 1 where nothing is scaled */
+    int32_t unused;
+} step_state;
+
+/* Dynamic loss scaling (Micikevicius et al., "Mixed Precision Training", ICLR 2018, section 3.2;
+ * the constants are those of PyTorch's GradScaler). */
+enum { LOSS_SCALE_INITIAL = 65536, LOSS_SCALE_GROWTH_STEPS = 2000 };
+
+/* Random crop (of the image padded by `crop_padding` black pixels on each side) and horizontal
+ * flip: a pure function of (seed, epoch, sample id), the same on every device. With b =
+ * random_block(seed, RANDOM_AUGMENTATION, epoch, id): the window's top is row b[0] % (2 *
+ * crop_padding + 1) of the padded image, its left column b[1] % the same, and it is mirrored where
+ * b[2] is odd. */
+typedef struct augmentation {
+    uint64_t seed;
+    int crop_padding; /* 0: no crop */
+    bool flip;
+} augmentation;
+
 typedef struct batch_arguments {
-    const uint8_t *images;  /* [count or data set, h, w, c] */
-    const int32_t *labels;  /* as many */
-    const int64_t *indices; /* [count]: which images; NULL: the first `count` */
+    const uint8_t *images; /* [count or data set, h, w, c] */
+    const int32_t *labels; /* as many */
+    /* Data set in device memory: image k of the batch is images[order[state->cursor + k]], which
+     * is also its sample id. NULL: images[k], with sample id ids[k]. */
+    const int64_t *order;
+    const int64_t *ids;      /* [count]; only augmentation reads it */
+    const step_state *state; /* NULL: cursor 0, epoch 0 */
     int count, height, width, channels;
     tensor_layout layout;
-    dtype type;          /* of the output */
-    float scale, shift;  /* out = x * scale + shift */
-    void *out;           /* [count, h, w, c] in `layout` */
-    int32_t *out_labels; /* [count] */
+    dtype type;           /* of the output */
+    float scale, shift;   /* out = x * scale + shift, after augmentation */
+    augmentation augment; /* all zero: none */
+    void *out;            /* [count, h, w, c] in `layout` */
+    int32_t *out_labels;  /* [count] */
 } batch_arguments;
 
 /* A part of the flat arrays that one optimizer call updates: one parameter tensor, or a piece. */
@@ -80,13 +115,15 @@ typedef struct parameter_range {
 typedef struct adam_arguments {
     float *parameters, *gradients, *first_moment, *second_moment; /* flat arrays */
     float beta1, beta2, epsilon;
-    int64_t step; /* 1 for the first update: bias corrections 1 - beta^step */
+    /* Device memory. t = state->step + 1 is the update's number: bias corrections 1 - beta^t.
+     * Gradients are divided by state->loss_scale; where state->overflow is set nothing changes. */
+    const step_state *state;
 } adam_arguments;
 
 typedef struct sgd_arguments {
     float *parameters, *gradients, *velocity; /* velocity NULL when momentum is 0 */
     float momentum;
-    int64_t step; /* 1: velocity = gradient, as PyTorch does */
+    const step_state *state; /* as in adam; the first update: velocity = gradient, as PyTorch */
 } sgd_arguments;
 
 struct ops {
@@ -145,12 +182,13 @@ struct ops {
                          const void *y, void *dy, ls_error *error);
 
     /* Cross-entropy of softmax(logits [n, classes]) against labels [n]: adds to *totals (device
-     * memory), and writes dlogits = (softmax - onehot) * gradient_scale unless dlogits is NULL
-     * (evaluation). A label outside the classes is undefined: the reader checks them. */
+     * memory), and writes dlogits = (softmax - onehot) * gradient_scale * state->loss_scale unless
+     * dlogits is NULL (evaluation). `state` NULL: a loss scale of 1. The sums into *totals are
+     * added in a fixed order. A label outside the classes is undefined: the reader checks them. */
     int (*softmax_cross_entropy)(device *self, device_stream *stream, int n, int classes,
                                  dtype type, const void *logits, const int32_t *labels,
-                                 float gradient_scale, void *dlogits, loss_totals *totals,
-                                 ls_error *error);
+                                 float gradient_scale, const step_state *state, void *dlogits,
+                                 loss_totals *totals, ls_error *error);
 
     /* Gather by index, normalise, convert, lay out: uint8 images -> a batch. */
     int (*make_batch)(device *self, device_stream *stream, const batch_arguments *arguments,
@@ -167,6 +205,22 @@ struct ops {
                 const parameter_range *ranges, int range_count, ls_error *error);
     int (*sgd)(device *self, device_stream *stream, const sgd_arguments *arguments,
                const parameter_range *ranges, int range_count, ls_error *error);
+
+    /* state->overflow = 1 where any of values[count] is infinite or NaN; else it stays. */
+    int (*check_finite)(device *self, device_stream *stream, const float *values, size_t count,
+                        step_state *state, ls_error *error);
+    /* The end of a step on `images` samples of this rank: cursor += images; with `updated` also
+     * step += 1, or, where overflow is set, skipped += 1 and loss_scale is halved; `scaling`:
+     * loss_scale doubles after LOSS_SCALE_GROWTH_STEPS good steps. Clears overflow. */
+    int (*advance)(device *self, device_stream *stream, step_state *state, int64_t images,
+                   bool updated, bool scaling, ls_error *error);
+
+    /* to[i] = from[i], rounded to nearest even; any two of fp32, bf16 and fp16. */
+    int (*cast)(device *self, device_stream *stream, size_t count, dtype from_type,
+                const void *from, dtype to_type, void *to, ls_error *error);
+    /* *out = sum of values[i]^2, in a fixed order (device memory). */
+    int (*sum_of_squares)(device *self, device_stream *stream, const float *values, size_t count,
+                          double *out, ls_error *error);
 };
 
 #endif

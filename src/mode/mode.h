@@ -2,15 +2,17 @@
  * while backward still runs; dp is DataParallel's data flow across ranks. One file a mode, ended by
  * its mode_interface; mode.c holds the list.
  *
- * A step, in order: begin (the batch reaches every rank's pass), network_forward, loss,
- * network_backward (with the mode's hooks), finish (gradients are final where the update is made),
- * then the optimizer on the ranks where updates(). The mode owns the flat arrays. */
+ * A step, in order: mode_stage (a batch in host memory reaches the device), begin (it reaches every
+ * rank's pass), network_forward, loss, network_backward (with the mode's hooks), finish (gradients
+ * are final where the update is made), then the optimizer on the ranks where updates(). All but
+ * mode_stage may be recorded into a graph where `capturable`. The mode owns the flat arrays. */
 #ifndef LOCKSTEP_MODE_MODE_H
 #define LOCKSTEP_MODE_MODE_H
 
 #include "base/share.h"
 #include "comm/comm.h"
 #include "device/ops.h"
+#include "mode/step_clock.h"
 #include "model/network.h"
 
 enum { MODE_MAX_MOMENTS = 2 };
@@ -27,16 +29,22 @@ typedef struct mode_settings {
     int64_t global_batch; /* the largest that will come */
     int height, width, channels, classes;
     float scale, shift; /* pixels: x * scale + shift */
+    augmentation augment; /* of training batches */
 } mode_settings;
 
 /* One global batch as this rank's loader has it. On ranks whose loader reads nothing (dp, not
- * root) images and labels are NULL. Host memory, valid during begin only. */
+ * root) images and labels are NULL. */
 typedef struct mode_batch {
-    const uint8_t *images; /* [loaded, h, w, c] */
-    const int32_t *labels; /* [loaded] */
+    /* Host memory, valid until the next batch is asked for: [loaded, h, w, c], [loaded], [loaded].
+     * With `order`: the whole split in device memory, and ids is NULL. */
+    const uint8_t *images;
+    const int32_t *labels;
+    const int64_t *ids;
+    const int64_t *order; /* device memory: batch_arguments.order; NULL: not resident */
     int loaded;
     int64_t global_count;
     bool training;
+    step_state *state; /* device memory: training's or evaluation's */
 } mode_batch;
 
 typedef struct mode_interface mode_interface;
@@ -51,14 +59,15 @@ typedef struct mode {
     int32_t *labels;        /* device memory: of the samples whose loss this rank computes */
     uint8_t *staged_images; /* device memory, NULL where the device addresses host memory */
     int32_t *staged_labels;
-    /* Seconds this rank's compute thread spent inside the comm; the trainer takes differences. */
-    double communication_seconds;
+    int64_t *staged_ids;
+    step_clock *clock; /* the trainer's: the mode marks what communication it waits for */
     void *state; /* the mode's own */
 } mode;
 
 struct mode_interface {
     const char *name;
-    bool one_rank; /* runs on exactly one */
+    bool one_rank;   /* runs on exactly one */
+    bool capturable; /* nothing between begin and the update needs the host */
     /* Rank and size for the loader's share of each global batch; size 0: this rank loads nothing.
      */
     void (*loader_share)(const mode_settings *settings, int *rank, int *size);
@@ -71,6 +80,9 @@ struct mode_interface {
      * pass_logits_gradient. */
     int (*loss)(mode *self, const mode_batch *batch, pass *pass, ls_error *error);
     int (*finish)(mode *self, ls_error *error);
+    /* Loss scaling: *overflow (device memory) becomes not 0 on every rank that updates where it is
+     * on any of them. NULL: one rank decides alone. */
+    int (*agree_overflow)(mode *self, int32_t *overflow, ls_error *error);
     /* The parameters changed (an update, an initialisation): what the other ranks have is old. */
     void (*parameters_changed)(mode *self);
     bool (*updates)(const mode *self);
@@ -84,6 +96,10 @@ int mode_check(const char *name, int size, ls_error *error);
 /* Collective. */
 int mode_create(const char *name, const mode_settings *settings, mode **out, ls_error *error);
 void mode_destroy(mode *self); /* NULL is fine */
+
+/* Copies a batch in host memory to the device, in stream order; nothing where it is there. The
+ * host memory may be given back once the stream has passed this point. */
+int mode_stage(mode *self, const mode_batch *batch, ls_error *error);
 
 /* Whose share the loader of this rank reads, before the mode exists. */
 int mode_loader_share(const char *name, const mode_settings *settings, int *rank, int *size,

@@ -28,7 +28,9 @@ typedef struct network_hooks {
 } network_hooks;
 
 /* The graph must outlive the network; the device too. */
-int network_create(const graph *graph, device *device, dtype type, network **out, ls_error *error);
+int network_create(const graph *graph, device *device, precision precision, network **out,
+                   ls_error *error);
+dtype network_type(const network *self); /* of activations */
 void network_destroy(network *self); /* NULL is fine; passes go with it */
 
 /* The pass for a batch of n (made on first use, out of the hot loop). n = 0: a pass that does

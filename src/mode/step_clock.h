@@ -1,0 +1,36 @@
+/* Where a step's time goes. The trainer marks the end of each phase, the mode the communication
+ * inside them that the compute waits for. On a device whose calls are done when they return, the
+ * marks read the clock at every step; on an asynchronous one they are events put into the stream
+ * at sampled steps only (a step that is replayed as a graph has no borders to mark), and
+ * collecting waits for them. */
+#ifndef LOCKSTEP_MODE_STEP_CLOCK_H
+#define LOCKSTEP_MODE_STEP_CLOCK_H
+
+#include "device/device.h"
+
+typedef struct step_clock step_clock;
+
+typedef enum {
+    STEP_DATA,     /* the batch reaches the pass */
+    STEP_FORWARD,  /* with the loss */
+    STEP_BACKWARD, /* to the last gradient */
+    STEP_OPTIMIZER,
+    STEP_COMMUNICATION, /* waited for, inside the others, which do not count it */
+    STEP_PARTS
+} step_part;
+
+int step_clock_create(device *device, device_stream *stream, step_clock **out, ls_error *error);
+void step_clock_destroy(step_clock *self); /* NULL is fine */
+
+/* A step begins. Until the next one, marks count only where `sampled`. */
+int step_clock_begin(step_clock *self, bool sampled, ls_error *error);
+/* `part` ends here; the next begins. */
+int step_clock_mark(step_clock *self, step_part part, ls_error *error);
+/* Communication that the compute stream (or the calling thread) waits for stands between these. */
+int step_clock_waiting(step_clock *self, ls_error *error);
+int step_clock_resumed(step_clock *self, ls_error *error);
+
+/* Adds the seconds of the step to parts[STEP_PARTS]. Not sampled: adds nothing. */
+int step_clock_collect(step_clock *self, double parts[STEP_PARTS], ls_error *error);
+
+#endif
