@@ -22,7 +22,7 @@ typedef struct device device;
 typedef struct device_stream device_stream;
 typedef struct device_event device_event;
 typedef struct device_graph device_graph; /* recorded work, replayed by one launch */
-typedef struct ops ops; /* device/ops.h */
+typedef struct ops ops;                   /* device/ops.h */
 
 typedef enum { COPY_HOST_TO_DEVICE, COPY_DEVICE_TO_HOST, COPY_ON_DEVICE } copy_kind;
 

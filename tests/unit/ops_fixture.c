@@ -119,7 +119,7 @@ array array_new(subject *s, size_t bytes) {
     ls_error error = {0};
     void *memory;
     size_t whole = bytes + 2 * GUARD;
-    must(s->device->is->allocate(s->device, whole, &memory, &error), &error);
+    must(s->device->is->allocate(s->device, whole, "an array of a test", &memory, &error), &error);
     char *poison = malloc(whole);
     if (!poison)
         abort();

@@ -66,6 +66,8 @@ static void step_on_device(subject *s, method method, const array *w, const arra
                            const array *m, const array *v, int step,
                            const parameter_range *the_ranges, int count) {
     ls_error error = {0};
+    step_state now = {.step = step - 1, .loss_scale = 1};
+    array state = array_of(s, &now, sizeof now);
     adam_arguments adam = {.parameters = parameters_at(w),
                            .gradients = parameters_at(g),
                            .first_moment = parameters_at(m),
@@ -73,15 +75,16 @@ static void step_on_device(subject *s, method method, const array *w, const arra
                            .beta1 = 0.9f,
                            .beta2 = 0.999f,
                            .epsilon = 1e-8f,
-                           .step = step};
+                           .state = state.memory};
     sgd_arguments sgd = {.parameters = parameters_at(w),
                          .gradients = parameters_at(g),
                          .velocity = method == SGD_MOMENTUM ? parameters_at(m) : NULL,
                          .momentum = method == SGD_MOMENTUM ? 0.9f : 0,
-                         .step = step};
+                         .state = state.memory};
     must(method == ADAM ? s->ops->adam(s->device, s->stream, &adam, the_ranges, count, &error)
                         : s->ops->sgd(s->device, s->stream, &sgd, the_ranges, count, &error),
          &error);
+    array_free(s, &state);
 }
 
 static float *rounded(const double *from) {

@@ -83,7 +83,7 @@ static void call_loss(subject *s, const loss_case *c, const array *logits, const
     ls_error error = {0};
     must(s->ops->softmax_cross_entropy(
              s->device, s->stream, c->n, c->classes, DTYPE_F32, logits->memory, labels->memory,
-             c->scale, c->gradient ? dlogits->memory : NULL, totals->memory, &error),
+             c->scale, NULL, c->gradient ? dlogits->memory : NULL, totals->memory, &error),
          &error);
 }
 
@@ -208,11 +208,11 @@ static void one_batch(subject *s, tensor_layout layout, dims d, bool by_index) {
         labels[i] = (i * 5 + 2) % 10;
     array device_images = array_of(s, images, SOURCE * image);
     array device_labels = array_of(s, labels, sizeof labels);
-    array indices = array_of(s, picks, sizeof picks);
+    array order = array_of(s, picks, sizeof picks);
     array out = tensor_new(s, layout, d), out_labels = array_new(s, (size_t)d.n * sizeof(int32_t));
     batch_arguments arguments = {.images = device_images.memory,
                                  .labels = device_labels.memory,
-                                 .indices = by_index ? indices.memory : NULL,
+                                 .order = by_index ? order.memory : NULL,
                                  .count = d.n,
                                  .height = d.height,
                                  .width = d.width,
@@ -236,7 +236,7 @@ static void one_batch(subject *s, tensor_layout layout, dims d, bool by_index) {
     }
     /* A product of up to 2 and a sum of up to 1, each rounded or fused. */
     expect_close("batch", got, want, dims_count(d), 0x1p-22);
-    array *all[] = {&device_images, &device_labels, &indices, &out, &out_labels};
+    array *all[] = {&device_images, &device_labels, &order, &out, &out_labels};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         array_free(s, all[i]);
     free(got), free(want), free(images);

@@ -1,5 +1,6 @@
 /* Memory, streams and events of the cpu device, and its table of ops. */
 #include "device/cpu/cpu.h"
+#include "base/clock.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -53,19 +54,33 @@ static int cpu_open(const device_request *request, device **out, ls_error *error
     }
     processor_name(self->base.facts.name, sizeof self->base.facts.name);
     snprintf(self->base.facts.library, sizeof self->base.facts.library, "%s", onednn_describe());
+    self->base.facts.numa_node = -1;
     self->base.facts.host_addressable = true;
     *out = &self->base;
     return LS_OK;
 }
 
-static int cpu_allocate(device *self, size_t bytes, void **out, ls_error *error) {
+static int cpu_check_precision(device *self, precision wanted, ls_error *error) {
+    (void)self;
+    if (wanted == PRECISION_FP32)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_LAUNCH, "--precision %s: device cpu computes in fp32",
+                   precision_name(wanted));
+}
+
+static int cpu_allocate(device *self, size_t bytes, const char *what, void **out, ls_error *error) {
     (void)self;
     size_t rounded = (bytes + 255) & ~(size_t)255;
-    *out = aligned_alloc(256, rounded ? rounded : 256);
+    *out = rounded < bytes ? NULL : aligned_alloc(256, rounded ? rounded : 256);
     if (!*out)
-        return ls_fail(error, LS_FAILED, "out of memory: %zu bytes", bytes);
+        return ls_fail(error, LS_FAILED, "device cpu: out of memory: %zu bytes for %s", bytes,
+                       what);
     memset(*out, 0, rounded);
     return LS_OK;
+}
+
+static int cpu_host_allocate(device *self, size_t bytes, void **out, ls_error *error) {
+    return cpu_allocate(self, bytes, "the host", out, error);
 }
 
 static void cpu_release(device *self, void *memory) {
@@ -73,7 +88,11 @@ static void cpu_release(device *self, void *memory) {
     free(memory);
 }
 
-/* A stream is a token: work is done when a call returns. */
+/* A stream is a token: work is done when a call returns. An event is a stamp of the clock. */
+struct device_event {
+    double seconds; /* at record */
+};
+
 static int cpu_stream_create(device *self, device_stream **out, ls_error *error) {
     (void)error;
     *out = (device_stream *)self;
@@ -90,24 +109,38 @@ static int cpu_stream_synchronize(device *self, device_stream *stream, ls_error 
 }
 
 static int cpu_event_create(device *self, device_event **out, ls_error *error) {
-    (void)error;
-    *out = (device_event *)self;
-    return LS_OK;
+    (void)self;
+    *out = calloc(1, sizeof **out);
+    return *out ? LS_OK : ls_fail(error, LS_FAILED, "device cpu: out of memory");
 }
 
 static void cpu_event_destroy(device *self, device_event *event) {
-    (void)self, (void)event;
+    (void)self;
+    free(event);
 }
 
 static int cpu_event_record(device *self, device_event *event, device_stream *stream,
                             ls_error *error) {
-    (void)self, (void)event, (void)stream, (void)error;
+    (void)self, (void)stream, (void)error;
+    event->seconds = clock_seconds();
     return LS_OK;
 }
 
 static int cpu_event_query(device *self, device_event *event, bool *done, ls_error *error) {
     (void)self, (void)event, (void)error;
     *done = true;
+    return LS_OK;
+}
+
+static int cpu_event_synchronize(device *self, device_event *event, ls_error *error) {
+    (void)self, (void)event, (void)error;
+    return LS_OK;
+}
+
+static int cpu_event_seconds(device *self, device_event *from, device_event *to, double *out,
+                             ls_error *error) {
+    (void)self, (void)error;
+    *out = to->seconds - from->seconds;
     return LS_OK;
 }
 
@@ -133,6 +166,14 @@ static int cpu_fill_zero(device *self, device_stream *stream, void *memory, size
     return LS_OK;
 }
 
+/* Atomic: a watcher is another thread. */
+static int cpu_write_word(device *self, device_stream *stream, uint32_t *word, uint32_t value,
+                          ls_error *error) {
+    (void)self, (void)stream, (void)error;
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+    return LS_OK;
+}
+
 /* Images between image ops lie in planes of 16 channels, which oneDNN's direct convolutions are
  * fastest with; what is flattened lies as the canonical weights count it; a network's input of a
  * few channels lies in planes, for which oneDNN has a fast first convolution. */
@@ -142,6 +183,13 @@ static tensor_layout cpu_choose_layout(layout_role role, int channels) {
     if (channels % 16 == 0)
         return LAYOUT_NCHW16C;
     return role == LAYOUT_ROLE_INPUT ? LAYOUT_NCHW : LAYOUT_NHWC;
+}
+
+int cpu_check_type(const char *op, dtype type, ls_error *error) {
+    if (type == DTYPE_F32)
+        return LS_OK;
+    return ls_fail(error, LS_FAILED, "device cpu: %s: expected fp32 activations, found %s", op,
+                   dtype_name(type));
 }
 
 int cpu_plan_create(device *self, cpu_plan_kind kind, dtype type, cpu_plan **out, ls_error *error) {
@@ -214,6 +262,10 @@ static const ops cpu_ops = {
     .add = cpu_add,
     .adam = cpu_adam,
     .sgd = cpu_sgd,
+    .check_finite = cpu_check_finite,
+    .advance = cpu_advance,
+    .cast = cpu_cast,
+    .sum_of_squares = cpu_sum_of_squares,
 };
 
 const device_interface device_cpu = {
@@ -221,9 +273,10 @@ const device_interface device_cpu = {
     .ops = &cpu_ops,
     .open = cpu_open,
     .close = cpu_close,
+    .check_precision = cpu_check_precision,
     .allocate = cpu_allocate,
     .release = cpu_release,
-    .host_allocate = cpu_allocate,
+    .host_allocate = cpu_host_allocate,
     .host_release = cpu_release,
     .stream_create = cpu_stream_create,
     .stream_destroy = cpu_stream_destroy,
@@ -232,7 +285,10 @@ const device_interface device_cpu = {
     .event_destroy = cpu_event_destroy,
     .event_record = cpu_event_record,
     .event_query = cpu_event_query,
+    .event_synchronize = cpu_event_synchronize,
+    .event_seconds = cpu_event_seconds,
     .stream_wait_event = cpu_stream_wait_event,
     .copy = cpu_copy,
     .fill_zero = cpu_fill_zero,
+    .write_word = cpu_write_word,
 };

@@ -80,13 +80,26 @@ int cpu_add(device *self, device_stream *stream, size_t count, dtype type, const
             void *to, ls_error *error);
 int cpu_softmax_cross_entropy(device *self, device_stream *stream, int n, int classes, dtype type,
                               const void *logits, const int32_t *labels, float gradient_scale,
-                              void *dlogits, loss_totals *totals, ls_error *error);
+                              const step_state *state, void *dlogits, loss_totals *totals,
+                              ls_error *error);
+int cpu_cast(device *self, device_stream *stream, size_t count, dtype from_type, const void *from,
+             dtype to_type, void *to, ls_error *error);
 int cpu_make_batch(device *self, device_stream *stream, const batch_arguments *arguments,
                    ls_error *error);
 int cpu_adam(device *self, device_stream *stream, const adam_arguments *arguments,
              const parameter_range *ranges, int range_count, ls_error *error);
 int cpu_sgd(device *self, device_stream *stream, const sgd_arguments *arguments,
             const parameter_range *ranges, int range_count, ls_error *error);
+
+int cpu_check_finite(device *self, device_stream *stream, const float *values, size_t count,
+                     step_state *state, ls_error *error);
+int cpu_advance(device *self, device_stream *stream, step_state *state, int64_t images,
+                bool updated, bool scaling, ls_error *error);
+int cpu_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
+                       double *out, ls_error *error);
+
+/* LS_FAILED, naming the op and the type, for activations that this device has no loops for. */
+int cpu_check_type(const char *op, dtype type, ls_error *error);
 
 /* A new plan of this kind, zeroed; released by cpu_plan_release. */
 int cpu_plan_create(device *self, cpu_plan_kind kind, dtype type, cpu_plan **out, ls_error *error);

@@ -17,9 +17,7 @@ enum { CHUNK = 16384 };
 int cpu_relu_backward(device *self, device_stream *stream, size_t count, dtype type, const void *y,
                       void *dy, ls_error *error) {
     (void)self, (void)stream;
-    if (type != DTYPE_F32)
-        return ls_fail(error, LS_FAILED, "cpu relu_backward: %s is not supported",
-                       dtype_name(type));
+    LS_TRY(cpu_check_type("relu_backward", type, error));
 #pragma omp parallel for schedule(static)
     for (size_t first = 0; first < count; first += CHUNK)
         mask((const float *)y + first, (float *)dy + first,
@@ -30,8 +28,7 @@ int cpu_relu_backward(device *self, device_stream *stream, size_t count, dtype t
 int cpu_add(device *self, device_stream *stream, size_t count, dtype type, const void *from,
             void *to, ls_error *error) {
     (void)self, (void)stream;
-    if (type != DTYPE_F32)
-        return ls_fail(error, LS_FAILED, "cpu add: %s is not supported", dtype_name(type));
+    LS_TRY(cpu_check_type("add", type, error));
 #pragma omp parallel for schedule(static)
     for (size_t first = 0; first < count; first += CHUNK)
         sum((const float *)from + first, (float *)to + first,

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-static void one_row(const float *logits, int32_t label, int classes, float scale, float *gradient,
+static void one_row(const float *logits, int32_t label, int classes, double scale, float *gradient,
                     loss_totals *totals) {
     int best = 0;
     for (int class = 1; class < classes; class ++)
@@ -20,20 +20,20 @@ static void one_row(const float *logits, int32_t label, int classes, float scale
         return;
     for (int class = 0; class < classes; class ++) {
         double probability = exp((double)logits[class] - largest) / sum;
-        gradient[class] = (float)((probability - (class == label)) * (double)scale);
+        gradient[class] = (float)((probability - (class == label)) * scale);
     }
 }
 
 int cpu_softmax_cross_entropy(device *self, device_stream *stream, int n, int classes, dtype type,
                               const void *logits, const int32_t *labels, float gradient_scale,
-                              void *dlogits, loss_totals *totals, ls_error *error) {
+                              const step_state *state, void *dlogits, loss_totals *totals,
+                              ls_error *error) {
     (void)self, (void)stream;
-    if (type != DTYPE_F32)
-        return ls_fail(error, LS_FAILED, "cpu cross-entropy: %s is not supported",
-                       dtype_name(type));
+    LS_TRY(cpu_check_type("softmax_cross_entropy", type, error));
+    double scale = (double)gradient_scale * (state ? (double)state->loss_scale : 1);
     for (int row = 0; row < n; row++) {
         size_t offset = (size_t)row * (size_t)classes;
-        one_row((const float *)logits + offset, labels[row], classes, gradient_scale,
+        one_row((const float *)logits + offset, labels[row], classes, scale,
                 dlogits ? (float *)dlogits + offset : NULL, totals);
     }
     return LS_OK;

@@ -5,7 +5,7 @@
 #include <math.h>
 
 typedef struct adam_factors {
-    float beta1, beta2, epsilon, decay, step_size, inverse_root_correction2;
+    float beta1, beta2, epsilon, decay, step_size, inverse_root_correction2, unscale;
 } adam_factors;
 
 CPU_VECTORISED static void adam_chunk(float *restrict w, const float *restrict g, float *restrict m,
@@ -13,7 +13,7 @@ CPU_VECTORISED static void adam_chunk(float *restrict w, const float *restrict g
                                       const adam_factors *factors) {
     const adam_factors f = *factors;
     for (size_t i = 0; i < count; i++) {
-        float gradient = g[i] + f.decay * w[i];
+        float gradient = g[i] * f.unscale + f.decay * w[i];
         float first = f.beta1 * m[i] + (1.0f - f.beta1) * gradient;
         float second = f.beta2 * v[i] + (1.0f - f.beta2) * gradient * gradient;
         m[i] = first;
@@ -24,18 +24,18 @@ CPU_VECTORISED static void adam_chunk(float *restrict w, const float *restrict g
 
 CPU_VECTORISED static void sgd_chunk(float *restrict w, const float *restrict g,
                                      float *restrict velocity, size_t count, float rate,
-                                     float decay, float momentum, float keep) {
+                                     float decay, float momentum, float keep, float unscale) {
     for (size_t i = 0; i < count; i++) {
-        float change = keep * velocity[i] * momentum + g[i] + decay * w[i];
+        float change = keep * velocity[i] * momentum + g[i] * unscale + decay * w[i];
         velocity[i] = change;
         w[i] -= rate * change;
     }
 }
 
 CPU_VECTORISED static void sgd_plain_chunk(float *restrict w, const float *restrict g, size_t count,
-                                           float rate, float decay) {
+                                           float rate, float decay, float unscale) {
     for (size_t i = 0; i < count; i++)
-        w[i] -= rate * (g[i] + decay * w[i]);
+        w[i] -= rate * (g[i] * unscale + decay * w[i]);
 }
 
 /* A thread's chunk: 16 KiB of each array, so that a chunk's arrays stay in the first caches. */
@@ -56,8 +56,10 @@ static int repack(const parameter_range *range, device_stream *stream, const flo
 int cpu_adam(device *self, device_stream *stream, const adam_arguments *a,
              const parameter_range *ranges, int range_count, ls_error *error) {
     (void)self;
-    double correction1 = 1.0 - pow(a->beta1, (double)a->step);
-    double correction2 = 1.0 - pow(a->beta2, (double)a->step);
+    if (a->state->overflow)
+        return LS_OK;
+    double number = (double)(a->state->step + 1);
+    double correction1 = 1.0 - pow(a->beta1, number), correction2 = 1.0 - pow(a->beta2, number);
     for (int index = 0; index < range_count; index++) {
         const parameter_range *range = &ranges[index];
         adam_factors factors = {a->beta1,
@@ -65,7 +67,8 @@ int cpu_adam(device *self, device_stream *stream, const adam_arguments *a,
                                 a->epsilon,
                                 range->weight_decay,
                                 (float)((double)range->learning_rate / correction1),
-                                (float)(1.0 / sqrt(correction2))};
+                                (float)(1.0 / sqrt(correction2)),
+                                1.0f / a->state->loss_scale};
 #pragma omp parallel for schedule(static)
         for (size_t first = 0; first < range->count; first += CHUNK) {
             size_t at = range->first + first;
@@ -80,7 +83,9 @@ int cpu_adam(device *self, device_stream *stream, const adam_arguments *a,
 int cpu_sgd(device *self, device_stream *stream, const sgd_arguments *a,
             const parameter_range *ranges, int range_count, ls_error *error) {
     (void)self;
-    float keep = a->step > 1 ? 1.0f : 0.0f;
+    if (a->state->overflow)
+        return LS_OK;
+    float keep = a->state->step > 0 ? 1.0f : 0.0f, unscale = 1.0f / a->state->loss_scale;
     for (int index = 0; index < range_count; index++) {
         const parameter_range *range = &ranges[index];
 #pragma omp parallel for schedule(static)
@@ -88,10 +93,10 @@ int cpu_sgd(device *self, device_stream *stream, const sgd_arguments *a,
             size_t at = range->first + first, count = chunk_count(first, range->count);
             if (a->velocity)
                 sgd_chunk(a->parameters + at, a->gradients + at, a->velocity + at, count,
-                          range->learning_rate, range->weight_decay, a->momentum, keep);
+                          range->learning_rate, range->weight_decay, a->momentum, keep, unscale);
             else
                 sgd_plain_chunk(a->parameters + at, a->gradients + at, count, range->learning_rate,
-                                range->weight_decay);
+                                range->weight_decay, unscale);
         }
         LS_TRY(repack(range, stream, a->parameters, error));
     }

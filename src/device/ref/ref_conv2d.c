@@ -40,7 +40,7 @@ int ref_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like
     return ref_plan_new(&(ref_plan){.op = REF_CONV2D, .conv2d = *shape}, out, error);
 }
 
-static double forward_sum(const conv2d_shape *shape, const float *x, const float *weights, int n,
+static double forward_sum(const conv2d_shape *shape, const void *x, const float *weights, int n,
                           int oh, int ow, int k) {
     ref_shape input = input_of(shape);
     double sum = 0;
@@ -51,8 +51,8 @@ static double forward_sum(const conv2d_shape *shape, const float *x, const float
             if (!is_inside(h, w, input))
                 continue;
             for (int c = 0; c < shape->in_channels; c++)
-                sum += (double)x[ref_index_of(shape->in_layout, input, n, h, w, c)] *
-                       (double)weights[weight_index(shape, k, r, s, c)];
+                sum += ref_load(shape->type, x, ref_index_of(shape->in_layout, input, n, h, w, c)) *
+                       ref_weight(shape->type, weights[weight_index(shape, k, r, s, c)]);
         }
     return sum;
 }
@@ -63,7 +63,6 @@ int ref_conv2d_forward(plan *plan, device_stream *stream, const void *x, const f
     (void)stream, (void)packed, (void)workspace, (void)error;
     const conv2d_shape *shape = &ref_plan_of(plan)->conv2d;
     ref_shape output = output_of(shape);
-    float *out = y;
     for (int n = 0; n < output.n; n++)
         for (int oh = 0; oh < output.height; oh++)
             for (int ow = 0; ow < output.width; ow++)
@@ -71,13 +70,14 @@ int ref_conv2d_forward(plan *plan, device_stream *stream, const void *x, const f
                     double value = (double)bias[k] + forward_sum(shape, x, weights, n, oh, ow, k);
                     if (shape->relu && value < 0)
                         value = 0;
-                    out[ref_index_of(shape->out_layout, output, n, oh, ow, k)] = (float)value;
+                    ref_store(shape->type, y, ref_index_of(shape->out_layout, output, n, oh, ow, k),
+                              value);
                 }
     return LS_OK;
 }
 
 /* dx[n,h,w,c]: every output whose window covers (h, w). */
-static double backward_data_sum(const conv2d_shape *shape, const float *dy, const float *weights,
+static double backward_data_sum(const conv2d_shape *shape, const void *dy, const float *weights,
                                 int n, int h, int w, int c) {
     ref_shape output = output_of(shape);
     double sum = 0;
@@ -90,8 +90,9 @@ static double backward_data_sum(const conv2d_shape *shape, const float *dy, cons
             if (!is_inside(oh, ow, output))
                 continue;
             for (int k = 0; k < shape->out_channels; k++)
-                sum += (double)dy[ref_index_of(shape->out_layout, output, n, oh, ow, k)] *
-                       (double)weights[weight_index(shape, k, r, s, c)];
+                sum += ref_load(shape->type, dy,
+                                ref_index_of(shape->out_layout, output, n, oh, ow, k)) *
+                       ref_weight(shape->type, weights[weight_index(shape, k, r, s, c)]);
         }
     return sum;
 }
@@ -102,18 +103,17 @@ int ref_conv2d_backward_data(plan *plan, device_stream *stream, const void *dy,
     (void)stream, (void)packed, (void)workspace, (void)error;
     const conv2d_shape *shape = &ref_plan_of(plan)->conv2d;
     ref_shape input = input_of(shape);
-    float *out = dx;
     for (int n = 0; n < input.n; n++)
         for (int h = 0; h < input.height; h++)
             for (int w = 0; w < input.width; w++)
                 for (int c = 0; c < input.channels; c++)
-                    out[ref_index_of(shape->in_layout, input, n, h, w, c)] =
-                        (float)backward_data_sum(shape, dy, weights, n, h, w, c);
+                    ref_store(shape->type, dx, ref_index_of(shape->in_layout, input, n, h, w, c),
+                              backward_data_sum(shape, dy, weights, n, h, w, c));
     return LS_OK;
 }
 
 /* dw[k,r,s,c]: every output position. */
-static double backward_weight_sum(const conv2d_shape *shape, const float *x, const float *dy, int k,
+static double backward_weight_sum(const conv2d_shape *shape, const void *x, const void *dy, int k,
                                   int r, int s, int c) {
     ref_shape input = input_of(shape), output = output_of(shape);
     double sum = 0;
@@ -123,19 +123,22 @@ static double backward_weight_sum(const conv2d_shape *shape, const float *x, con
                 int h = oh * shape->stride + r - shape->padding;
                 int w = ow * shape->stride + s - shape->padding;
                 if (is_inside(h, w, input))
-                    sum += (double)dy[ref_index_of(shape->out_layout, output, n, oh, ow, k)] *
-                           (double)x[ref_index_of(shape->in_layout, input, n, h, w, c)];
+                    sum +=
+                        ref_load(shape->type, dy,
+                                 ref_index_of(shape->out_layout, output, n, oh, ow, k)) *
+                        ref_load(shape->type, x, ref_index_of(shape->in_layout, input, n, h, w, c));
             }
     return sum;
 }
 
-static double backward_bias_sum(const conv2d_shape *shape, const float *dy, int k) {
+static double backward_bias_sum(const conv2d_shape *shape, const void *dy, int k) {
     ref_shape output = output_of(shape);
     double sum = 0;
     for (int n = 0; n < output.n; n++)
         for (int oh = 0; oh < output.height; oh++)
             for (int ow = 0; ow < output.width; ow++)
-                sum += (double)dy[ref_index_of(shape->out_layout, output, n, oh, ow, k)];
+                sum += ref_load(shape->type, dy,
+                                ref_index_of(shape->out_layout, output, n, oh, ow, k));
     return sum;
 }
 

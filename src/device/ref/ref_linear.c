@@ -14,16 +14,15 @@ int ref_linear_forward(plan *plan, device_stream *stream, const void *x, const f
     (void)stream, (void)packed, (void)workspace, (void)error;
     const linear_shape *shape = &ref_plan_of(plan)->linear;
     size_t in = (size_t)shape->in_features, out = (size_t)shape->out_features;
-    const float *from = x;
-    float *to = y;
     for (size_t n = 0; n < (size_t)shape->n; n++)
         for (size_t o = 0; o < out; o++) {
             double sum = (double)bias[o];
             for (size_t i = 0; i < in; i++)
-                sum += (double)from[n * in + i] * (double)weights[o * in + i];
+                sum += ref_load(shape->type, x, n * in + i) *
+                       ref_weight(shape->type, weights[o * in + i]);
             if (shape->relu && sum < 0)
                 sum = 0;
-            to[n * out + o] = (float)sum;
+            ref_store(shape->type, y, n * out + o, sum);
         }
     return LS_OK;
 }
@@ -34,14 +33,13 @@ int ref_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
     (void)stream, (void)packed, (void)workspace, (void)error;
     const linear_shape *shape = &ref_plan_of(plan)->linear;
     size_t in = (size_t)shape->in_features, out = (size_t)shape->out_features;
-    const float *from = dy;
-    float *to = dx;
     for (size_t n = 0; n < (size_t)shape->n; n++)
         for (size_t i = 0; i < in; i++) {
             double sum = 0;
             for (size_t o = 0; o < out; o++)
-                sum += (double)from[n * out + o] * (double)weights[o * in + i];
-            to[n * in + i] = (float)sum;
+                sum += ref_load(shape->type, dy, n * out + o) *
+                       ref_weight(shape->type, weights[o * in + i]);
+            ref_store(shape->type, dx, n * in + i, sum);
         }
     return LS_OK;
 }
@@ -51,16 +49,16 @@ int ref_linear_backward_weights(plan *plan, device_stream *stream, const void *x
     (void)stream, (void)workspace, (void)error;
     const linear_shape *shape = &ref_plan_of(plan)->linear;
     size_t in = (size_t)shape->in_features, out = (size_t)shape->out_features;
-    const float *input = x, *gradient = dy;
     for (size_t o = 0; o < out; o++) {
         double bias_sum = 0;
         for (size_t n = 0; n < (size_t)shape->n; n++)
-            bias_sum += (double)gradient[n * out + o];
+            bias_sum += ref_load(shape->type, dy, n * out + o);
         dbias[o] = (float)bias_sum;
         for (size_t i = 0; i < in; i++) {
             double sum = 0;
             for (size_t n = 0; n < (size_t)shape->n; n++)
-                sum += (double)gradient[n * out + o] * (double)input[n * in + i];
+                sum +=
+                    ref_load(shape->type, dy, n * out + o) * ref_load(shape->type, x, n * in + i);
             dweights[o * in + i] = (float)sum;
         }
     }

@@ -12,9 +12,10 @@ size_t ref_elements(tensor_layout layout, ref_shape shape) {
 }
 
 int ref_check_type(const char *op, dtype type, ls_error *error) {
-    if (type == DTYPE_F32)
+    if (type == DTYPE_F32 || type == DTYPE_BF16 || type == DTYPE_F16)
         return LS_OK;
-    return ls_fail(error, LS_FAILED, "device ref: %s: expected fp32 activations, found %s", op,
+    return ls_fail(error, LS_FAILED,
+                   "device ref: %s: expected activations in fp32, bf16 or fp16, found %s", op,
                    dtype_name(type));
 }
 
@@ -83,4 +84,8 @@ const ops ops_ref = {
     .add = ref_add,
     .adam = ref_adam,
     .sgd = ref_sgd,
+    .check_finite = ref_check_finite,
+    .advance = ref_advance,
+    .cast = ref_cast,
+    .sum_of_squares = ref_sum_of_squares,
 };

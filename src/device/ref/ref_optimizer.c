@@ -6,11 +6,12 @@
 
 static void adam_range(const adam_arguments *a, const parameter_range *range) {
     double beta1 = (double)a->beta1, beta2 = (double)a->beta2;
-    double correction1 = 1 - pow(beta1, (double)a->step);
-    double correction2 = 1 - pow(beta2, (double)a->step);
+    double number = (double)(a->state->step + 1), loss_scale = (double)a->state->loss_scale;
+    double correction1 = 1 - pow(beta1, number), correction2 = 1 - pow(beta2, number);
     for (size_t i = range->first; i < range->first + range->count; i++) {
         double weight = (double)a->parameters[i];
-        double gradient = (double)a->gradients[i] + (double)range->weight_decay * weight;
+        double gradient =
+            (double)a->gradients[i] / loss_scale + (double)range->weight_decay * weight;
         double first = beta1 * (double)a->first_moment[i] + (1 - beta1) * gradient;
         double second = beta2 * (double)a->second_moment[i] + (1 - beta2) * gradient * gradient;
         double scale = sqrt(second) / sqrt(correction2) + (double)a->epsilon;
@@ -24,7 +25,7 @@ static void adam_range(const adam_arguments *a, const parameter_range *range) {
 int ref_adam(device *self, device_stream *stream, const adam_arguments *arguments,
              const parameter_range *ranges, int range_count, ls_error *error) {
     (void)self, (void)stream, (void)error;
-    for (int r = 0; r < range_count; r++)
+    for (int r = 0; !arguments->state->overflow && r < range_count; r++)
         adam_range(arguments, &ranges[r]);
     return LS_OK;
 }
@@ -32,9 +33,10 @@ int ref_adam(device *self, device_stream *stream, const adam_arguments *argument
 static void sgd_range(const sgd_arguments *a, const parameter_range *range) {
     for (size_t i = range->first; i < range->first + range->count; i++) {
         double weight = (double)a->parameters[i];
-        double update = (double)a->gradients[i] + (double)range->weight_decay * weight;
+        double update = (double)a->gradients[i] / (double)a->state->loss_scale +
+                        (double)range->weight_decay * weight;
         if (a->velocity) {
-            if (a->step > 1)
+            if (a->state->step > 0)
                 update += (double)a->momentum * (double)a->velocity[i];
             a->velocity[i] = (float)update;
         }
@@ -45,7 +47,7 @@ static void sgd_range(const sgd_arguments *a, const parameter_range *range) {
 int ref_sgd(device *self, device_stream *stream, const sgd_arguments *arguments,
             const parameter_range *ranges, int range_count, ls_error *error) {
     (void)self, (void)stream, (void)error;
-    for (int r = 0; r < range_count; r++)
+    for (int r = 0; !arguments->state->overflow && r < range_count; r++)
         sgd_range(arguments, &ranges[r]);
     return LS_OK;
 }

@@ -32,12 +32,13 @@ size_t ref_maxpool2d_saved_bytes(const maxpool2d_shape *shape) {
 }
 
 /* The first winner's position in the window of output (oh, ow). */
-static int winner_of(const maxpool2d_shape *shape, const float *x, int n, int oh, int ow, int c) {
+static int winner_of(const maxpool2d_shape *shape, const void *x, int n, int oh, int ow, int c) {
     int window = shape->window, best = 0;
-    float best_value = 0;
+    double best_value = 0;
     for (int position = 0; position < window * window; position++) {
         int h = oh * window + position / window, w = ow * window + position % window;
-        float value = x[ref_index_of(shape->in_layout, input_of(shape), n, h, w, c)];
+        double value =
+            ref_load(shape->type, x, ref_index_of(shape->in_layout, input_of(shape), n, h, w, c));
         if (position == 0 || value > best_value) {
             best = position;
             best_value = value;
@@ -59,16 +60,15 @@ int ref_maxpool2d_forward(plan *plan, device_stream *stream, const void *x, void
     (void)stream, (void)error;
     const maxpool2d_shape *shape = &ref_plan_of(plan)->maxpool2d;
     ref_shape output = output_of(shape);
-    const float *in = x;
-    float *out = y;
     uint8_t *positions = saved;
     for (int n = 0; n < output.n; n++)
         for (int oh = 0; oh < output.height; oh++)
             for (int ow = 0; ow < output.width; ow++)
                 for (int c = 0; c < output.channels; c++) {
                     size_t index = ref_index_of(shape->out_layout, output, n, oh, ow, c);
-                    int position = winner_of(shape, in, n, oh, ow, c);
-                    out[index] = in[input_index(shape, position, n, oh, ow, c)];
+                    int position = winner_of(shape, x, n, oh, ow, c);
+                    ref_store(shape->type, y, index,
+                              ref_load(shape->type, x, input_index(shape, position, n, oh, ow, c)));
                     if (positions)
                         positions[index] = (uint8_t)position;
                 }
@@ -80,20 +80,18 @@ int ref_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, co
     (void)stream, (void)error;
     const maxpool2d_shape *shape = &ref_plan_of(plan)->maxpool2d;
     ref_shape output = output_of(shape);
-    const float *gradient = dy, *out = y;
     const uint8_t *positions = saved;
-    float *in_gradient = dx;
-    memset(dx, 0, ref_elements(shape->in_layout, input_of(shape)) * sizeof *in_gradient);
+    memset(dx, 0, ref_elements(shape->in_layout, input_of(shape)) * dtype_bytes(shape->type));
     for (int n = 0; n < output.n; n++)
         for (int oh = 0; oh < output.height; oh++)
             for (int ow = 0; ow < output.width; ow++)
                 for (int c = 0; c < output.channels; c++) {
                     size_t index = ref_index_of(shape->out_layout, output, n, oh, ow, c);
                     /* The winner is y, so y tells whether the ReLU before let it through. */
-                    if (shape->relu_input && !(out[index] > 0))
+                    if (shape->relu_input && !(ref_load(shape->type, y, index) > 0))
                         continue;
-                    in_gradient[input_index(shape, positions[index], n, oh, ow, c)] =
-                        gradient[index];
+                    ref_store(shape->type, dx, input_index(shape, positions[index], n, oh, ow, c),
+                              ref_load(shape->type, dy, index));
                 }
     return LS_OK;
 }

@@ -1,0 +1,75 @@
+/* The state of a run of steps: the verdict on its gradients, moving it on, the gradients' norm. */
+#include "device/cpu/cpu.h"
+
+#include "base/float16.h"
+
+enum { CHUNK = 16384, PIECES = 64 };
+
+/* All ones in the exponent: infinite or NaN. */
+CPU_VECTORISED static uint32_t not_finite(const float *values, size_t count) {
+    uint32_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found |= (float_bits(values[i]) & 0x7F800000u) == 0x7F800000u;
+    return found;
+}
+
+int cpu_check_finite(device *self, device_stream *stream, const float *values, size_t count,
+                     step_state *state, ls_error *error) {
+    (void)self, (void)stream, (void)error;
+    uint32_t found = 0;
+#pragma omp parallel for schedule(static) reduction(| : found)
+    for (size_t first = 0; first < count; first += CHUNK)
+        found |= not_finite(values + first, count - first < CHUNK ? count - first : CHUNK);
+    if (found)
+        state->overflow = 1;
+    return LS_OK;
+}
+
+int cpu_advance(device *self, device_stream *stream, step_state *state, int64_t images,
+                bool updated, bool scaling, ls_error *error) {
+    (void)self, (void)stream, (void)error;
+    state->cursor += images;
+    if (updated && state->overflow) {
+        state->skipped++;
+        state->loss_scale /= 2;
+        state->good_steps = 0;
+    } else if (updated) {
+        state->step++;
+        if (scaling && ++state->good_steps == LOSS_SCALE_GROWTH_STEPS) {
+            state->loss_scale *= 2;
+            state->good_steps = 0;
+        }
+    }
+    state->overflow = 0;
+    return LS_OK;
+}
+
+/* Eight sums side by side, in an order that no vector width changes. */
+CPU_VECTORISED static double squares(const float *values, size_t count) {
+    double sums[8] = {0}, rest = 0;
+    size_t whole = count / 8 * 8;
+    for (size_t i = 0; i < whole; i += 8)
+        for (int k = 0; k < 8; k++)
+            sums[k] += (double)values[i + (size_t)k] * (double)values[i + (size_t)k];
+    for (size_t i = whole; i < count; i++)
+        rest += (double)values[i] * (double)values[i];
+    for (int k = 0; k < 8; k++)
+        rest += sums[k];
+    return rest;
+}
+
+/* A fixed number of pieces, whatever the threads: the same bits. */
+int cpu_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
+                       double *out, ls_error *error) {
+    (void)self, (void)stream, (void)error;
+    double sums[PIECES], total = 0;
+#pragma omp parallel for schedule(static)
+    for (int piece = 0; piece < PIECES; piece++) {
+        size_t first = count * (size_t)piece / PIECES, end = count * (size_t)(piece + 1) / PIECES;
+        sums[piece] = squares(values + first, end - first);
+    }
+    for (int piece = 0; piece < PIECES; piece++)
+        total += sums[piece];
+    *out = total;
+    return LS_OK;
+}
