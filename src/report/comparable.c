@@ -26,6 +26,8 @@ static const struct {
     {"device", "device", SAME_VALUE},
     {"device_library", "device library", SAME_VALUE},
     {"rank_devices", "set of devices", SAME_SET},
+    {"rank_gpu_drivers", "set of GPU drivers", SAME_SET},
+    {"graph_requested", "use of a CUDA graph", SAME_VALUE},
     {"rank_threads", "number of threads a rank", SAME_SET_ON_HOST},
     {"oversubscribed", "oversubscription", SAME_VALUE},
     {"dataset_id", "data set id", SAME_VALUE},

@@ -1,5 +1,6 @@
 #include "report/run_text.h"
 
+#include "report/gpu_text.h"
 #include "report/table.h"
 
 #include <inttypes.h>
@@ -59,26 +60,39 @@ static void add_optimizer(text_buffer *out, const run_facts *facts) {
              facts->seed);
 }
 
+static void add_node(table *ranks, int node) {
+    if (node >= 0)
+        table_cell(ranks, "%d", node);
+    else
+        table_cell(ranks, "-");
+}
+
 static void add_ranks(text_buffer *out, const run_facts *facts) {
-    static const table_column columns[] = {
-        {"rank", false}, {"host", true},     {"device", true},
-        {"NUMA", false}, {"threads", false}, {"cores", true},
-    };
-    table ranks = {.columns = columns, .column_count = sizeof columns / sizeof columns[0]};
+    static const table_column on_cpus[] = {{"rank", false}, {"host", true},     {"device", true},
+                                           {"NUMA", false}, {"threads", false}, {"cores", true}};
+    static const table_column on_gpus[] = {
+        {"rank", false},     {"host", true},  {"device", true},   {"UUID", true},
+        {"its NUMA", false}, {"NUMA", false}, {"threads", false}, {"cores", true}};
+    bool gpus = has_gpus(facts);
+    table ranks = {.columns = gpus ? on_gpus : on_cpus,
+                   .column_count = gpus ? sizeof on_gpus / sizeof on_gpus[0]
+                                        : sizeof on_cpus / sizeof on_cpus[0]};
     for (int rank = 0; rank < facts->ranks && facts->rank_list; rank++) {
         const rank_facts *self = &facts->rank_list[rank];
         table_cell(&ranks, "%d", self->rank);
         table_cell(&ranks, "%s", or_dash(self->host));
         table_cell(&ranks, "%s", or_dash(self->device));
-        if (self->numa_node >= 0)
-            table_cell(&ranks, "%d", self->numa_node);
-        else
-            table_cell(&ranks, "-");
+        if (gpus) {
+            table_cell(&ranks, "%s", or_dash(uuid_tail(self->gpu_uuid)));
+            add_node(&ranks, self->gpu_uuid[0] ? self->gpu_numa_node : -1);
+        }
+        add_node(&ranks, self->numa_node);
         table_cell(&ranks, "%d", self->threads);
         table_cell(&ranks, "%s", or_dash(self->cores));
     }
     table_print(&ranks, TABLE_TEXT, "", out);
     table_free(&ranks);
+    add_far_ranks(out, facts);
 }
 
 void header_text(text_buffer *out, const run_facts *facts) {
@@ -91,7 +105,10 @@ void header_text(text_buffer *out, const run_facts *facts) {
     line(out, "libraries", facts->versions);
     text_add(out, "%-15s%s%s%s%s\n", "device", facts->device, facts->device_library[0] ? " (" : "",
              facts->device_library, facts->device_library[0] ? ")" : "");
-    line(out, "communication", facts->comm);
+    add_drivers(out, facts);
+    text_add(out, "%-15s%s%s%s%s\n", "communication", facts->comm, facts->comm_note[0] ? " (" : "",
+             facts->comm_note, facts->comm_note[0] ? ")" : "");
+    line(out, "CUDA graph", facts->graph);
     text_add(out, "%-15s%s: %" PRId64 " training and %" PRId64 " test images\n", "data",
              facts->data_folder, facts->train_images, facts->test_images);
     line(out, "data set id", facts->dataset_id);

@@ -5,6 +5,7 @@
 #define LOCKSTEP_REPORT_RUN_H
 
 #include "base/error.h"
+#include "base/usage.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,14 +15,19 @@ typedef struct rank_facts {
     int rank;
     char host[64];
     char device[128];
-    int numa_node;  /* -1 unknown */
+    int numa_node;  /* of the cores; -1 unknown */
     char cores[64]; /* "0-3" */
     int threads;
+    /* A GPU's: "" and whatever where the device is none. */
+    char gpu_uuid[48]; /* "GPU-8-4-4-4-12": its tail stands in the header */
+    int gpu_numa_node; /* -1 unknown */
+    char driver[32];   /* "580.159 (CUDA 13.0)" */
 } rank_facts;
 
 typedef struct rank_usage {
     double peak_memory_bytes; /* VmHWM */
     double cpu_utilisation;   /* CPU seconds of the training time over (training time * threads) */
+    gpu_usage gpu;            /* the monitor's; all zero where there was none */
 } rank_usage;
 
 /* Where a rank's training time went, in seconds; means over ranks. They add up to `seconds` less
@@ -43,6 +49,9 @@ typedef struct epoch_record {
     int64_t images, steps; /* trained on in this epoch, by all ranks together */
     phase_seconds phases;
     bool best; /* highest test accuracy so far */
+    /* Where losses are scaled (fp16); loss_scale 0: they are not. */
+    int64_t skipped_updates; /* steps of this epoch whose gradients overflowed */
+    double loss_scale;       /* at the epoch's end */
 } epoch_record;
 
 typedef struct run_facts {
@@ -51,7 +60,13 @@ typedef struct run_facts {
     char started[40]; /* ISO 8601 with zone */
     char launcher[32], slurm_job_id[32];
     int ranks, nodes;
-    char mode[16], model[32], device[16], device_library[128], precision[16], comm[16];
+    char mode[16], model[32], device[16], device_library[160], precision[16], comm[16];
+    char
+        comm_note[160]; /* why this comm: "ranks 0 and 1 share a GPU: staged through host memory" */
+    /* How steps of training run on a device that has graphs: "yes", or "no (WHY)"; "" where the
+     * device has none. */
+    char graph[48];
+    bool no_graph; /* --no-graph: the user asked for steps without one */
     char data_folder[512], dataset_id[65];
     int64_t train_images, test_images, parameters;
     int64_t batch_per_rank, global_batch; /* batch_per_rank 0: the global batch does not divide */
@@ -73,6 +88,9 @@ typedef struct run_totals {
     phase_seconds phases;
     double final_train_loss, final_test_loss, final_test_accuracy, best_test_accuracy;
     int best_epoch;
+    int64_t sampled_steps;        /* that the phases were timed at; 0: every step */
+    int64_t skipped_updates;      /* as in epoch_record, of all epochs */
+    double loss_scale;            /* at the end; 0: losses were not scaled */
     char plan_id[65];             /* which implementations ran */
     const rank_usage *rank_usage; /* [ranks] */
 } run_totals;

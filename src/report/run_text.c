@@ -1,6 +1,7 @@
 #include "report/run_text.h"
 
 #include "report/duration.h"
+#include "report/gpu_text.h"
 #include "report/summary.h"
 #include "report/table.h"
 
@@ -19,13 +20,19 @@ static number_text share_of_time(double part, double whole) {
     return percent(whole > 0 ? part / whole : NAN, 1);
 }
 
+/* "3 updates skipped, loss scale 65536" */
+static void add_loss_scale(text_buffer *out, const char *before, int64_t skipped, double scale) {
+    text_add(out, "%s%" PRId64 " update%s skipped, loss scale %s", before, skipped,
+             skipped == 1 ? "" : "s", number(scale, 0).text);
+}
+
 void epoch_text(text_buffer *out, const epoch_record *epoch) {
     double seconds = epoch->seconds;
     const phase_seconds *phases = &epoch->phases;
     text_add(out, "%5d  %10s  %9s  %9s  %9s%s", epoch->epoch, number(epoch->train_loss, 4).text,
              percent(epoch->train_accuracy, 2).text, number(epoch->test_loss, 4).text,
              percent(epoch->test_accuracy, 2).text, epoch->best ? "*" : " ");
-    text_add(out, " %9s  %9s  %6s  %7s  %8s  %7s  %9s  %6s\n",
+    text_add(out, " %9s  %9s  %6s  %7s  %8s  %7s  %9s  %6s",
              number(rate(epoch->images, seconds), 1).text, number(seconds, 2).text,
              share_of_time(phases->data, seconds).text,
              share_of_time(phases->forward, seconds).text,
@@ -33,6 +40,9 @@ void epoch_text(text_buffer *out, const epoch_record *epoch) {
              share_of_time(phases->communication, seconds).text,
              share_of_time(phases->optimizer, seconds).text,
              share_of_time(other_seconds(seconds, phases), seconds).text);
+    if (epoch->loss_scale > 0)
+        add_loss_scale(out, "  ", epoch->skipped_updates, epoch->loss_scale);
+    text_add(out, "\n");
 }
 
 static void add_time(table *times, const char *name, double seconds, const char *meaning) {
@@ -78,6 +88,9 @@ static void add_phases(text_buffer *out, const run_totals *totals) {
     add_phase(&phases, "other", other_seconds(whole, &totals->phases), whole);
     table_print(&phases, TABLE_TEXT, "", out);
     table_free(&phases);
+    if (totals->sampled_steps > 0)
+        text_add(out, "phases as in %" PRId64 " sampled step%s, timed without a graph\n",
+                 totals->sampled_steps, totals->sampled_steps == 1 ? "" : "s");
 }
 
 static void add_usage(text_buffer *out, const run_facts *facts, const rank_usage *usage) {
@@ -104,6 +117,10 @@ static void add_outcome(text_buffer *out, const run_totals *totals) {
         text_add(out, ", best %s after epoch %d (*)", percent(totals->best_test_accuracy, 2).text,
                  totals->best_epoch);
     text_add(out, "\n");
+    if (totals->loss_scale > 0) {
+        add_loss_scale(out, "", totals->skipped_updates, totals->loss_scale);
+        text_add(out, " at the end\n");
+    }
     if (totals->plan_id[0])
         text_add(out, "plan %s\n", totals->plan_id);
 }
@@ -115,6 +132,7 @@ void closing_text(text_buffer *out, const run_facts *facts, const run_totals *to
     add_phases(out, totals);
     text_add(out, "\n");
     add_usage(out, facts, totals->rank_usage);
+    add_gpu_usage(out, facts, totals->rank_usage);
     text_add(out, "\n");
     add_outcome(out, totals);
 }

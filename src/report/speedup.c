@@ -98,10 +98,11 @@ static void add_title(text_buffer *out, const comparison *self, table_format for
         text_add(out, "\n");
     const char *library = text_of(baseline, "device_library");
     const char *devices = text_of(baseline, "rank_devices"); /* the same in all runs */
-    text_add(out, "%s, %s, %s epochs of %s images, data set %.12s, seed %s, ",
+    text_add(out, "%s, %s, %s epoch%s of %s images, data set %.12s, seed %s, ",
              text_of(baseline, "model"), text_of(baseline, "precision"),
-             text_of(baseline, "epochs"), text_of(baseline, "train_images_per_epoch"),
-             text_of(baseline, "dataset_id"), text_of(baseline, "seed"));
+             text_of(baseline, "epochs"), finished_run_number(baseline, "epochs") == 1 ? "" : "s",
+             text_of(baseline, "train_images_per_epoch"), text_of(baseline, "dataset_id"),
+             text_of(baseline, "seed"));
     text_add(out, "%s; device %s: %.*s", text_of(baseline, "optimizer"),
              text_of(baseline, "device"), (int)strcspn(devices, ";"), devices);
     text_add(out, "%s%s%s; lockstep %s\n\n", library[0] ? " (" : "", library, library[0] ? ")" : "",

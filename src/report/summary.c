@@ -1,5 +1,7 @@
 #include "report/summary.h"
 
+#include "report/gpu_text.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -66,7 +68,16 @@ static void put_bytes(csv_row *row, const char *column, double bytes) {
         csv_put_integer(row, column, llround(bytes));
 }
 
-typedef enum { HOST, DEVICE, NUMA_NODE, CORES, THREADS } rank_field;
+typedef enum {
+    HOST,
+    DEVICE,
+    NUMA_NODE,
+    CORES,
+    THREADS,
+    GPU_UUID,
+    GPU_NUMA_NODE,
+    DRIVER
+} rank_field;
 
 static void add_rank_field(text_buffer *list, const rank_facts *rank, rank_field field) {
     switch (field) {
@@ -86,14 +97,25 @@ static void add_rank_field(text_buffer *list, const rank_facts *rank, rank_field
     case THREADS:
         text_add(list, "%d", rank->threads);
         break;
+    case GPU_UUID:
+        text_add(list, "%s", rank->gpu_uuid);
+        break;
+    case GPU_NUMA_NODE:
+        if (rank->gpu_uuid[0] && rank->gpu_numa_node >= 0)
+            text_add(list, "%d", rank->gpu_numa_node);
+        break;
+    case DRIVER:
+        text_add(list, "%s", rank->driver);
+        break;
     }
 }
 
-/* One value a rank, in rank order, with semicolons between. */
+/* One value a rank, in rank order, with semicolons between; nothing about GPUs where none is. */
 static void put_rank_list(csv_row *row, const char *column, const run_facts *facts,
                           rank_field field) {
     text_buffer list = {0};
-    for (int rank = 0; rank < facts->ranks && facts->rank_list; rank++) {
+    bool empty = field >= GPU_UUID && !has_gpus(facts);
+    for (int rank = 0; !empty && rank < facts->ranks && facts->rank_list; rank++) {
         if (rank)
             text_add(&list, ";");
         add_rank_field(&list, &facts->rank_list[rank], field);
@@ -119,12 +141,18 @@ static void put_place(csv_row *row, const run_facts *facts) {
     csv_put_text(row, "device", facts->device);
     csv_put_text(row, "device_library", facts->device_library);
     csv_put_text(row, "communication", facts->comm);
+    csv_put_text(row, "communication_note", facts->comm_note);
+    csv_put_text(row, "graph", facts->graph);
+    csv_put_text(row, "graph_requested", !facts->graph[0] ? "" : facts->no_graph ? "0" : "1");
     csv_put_integer(row, "oversubscribed", facts->oversubscribed);
     put_rank_list(row, "rank_hosts", facts, HOST);
     put_rank_list(row, "rank_devices", facts, DEVICE);
     put_rank_list(row, "rank_numa_nodes", facts, NUMA_NODE);
     put_rank_list(row, "rank_cores", facts, CORES);
     put_rank_list(row, "rank_threads", facts, THREADS);
+    put_rank_list(row, "rank_gpu_uuids", facts, GPU_UUID);
+    put_rank_list(row, "rank_gpu_numa_nodes", facts, GPU_NUMA_NODE);
+    put_rank_list(row, "rank_gpu_drivers", facts, DRIVER);
 }
 
 static void put_work(csv_row *row, const run_facts *facts) {
@@ -147,6 +175,15 @@ static void put_work(csv_row *row, const run_facts *facts) {
     csv_put_number(row, "weight_decay", facts->weight_decay);
 }
 
+/* Empty where losses are not scaled. */
+static void put_loss_scale(csv_row *row, const char *column, int64_t skipped, double scale) {
+    if (scale > 0)
+        csv_put_integer(row, "skipped_updates", skipped);
+    else
+        csv_put_text(row, "skipped_updates", "");
+    csv_put_number(row, column, scale > 0 ? scale : NAN);
+}
+
 static void put_times(csv_row *row, const run_totals *totals) {
     csv_put_integer(row, "images", totals->images);
     csv_put_integer(row, "steps", totals->steps);
@@ -166,6 +203,8 @@ static void put_outcome(csv_row *row, const run_totals *totals) {
     csv_put_number(row, "final_test_accuracy", totals->final_test_accuracy);
     csv_put_number(row, "best_test_accuracy", totals->best_test_accuracy);
     put_count(row, "best_epoch", totals->best_epoch);
+    put_loss_scale(row, "final_loss_scale", totals->skipped_updates, totals->loss_scale);
+    put_count(row, "sampled_steps", totals->sampled_steps);
     csv_put_text(row, "plan_id", totals->plan_id);
 }
 
@@ -204,6 +243,7 @@ void summary_row(csv_row *row, const run_facts *facts, const run_totals *totals)
     put_times(row, totals);
     put_outcome(row, totals);
     put_usage(row, totals->rank_usage, facts->ranks);
+    put_gpu_usage(row, facts, totals->rank_usage);
 }
 
 void epoch_row(csv_row *row, const epoch_record *epoch) {
@@ -220,4 +260,5 @@ void epoch_row(csv_row *row, const epoch_record *epoch) {
     csv_put_number(row, "images_per_second", rate(epoch->images, epoch->seconds));
     put_phases(row, epoch->seconds, &epoch->phases);
     csv_put_number(row, "evaluation_seconds", epoch->evaluation_seconds);
+    put_loss_scale(row, "loss_scale", epoch->skipped_updates, epoch->loss_scale);
 }

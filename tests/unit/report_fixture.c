@@ -35,7 +35,8 @@ static void make_ranks(fixture *self, int ranks) {
         *facts = (rank_facts){
             .rank = rank, .device = "a CPU", .numa_node = rank - 1, .cores = "0-1", .threads = 2};
         snprintf(facts->host, sizeof facts->host, "node%d", rank + 1);
-        self->usage[rank] = (rank_usage){400e6 + 50e6 * rank, 0.75 + 0.125 * rank};
+        self->usage[rank] = (rank_usage){.peak_memory_bytes = 400e6 + 50e6 * rank,
+                                         .cpu_utilisation = 0.75 + 0.125 * rank};
     }
 }
 
@@ -106,6 +107,29 @@ void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank
     snprintf(self->facts.mode, sizeof self->facts.mode, "%s", mode);
     make_ranks(self, ranks);
     make_epochs(self, seconds);
+}
+
+void fixture_on_gpus(fixture *self) {
+    snprintf(self->facts.device, sizeof self->facts.device, "cuda");
+    snprintf(self->facts.graph, sizeof self->facts.graph, "yes");
+    for (int rank = 0; rank < self->facts.ranks; rank++) {
+        rank_facts *facts = &self->ranks[rank];
+        snprintf(facts->device, sizeof facts->device, "a GPU");
+        snprintf(facts->gpu_uuid, sizeof facts->gpu_uuid,
+                 "GPU-00000000-0000-0000-0000-00000000abc%d", rank % 10);
+        snprintf(facts->driver, sizeof facts->driver, "580.1");
+        facts->gpu_numa_node = 0;
+        facts->numa_node = rank;
+        self->usage[rank].gpu = (gpu_usage){.measured = true,
+                                            .utilisation = 0.5 + 0.25 * rank,
+                                            .peak_memory_bytes = 1e9 + rank,
+                                            .energy_joules = 1000 + 500 * rank,
+                                            .mean_power_watts = 100 + 50 * rank,
+                                            .maximum_temperature_celsius = 40 + rank,
+                                            .host_cpu_utilisation = 0.25,
+                                            .throttle_known = rank == 0,
+                                            .throttle_reasons = 0x44};
+    }
 }
 
 static int write_run(fixture *self, const char *path, run **opened, ls_error *error) {

@@ -21,6 +21,9 @@ void fixture_leave_folder(void); /* removes it */
  * in `seconds`. */
 void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank, double seconds);
 
+/* On GPUs, seen by a monitor: utilisation 0.5 and 0.75, 1000 and 1500 J, ... */
+void fixture_on_gpus(fixture *self);
+
 /* Where what a run prints goes: stdout.txt. */
 extern const char *fixture_stdout;
 

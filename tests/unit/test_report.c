@@ -51,13 +51,13 @@ static void a_run_leaves_its_files(void) {
                "format_version,epoch,train_loss,train_accuracy,test_loss,test_accuracy,best,images,"
                "steps,training_seconds,images_per_second,data_seconds,forward_seconds,"
                "backward_seconds,exposed_communication_seconds,optimizer_seconds,other_seconds,"
-               "evaluation_seconds\n"
+               "evaluation_seconds,skipped_updates,loss_scale\n"
                "1,1,1,0.5,1.25,0.5,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,19.9933333,"
-               "4.99833333,1.24958333,1.24958333,0.5\n"
+               "4.99833333,1.24958333,1.24958333,0.5,,\n"
                "1,2,0.5,0.625,0.625,0.75,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,"
-               "19.9933333,4.99833333,1.24958333,1.24958333,0.5\n"
+               "19.9933333,4.99833333,1.24958333,1.24958333,0.5,,\n"
                "1,3,0.333333333,0.75,0.416666667,0.5,0,1000,8,39.9866667,25.0083361,2.49916667,"
-               "9.99666667,19.9933333,4.99833333,1.24958333,1.24958333,0.5\n");
+               "9.99666667,19.9933333,4.99833333,1.24958333,1.24958333,0.5,,\n");
     check_case("a run leaves log.txt (what it printed), epochs.csv");
 }
 
@@ -97,6 +97,146 @@ static void the_summary_comes_back(void) {
     CHECK(isnan(finished_run_number(&run, "momentum")), "what was not measured is no number");
     finished_run_free(&run);
     check_case("summary.csv is read back, every value by its column's name");
+}
+
+static void expect_columns(const char *folder, const char *const (*expected)[2], size_t count) {
+    finished_run run;
+    ls_error error = {0};
+    CHECK(finished_run_read(&run, folder, &error) == LS_OK, "%s", error.text);
+    for (size_t index = 0; index < count; index++) {
+        const char *found = csv_get(&run.summary, 0, expected[index][0]);
+        CHECK(found && strcmp(found, expected[index][1]) == 0, "%s: expected '%s', found '%s'",
+              expected[index][0], expected[index][1], found ? found : "no such column");
+    }
+    finished_run_free(&run);
+}
+
+static void expect_in_log(const char *folder, const char *const *parts, size_t count) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/log.txt", folder);
+    text_buffer log = fixture_read(path);
+    for (size_t index = 0; index < count; index++)
+        CHECK(strstr(log.bytes, parts[index]), "'%s' is not in:\n%s", parts[index], log.bytes);
+    text_free(&log);
+}
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static void a_run_on_gpus(void) {
+    static const char *const columns[][2] = {
+        {"graph", "yes"},
+        {"graph_requested", "1"},
+        {"communication_note", "a note, with a comma"},
+        {"rank_gpu_uuids", "GPU-00000000-0000-0000-0000-00000000abc0;"
+                           "GPU-00000000-0000-0000-0000-00000000abc1"},
+        {"rank_gpu_numa_nodes", "0;0"},
+        {"rank_gpu_drivers", "580.1;570.2"},
+        {"gpu_utilisation_minimum", "0.5"},
+        {"gpu_utilisation_mean", "0.625"},
+        {"gpu_peak_memory_maximum_bytes", "1000000001"},
+        {"gpu_energy_joules", "2500"},
+        {"gpu_mean_power_watts", "125"},
+        {"gpu_maximum_temperature_celsius", "41"},
+        {"gpu_clocks_held_back_by", "power cap, thermal (hardware)"},
+        {"host_cpu_utilisation_mean", "0.25"},
+        {"rank_gpu_utilisation", "0.5;0.75"},
+        {"rank_gpu_energy_joules", "1000;1500"},
+        {"skipped_updates", "5"},
+        {"final_loss_scale", "32768"},
+        {"sampled_steps", "4"},
+    };
+    static const char *const parts[] = {
+        "GPU driver     580.1; on rank 1 570.2\n",
+        "communication  mpi (a note, with a comma)\nCUDA graph     yes\n",
+        "rank  host   device  UUID      its NUMA  NUMA  threads  cores\n"
+        "   0  node1  a GPU   0000abc0         0     0        2  0-1\n"
+        "   1  node2  a GPU   0000abc1         0     1        2  0-1\n"
+        "cores on another NUMA node than the GPU: rank 1\n",
+        "   3.1%  0 updates skipped, loss scale 65536\n",
+        "   3.1%  1 update skipped, loss scale 32768\n",
+        "phases as in 4 sampled steps, timed without a graph\n",
+        "rank  GPU       GPU utilisation  GPU memory    energy  mean power  hottest  clocks held "
+        "back by\n"
+        "   0  0000abc0            50.0%   1000.0 MB  1000.0 J     100.0 W     40 C  power cap, "
+        "thermal (hardware)\n"
+        "   1  0000abc1            75.0%   1000.0 MB  1500.0 J     150.0 W     41 C  -\n"
+        "GPUs in training time: utilisation 62.5%, energy 2500.0 J, host CPUs 25.0% busy\n",
+        "5 updates skipped, loss scale 32768 at the end\n",
+    };
+    fixture made;
+    fixture_make(&made, "ddp", 2, 64, 119.96);
+    fixture_on_gpus(&made);
+    strcpy(made.ranks[1].driver, "570.2");
+    strcpy(made.facts.comm_note, "a note, with a comma");
+    made.epochs[0].loss_scale = 65536;
+    made.epochs[1].loss_scale = made.totals.loss_scale = 32768;
+    made.epochs[1].skipped_updates = 1;
+    made.totals.skipped_updates = 5;
+    made.totals.sampled_steps = 4;
+    write_or_say(&made, "gpus");
+    expect_columns("gpus", columns, COUNT(columns));
+    expect_in_log("gpus", parts, COUNT(parts));
+    text_buffer epochs = fixture_read("gpus/epochs.csv");
+    CHECK(strstr(epochs.bytes, ",0.5,0,65536\n") && strstr(epochs.bytes, ",0.5,1,32768\n") &&
+              strstr(epochs.bytes, ",0.5,,\n"),
+          "epochs.csv holds:\n%s", epochs.bytes);
+    text_free(&epochs);
+    check_case("GPUs: header, loss scale, what the monitor saw");
+}
+
+/* Two ranks on one GPU draw its power once; a GPU that was not measured leaves no sum. */
+static void gpus_shared_or_unseen(void) {
+    static const char *const shared_columns[][2] = {
+        {"gpu_energy_joules", "1000"}, {"gpu_mean_power_watts", "100"}, {"skipped_updates", ""}};
+    static const char *const unseen_columns[][2] = {
+        {"gpu_energy_joules", ""},           {"gpu_utilisation_mean", "0.5"},
+        {"rank_gpu_energy_joules", "1000;"}, {"gpu_clocks_held_back_by", "none"},
+        {"graph", "no (mode dp)"},           {"graph_requested", "0"}};
+    static const char *const nothing_columns[][2] = {
+        {"gpu_energy_joules", ""},    {"gpu_utilisation_mean", ""},
+        {"rank_gpu_utilisation", ""}, {"gpu_clocks_held_back_by", ""},
+        {"rank_gpu_numa_nodes", ";"}, {"host_cpu_utilisation_mean", ""}};
+    fixture shared, unseen, nothing;
+    fixture_make(&shared, "ddp", 2, 64, 119.96);
+    fixture_on_gpus(&shared);
+    unseen = nothing = shared;
+    strcpy(shared.ranks[1].gpu_uuid, shared.ranks[0].gpu_uuid);
+    write_or_say(&shared, "shared");
+    expect_columns("shared", shared_columns, COUNT(shared_columns));
+    unseen.usage[1].gpu = (gpu_usage){0};
+    unseen.usage[0].gpu.throttle_reasons = 1; /* idle at times: nothing held it back */
+    unseen.facts.no_graph = true;
+    strcpy(unseen.facts.graph, "no (mode dp)");
+    write_or_say(&unseen, "unseen");
+    expect_columns("unseen", unseen_columns, COUNT(unseen_columns));
+    static const char *const row[] = {
+        "   1  0000abc1                -           -         -           -        -  -\n"
+        "GPUs in training time: utilisation 50.0%, energy -, host CPUs 25.0% busy\n"};
+    expect_in_log("unseen", row, COUNT(row));
+    nothing.usage[0].gpu = nothing.usage[1].gpu = (gpu_usage){0};
+    nothing.ranks[0].gpu_numa_node = nothing.ranks[1].gpu_numa_node = -1;
+    write_or_say(&nothing, "nothing-seen");
+    expect_columns("nothing-seen", nothing_columns, COUNT(nothing_columns));
+    text_buffer log = fixture_read("nothing-seen/log.txt");
+    CHECK(!strstr(log.bytes, "GPUs in training time") && !strstr(log.bytes, "another NUMA node"),
+          "%s", log.bytes);
+    text_free(&log);
+    check_case("a GPU that is shared counts once, one that was not seen leaves no sum");
+}
+
+static void a_run_without_gpus(void) {
+    static const char *const columns[][2] = {
+        {"graph", ""},           {"graph_requested", ""},   {"communication_note", ""},
+        {"rank_gpu_uuids", ""},  {"rank_gpu_drivers", ""},  {"rank_gpu_numa_nodes", ""},
+        {"skipped_updates", ""}, {"final_loss_scale", ""},  {"gpu_utilisation_mean", ""},
+        {"sampled_steps", ""},   {"gpu_energy_joules", ""}, {"gpu_peak_memory_maximum_bytes", ""},
+    };
+    expect_columns("some/where/run", columns, COUNT(columns));
+    text_buffer log = fixture_read("some/where/run/log.txt");
+    CHECK(!strstr(log.bytes, "GPU") && !strstr(log.bytes, "graph") && !strstr(log.bytes, "skipped"),
+          "%s", log.bytes);
+    text_free(&log);
+    check_case("without a GPU its columns are empty and its lines absent");
 }
 
 static void a_folder_that_will_not_do(void) {
@@ -238,6 +378,9 @@ int main(void) {
     fixture_enter_folder();
     a_run_leaves_its_files();
     the_summary_comes_back();
+    a_run_without_gpus();
+    a_run_on_gpus();
+    gpus_shared_or_unseen();
     a_folder_that_will_not_do();
     a_disk_that_is_full();
     other_ranks_do_nothing();

@@ -71,6 +71,15 @@ static void change_library(fixture *f) {
 static void change_device_name(fixture *f) {
     strcpy(f->ranks[1].device, "another CPU");
 }
+static void change_driver(fixture *f) {
+    strcpy(f->ranks[0].gpu_uuid, "GPU-1");
+    strcpy(f->ranks[0].driver, "580.1");
+    strcpy(f->ranks[1].driver, "580.1");
+}
+static void change_graph(fixture *f) {
+    strcpy(f->facts.graph, "no (--no-graph)");
+    f->facts.no_graph = true;
+}
 static void change_threads(fixture *f) {
     f->ranks[1].threads = 1;
 }
@@ -122,6 +131,8 @@ static void every_difference_is_named(void) {
         {change_device, "device is cpu in single but ref in other"},
         {change_library, "device library is a library 1.2 in single but a library 1.3 in other"},
         {change_device_name, "set of devices is a CPU in single but a CPU;another CPU in other"},
+        {change_driver, "set of GPU drivers is not given in single but 580.1 in other"},
+        {change_graph, "use of a CUDA graph is not given in single but 0 in other"},
         {change_threads, "number of threads a rank is 2 in single but 1;2 in other"},
         {change_oversubscription, "oversubscription is 0 in single but 1 in other"},
         {change_dataset, "data set id is 0123456789abcdef in single but fedc in other"},
