@@ -12,6 +12,7 @@
 #define LOCKSTEP_DEVICE_OPS_H
 
 #include "device/device.h"
+#include "device/step_state.h"
 
 /* Physical order of an activation of logical shape [n, h, w, c]. */
 typedef enum {
@@ -50,30 +51,6 @@ typedef struct linear_shape {
 } linear_shape;
 
 typedef struct plan plan; /* a prepared op of one device */
-
-/* Accumulated on the device over an epoch; read when it is asked for. */
-typedef struct loss_totals {
-    double loss_sum; /* sum over samples of the cross-entropy, in nats */
-    int64_t correct; /* argmax equals the label (the lowest index wins a tie) */
-    int64_t samples;
-} loss_totals;
-
-/* What changes from step to step, in device memory, so that a recorded step can be replayed. One
- * for training and one for evaluation; ops read it, and `advance` moves it on. */
-typedef struct step_state {
-    int64_t step;       /* updates made (skipped ones left out): this update is number step + 1 */
-    int64_t cursor;     /* position of the next batch in batch_arguments.order */
-    int64_t epoch;      /* 1, 2, ...: augmentation draws anew */
-    int64_t skipped;    /* updates left out because a gradient was not finite */
-    int32_t good_steps; /* updates since loss_scale changed */
-    int32_t overflow;   /* not 0: a gradient of this step is not finite; no update is made */
-    float loss_scale;   /* the loss's gradient is multiplied by it; 1 where nothing is scaled */
-    int32_t unused;
-} step_state;
-
-/* Dynamic loss scaling (Micikevicius et al., "Mixed Precision Training", ICLR 2018, section 3.2;
- * the constants are those of PyTorch's GradScaler). */
-enum { LOSS_SCALE_INITIAL = 65536, LOSS_SCALE_GROWTH_STEPS = 2000 };
 
 /* Random crop (of the image padded by `crop_padding` black pixels on each side) and horizontal
  * flip: a pure function of (seed, epoch, sample id), the same on every device. With b =

@@ -1,0 +1,141 @@
+/* The kernels' launchers: a .cu holds its kernels and these, and is launched from nowhere else.
+ * Each puts one or two kernels into `stream` and returns what the launches returned. Pointers are
+ * device memory unless said otherwise; `processors` is the GPU's number of multiprocessors, which
+ * grids are sized by. Accesses are 16 bytes wide where pointers and sizes allow it, and right where
+ * they do not. Where it says "type", fp32, bf16 and fp16 are meant; any other is
+ * cudaErrorInvalidValue. Nothing is launched for a count of 0. C and C++. */
+#ifndef LOCKSTEP_CUDA_KERNELS_H
+#define LOCKSTEP_CUDA_KERNELS_H
+
+#include "base/dtype.h"
+#include "device/step_state.h"
+
+#include <cuda_runtime_api.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- elementwise.cu */
+
+/* dy[i] = y[i] > 0 ? dy[i] : 0 */
+cudaError_t kernel_relu_backward(cudaStream_t stream, dtype type, size_t count, const void *y,
+                                 void *dy);
+/* to[i] += from[i] */
+cudaError_t kernel_add(cudaStream_t stream, dtype type, size_t count, const void *from, void *to);
+/* to[i] = from[i], rounded to nearest even */
+cudaError_t kernel_cast(cudaStream_t stream, size_t count, dtype from_type, const void *from,
+                        dtype to_type, void *to);
+
+/* --- step.cu: what is read from or written to step_state, and to the host */
+
+/* state->overflow = 1 where any of values[count] is infinite or NaN. */
+cudaError_t kernel_check_finite(cudaStream_t stream, const float *values, size_t count,
+                                step_state *state);
+/* The contract of ops.advance. */
+cudaError_t kernel_advance(cudaStream_t stream, step_state *state, int64_t images, bool updated,
+                           bool scaling);
+/* *word = value, visible to the host before what follows in the stream; word: pinned memory. */
+cudaError_t kernel_write_word(cudaStream_t stream, uint32_t *word, uint32_t value);
+
+/* --- sums.cu: sums in an order that only count (rows, columns) and `processors` decide */
+
+/* *out = sum of values[i]^2, in double. One stream of a process at a time. */
+cudaError_t kernel_sum_of_squares(cudaStream_t stream, int processors, const float *values,
+                                  size_t count, double *out);
+
+/* sums[c] = sum over rows of values[rows, columns], added in fp32: the gradient of a bias. Long
+ * columns are cut into slabs that `workspace` (of at least kernel_column_sums_workspace() bytes,
+ * which may be 0; contents undefined) takes the partial sums of. */
+size_t kernel_column_sums_workspace(int processors, dtype type, size_t rows, int columns);
+cudaError_t kernel_column_sums(cudaStream_t stream, int processors, dtype type, const void *values,
+                               size_t rows, int columns, float *sums, void *workspace);
+
+/* --- loss.cu */
+
+/* The contract of ops.softmax_cross_entropy. One stream of a process at a time. */
+cudaError_t kernel_softmax_cross_entropy(cudaStream_t stream, int processors, dtype type, int n,
+                                         int classes, const void *logits, const int32_t *labels,
+                                         float gradient_scale, const step_state *state,
+                                         void *dlogits, loss_totals *totals);
+
+/* --- pool.cu: window = stride, no padding, channels last; saved: one byte an output */
+
+typedef struct pool_arguments {
+    int n, height, width, channels, window; /* of the input; window at most 16 */
+    bool relu_input;
+} pool_arguments;
+
+/* Whether 32 bits count the elements on both sides. */
+bool kernel_maxpool2d_fits(const pool_arguments *arguments);
+cudaError_t kernel_maxpool2d_forward(cudaStream_t stream, dtype type,
+                                     const pool_arguments *arguments, const void *x, void *y,
+                                     uint8_t *saved);
+cudaError_t kernel_maxpool2d_backward(cudaStream_t stream, dtype type,
+                                      const pool_arguments *arguments, const void *dy,
+                                      const void *y, const uint8_t *saved, void *dx);
+
+/* --- batch.cu: batch_arguments of ops.h, channels last */
+
+typedef struct make_batch_arguments {
+    const uint8_t *images;
+    const int32_t *labels;
+    const int64_t *order; /* NULL: image k is images[k] */
+    const int64_t *ids;   /* NULL: sample id k (only where nothing is augmented) */
+    const step_state *state;
+    int count, height, width, channels;
+    float scale, shift;
+    uint64_t seed; /* of the augmentation */
+    int crop_padding;
+    bool flip;
+    void *out;
+    int32_t *out_labels;
+} make_batch_arguments;
+
+cudaError_t kernel_make_batch(cudaStream_t stream, dtype type,
+                              const make_batch_arguments *arguments);
+
+/* --- optimizer.cu: parameter_ranges of ops.h, many in one launch */
+
+typedef struct update_range {
+    size_t first, count; /* elements of the flat arrays */
+    void *packed;        /* packed[i] = parameters[first + i], rounded; NULL: none */
+    float learning_rate, weight_decay;
+    dtype packed_type;    /* bf16 or fp16 */
+    uint32_t first_chunk; /* the launcher's */
+} update_range;
+
+enum { UPDATE_RANGES = 64 }; /* in one launch */
+
+typedef struct update_ranges {
+    int count; /* 1 to UPDATE_RANGES */
+    update_range of[UPDATE_RANGES];
+} update_ranges;
+
+typedef struct adam_update {
+    float *parameters, *first_moment, *second_moment;
+    const float *gradients;
+    float beta1, beta2, epsilon;
+    const step_state *state;
+} adam_update;
+
+typedef struct sgd_update {
+    float *parameters, *velocity; /* velocity NULL: no momentum */
+    const float *gradients;
+    float momentum;
+    const step_state *state;
+} sgd_update;
+
+cudaError_t kernel_adam(cudaStream_t stream, int processors, const adam_update *update,
+                        const update_ranges *ranges);
+cudaError_t kernel_sgd(cudaStream_t stream, int processors, const sgd_update *update,
+                       const update_ranges *ranges);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
