@@ -1,8 +1,14 @@
 /* The comm of one rank: every reduction is the value itself; scatter and gather copy. */
 #include "comm/comm_implementations.h"
+#include "device/device.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+typedef struct alone_comm {
+    comm base;
+    device *device; /* NULL: host memory */
+} alone_comm;
 
 static int alone_allreduce(comm *self, device_stream *stream, void *buffer, size_t count,
                            dtype type, reduction how, comm_work *work, ls_error *error) {
@@ -41,25 +47,31 @@ static int alone_reduce(comm *self, device_stream *stream, void *buffer, size_t 
     return LS_OK;
 }
 
-static int copy_part(const void *from, void *to, int64_t count, dtype type, comm_work *work) {
+static int copy_part(comm *self, device_stream *stream, const void *from, void *to, int64_t count,
+                     dtype type, comm_work *work, ls_error *error) {
+    device *device = ((alone_comm *)self)->device;
+    size_t bytes = (size_t)count * dtype_bytes(type);
     work->handle = NULL;
-    if (count > 0 && from != to)
-        memmove(to, from, (size_t)count * dtype_bytes(type));
+    if (count <= 0 || from == to)
+        return LS_OK;
+    if (stream && device)
+        return device->is->copy(device, stream, to, from, bytes, COPY_ON_DEVICE, error);
+    memmove(to, from, bytes);
     return LS_OK;
 }
 
 static int alone_scatter(comm *self, device_stream *stream, const void *whole, void *part,
                          const int64_t *counts, dtype type, int root, comm_work *work,
                          ls_error *error) {
-    (void)self, (void)stream, (void)root, (void)error;
-    return copy_part(whole, part, counts[0], type, work);
+    (void)root;
+    return copy_part(self, stream, whole, part, counts[0], type, work, error);
 }
 
 static int alone_gather(comm *self, device_stream *stream, const void *part, void *whole,
                         const int64_t *counts, dtype type, int root, comm_work *work,
                         ls_error *error) {
-    (void)self, (void)stream, (void)root, (void)error;
-    return copy_part(part, whole, counts[0], type, work);
+    (void)root;
+    return copy_part(self, stream, part, whole, counts[0], type, work, error);
 }
 
 static int alone_barrier(comm *self, ls_error *error) {
@@ -83,6 +95,7 @@ static void alone_close(comm *self) {
 
 static const comm_interface alone_interface = {
     .name = "alone",
+    .capturable = true,
     .allreduce = alone_allreduce,
     .reduce_scatter = alone_reduce_scatter,
     .allgather = alone_allgather,
@@ -96,14 +109,14 @@ static const comm_interface alone_interface = {
     .close = alone_close,
 };
 
-int comm_alone_open(int rank, int size, comm **out, ls_error *error) {
-    if (size != 1 || rank != 0)
-        return ls_fail(error, LS_FAILED, "comm alone: expected one rank, found rank %d of %d", rank,
-                       size);
-    comm *self = malloc(sizeof *self);
+int comm_alone_open(const comm_settings *settings, comm **out, ls_error *error) {
+    if (settings->size != 1 || settings->rank != 0)
+        return ls_fail(error, LS_BAD_LAUNCH, "--comm alone: expected one rank, found %d",
+                       settings->size);
+    alone_comm *self = malloc(sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "no memory for the alone comm");
-    *self = (comm){.is = &alone_interface, .rank = rank, .size = size};
-    *out = self;
+    *self = (alone_comm){.base = {.is = &alone_interface, .size = 1}, .device = settings->device};
+    *out = &self->base;
     return LS_OK;
 }

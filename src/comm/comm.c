@@ -1,18 +1,79 @@
+/* The only list of comms, and what "auto" means. */
 #include "comm/comm.h"
 
 #include "comm/comm_implementations.h"
+#include "comm/gpus.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-int comm_open(const char *name, int rank, int size, comm **out, ls_error *error) {
-    if (strcmp(name, "auto") == 0)
-        name = size == 1 ? "alone" : "mpi";
-    if (strcmp(name, "alone") == 0)
-        return comm_alone_open(rank, size, out, error);
-    if (strcmp(name, "mpi") == 0)
-        return comm_mpi_open(rank, size, out, error);
-    return ls_fail(error, LS_BAD_INPUT, "comm: expected auto, alone or mpi, found '%s'", name);
+typedef int (*comm_opener)(const comm_settings *settings, comm **out, ls_error *error);
+
+static const struct {
+    const char *name;
+    comm_opener open;
+} comms[] = {
+    {"alone", comm_alone_open},
+    {"mpi", comm_mpi_open},
+#ifdef LOCKSTEP_NCCL
+    {"nccl", comm_nccl_open},
+#endif
+};
+enum { COMMS = sizeof comms / sizeof comms[0] };
+
+static comm_opener find(const char *name) {
+    for (int index = 0; index < COMMS; index++)
+        if (strcmp(comms[index].name, name) == 0)
+            return comms[index].open;
+    return NULL;
+}
+
+static int refuse_nccl(const gpu_survey *gpus, ls_error *error) {
+    if (!find("nccl"))
+        return ls_fail(error, LS_BAD_LAUNCH,
+                       "--comm nccl: this build has no NCCL (use --comm mpi, or build where the "
+                       "CUDA Toolkit and NCCL are found)");
+    if (gpus->without >= 0)
+        return ls_fail(error, LS_BAD_LAUNCH,
+                       "--comm nccl: NCCL works between GPUs, but the device of rank %d (host %s) "
+                       "is %s (use --device cuda, or --comm auto)",
+                       gpus->without, gpus->host, gpus->device);
+    if (gpus->first >= 0)
+        return ls_fail(error, LS_BAD_LAUNCH,
+                       "--comm nccl: rank %d (host %s) and rank %d (host %s) share one GPU (%s); "
+                       "NCCL needs one GPU a rank (srun --gres=gpu:N with N the ranks of a node, "
+                       "and --gpu-bind=single:1; or --comm mpi)",
+                       gpus->first, gpus->first_host, gpus->second, gpus->second_host, gpus->uuid);
+    return LS_OK;
+}
+
+static int choose(const comm_settings *settings, const char **name, ls_error *error) {
+    bool is_auto = strcmp(*name, "auto") == 0;
+    gpu_survey gpus;
+    ls_error unused = {0};
+    if (!is_auto && strcmp(*name, "nccl") != 0)
+        return LS_OK;
+    if (is_auto && settings->size == 1) {
+        *name = "alone";
+        return LS_OK;
+    }
+    if (settings->size > 1 && !settings->control) { /* a control comm itself */
+        *name = "mpi";
+        return is_auto ? LS_OK : ls_fail(error, LS_FAILED, "comm nccl: no comm to control it by");
+    }
+    LS_TRY(gpu_survey_make(settings, &gpus, error));
+    if (!is_auto)
+        return refuse_nccl(&gpus, error);
+    *name = refuse_nccl(&gpus, &unused) == LS_OK ? "nccl" : "mpi";
+    return LS_OK;
+}
+
+int comm_open(const char *name, const comm_settings *settings, comm **out, ls_error *error) {
+    LS_TRY(choose(settings, &name, error));
+    comm_opener open = find(name);
+    if (!open)
+        return ls_fail(error, LS_BAD_INPUT, "--comm: expected " COMM_CHOICES ", found '%s'", name);
+    return open(settings, out, error);
 }
 
 void comm_close(comm *self) {

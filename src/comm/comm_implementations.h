@@ -1,10 +1,14 @@
-/* How each implementation of comm.h is opened: called by comm_open() only. */
+/* How each implementation of comm.h is opened: called by comm_open() only, which has checked that
+ * it fits the settings on every rank. Collective over settings->control. */
 #ifndef LOCKSTEP_COMM_IMPLEMENTATIONS_H
 #define LOCKSTEP_COMM_IMPLEMENTATIONS_H
 
 #include "comm/comm.h"
 
-int comm_alone_open(int rank, int size, comm **out, ls_error *error);
-int comm_mpi_open(int rank, int size, comm **out, ls_error *error);
+int comm_alone_open(const comm_settings *settings, comm **out, ls_error *error);
+int comm_mpi_open(const comm_settings *settings, comm **out, ls_error *error);
+#ifdef LOCKSTEP_NCCL
+int comm_nccl_open(const comm_settings *settings, comm **out, ls_error *error);
+#endif
 
 #endif

@@ -331,11 +331,11 @@ static int open_comms(mpi_comm *self, ls_error *error) {
     return LS_OK;
 }
 
-int comm_mpi_open(int rank, int size, comm **out, ls_error *error) {
+int comm_mpi_open(const comm_settings *settings, comm **out, ls_error *error) {
     mpi_comm *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "no memory for the mpi comm");
-    self->base = (comm){.is = &mpi_interface, .rank = rank, .size = size};
+    self->base = (comm){.is = &mpi_interface, .rank = settings->rank, .size = settings->size};
     self->ring_comm = self->collective_comm = MPI_COMM_NULL;
     int status = open_comms(self, error);
     if (status == LS_OK)

@@ -85,7 +85,8 @@ static int launch_and_run(const char *mode, long steps, ls_error *error) {
            here.node_count, here.host, here.launcher, binding.map, binding.threads,
            binding.oversubscribed ? " oversubscribed" : "");
     fflush(stdout);
-    LS_TRY(comm_open("auto", here.rank, here.size, &all, error));
+    comm_settings settings = {.rank = here.rank, .size = here.size, .host = here.host};
+    LS_TRY(comm_open("auto", &settings, &all, error));
     LS_TRY(run(mode, steps, &here, all, error));
     comm_close(all);
     return launch_finish(&here, error);

@@ -299,11 +299,33 @@ static void test_helpers_and_refusals(void) {
     end_case("helpers and refusals");
 }
 
+/* NCCL between no GPUs is refused in every build, and by all ranks with one text. */
+static void test_choices(const char *host) {
+    comm_settings settings = {.rank = all->rank, .size = all->size, .host = host, .control = all};
+    comm *other = NULL;
+    ls_error expected = {0};
+    CHECK(comm_open("nccl", &settings, &other, &expected) == LS_BAD_LAUNCH &&
+              strstr(expected.text, "--comm nccl"),
+          "nccl without a GPU: %s", expected.text);
+    expected = (ls_error){0};
+    CHECK(comm_open("pigeon", &settings, &other, &expected) == LS_BAD_INPUT &&
+              strstr(expected.text, "pigeon") && strstr(expected.text, COMM_CHOICES),
+          "an unknown name: %s", expected.text);
+    expected = (ls_error){0};
+    CHECK(comm_open("auto", &settings, &other, &expected) == LS_OK &&
+              strcmp(other->is->name, all->is->name) == 0,
+          "auto on host memory: %s", expected.text);
+    comm_close(other);
+    end_case("choices");
+}
+
 int main(void) {
     launch here;
     int status = launch_start(&here, &error);
     if (status == LS_OK)
-        status = comm_open("auto", here.rank, here.size, &all, &error);
+        status = comm_open(
+            "auto", &(comm_settings){.rank = here.rank, .size = here.size, .host = here.host}, &all,
+            &error);
     if (status != LS_OK)
         lifeline_fail(&error, 0);
     test_allreduce();
@@ -314,6 +336,7 @@ int main(void) {
     test_many_outstanding();
     test_same_bits();
     test_helpers_and_refusals();
+    test_choices(here.host);
     comm_close(all);
     if (launch_finish(&here, &error) != LS_OK)
         lifeline_fail(&error, 0);
