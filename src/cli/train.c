@@ -4,6 +4,7 @@
 #include "launch/launch.h"
 #include "launch/lifeline.h"
 #include "mode/mode.h"
+#include "train/feed.h"
 #include "train/optimizer.h"
 
 #include <stddef.h>
@@ -20,8 +21,8 @@ static const option options[] = {
      "When the ranks communicate what.", false},
     {"device", OPTION_CHOICE, AT(device), "DEVICE", "auto", "auto|cuda|cpu|ref", 0, 0,
      "Where to compute; auto: the GPU where one was granted, else the cpu.", false},
-    {"precision", OPTION_CHOICE, AT(precision), "TYPE", "fp32", "fp32", 0, 0,
-     "Type of the activations.", false},
+    {"precision", OPTION_CHOICE, AT(precision), "TYPE", "fp32", PRECISION_CHOICES, 0, 0,
+     "Of the computing: parameters and optimizer stay fp32; fp16 scales its loss.", false},
     {"batch-per-rank", OPTION_INTEGER, AT(batch_per_rank), "N", NULL, NULL, 1, 1 << 20,
      "Images a rank and step (64 when no batch is given).", false},
     {"global-batch", OPTION_INTEGER, AT(global_batch), "N", NULL, NULL, 1, 1 << 24,
@@ -40,6 +41,20 @@ static const option options[] = {
      "L2 penalty, added to the gradient.", false},
     {"bucket-mb", OPTION_REAL, AT(bucket_mb), "X", "4", NULL, 0.001, 65536,
      "Gradient MiB that ddp reduces at once.", false},
+    {"comm", OPTION_CHOICE, AT(comm), "NAME", "auto", COMM_CHOICES, 0, 0,
+     "Collectives between the ranks' devices; auto: nccl where each has a GPU of its own.", false},
+    {"comm-timeout", OPTION_REAL, AT(comm_timeout), "SECONDS", "300", NULL, 0, 1e6,
+     "A collective between GPUs that takes longer ends the job; 0: never.", false},
+    {"augment", OPTION_CHOICE, AT(augment), "NAME", "none", "none|crop-flip", 0, 0,
+     "Of training images: a random crop (4 pixels of padding) and mirroring.", false},
+    {"data-place", OPTION_CHOICE, AT(data_place), "WHERE", "auto", FEED_PLACES, 0, 0,
+     "Where the images lie; auto: on the GPU where they fit.", false},
+    {"no-graph", OPTION_FLAG, AT(no_graph), NULL, NULL, NULL, 0, 0,
+     "Launch each kernel of a step by itself, not the step as one CUDA graph.", false},
+    {"share-gpu", OPTION_FLAG, AT(share_gpu), NULL, NULL, NULL, 0, 0,
+     "Allow more ranks on a node than it has GPUs.", false},
+    {"plan-cache", OPTION_TEXT, AT(plan_cache), "FILE", NULL, NULL, 0, 0,
+     "Measured choices of algorithms, kept between runs; off: none.", true},
     {"threads", OPTION_INTEGER, AT(threads), "N", "0", NULL, 0, 1024,
      "Compute threads a rank; 0: one for each of its cores.", true},
     {"oversubscribe", OPTION_FLAG, AT(oversubscribe), NULL, NULL, NULL, 0, 0,

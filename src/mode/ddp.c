@@ -4,7 +4,6 @@
  * Training", VLDB 2020, section 3.2). A bucket is a range of the flat gradient, cut from its end,
  * where gradients become ready first; tensors are not its borders. Sums, not means: the loss's
  * gradient already carries 1 / global count. */
-#include "base/clock.h"
 #include "mode/parts.h"
 
 #include <stdlib.h>
@@ -53,7 +52,7 @@ static int gradient_ready(void *context, int unit, ls_error *error) {
     const graph *graph = self->settings.graph;
     size_t frontier = graph->layers[graph->unit_layers[unit]].first_weight;
     comm *comm = self->settings.comm;
-    double start = clock_seconds();
+    LS_TRY(step_clock_waiting(self->clock, error));
     while (state->started < state->bucket_count &&
            state->buckets[state->started].first >= frontier) {
         if (state->started - state->finished == MOST_OUTSTANDING)
@@ -62,34 +61,44 @@ static int gradient_ready(void *context, int unit, ls_error *error) {
         LS_TRY(comm->is->allreduce(comm, self->settings.stream, self->gradients + next->first,
                                    next->count, DTYPE_F32, REDUCTION_SUM, &next->work, error));
     }
-    self->communication_seconds += clock_seconds() - start;
-    return LS_OK;
+    return step_clock_resumed(self->clock, error);
 }
 
 static int between(void *context, ls_error *error) {
     mode *self = context;
     comm *comm = self->settings.comm;
-    double start = clock_seconds();
+    LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(comm->is->progress(comm, error));
-    self->communication_seconds += clock_seconds() - start;
-    return LS_OK;
+    return step_clock_resumed(self->clock, error);
 }
 
 static int finish(mode *self, ls_error *error) {
     ddp_state *state = self->state;
-    double start = clock_seconds();
+    LS_TRY(step_clock_waiting(self->clock, error));
     while (state->finished < state->started)
         LS_TRY(wait_oldest(self, error));
     state->started = state->finished = 0;
-    self->communication_seconds += clock_seconds() - start;
-    return LS_OK;
+    return step_clock_resumed(self->clock, error);
+}
+
+/* The summed gradient is the same on all ranks, and so is what they find in it; they agree all the
+ * same, so that nothing hangs on the bits of a reduction. */
+static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
+    comm *comm = self->settings.comm;
+    comm_work work = {0};
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(comm->is->allreduce(comm, self->settings.stream, overflow, 1, DTYPE_I32, REDUCTION_MAX,
+                               &work, error));
+    LS_TRY(comm->is->wait(comm, self->settings.stream, &work, error));
+    return step_clock_resumed(self->clock, error);
 }
 
 static int setup(mode *self, ls_error *error) {
     self->hooks.parameters = mode_whole_parameters;
     self->hooks.gradient = mode_whole_gradient;
     self->hooks.gradient_ready = gradient_ready;
-    self->hooks.between = between;
+    if (!self->settings.device->facts.asynchronous) /* there, the comm gets on by itself */
+        self->hooks.between = between;
     return cut_buckets(self, error);
 }
 
@@ -99,12 +108,14 @@ static void teardown(mode *self) {
 
 const mode_interface mode_ddp = {
     .name = "ddp",
+    .capturable = true,
     .loader_share = mode_loader_own_share,
     .setup = setup,
     .teardown = teardown,
     .begin = mode_begin_own_batch,
     .loss = mode_loss_own_batch,
     .finish = finish,
+    .agree_overflow = agree_overflow,
     .parameters_changed = mode_nothing_to_publish,
     .updates = mode_updates_everywhere,
 };

@@ -2,16 +2,15 @@
  * step it broadcasts the parameters, scatters the batch, gathers the outputs, computes the loss on
  * them, scatters its gradient, and reduces the parameters' gradients to itself. Nothing of it
  * overlaps with computing: that is the mode's nature, and what the table shows. */
-#include "base/clock.h"
 #include "mode/parts.h"
 
 #include <stdlib.h>
 
 typedef struct dp_state {
-    bool published;                  /* the other ranks have the current parameters */
-    void *batch;                     /* root: [global batch, h, w, c] in the input layout */
-    float *logits, *logits_gradient; /* root: [global batch, classes] */
-    int64_t *counts;                 /* [size]: elements a rank, of the collective at hand */
+    bool published;                 /* the other ranks have the current parameters */
+    void *batch;                    /* root: [global batch, h, w, c] in the input layout */
+    void *logits, *logits_gradient; /* root: [global batch, classes] */
+    int64_t *counts;                /* [size]: elements a rank, of the collective at hand */
 } dp_state;
 
 static bool is_root(const mode *self) {
@@ -49,8 +48,8 @@ static int scatter(mode *self, const void *whole, void *part, int64_t global_cou
     const mode_settings *s = &self->settings;
     comm_work work = {0};
     LS_TRY(s->comm->is->scatter(s->comm, s->stream, whole, part,
-                                count_elements(self, global_count, elements), DTYPE_F32, 0, &work,
-                                error));
+                                count_elements(self, global_count, elements),
+                                network_type(s->network), 0, &work, error));
     return s->comm->is->wait(s->comm, s->stream, &work, error);
 }
 
@@ -60,11 +59,11 @@ static int begin(mode *self, const mode_batch *batch, pass *pass, ls_error *erro
     bool received = !state->published && !is_root(self);
     if (is_root(self))
         LS_TRY(mode_make_batch(self, batch, state->batch, error));
-    double start = clock_seconds();
+    LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(publish_parameters(self, error));
     LS_TRY(scatter(self, state->batch, pass_input(pass), batch->global_count,
                    (int64_t)s->height * s->width * s->channels, error));
-    self->communication_seconds += clock_seconds() - start;
+    LS_TRY(step_clock_resumed(self->clock, error));
     return received ? network_pack(s->network, s->stream, self->parameters, error) : LS_OK;
 }
 
@@ -72,13 +71,12 @@ static int gather_logits(mode *self, const mode_batch *batch, pass *pass, ls_err
     dp_state *state = self->state;
     const mode_settings *s = &self->settings;
     comm_work work = {0};
-    double start = clock_seconds();
+    LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(s->comm->is->gather(s->comm, s->stream, pass_logits(pass), state->logits,
-                               count_elements(self, batch->global_count, s->classes), DTYPE_F32, 0,
-                               &work, error));
+                               count_elements(self, batch->global_count, s->classes),
+                               network_type(s->network), 0, &work, error));
     LS_TRY(s->comm->is->wait(s->comm, s->stream, &work, error));
-    self->communication_seconds += clock_seconds() - start;
-    return LS_OK;
+    return step_clock_resumed(self->clock, error);
 }
 
 static int loss(mode *self, const mode_batch *batch, pass *pass, ls_error *error) {
@@ -87,27 +85,25 @@ static int loss(mode *self, const mode_batch *batch, pass *pass, ls_error *error
     LS_TRY(gather_logits(self, batch, pass, error));
     if (is_root(self))
         LS_TRY(s->device->is->ops->softmax_cross_entropy(
-            s->device, s->stream, (int)batch->global_count, s->classes, DTYPE_F32, state->logits,
-            self->labels, 1.0f / (float)batch->global_count,
+            s->device, s->stream, (int)batch->global_count, s->classes, network_type(s->network),
+            state->logits, self->labels, 1.0f / (float)batch->global_count, batch->state,
             batch->training ? state->logits_gradient : NULL, self->totals, error));
     if (!batch->training)
         return LS_OK;
-    double start = clock_seconds();
+    LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(scatter(self, state->logits_gradient, pass_logits_gradient(pass), batch->global_count,
                    s->classes, error));
-    self->communication_seconds += clock_seconds() - start;
-    return LS_OK;
+    return step_clock_resumed(self->clock, error);
 }
 
 static int finish(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     comm_work work = {0};
-    double start = clock_seconds();
+    LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(s->comm->is->reduce(s->comm, s->stream, self->gradients, s->graph->parameter_count,
                                DTYPE_F32, REDUCTION_SUM, 0, &work, error));
     LS_TRY(s->comm->is->wait(s->comm, s->stream, &work, error));
-    self->communication_seconds += clock_seconds() - start;
-    return LS_OK;
+    return step_clock_resumed(self->clock, error);
 }
 
 static void parameters_changed(mode *self) {
@@ -119,10 +115,12 @@ static int allocate_root(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     size_t batch = (size_t)s->global_batch;
     size_t image = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
-    size_t outputs = batch * (size_t)s->classes * sizeof(float);
-    LS_TRY(s->device->is->allocate(s->device, batch * image * sizeof(float), &state->batch, error));
-    LS_TRY(s->device->is->allocate(s->device, outputs, (void **)&state->logits, error));
-    return s->device->is->allocate(s->device, outputs, (void **)&state->logits_gradient, error);
+    size_t element = dtype_bytes(network_type(s->network));
+    size_t outputs = batch * (size_t)s->classes * element;
+    LS_TRY(s->device->is->allocate(s->device, batch * image * element, "the global batch",
+                                   &state->batch, error));
+    LS_TRY(s->device->is->allocate(s->device, outputs, "logits", &state->logits, error));
+    return s->device->is->allocate(s->device, outputs, "logits", &state->logits_gradient, error);
 }
 
 static int setup(mode *self, ls_error *error) {

@@ -37,25 +37,27 @@ int mode_loader_share(const char *name, const mode_settings *settings, int *rank
     return LS_OK;
 }
 
-static int allocate(mode *self, size_t bytes, void **out, ls_error *error) {
-    return self->settings.device->is->allocate(self->settings.device, bytes, out, error);
+static int allocate(mode *self, size_t bytes, const char *what, void **out, ls_error *error) {
+    return self->settings.device->is->allocate(self->settings.device, bytes, what, out, error);
 }
 
 static int allocate_storage(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     size_t flat = s->graph->parameter_count * sizeof(float);
     size_t batch = (size_t)s->global_batch;
-    LS_TRY(allocate(self, flat, (void **)&self->parameters, error));
-    LS_TRY(allocate(self, flat, (void **)&self->gradients, error));
+    LS_TRY(allocate(self, flat, "parameters", (void **)&self->parameters, error));
+    LS_TRY(allocate(self, flat, "gradients", (void **)&self->gradients, error));
     for (int moment = 0; moment < s->moments && self->is->updates(self); moment++)
-        LS_TRY(allocate(self, flat, (void **)&self->moments[moment], error));
-    LS_TRY(allocate(self, sizeof *self->totals, (void **)&self->totals, error));
-    LS_TRY(allocate(self, batch * sizeof(int32_t), (void **)&self->labels, error));
+        LS_TRY(allocate(self, flat, "optimizer state", (void **)&self->moments[moment], error));
+    LS_TRY(allocate(self, sizeof *self->totals, "totals", (void **)&self->totals, error));
+    LS_TRY(allocate(self, batch * sizeof(int32_t), "labels", (void **)&self->labels, error));
     if (s->device->facts.host_addressable)
         return LS_OK;
     size_t image = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
-    LS_TRY(allocate(self, batch * image, (void **)&self->staged_images, error));
-    return allocate(self, batch * sizeof(int32_t), (void **)&self->staged_labels, error);
+    LS_TRY(
+        allocate(self, batch * image, "a batch of images", (void **)&self->staged_images, error));
+    LS_TRY(allocate(self, batch * sizeof(int32_t), "labels", (void **)&self->staged_labels, error));
+    return allocate(self, batch * sizeof(int64_t), "sample ids", (void **)&self->staged_ids, error);
 }
 
 int mode_create(const char *name, const mode_settings *settings, mode **out, ls_error *error) {
@@ -68,7 +70,9 @@ int mode_create(const char *name, const mode_settings *settings, mode **out, ls_
     self->is = chosen;
     self->settings = *settings;
     self->hooks.context = self;
-    int status = allocate_storage(self, error);
+    int status = step_clock_create(settings->device, settings->stream, &self->clock, error);
+    if (status == LS_OK)
+        status = allocate_storage(self, error);
     if (status == LS_OK)
         status = chosen->setup(self, error);
     if (status != LS_OK) {
@@ -84,10 +88,12 @@ void mode_destroy(mode *self) {
         return;
     if (self->state)
         self->is->teardown(self);
-    void *memory[] = {self->parameters, self->gradients, self->moments[0],    self->moments[1],
-                      self->totals,     self->labels,    self->staged_images, self->staged_labels};
+    void *memory[] = {self->parameters,    self->gradients,     self->moments[0],
+                      self->moments[1],    self->totals,        self->labels,
+                      self->staged_images, self->staged_labels, self->staged_ids};
     for (size_t index = 0; index < sizeof memory / sizeof memory[0]; index++)
         if (memory[index])
             self->settings.device->is->release(self->settings.device, memory[index]);
+    step_clock_destroy(self->clock);
     free(self);
 }

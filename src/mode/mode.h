@@ -28,7 +28,7 @@ typedef struct mode_settings {
     size_t bucket_bytes;  /* ddp: gradient bytes a bucket, at most */
     int64_t global_batch; /* the largest that will come */
     int height, width, channels, classes;
-    float scale, shift; /* pixels: x * scale + shift */
+    float scale, shift;   /* pixels: x * scale + shift */
     augmentation augment; /* of training batches */
 } mode_settings;
 
@@ -60,8 +60,8 @@ typedef struct mode {
     uint8_t *staged_images; /* device memory, NULL where the device addresses host memory */
     int32_t *staged_labels;
     int64_t *staged_ids;
-    step_clock *clock; /* the trainer's: the mode marks what communication it waits for */
-    void *state; /* the mode's own */
+    step_clock *clock; /* the trainer marks a step's phases, the mode what it waits for */
+    void *state;       /* the mode's own */
 } mode;
 
 struct mode_interface {

@@ -18,37 +18,52 @@ int mode_whole_gradient(void *context, int unit, float **out, ls_error *error) {
     return LS_OK;
 }
 
-/* Host memory reaches a device that cannot address it through the staging buffers. */
-static int stage(mode *self, const mode_batch *batch, batch_arguments *arguments, ls_error *error) {
+/* A batch in host memory that the device cannot address goes through the staging buffers, which
+ * lie still, so that a recorded step finds the next batch there. */
+static bool is_staged(const mode *self, const mode_batch *batch) {
+    return !self->settings.device->facts.host_addressable && !batch->order && batch->loaded > 0;
+}
+
+int mode_stage(mode *self, const mode_batch *batch, ls_error *error) {
     const mode_settings *s = &self->settings;
-    arguments->images = batch->images;
-    arguments->labels = batch->labels;
-    if (s->device->facts.host_addressable || batch->loaded == 0)
+    if (!is_staged(self, batch))
         return LS_OK;
+    size_t count = (size_t)batch->loaded;
     size_t image = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
-    LS_TRY(s->device->is->copy(s->device, s->stream, self->staged_images, batch->images,
-                               image * (size_t)batch->loaded, COPY_HOST_TO_DEVICE, error));
-    LS_TRY(s->device->is->copy(s->device, s->stream, self->staged_labels, batch->labels,
-                               sizeof(int32_t) * (size_t)batch->loaded, COPY_HOST_TO_DEVICE,
-                               error));
-    arguments->images = self->staged_images;
-    arguments->labels = self->staged_labels;
+    struct {
+        void *to;
+        const void *from;
+        size_t bytes;
+    } parts[] = {{self->staged_images, batch->images, image * count},
+                 {self->staged_labels, batch->labels, sizeof(int32_t) * count},
+                 {self->staged_ids, batch->ids, sizeof(int64_t) * count}};
+    for (size_t part = 0; part < sizeof parts / sizeof parts[0]; part++)
+        if (parts[part].from)
+            LS_TRY(s->device->is->copy(s->device, s->stream, parts[part].to, parts[part].from,
+                                       parts[part].bytes, COPY_HOST_TO_DEVICE, error));
     return LS_OK;
 }
 
 int mode_make_batch(mode *self, const mode_batch *batch, void *out, ls_error *error) {
     const mode_settings *s = &self->settings;
-    batch_arguments arguments = {.count = batch->loaded,
+    bool staged = is_staged(self, batch);
+    batch_arguments arguments = {.images = staged ? self->staged_images : batch->images,
+                                 .labels = staged ? self->staged_labels : batch->labels,
+                                 .ids = staged && batch->ids ? self->staged_ids : batch->ids,
+                                 .order = batch->order,
+                                 .state = batch->state,
+                                 .count = batch->loaded,
                                  .height = s->height,
                                  .width = s->width,
                                  .channels = s->channels,
                                  .layout = network_input_layout(s->network),
-                                 .type = DTYPE_F32,
+                                 .type = network_type(s->network),
                                  .scale = s->scale,
                                  .shift = s->shift,
                                  .out = out,
                                  .out_labels = self->labels};
-    LS_TRY(stage(self, batch, &arguments, error));
+    if (batch->training)
+        arguments.augment = s->augment;
     return s->device->is->ops->make_batch(s->device, s->stream, &arguments, error);
 }
 
@@ -59,9 +74,9 @@ int mode_begin_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_err
 int mode_loss_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error) {
     const mode_settings *s = &self->settings;
     return s->device->is->ops->softmax_cross_entropy(
-        s->device, s->stream, batch->loaded, s->classes, DTYPE_F32, pass_logits(pass), self->labels,
-        1.0f / (float)batch->global_count, batch->training ? pass_logits_gradient(pass) : NULL,
-        self->totals, error);
+        s->device, s->stream, batch->loaded, s->classes, network_type(s->network),
+        pass_logits(pass), self->labels, 1.0f / (float)batch->global_count, batch->state,
+        batch->training ? pass_logits_gradient(pass) : NULL, self->totals, error);
 }
 
 void mode_loader_own_share(const mode_settings *settings, int *rank, int *size) {

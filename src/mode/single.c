@@ -20,6 +20,7 @@ static int finish(mode *self, ls_error *error) {
 const mode_interface mode_single = {
     .name = "single",
     .one_rank = true,
+    .capturable = true,
     .loader_share = mode_loader_own_share,
     .setup = setup,
     .teardown = teardown,

@@ -38,9 +38,9 @@ struct layer_interface {
     /* True where forward's input (x) or output (y) is read again in backward. */
     bool backward_reads_input, backward_reads_output;
     /* in_layouts, out_layout: of inputs[0] and the output. `like`: the same layer at another n. */
-    int (*prepare)(const graph *graph, const graph_layer *layer, device *device, int n, dtype type,
-                   tensor_layout in_layout, tensor_layout out_layout, bool need_dx,
-                   const plan *like, plan **out, ls_error *error);
+    int (*prepare)(const graph *graph, const graph_layer *layer, device *device, int n,
+                   precision precision, tensor_layout in_layout, tensor_layout out_layout,
+                   bool need_dx, const plan *like, plan **out, ls_error *error);
     int (*forward)(const layer_run *run, layer_pass *pass, const layer_parameters *parameters,
                    ls_error *error);
     /* Gradient of the parameters: NULL where there are none. dy is final and masked. */

@@ -1,10 +1,10 @@
 /* A residual join: y = a + b, with a ReLU where asked. Needs no plan. */
 #include "model/layer.h"
 
-static int prepare(const graph *graph, const graph_layer *layer, device *device, int n, dtype type,
-                   tensor_layout in_layout, tensor_layout out_layout, bool need_dx,
-                   const plan *like, plan **out, ls_error *error) {
-    (void)graph, (void)device, (void)n, (void)type, (void)need_dx, (void)like;
+static int prepare(const graph *graph, const graph_layer *layer, device *device, int n,
+                   precision precision, tensor_layout in_layout, tensor_layout out_layout,
+                   bool need_dx, const plan *like, plan **out, ls_error *error) {
+    (void)graph, (void)device, (void)n, (void)precision, (void)need_dx, (void)like;
     if (in_layout != out_layout)
         return ls_fail(error, LS_FAILED, "model: %s: joins tensors of different layouts",
                        layer->name);

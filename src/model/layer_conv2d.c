@@ -1,8 +1,8 @@
 #include "model/layer.h"
 
-static int prepare(const graph *graph, const graph_layer *layer, device *device, int n, dtype type,
-                   tensor_layout in_layout, tensor_layout out_layout, bool need_dx,
-                   const plan *like, plan **out, ls_error *error) {
+static int prepare(const graph *graph, const graph_layer *layer, device *device, int n,
+                   precision precision, tensor_layout in_layout, tensor_layout out_layout,
+                   bool need_dx, const plan *like, plan **out, ls_error *error) {
     const graph_tensor *x = &graph->tensors[layer->inputs[0]];
     conv2d_shape shape = {.n = n,
                           .height = x->height,
@@ -14,7 +14,8 @@ static int prepare(const graph *graph, const graph_layer *layer, device *device,
                           .padding = layer->padding,
                           .in_layout = in_layout,
                           .out_layout = out_layout,
-                          .type = type,
+                          .type = precision_type(precision),
+                          .tf32 = precision == PRECISION_TF32,
                           .relu = layer->relu,
                           .need_dx = need_dx};
     return device->is->ops->conv2d_prepare(device, &shape, like, out, error);

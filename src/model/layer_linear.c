@@ -1,14 +1,15 @@
 #include "model/layer.h"
 
-static int prepare(const graph *graph, const graph_layer *layer, device *device, int n, dtype type,
-                   tensor_layout in_layout, tensor_layout out_layout, bool need_dx,
-                   const plan *like, plan **out, ls_error *error) {
+static int prepare(const graph *graph, const graph_layer *layer, device *device, int n,
+                   precision precision, tensor_layout in_layout, tensor_layout out_layout,
+                   bool need_dx, const plan *like, plan **out, ls_error *error) {
     (void)in_layout, (void)out_layout; /* a flattened tensor lies in [h, w, c] order */
     const graph_tensor *x = &graph->tensors[layer->inputs[0]];
     linear_shape shape = {.n = n,
                           .in_features = (int)graph_tensor_elements(x),
                           .out_features = layer->out_channels,
-                          .type = type,
+                          .type = precision_type(precision),
+                          .tf32 = precision == PRECISION_TF32,
                           .relu = layer->relu,
                           .need_dx = need_dx};
     return device->is->ops->linear_prepare(device, &shape, like, out, error);

@@ -1,8 +1,8 @@
 #include "model/layer.h"
 
-static int prepare(const graph *graph, const graph_layer *layer, device *device, int n, dtype type,
-                   tensor_layout in_layout, tensor_layout out_layout, bool need_dx,
-                   const plan *like, plan **out, ls_error *error) {
+static int prepare(const graph *graph, const graph_layer *layer, device *device, int n,
+                   precision precision, tensor_layout in_layout, tensor_layout out_layout,
+                   bool need_dx, const plan *like, plan **out, ls_error *error) {
     (void)need_dx, (void)like;
     const graph_tensor *x = &graph->tensors[layer->inputs[0]];
     maxpool2d_shape shape = {.n = n,
@@ -12,7 +12,7 @@ static int prepare(const graph *graph, const graph_layer *layer, device *device,
                              .window = layer->kernel,
                              .in_layout = in_layout,
                              .out_layout = out_layout,
-                             .type = type,
+                             .type = precision_type(precision),
                              .relu_input = x->relu && x->use_count == 1};
     return device->is->ops->maxpool2d_prepare(device, &shape, out, error);
 }

@@ -12,7 +12,8 @@ enum { MAX_PASSES = 16 };
 struct network {
     const graph *graph;
     device *device;
-    dtype type;
+    precision precision;
+    dtype type; /* of activations */
     tensor_layout layouts[GRAPH_MAX_TENSORS];
     pass *passes[MAX_PASSES];
     int pass_count;
@@ -29,13 +30,15 @@ static tensor_layout layout_of(const graph *graph, const device *device, int ten
                                           t->channels);
 }
 
-int network_create(const graph *graph, device *device, dtype type, network **out, ls_error *error) {
+int network_create(const graph *graph, device *device, precision precision, network **out,
+                   ls_error *error) {
     network *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "out of memory");
     self->graph = graph;
     self->device = device;
-    self->type = type;
+    self->precision = precision;
+    self->type = precision_type(precision);
     for (int tensor = 0; tensor < graph->tensor_count; tensor++)
         self->layouts[tensor] = layout_of(graph, device, tensor);
     *out = self;
@@ -76,8 +79,8 @@ int network_prepare(network *self, int n, ls_error *error) {
     if (self->arena || self->pass_count == MAX_PASSES)
         return ls_fail(error, LS_FAILED, "model: no pass for a batch of %d can be added now", n);
     pass *made;
-    LS_TRY(pass_create(self->graph, self->device, self->type, self->layouts, n, leading_pass(self),
-                       &made, error));
+    LS_TRY(pass_create(self->graph, self->device, self->precision, self->layouts, n,
+                       leading_pass(self), &made, error));
     self->passes[self->pass_count++] = made;
     if (made->arena_bytes > self->arena_bytes)
         self->arena_bytes = made->arena_bytes;
@@ -91,7 +94,8 @@ static int allocate_packed(network *self, ls_error *error) {
         size_t bytes = plan ? self->device->is->ops->plan_packed_bytes(plan) : 0;
         if (bytes == 0)
             continue;
-        LS_TRY(self->device->is->allocate(self->device, bytes, &self->packed[layer], error));
+        LS_TRY(self->device->is->allocate(self->device, bytes, "packed weights",
+                                          &self->packed[layer], error));
     }
     return LS_OK;
 }
@@ -99,7 +103,8 @@ static int allocate_packed(network *self, ls_error *error) {
 int network_seal(network *self, ls_error *error) {
     void *arena;
     LS_TRY(allocate_packed(self, error));
-    LS_TRY(self->device->is->allocate(self->device, self->arena_bytes, &arena, error));
+    LS_TRY(
+        self->device->is->allocate(self->device, self->arena_bytes, "activations", &arena, error));
     self->arena = arena;
     for (int index = 0; index < self->pass_count; index++)
         pass_place(self->passes[index], self->graph, self->arena);
@@ -114,6 +119,12 @@ void *pass_logits(pass *pass) {
 }
 void *pass_logits_gradient(pass *pass) {
     return pass->logits_gradient;
+}
+dtype network_type(const network *self) {
+    return self->type;
+}
+size_t network_arena_bytes(const network *self) {
+    return self->arena_bytes;
 }
 tensor_layout network_input_layout(const network *self) {
     return self->layouts[0];
@@ -151,10 +162,12 @@ int network_forward(network *self, pass *pass, device_stream *stream, const netw
     for (int index = 0; index < self->graph->layer_count; index++) {
         const graph_layer *layer = &self->graph->layers[index];
         layer_parameters parameters;
+        device_range_begin(self->device, layer->name);
         LS_TRY(unit_parameters(self, layer, false, hooks, &parameters, error));
         if (pass->n > 0)
             LS_TRY(layer->is->forward(&run, &pass->layers[index], &parameters, error));
         LS_TRY(released(layer, hooks, error));
+        device_range_end(self->device);
     }
     return LS_OK;
 }
@@ -225,8 +238,11 @@ int network_backward(network *self, pass *pass, device_stream *stream, const net
     if (pass->n == 0)
         return backward_empty(self, stream, hooks, error);
     layer_run run = run_of(self, pass, stream);
-    for (int index = self->graph->layer_count - 1; index >= 0; index--)
+    for (int index = self->graph->layer_count - 1; index >= 0; index--) {
+        device_range_begin(self->device, self->graph->layers[index].name);
         LS_TRY(backward_layer(self, pass, index, &run, hooks, error));
+        device_range_end(self->device);
+    }
     return LS_OK;
 }
 

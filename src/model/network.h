@@ -31,14 +31,15 @@ typedef struct network_hooks {
 int network_create(const graph *graph, device *device, precision precision, network **out,
                    ls_error *error);
 dtype network_type(const network *self); /* of activations */
-void network_destroy(network *self); /* NULL is fine; passes go with it */
+void network_destroy(network *self);     /* NULL is fine; passes go with it */
 
 /* The pass for a batch of n (made on first use, out of the hot loop). n = 0: a pass that does
  * nothing but call the hooks of backward with zero gradients. */
 int network_prepare(network *self, int n, ls_error *error);
 /* Allocates the arena for all prepared passes. After it, network_prepare is refused. */
 int network_seal(network *self, ls_error *error);
-pass *network_pass(network *self, int n); /* NULL when not prepared */
+pass *network_pass(network *self, int n);        /* NULL when not prepared */
+size_t network_arena_bytes(const network *self); /* what network_seal allocates for activations */
 
 /* The pass's ends, in device memory. */
 void *pass_input(pass *pass); /* [n, h, w, c] in network_input_layout */

@@ -72,7 +72,7 @@ static void lay_out_extra(pass *self, const graph *graph, int layer, dtype type)
     }
 }
 
-static int prepare_layer(pass *self, const graph *graph, device *device, dtype type,
+static int prepare_layer(pass *self, const graph *graph, device *device, precision precision,
                          const tensor_layout *layouts, int index, const pass *like,
                          ls_error *error) {
     const graph_layer *layer = &graph->layers[index];
@@ -85,7 +85,7 @@ static int prepare_layer(pass *self, const graph *graph, device *device, dtype t
             return ls_fail(error, LS_FAILED, "model: %s: joins tensors of different layouts",
                            layer->name);
     bool need_dx = graph->tensors[layer->inputs[0]].producer >= 0;
-    LS_TRY(layer->is->prepare(graph, layer, device, self->n, type, layouts[layer->inputs[0]],
+    LS_TRY(layer->is->prepare(graph, layer, device, self->n, precision, layouts[layer->inputs[0]],
                               layouts[layer->output], need_dx,
                               like ? like->layers[index].plan : NULL, &made->plan, error));
     made->dy_masked = masked_by_reader(graph, &graph->tensors[layer->output]);
@@ -101,8 +101,9 @@ static int prepare_layer(pass *self, const graph *graph, device *device, dtype t
     return LS_OK;
 }
 
-int pass_create(const graph *graph, device *device, dtype type, const tensor_layout *layouts, int n,
-                const pass *like, pass **out, ls_error *error) {
+int pass_create(const graph *graph, device *device, precision precision,
+                const tensor_layout *layouts, int n, const pass *like, pass **out,
+                ls_error *error) {
     pass *self = calloc(1, sizeof *self);
     if (self)
         self->buffers = calloc((size_t)(2 * graph->tensor_count + 3 * graph->layer_count + 1),
@@ -118,15 +119,15 @@ int pass_create(const graph *graph, device *device, dtype type, const tensor_lay
     if (n == 0)
         return LS_OK;
     for (int tensor = 0; tensor < graph->tensor_count; tensor++)
-        lay_out_tensor(self, graph, tensor, type);
+        lay_out_tensor(self, graph, tensor, precision_type(precision));
     for (int layer = 0; layer < graph->layer_count; layer++) {
-        int status = prepare_layer(self, graph, device, type, layouts, layer, like, error);
+        int status = prepare_layer(self, graph, device, precision, layouts, layer, like, error);
         if (status != LS_OK) {
             pass_destroy(self, device, graph->layer_count);
             *out = NULL;
             return status;
         }
-        lay_out_extra(self, graph, layer, type);
+        lay_out_extra(self, graph, layer, precision_type(precision));
     }
     self->workspace = new_buffer(self, self->workspace_bytes, 0, 2 * graph->layer_count);
     self->arena_bytes = arena_plan(self->buffers, self->buffer_count);

@@ -22,8 +22,8 @@ struct pass {
 };
 
 /* Plans for batch n, lifetimes and offsets; no memory yet. `like`: another pass, or NULL. */
-int pass_create(const graph *graph, device *device, dtype type, const tensor_layout *layouts, int n,
-                const pass *like, pass **out, ls_error *error);
+int pass_create(const graph *graph, device *device, precision precision,
+                const tensor_layout *layouts, int n, const pass *like, pass **out, ls_error *error);
 /* Points everything into the arena. */
 void pass_place(pass *self, const graph *graph, char *arena);
 void pass_destroy(pass *self, device *device, int layer_count);

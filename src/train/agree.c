@@ -59,7 +59,8 @@ int trainer_agree(trainer *self, ls_error *error) {
 int train_agree_on_help(const launch *me, bool help, ls_error *error) {
     comm *control = NULL;
     int theirs = help;
-    LS_TRY(comm_open("auto", me->rank, me->size, &control, error));
+    comm_settings settings = {.rank = me->rank, .size = me->size, .host = me->host};
+    LS_TRY(comm_open("auto", &settings, &control, error));
     LS_TRY(comm_broadcast_bytes(control, &theirs, sizeof theirs, 0, error));
     if (theirs != (int)help)
         return ls_fail(

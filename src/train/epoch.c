@@ -14,20 +14,6 @@ static double cpu_seconds(void) {
            (double)usage.ru_stime.tv_sec + 1e-6 * (double)usage.ru_stime.tv_usec;
 }
 
-static int next_batch(const trainer *self, const split *split, int64_t index, bool training,
-                      mode_batch *out, ls_error *error) {
-    *out = (mode_batch){.global_count = split_batch_images(split, index, self->global_batch),
-                        .training = training};
-    if (!split->loader)
-        return LS_OK;
-    loader_batch loaded;
-    LS_TRY(loader_next(split->loader, &loaded, error));
-    out->images = loaded.images;
-    out->labels = loaded.labels;
-    out->loaded = loaded.count;
-    return LS_OK;
-}
-
 /* This rank's totals since they were last cleared. */
 static int read_totals(trainer *self, loss_totals *out, ls_error *error) {
     device *device = self->device;
@@ -42,7 +28,7 @@ static int clear_totals(trainer *self, ls_error *error) {
 }
 
 /* All ranks' totals; every image must have been counted exactly once. */
-static int sum_totals(trainer *self, const split *split, const char *phase, double *loss,
+static int sum_totals(trainer *self, const feed *split, const char *phase, double *loss,
                       double *accuracy, ls_error *error) {
     loss_totals totals;
     LS_TRY(read_totals(self, &totals, error));
@@ -85,15 +71,26 @@ static int show_progress(trainer *self, int epoch, int64_t step, double start, l
     return LS_OK;
 }
 
-static int train_steps(trainer *self, epoch_record *record, double start, ls_error *error) {
+/* Of an asynchronous device's epoch, two steps are timed: a timed step is not a replayed one, and
+ * the host waits for it. */
+static bool is_sampled(const trainer *self, int64_t index) {
+    if (!self->device->facts.asynchronous)
+        return true;
+    int64_t batches = self->train.batches;
+    return index == batches / 3 || index == 2 * batches / 3;
+}
+
+static int train_steps(trainer *self, epoch_record *record, double parts[STEP_PARTS], double start,
+                       ls_error *error) {
     loss_totals before = {0};
     for (int64_t index = 0; index < self->train.batches; index++) {
         mode_batch batch;
+        bool sampled = is_sampled(self, index);
         lifeline_at("training", record->epoch, index + 1);
-        double waiting = clock_seconds();
-        LS_TRY(next_batch(self, &self->train, index, true, &batch, error));
-        record->phases.data += clock_seconds() - waiting;
-        LS_TRY(trainer_train_step(self, &batch, &record->phases, error));
+        LS_TRY(step_clock_begin(self->mode->clock, sampled, error));
+        LS_TRY(feed_next(&self->train, index, &batch, error));
+        LS_TRY(trainer_train_step(self, &batch, sampled, error));
+        LS_TRY(step_clock_collect(self->mode->clock, parts, error));
         self->steps++;
         record->images += batch.global_count;
         if (self->step_log)
@@ -102,6 +99,21 @@ static int train_steps(trainer *self, epoch_record *record, double start, ls_err
     }
     record->steps = self->train.batches;
     return self->device->is->stream_synchronize(self->device, self->stream, error);
+}
+
+/* Where the epoch's time went: measured at every step, or, from samples, their shares of it. */
+static phase_seconds phases_of(const trainer *self, const double parts[STEP_PARTS],
+                               double seconds) {
+    double scale = 1, sum = 0;
+    for (int part = 0; part < STEP_PARTS; part++)
+        sum += parts[part];
+    if (self->device->facts.asynchronous)
+        scale = sum > 0 ? seconds / sum : NAN;
+    return (phase_seconds){.data = scale * parts[STEP_DATA],
+                           .forward = scale * parts[STEP_FORWARD],
+                           .backward = scale * parts[STEP_BACKWARD],
+                           .communication = scale * parts[STEP_COMMUNICATION],
+                           .optimizer = scale * parts[STEP_OPTIMIZER]};
 }
 
 /* The slowest rank's time; the phases' means. */
@@ -117,13 +129,14 @@ static int combine_times(trainer *self, epoch_record *record, ls_error *error) {
 }
 
 int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
+    double parts[STEP_PARTS] = {0};
     LS_TRY(clear_totals(self, error));
     LS_TRY(self->control->is->barrier(self->control, error));
     double cpu_start = cpu_seconds(), start = clock_seconds();
-    if (self->train.loader)
-        LS_TRY(loader_start_epoch(self->train.loader, record->epoch, error));
-    LS_TRY(train_steps(self, record, start, error));
+    LS_TRY(feed_start_epoch(&self->train, record->epoch, error));
+    LS_TRY(train_steps(self, record, parts, start, error));
     record->seconds = clock_seconds() - start;
+    record->phases = phases_of(self, parts, record->seconds);
     self->cpu_seconds_training += cpu_seconds() - cpu_start;
     LS_TRY(combine_times(self, record, error));
     return sum_totals(self, &self->train, "training", &record->train_loss, &record->train_accuracy,
@@ -133,12 +146,11 @@ int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
 int trainer_evaluate(trainer *self, epoch_record *record, ls_error *error) {
     double start = clock_seconds();
     LS_TRY(clear_totals(self, error));
-    if (self->test.loader)
-        LS_TRY(loader_start_epoch(self->test.loader, record->epoch, error));
+    LS_TRY(feed_start_epoch(&self->test, record->epoch, error));
     for (int64_t index = 0; index < self->test.batches; index++) {
         mode_batch batch;
         lifeline_at("evaluation", record->epoch, index + 1);
-        LS_TRY(next_batch(self, &self->test, index, false, &batch, error));
+        LS_TRY(feed_next(&self->test, index, &batch, error));
         LS_TRY(trainer_evaluation_step(self, &batch, error));
     }
     LS_TRY(sum_totals(self, &self->test, "evaluation", &record->test_loss, &record->test_accuracy,

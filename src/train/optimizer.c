@@ -1,16 +1,18 @@
 #include "train/optimizer.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 const char optimizer_choices[] = "adam|sgd";
 
 int optimizer_create(optimizer *self, const char *name, double learning_rate, double weight_decay,
-                     double momentum, ls_error *error) {
+                     double momentum, bool scaling, ls_error *error) {
     *self = (optimizer){.adam = strcmp(name, "adam") == 0,
                         .learning_rate = learning_rate,
                         .weight_decay = weight_decay,
-                        .momentum = momentum};
+                        .momentum = momentum,
+                        .scaling = scaling};
     if (self->adam && momentum != 0)
         return ls_fail(error, LS_BAD_INPUT,
                        "--momentum belongs to --optimizer sgd; found it with --optimizer adam");
@@ -30,7 +32,7 @@ int optimizer_attach(optimizer *self, network *network, const graph *graph, ls_e
     return LS_OK;
 }
 
-static int adam(optimizer *self, mode *mode, ls_error *error) {
+static int adam(optimizer *self, mode *mode, const step_state *state, ls_error *error) {
     const mode_settings *s = &mode->settings;
     adam_arguments arguments = {.parameters = mode->parameters,
                                 .gradients = mode->gradients,
@@ -39,28 +41,40 @@ static int adam(optimizer *self, mode *mode, ls_error *error) {
                                 .beta1 = 0.9f,
                                 .beta2 = 0.999f,
                                 .epsilon = 1e-8f,
-                                .step = self->step};
+                                .state = state};
     return s->device->is->ops->adam(s->device, s->stream, &arguments, self->ranges,
                                     self->range_count, error);
 }
 
-static int sgd(optimizer *self, mode *mode, ls_error *error) {
+static int sgd(optimizer *self, mode *mode, const step_state *state, ls_error *error) {
     const mode_settings *s = &mode->settings;
     sgd_arguments arguments = {.parameters = mode->parameters,
                                .gradients = mode->gradients,
                                .velocity = mode->moments[0],
                                .momentum = (float)self->momentum,
-                               .step = self->step};
+                               .state = state};
     return s->device->is->ops->sgd(s->device, s->stream, &arguments, self->ranges,
                                    self->range_count, error);
 }
 
-int optimizer_update(optimizer *self, mode *mode, ls_error *error) {
-    self->step++;
+/* One verdict over all gradients of all ranks, before anything is changed. */
+static int look_for_overflow(mode *mode, step_state *state, ls_error *error) {
+    const mode_settings *s = &mode->settings;
+    LS_TRY(s->device->is->ops->check_finite(s->device, s->stream, mode->gradients,
+                                            s->graph->parameter_count, state, error));
+    if (!mode->is->agree_overflow)
+        return LS_OK;
+    int32_t *overflow = (int32_t *)((char *)state + offsetof(step_state, overflow));
+    return mode->is->agree_overflow(mode, overflow, error);
+}
+
+int optimizer_update(optimizer *self, mode *mode, step_state *state, ls_error *error) {
     mode->is->parameters_changed(mode);
     if (!mode->is->updates(mode))
         return LS_OK;
-    return self->adam ? adam(self, mode, error) : sgd(self, mode, error);
+    if (self->scaling)
+        LS_TRY(look_for_overflow(mode, state, error));
+    return self->adam ? adam(self, mode, state, error) : sgd(self, mode, state, error);
 }
 
 void optimizer_destroy(optimizer *self) {

@@ -7,7 +7,7 @@
 typedef struct optimizer {
     bool adam;
     double learning_rate, weight_decay, momentum;
-    int64_t step;
+    bool scaling; /* dynamic loss scaling: fp16 */
     parameter_range *ranges;
     int range_count;
 } optimizer;
@@ -15,13 +15,15 @@ typedef struct optimizer {
 extern const char optimizer_choices[]; /* "adam|sgd" */
 
 int optimizer_create(optimizer *self, const char *name, double learning_rate, double weight_decay,
-                     double momentum, ls_error *error);
+                     double momentum, bool scaling, ls_error *error);
 /* Flat arrays it keeps beside parameters and gradients. */
 int optimizer_moments(const optimizer *self);
 /* After network_seal. */
 int optimizer_attach(optimizer *self, network *network, const graph *graph, ls_error *error);
-/* One update of the mode's parameters from its gradients. */
-int optimizer_update(optimizer *self, mode *mode, ls_error *error);
+/* One update of the mode's parameters from its gradients, number state->step + 1 (device memory);
+ * with scaling, none where a gradient is not finite on any rank. `state` moves on only by
+ * ops.advance, which the caller makes. */
+int optimizer_update(optimizer *self, mode *mode, step_state *state, ls_error *error);
 void optimizer_destroy(optimizer *self);
 
 #endif

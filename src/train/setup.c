@@ -5,19 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS = 4 };
-
-static int open_split(trainer *self, const char *name, split *out, ls_error *error) {
-    LS_TRY(dataset_open(self->settings->data, name, &out->data, error));
-    int64_t images = out->data->facts.images;
-    out->batches = (images + self->global_batch - 1) / self->global_batch;
-    out->last = images - (out->batches - 1) * self->global_batch;
-    return LS_OK;
-}
-
 static int open_data(trainer *self, ls_error *error) {
-    LS_TRY(open_split(self, "train", &self->train, error));
-    LS_TRY(open_split(self, "test", &self->test, error));
+    const char *folder = self->settings->data;
+    LS_TRY(feed_find(&self->train, folder, "train", self->global_batch, error));
+    LS_TRY(feed_find(&self->test, folder, "test", self->global_batch, error));
     const dataset_facts *train = &self->train.data->facts, *test = &self->test.data->facts;
     if (train->images < self->me->size)
         return ls_fail(error, LS_BAD_INPUT, "%s: %lld training images are fewer than %d ranks",
@@ -48,35 +39,93 @@ static int open_device(trainer *self, ls_error *error) {
     LS_TRY(launch_bind(self->me, (int)self->settings->threads, self->settings->oversubscribe,
                        &self->binding, error));
     bind_context context = {.me = self->me, .binding = &self->binding};
+    char plan_cache[4096] = "";
+    if (self->me->rank == 0)
+        trainer_plan_cache(self, plan_cache, sizeof plan_cache);
     device_request request = {.local_rank = self->me->local_rank,
                               .local_size = self->me->local_size,
                               .threads = self->binding.threads,
                               .bind_thread = bind_thread,
-                              .bind_context = &context};
+                              .bind_context = &context,
+                              .share_gpu = self->settings->share_gpu,
+                              .plan_cache = plan_cache};
     LS_TRY(device_open(self->settings->device, &request, &self->device, error));
     if (context.error.code != LS_OK) {
         *error = context.error;
         return error->code;
     }
+    LS_TRY(self->device->is->check_precision(self->device, trainer_precision(self), error));
     return self->device->is->stream_create(self->device, &self->stream, error);
 }
 
-/* A pass for each batch size that this rank will see. */
+static const char *progress_name(uint32_t word) {
+    static const char *const names[] = {"warm-up", "forward", "backward", "optimizer",
+                                        "the end of a step"};
+    return word < sizeof names / sizeof names[0] ? names[word] : "an unknown place";
+}
+
+static int open_comm(trainer *self, ls_error *error) {
+    device *device = self->device;
+    if (self->me->size > 1)
+        LS_TRY(device->is->host_allocate(device, sizeof *self->progress, (void **)&self->progress,
+                                         error));
+    comm_settings settings = {.rank = self->me->rank,
+                              .size = self->me->size,
+                              .host = self->me->host,
+                              .device = device,
+                              .control = self->control,
+                              .deadline_seconds = self->settings->comm_timeout,
+                              .progress = self->progress,
+                              .describe_progress = progress_name};
+    return comm_open(self->settings->comm, &settings, &self->comm, error);
+}
+
+static int open_control(trainer *self, ls_error *error) {
+    comm_settings settings = {
+        .rank = self->me->rank, .size = self->me->size, .host = self->me->host};
+    return comm_open("auto", &settings, &self->control, error);
+}
+
+/* Plans for the batches that rank `of` will see. */
+static int prepare_passes(trainer *self, int of, ls_error *error) {
+    const feed *feeds[] = {&self->train, &self->test};
+    for (int index = 0; index < 2; index++) {
+        int64_t sizes[] = {feeds[index]->batches > 1 ? self->global_batch : feeds[index]->last,
+                           feeds[index]->last};
+        for (int size = 0; size < 2; size++)
+            LS_TRY(network_prepare(self->network,
+                                   (int)share_of(sizes[size], of, self->me->size).count, error));
+    }
+    return LS_OK;
+}
+
+/* Preparing may choose algorithms: rank 0 does, for every size that any rank will see (the last
+ * rank has the smallest share), and the others take what it chose. */
+static int prepare_in_turn(trainer *self, ls_error *error) {
+    if (!self->device->is->choices_export)
+        return prepare_passes(self, self->me->rank, error);
+    if (self->me->rank == 0) {
+        LS_TRY(prepare_passes(self, 0, error));
+        LS_TRY(prepare_passes(self, self->me->size - 1, error));
+    }
+    LS_TRY(trainer_share_choices(self, error));
+    return prepare_passes(self, self->me->rank, error);
+}
+
 static int prepare_network(trainer *self, ls_error *error) {
     const dataset_facts *facts = &self->train.data->facts;
     LS_TRY(model_build(self->settings->model, facts->height, facts->width, facts->channels,
                        facts->classes, &self->graph, error));
-    LS_TRY(network_create(&self->graph, self->device, DTYPE_F32, &self->network, error));
-    const split *splits[] = {&self->train, &self->test};
-    for (int index = 0; index < 2; index++) {
-        int64_t sizes[] = {splits[index]->batches > 1 ? self->global_batch : splits[index]->last,
-                           splits[index]->last};
-        for (int size = 0; size < 2; size++)
-            LS_TRY(network_prepare(self->network,
-                                   (int)share_of(sizes[size], self->me->rank, self->me->size).count,
-                                   error));
-    }
-    return network_seal(self->network, error);
+    LS_TRY(
+        network_create(&self->graph, self->device, trainer_precision(self), &self->network, error));
+    LS_TRY(prepare_in_turn(self, error));
+    return trainer_fit(self, network_seal(self->network, error), error);
+}
+
+static augmentation describe_augmentation(const trainer *self) {
+    if (strcmp(self->settings->augment, "none") == 0)
+        return (augmentation){0};
+    return (augmentation){.seed = (uint64_t)self->settings->seed, .crop_padding = 4, .flip = true};
 }
 
 static mode_settings describe_mode(trainer *self) {
@@ -97,22 +146,22 @@ static mode_settings describe_mode(trainer *self) {
                            .classes = facts->classes,
                            /* (x / 255 - 0.5) / 0.5 */
                            .scale = 2.0f / 255.0f,
-                           .shift = -1.0f};
+                           .shift = -1.0f,
+                           .augment = describe_augmentation(self)};
 }
 
-static int open_loader(trainer *self, split *split, bool training, ls_error *error) {
-    loader_settings settings = {.global_batch = self->global_batch,
-                                .seed = (uint64_t)self->settings->seed,
-                                .shuffled = training,
-                                .slots = SLOTS,
-                                .processing_units = self->binding.processing_units,
-                                .processing_unit_count = self->binding.threads};
+static int open_feed(trainer *self, feed *feed, bool training, ls_error *error) {
+    feed_settings settings = {.device = self->device,
+                              .stream = self->stream,
+                              .global_batch = self->global_batch,
+                              .seed = (uint64_t)self->settings->seed,
+                              .training = training,
+                              .place = self->settings->data_place,
+                              .processing_units = self->binding.processing_units,
+                              .processing_unit_count = self->binding.threads};
     LS_TRY(mode_loader_share(self->settings->mode, &self->mode->settings, &settings.rank,
                              &settings.size, error));
-    if (settings.size == 0)
-        return LS_OK;
-    LS_TRY(dataset_load(split->data, error));
-    return loader_create(split->data, self->device, &settings, &split->loader, error);
+    return feed_open(feed, &settings, error);
 }
 
 int trainer_setup(trainer *self, ls_error *error) {
@@ -120,37 +169,40 @@ int trainer_setup(trainer *self, ls_error *error) {
     lifeline_at("set-up", 0, 0);
     LS_TRY(mode_check(s->mode, self->me->size, error));
     LS_TRY(optimizer_create(&self->optimizer, s->optimizer, s->learning_rate, s->weight_decay,
-                            s->momentum, error));
-    LS_TRY(comm_open("auto", self->me->rank, self->me->size, &self->control, error));
+                            s->momentum, trainer_precision(self) == PRECISION_FP16, error));
+    LS_TRY(open_control(self, error));
     LS_TRY(open_data(self, error));
     LS_TRY(trainer_agree(self, error));
     LS_TRY(open_device(self, error));
-    LS_TRY(comm_open("auto", self->me->rank, self->me->size, &self->comm, error));
+    LS_TRY(open_comm(self, error));
     LS_TRY(prepare_network(self, error));
     mode_settings settings = describe_mode(self);
-    LS_TRY(mode_create(s->mode, &settings, &self->mode, error));
+    LS_TRY(trainer_fit(self, mode_create(s->mode, &settings, &self->mode, error), error));
+    self->records = !s->no_graph && self->device->is->graph_begin && self->mode->is->capturable &&
+                    self->comm->is->capturable;
     LS_TRY(optimizer_attach(&self->optimizer, self->network, &self->graph, error));
     lifeline_at("set-up", 0, 1); /* the slow parts are places of their own */
-    LS_TRY(open_loader(self, &self->train, true, error));
+    LS_TRY(open_feed(self, &self->train, true, error));
     lifeline_at("set-up", 0, 2);
-    return open_loader(self, &self->test, false, error);
+    return open_feed(self, &self->test, false, error);
 }
 
 void trainer_close(trainer *self) {
     step_log_close(self->step_log);
     run_close(self->run);
-    loader_close(self->train.loader);
-    loader_close(self->test.loader);
+    trainer_forget_recordings(self);
+    feed_close(&self->train);
+    feed_close(&self->test);
     mode_destroy(self->mode);
     optimizer_destroy(&self->optimizer);
     network_destroy(self->network);
     if (self->stream)
         self->device->is->stream_destroy(self->device, self->stream);
     comm_close(self->comm);
+    if (self->progress)
+        self->device->is->host_release(self->device, self->progress);
     comm_close(self->control);
     device_close(self->device);
-    dataset_close(self->train.data);
-    dataset_close(self->test.data);
     free(self->ranks);
     free(self->usage);
 }

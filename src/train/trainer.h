@@ -4,19 +4,27 @@
 #define LOCKSTEP_TRAIN_TRAINER_H
 
 #include "comm/comm.h"
-#include "data/loader.h"
 #include "mode/mode.h"
 #include "report/run.h"
 #include "report/step_log.h"
+#include "train/feed.h"
 #include "train/optimizer.h"
 #include "train/train.h"
 
-typedef struct split {
-    dataset *data;
-    loader *loader;  /* NULL on a rank that loads nothing (dp, not root) */
-    int64_t batches; /* of an epoch */
-    int64_t last;    /* images of the last one */
-} split;
+/* A training step recorded for one global count, replayed by one launch. */
+typedef struct step_recording {
+    int64_t global_count;
+    device_graph *graph;
+} step_recording;
+
+/* What the device's stream writes as it goes, for a watcher that finds it standing still. */
+typedef enum {
+    PROGRESS_NONE,
+    PROGRESS_FORWARD,
+    PROGRESS_BACKWARD,
+    PROGRESS_OPTIMIZER,
+    PROGRESS_DONE
+} step_progress;
 
 typedef struct trainer {
     launch *me;
@@ -34,7 +42,10 @@ typedef struct trainer {
     network *network;
     mode *mode;
     optimizer optimizer;
-    split train, test;
+    feed train, test;
+    bool records;                 /* steps are recorded into graphs */
+    step_recording recordings[2]; /* of the full and of the last batch */
+    uint32_t *progress;           /* pinned: a step_progress; NULL alone */
     run *run;
     step_log *step_log;
     rank_facts *ranks;
@@ -51,6 +62,16 @@ typedef struct trainer {
 /* agree.c: the same options, version, binary and data everywhere? */
 int trainer_agree(trainer *self, ls_error *error);
 
+/* gpus.c: what a run on GPUs needs beside the device itself. */
+/* Every rank's plans take what rank 0 measured: rank 0 prepares first, the others import. */
+int trainer_share_choices(trainer *self, ls_error *error);
+/* Where rank 0 keeps its choices between runs; "" where there is no place for it. */
+void trainer_plan_cache(const trainer *self, char *out, size_t capacity);
+
+/* `status` of an allocation that grows with the batch: where it failed for want of memory, the text
+ * gains the largest batch that would fit. Returns the status. */
+int trainer_fit(trainer *self, int status, ls_error *error);
+
 /* setup.c: data, device, model, mode, loaders, in this order; trainer_close undoes all of it. */
 int trainer_setup(trainer *self, ls_error *error);
 void trainer_close(trainer *self);
@@ -62,10 +83,12 @@ int trainer_open_run(trainer *self, ls_error *error);
  * parameters. */
 int trainer_warm_up(trainer *self, ls_error *error);
 
-/* step.c: one global batch. `phases` may be NULL. */
-int trainer_train_step(trainer *self, const mode_batch *batch, phase_seconds *phases,
-                       ls_error *error);
+/* step.c: one global batch. A sampled step is never a replayed one. */
+int trainer_train_step(trainer *self, const mode_batch *batch, bool sampled, ls_error *error);
 int trainer_evaluation_step(trainer *self, const mode_batch *batch, ls_error *error);
+/* Records a training step of this batch's size. */
+int trainer_record_step(trainer *self, const mode_batch *batch, ls_error *error);
+void trainer_forget_recordings(trainer *self);
 
 /* epoch.c: one epoch of each, totals over all ranks. */
 int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error);
@@ -74,9 +97,8 @@ int trainer_evaluate(trainer *self, epoch_record *record, ls_error *error);
 /* finish.c: totals, usage and the closing table. */
 int trainer_finish(trainer *self, ls_error *error);
 
-/* Samples in batch `index` of a split. */
-static inline int64_t split_batch_images(const split *split, int64_t index, int64_t global_batch) {
-    return index == split->batches - 1 ? split->last : global_batch;
+static inline precision trainer_precision(const trainer *self) {
+    return precision_of(self->settings->precision);
 }
 
 #endif

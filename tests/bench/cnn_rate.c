@@ -24,7 +24,8 @@ int main(int argc, char **argv) {
     static int32_t labels[BATCH];
     ls_error error = {0};
     int steps;
-    must(cnn_step_open(&step, "cpu", argc > 1 ? atoi(argv[1]) : 1, BATCH, &error), &error);
+    must(cnn_step_open(&step, "cpu", PRECISION_FP32, argc > 1 ? atoi(argv[1]) : 1, BATCH, &error),
+         &error);
     float *parameters = calloc(step.graph.parameter_count, sizeof *parameters);
     if (!parameters)
         return 1;

@@ -107,7 +107,7 @@ int main(int argc, char **argv) {
     }
     ls_error error = {0};
     fill(&in);
-    must(cnn_step_open(&step, "cpu", threads, BATCH, &error), &error);
+    must(cnn_step_open(&step, "cpu", PRECISION_FP32, threads, BATCH, &error), &error);
     float *parameters = calloc(step.graph.parameter_count, sizeof *parameters);
     if (!parameters)
         abort();

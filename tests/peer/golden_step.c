@@ -133,7 +133,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     golden want = read_golden(argv[1]);
-    must(cnn_step_open(&step, argv[2], 1, want.batch, &error), &error);
+    must(cnn_step_open(&step, argv[2], PRECISION_FP32, 1, want.batch, &error), &error);
     CHECK((int64_t)step.graph.parameter_count == want.count, "%zu parameters, PyTorch has %lld",
           step.graph.parameter_count, (long long)want.count);
     must(cnn_step_load(&step, want.initial, &error), &error);

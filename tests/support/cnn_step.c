@@ -6,10 +6,11 @@ static int open_device(cnn_step *self, const char *name, int threads, ls_error *
     return self->device->is->stream_create(self->device, &self->stream, error);
 }
 
-static int open_network(cnn_step *self, ls_error *error) {
+static int open_network(cnn_step *self, precision precision, ls_error *error) {
+    LS_TRY(self->device->is->check_precision(self->device, precision, error));
     LS_TRY(
         model_build("cnn", CNN_HEIGHT, CNN_WIDTH, CNN_CHANNELS, CNN_CLASSES, &self->graph, error));
-    LS_TRY(network_create(&self->graph, self->device, DTYPE_F32, &self->network, error));
+    LS_TRY(network_create(&self->graph, self->device, precision, &self->network, error));
     LS_TRY(network_prepare(self->network, self->batch, error));
     return network_seal(self->network, error);
 }
@@ -31,19 +32,32 @@ static int open_mode(cnn_step *self, ls_error *error) {
     return mode_create("single", &settings, &self->mode, error);
 }
 
-int cnn_step_open(cnn_step *self, const char *device_name, int threads, int batch,
-                  ls_error *error) {
+static int open_state(cnn_step *self, ls_error *error) {
+    step_state initial = {.loss_scale = self->optimizer.scaling ? LOSS_SCALE_INITIAL : 1};
+    LS_TRY(self->device->is->allocate(self->device, sizeof initial, "the step's state",
+                                      (void **)&self->state, error));
+    LS_TRY(self->device->is->copy(self->device, self->stream, self->state, &initial, sizeof initial,
+                                  COPY_HOST_TO_DEVICE, error));
+    return self->device->is->stream_synchronize(self->device, self->stream, error);
+}
+
+int cnn_step_open(cnn_step *self, const char *device_name, precision precision, int threads,
+                  int batch, ls_error *error) {
     *self = (cnn_step){.batch = batch};
     LS_TRY(open_device(self, device_name, threads, error));
-    LS_TRY(open_network(self, error));
-    LS_TRY(optimizer_create(&self->optimizer, "adam", 1e-3, 0, 0, error));
+    LS_TRY(open_network(self, precision, error));
+    LS_TRY(
+        optimizer_create(&self->optimizer, "adam", 1e-3, 0, 0, precision == PRECISION_FP16, error));
     LS_TRY(open_mode(self, error));
+    LS_TRY(open_state(self, error));
     return optimizer_attach(&self->optimizer, self->network, &self->graph, error);
 }
 
 void cnn_step_close(cnn_step *self) {
     optimizer_destroy(&self->optimizer);
     mode_destroy(self->mode);
+    if (self->state)
+        self->device->is->release(self->device, self->state);
     network_destroy(self->network);
     if (self->stream)
         self->device->is->stream_destroy(self->device, self->stream);
@@ -65,13 +79,18 @@ int cnn_step_run(cnn_step *self, const uint8_t *images, const int32_t *labels, l
                         .labels = labels,
                         .loaded = self->batch,
                         .global_count = self->batch,
-                        .training = true};
+                        .training = true,
+                        .state = self->state};
+    LS_TRY(step_clock_begin(mode->clock, false, error));
+    LS_TRY(mode_stage(mode, &batch, error));
     LS_TRY(mode->is->begin(mode, &batch, pass, error));
     LS_TRY(network_forward(self->network, pass, self->stream, &mode->hooks, error));
     LS_TRY(mode->is->loss(mode, &batch, pass, error));
     LS_TRY(network_backward(self->network, pass, self->stream, &mode->hooks, error));
     LS_TRY(mode->is->finish(mode, error));
-    LS_TRY(optimizer_update(&self->optimizer, mode, error));
+    LS_TRY(optimizer_update(&self->optimizer, mode, self->state, error));
+    LS_TRY(self->device->is->ops->advance(self->device, self->stream, self->state, self->batch,
+                                          true, self->optimizer.scaling, error));
     return self->device->is->stream_synchronize(self->device, self->stream, error);
 }
 

@@ -15,11 +15,13 @@ typedef struct cnn_step {
     network *network;
     mode *mode;
     optimizer optimizer;
+    step_state *state; /* device memory */
     int batch;
 } cnn_step;
 
 /* Adam with learning rate 1e-3. Parameters are zero until cnn_step_load. */
-int cnn_step_open(cnn_step *self, const char *device_name, int threads, int batch, ls_error *error);
+int cnn_step_open(cnn_step *self, const char *device_name, precision precision, int threads,
+                  int batch, ls_error *error);
 void cnn_step_close(cnn_step *self);
 
 /* parameters: [parameter_count], host memory, canonical layouts in the order of the layers. */

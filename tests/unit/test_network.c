@@ -75,13 +75,13 @@ static void open_fixture(fixture *f, const char *device_name, const int *sizes, 
     device_request request = {.local_size = 1, .threads = 2};
     MUST(device_open(device_name, &request, &f->device, &error));
     MUST(f->device->is->stream_create(f->device, &f->stream, &error));
-    MUST(network_create(&f->graph, f->device, DTYPE_F32, &f->network, &error));
+    MUST(network_create(&f->graph, f->device, PRECISION_FP32, &f->network, &error));
     for (int index = 0; index < size_count; index++)
         MUST(network_prepare(f->network, sizes[index], &error));
     MUST(network_seal(f->network, &error));
     size_t bytes = f->graph.parameter_count * sizeof(float);
-    MUST(f->device->is->allocate(f->device, bytes, (void **)&f->parameters, &error));
-    MUST(f->device->is->allocate(f->device, bytes, (void **)&f->gradients, &error));
+    MUST(f->device->is->allocate(f->device, bytes, "a test", (void **)&f->parameters, &error));
+    MUST(f->device->is->allocate(f->device, bytes, "a test", (void **)&f->gradients, &error));
     f->hooks = (network_hooks){.context = f,
                                .parameters = hook_parameters,
                                .gradient = hook_gradient,
@@ -135,8 +135,8 @@ static void fill_input(fixture *f, pass *pass, int n) {
         random_block(3, RANDOM_SYNTHETIC, 1, index, block);
         host[index] = (uint8_t)block[0];
     }
-    MUST(f->device->is->allocate(f->device, count, (void **)&images, &error));
-    MUST(f->device->is->allocate(f->device, (size_t)n * 8, (void **)&labels, &error));
+    MUST(f->device->is->allocate(f->device, count, "a test", (void **)&images, &error));
+    MUST(f->device->is->allocate(f->device, (size_t)n * 8, "a test", (void **)&labels, &error));
     MUST(f->device->is->copy(f->device, f->stream, images, host, count, COPY_HOST_TO_DEVICE,
                              &error));
     batch_arguments arguments = {.images = images,

@@ -1,0 +1,122 @@
+#include "mode/step_clock.h"
+#include "base/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Marks of one sampled step: its parts, and two for each wait (one a unit at most). */
+enum { MOST_MARKS = 1024 };
+
+/* What ends at a mark. STEP_PARTS: the time up to it belongs to the part that is going on. */
+typedef struct step_mark {
+    step_part ends;
+    device_event *event; /* made at first use, kept from step to step */
+} step_mark;
+
+struct step_clock {
+    device *device;
+    device_stream *stream;
+    bool counts;              /* marks of this step are taken */
+    double own;               /* seconds so far of the part that is going on */
+    double parts[STEP_PARTS]; /* of this step so far */
+    double last;              /* the clock at the last mark (not asynchronous) */
+    int count;
+    step_mark marks[MOST_MARKS]; /* asynchronous; [0]: where the step begins */
+};
+
+int step_clock_create(device *device, device_stream *stream, step_clock **out, ls_error *error) {
+    step_clock *self = calloc(1, sizeof *self);
+    if (!self)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    self->device = device;
+    self->stream = stream;
+    *out = self;
+    return LS_OK;
+}
+
+void step_clock_destroy(step_clock *self) {
+    if (!self)
+        return;
+    for (int index = 0; index < MOST_MARKS; index++)
+        if (self->marks[index].event)
+            self->device->is->event_destroy(self->device, self->marks[index].event);
+    free(self);
+}
+
+/* The time since the last mark was `seconds`; `ends` ends here. */
+static void account(step_clock *self, step_part ends, double seconds) {
+    if (ends == STEP_COMMUNICATION) {
+        self->parts[STEP_COMMUNICATION] += seconds;
+        return;
+    }
+    self->own += seconds;
+    if (ends == STEP_PARTS)
+        return;
+    self->parts[ends] += self->own;
+    self->own = 0;
+}
+
+static int record(step_clock *self, step_part ends, ls_error *error) {
+    if (self->count == MOST_MARKS)
+        return ls_fail(error, LS_FAILED, "a step has more than %d marks of time", MOST_MARKS);
+    step_mark *mark = &self->marks[self->count++];
+    mark->ends = ends;
+    if (!mark->event)
+        LS_TRY(self->device->is->event_create(self->device, &mark->event, error));
+    return self->device->is->event_record(self->device, mark->event, self->stream, error);
+}
+
+static int mark(step_clock *self, step_part ends, ls_error *error) {
+    if (!self->counts)
+        return LS_OK;
+    if (self->device->facts.asynchronous)
+        return record(self, ends, error);
+    double now = clock_seconds();
+    account(self, ends, now - self->last);
+    self->last = now;
+    return LS_OK;
+}
+
+int step_clock_begin(step_clock *self, bool sampled, ls_error *error) {
+    self->counts = sampled;
+    self->count = 0;
+    self->own = 0;
+    memset(self->parts, 0, sizeof self->parts);
+    self->last = clock_seconds();
+    return sampled && self->device->facts.asynchronous ? record(self, STEP_PARTS, error) : LS_OK;
+}
+
+int step_clock_mark(step_clock *self, step_part part, ls_error *error) {
+    return mark(self, part, error);
+}
+
+int step_clock_waiting(step_clock *self, ls_error *error) {
+    return mark(self, STEP_PARTS, error);
+}
+
+int step_clock_resumed(step_clock *self, ls_error *error) {
+    return mark(self, STEP_COMMUNICATION, error);
+}
+
+static int account_events(step_clock *self, ls_error *error) {
+    const device_interface *is = self->device->is;
+    LS_TRY(is->event_synchronize(self->device, self->marks[self->count - 1].event, error));
+    for (int index = 1; index < self->count; index++) {
+        double seconds;
+        LS_TRY(is->event_seconds(self->device, self->marks[index - 1].event,
+                                 self->marks[index].event, &seconds, error));
+        account(self, self->marks[index].ends, seconds);
+    }
+    return LS_OK;
+}
+
+int step_clock_collect(step_clock *self, double parts[STEP_PARTS], ls_error *error) {
+    if (!self->counts)
+        return LS_OK;
+    if (self->count > 0)
+        LS_TRY(account_events(self, error));
+    for (int part = 0; part < STEP_PARTS; part++)
+        parts[part] += self->parts[part];
+    self->counts = false;
+    return LS_OK;
+}
