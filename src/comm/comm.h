@@ -75,10 +75,14 @@ typedef struct comm_settings {
     /* A collective that does not end in this time fails with a text that names rank, host,
      * collective, phase and step, and the job with it. 0: none. */
     double deadline_seconds;
-    /* Pinned words the stream writes (device.write_word): how far this rank's step has come.
-     * Read by a watcher for its text only; NULL: none. */
-    const volatile uint32_t *progress;
-    const char *(*describe_progress)(uint32_t word); /* "backward" */
+    /* Pinned memory that the device's stream writes as a step goes on, also inside a replayed
+     * graph, of which the comm sees no call: while it says `busy`, a change in it is progress, and
+     * none for deadline_seconds is a collective that hangs. Read by a watcher; NULL: none. */
+    const volatile void *progress;
+    size_t progress_bytes;
+    bool (*progress_busy)(const volatile void *progress);
+    /* "backward of step 57", for the watcher's text. */
+    void (*progress_describe)(const volatile void *progress, char *out, size_t capacity);
 } comm_settings;
 
 #define COMM_CHOICES "auto|nccl|mpi"

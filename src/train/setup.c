@@ -2,6 +2,7 @@
 #include "launch/lifeline.h"
 #include "train/trainer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,15 +59,22 @@ static int open_device(trainer *self, ls_error *error) {
     return self->device->is->stream_create(self->device, &self->stream, error);
 }
 
-static const char *progress_name(uint32_t word) {
-    static const char *const names[] = {"warm-up", "forward", "backward", "optimizer",
-                                        "the end of a step"};
-    return word < sizeof names / sizeof names[0] ? names[word] : "an unknown place";
+static bool progress_busy(const volatile void *progress) {
+    return ((const volatile step_progress *)progress)->place != PLACE_IDLE;
+}
+
+static void progress_describe(const volatile void *progress, char *out, size_t capacity) {
+    static const char *const names[] = {"between steps", "forward", "backward", "the update"};
+    const volatile step_progress *at = progress;
+    uint32_t place = at->place;
+    snprintf(out, capacity, "%s of step %lld",
+             place < sizeof names / sizeof names[0] ? names[place] : "?",
+             (long long)(at->state.step + at->state.skipped + 1));
 }
 
 static int open_comm(trainer *self, ls_error *error) {
     device *device = self->device;
-    if (self->me->size > 1)
+    if (self->me->size > 1 && device->facts.asynchronous)
         LS_TRY(device->is->host_allocate(device, sizeof *self->progress, (void **)&self->progress,
                                          error));
     comm_settings settings = {.rank = self->me->rank,
@@ -76,7 +84,9 @@ static int open_comm(trainer *self, ls_error *error) {
                               .control = self->control,
                               .deadline_seconds = self->settings->comm_timeout,
                               .progress = self->progress,
-                              .describe_progress = progress_name};
+                              .progress_bytes = sizeof *self->progress,
+                              .progress_busy = progress_busy,
+                              .progress_describe = progress_describe};
     return comm_open(self->settings->comm, &settings, &self->comm, error);
 }
 

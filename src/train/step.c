@@ -1,10 +1,19 @@
 /* One step, as the data goes through it. */
 #include "train/trainer.h"
 
-static int progress(trainer *self, step_progress value, ls_error *error) {
+static int progress(trainer *self, step_place place, ls_error *error) {
     if (!self->progress)
         return LS_OK;
-    return self->device->is->write_word(self->device, self->stream, self->progress, value, error);
+    return self->device->is->write_word(self->device, self->stream, &self->progress->place, place,
+                                        error);
+}
+
+static int progress_end(trainer *self, const step_state *state, ls_error *error) {
+    if (!self->progress)
+        return LS_OK;
+    LS_TRY(self->device->is->copy(self->device, self->stream, &self->progress->state, state,
+                                  sizeof *state, COPY_DEVICE_TO_HOST, error));
+    return progress(self, PLACE_IDLE, error);
 }
 
 /* From a batch on the device to updated parameters: what a recording holds. */
@@ -13,7 +22,7 @@ static int compute_step(trainer *self, const mode_batch *batch, ls_error *error)
     device *device = self->device;
     pass *pass = network_pass(self->network, mode_local_count(mode, batch->global_count));
 
-    LS_TRY(progress(self, PROGRESS_FORWARD, error));
+    LS_TRY(progress(self, PLACE_FORWARD, error));
     device_range_begin(device, "data");
     LS_TRY(mode->is->begin(mode, batch, pass, error));
     device_range_end(device);
@@ -25,21 +34,21 @@ static int compute_step(trainer *self, const mode_batch *batch, ls_error *error)
     device_range_end(device);
     LS_TRY(step_clock_mark(mode->clock, STEP_FORWARD, error));
 
-    LS_TRY(progress(self, PROGRESS_BACKWARD, error));
+    LS_TRY(progress(self, PLACE_BACKWARD, error));
     device_range_begin(device, "backward");
     LS_TRY(network_backward(self->network, pass, self->stream, &mode->hooks, error));
     LS_TRY(mode->is->finish(mode, error));
     device_range_end(device);
     LS_TRY(step_clock_mark(mode->clock, STEP_BACKWARD, error));
 
-    LS_TRY(progress(self, PROGRESS_OPTIMIZER, error));
+    LS_TRY(progress(self, PLACE_OPTIMIZER, error));
     device_range_begin(device, "optimizer");
     LS_TRY(optimizer_update(&self->optimizer, mode, batch->state, error));
     LS_TRY(device->is->ops->advance(device, self->stream, batch->state, batch->loaded,
                                     mode->is->updates(mode), self->optimizer.scaling, error));
     device_range_end(device);
     LS_TRY(step_clock_mark(mode->clock, STEP_OPTIMIZER, error));
-    return progress(self, PROGRESS_DONE, error);
+    return progress_end(self, batch->state, error);
 }
 
 static device_graph *recording_of(const trainer *self, int64_t global_count) {

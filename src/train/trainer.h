@@ -17,13 +17,13 @@ typedef struct step_recording {
     device_graph *graph;
 } step_recording;
 
-/* What the device's stream writes as it goes, for a watcher that finds it standing still. */
-typedef enum {
-    PROGRESS_NONE,
-    PROGRESS_FORWARD,
-    PROGRESS_BACKWARD,
-    PROGRESS_OPTIMIZER,
-    PROGRESS_DONE
+/* What the device's stream writes to pinned memory as it goes, for a watcher that finds it standing
+ * still. */
+typedef enum { PLACE_IDLE, PLACE_FORWARD, PLACE_BACKWARD, PLACE_OPTIMIZER } step_place;
+
+typedef struct step_progress {
+    uint32_t place;   /* a step_place */
+    step_state state; /* as the last step that ended left it */
 } step_progress;
 
 typedef struct trainer {
@@ -45,7 +45,7 @@ typedef struct trainer {
     feed train, test;
     bool records;                 /* steps are recorded into graphs */
     step_recording recordings[2]; /* of the full and of the last batch */
-    uint32_t *progress;           /* pinned: a step_progress; NULL alone */
+    step_progress *progress;      /* pinned; NULL alone */
     run *run;
     step_log *step_log;
     rank_facts *ranks;
