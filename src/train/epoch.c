@@ -91,6 +91,7 @@ static int train_steps(trainer *self, epoch_record *record, double parts[STEP_PA
         LS_TRY(feed_next(&self->train, index, &batch, error));
         LS_TRY(trainer_train_step(self, &batch, sampled, error));
         LS_TRY(step_clock_collect(self->mode->clock, parts, error));
+        self->totals.sampled_steps += sampled && self->device->facts.asynchronous;
         self->steps++;
         record->images += batch.global_count;
         if (self->step_log)
@@ -128,6 +129,17 @@ static int combine_times(trainer *self, epoch_record *record, ls_error *error) {
     return LS_OK;
 }
 
+/* What loss scaling did in this epoch: rank 0's, which always updates. */
+static int read_scaling(trainer *self, epoch_record *record, ls_error *error) {
+    int64_t before = self->train.host_state->skipped; /* as the epoch found it */
+    if (!self->optimizer.scaling)
+        return LS_OK;
+    LS_TRY(feed_read_state(&self->train, error));
+    record->skipped_updates = self->train.host_state->skipped - before;
+    record->loss_scale = (double)self->train.host_state->loss_scale;
+    return LS_OK;
+}
+
 int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
     double parts[STEP_PARTS] = {0};
     LS_TRY(clear_totals(self, error));
@@ -139,6 +151,7 @@ int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
     record->phases = phases_of(self, parts, record->seconds);
     self->cpu_seconds_training += cpu_seconds() - cpu_start;
     LS_TRY(combine_times(self, record, error));
+    LS_TRY(read_scaling(self, record, error));
     return sum_totals(self, &self->train, "training", &record->train_loss, &record->train_accuracy,
                       error);
 }

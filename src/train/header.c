@@ -15,7 +15,10 @@
 static int gather_ranks(trainer *self, ls_error *error) {
     rank_facts mine = {.rank = self->me->rank,
                        .numa_node = self->binding.numa_node,
-                       .threads = self->binding.threads};
+                       .threads = self->binding.threads,
+                       .gpu_numa_node = self->device->facts.numa_node};
+    COPY(mine.gpu_uuid, self->device->facts.uuid);
+    COPY(mine.driver, self->device->facts.driver);
     COPY(mine.host, self->me->host);
     COPY(mine.device, self->device->facts.name);
     COPY(mine.cores, self->binding.map);
@@ -63,6 +66,9 @@ static void describe_training(const trainer *self, run_facts *facts) {
     COPY(facts->device_library, self->device->facts.library);
     COPY(facts->precision, s->precision);
     COPY(facts->comm, self->comm->is->name);
+    if (strcmp(self->comm->is->name, "mpi") == 0 && !self->device->facts.host_addressable)
+        snprintf(facts->comm_note, sizeof facts->comm_note, "%s: staged through pinned host memory",
+                 strcmp(self->settings->comm, "mpi") == 0 ? "--comm mpi" : "ranks share a GPU");
     COPY(facts->optimizer, s->optimizer);
     COPY(facts->scaling, self->scaling);
     facts->parameters = (int64_t)self->graph.parameter_count;
@@ -75,12 +81,28 @@ static void describe_training(const trainer *self, run_facts *facts) {
     facts->weight_decay = s->weight_decay;
 }
 
+/* Whether steps are replayed, and where not, why: on a device that could. */
+static void describe_graph(const trainer *self, run_facts *facts) {
+    facts->no_graph = self->settings->no_graph;
+    if (!self->device->is->graph_begin)
+        return;
+    if (self->records)
+        COPY(facts->graph, "yes");
+    else if (self->settings->no_graph)
+        COPY(facts->graph, "no (--no-graph)");
+    else
+        snprintf(facts->graph, sizeof facts->graph, "no (%s %s needs the host in a step)",
+                 self->mode->is->capturable ? "comm" : "mode",
+                 self->mode->is->capturable ? self->comm->is->name : self->mode->is->name);
+}
+
 int trainer_open_run(trainer *self, ls_error *error) {
     run_facts facts = {0};
     LS_TRY(gather_ranks(self, error));
     describe_job(self, &facts);
     describe_data(self, &facts);
     describe_training(self, &facts);
+    describe_graph(self, &facts);
     bool writes = self->me->rank == 0;
     if (writes) {
         LS_TRY(run_open(self->settings->results, &facts, &self->run, error));
