@@ -7,23 +7,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One moment, or the mean of several that follow each other (the time and the rest are means;
- * memory and temperature the highest; reasons all that were seen). */
+/* One moment. */
 typedef struct usage_sample {
-    double seconds;          /* since the first start of training; negative before it */
-    double gpu_utilisation;  /* [0, 1] of the time: a kernel was running */
+    double seconds;          /* since training first started; negative before; NAN: no sample */
+    double gpu_utilisation;  /* [0, 1] of the time, over NVML's own window (1/6 to 1 s) */
     double gpu_memory_bytes; /* in use on the GPU, by whomever */
-    double power_watts;
+    double power_watts;      /* a mean over 1 s on H100 and H200 */
     double sm_clock_hertz, memory_clock_hertz;
     double temperature_celsius;
-    double host_cpu_utilisation; /* [0, 1] of all the host's processing units */
-    double own_cpu_cores;        /* processing units that this process kept busy */
-    uint64_t throttle_reasons;   /* NVML's bits (nvmlClocksEventReasons) */
+    double host_cpu_utilisation; /* [0, 1] of the host's processing units, since the last one */
+    double own_cpu_cores;        /* processing units that this process kept busy, since then */
+    uint64_t throttle_reasons;   /* NVML's bits (nvmlClocksEventReasons), of those left out too */
     bool throttle_known;
-    bool training; /* taken in training time */
+    bool training; /* in training time */
 } usage_sample;
 
-/* Of a rank's training time. All zero bytes: nothing was measured. */
+/* Of a rank's training time. Zero bytes: nothing was measured. */
 typedef struct gpu_usage {
     bool measured;            /* false: the values below mean nothing */
     double utilisation;       /* mean */

@@ -11,6 +11,7 @@
 #define SUMMARY_FILE "summary.csv"
 #define EPOCHS_FILE  "epochs.csv"
 #define LOG_FILE     "log.txt"
+#define GPU_FILE     "gpu.csv"
 
 void summary_row(csv_row *row, const run_facts *facts, const run_totals *totals);
 void epoch_row(csv_row *row, const epoch_record *epoch);

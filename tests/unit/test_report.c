@@ -1,6 +1,7 @@
 /* What a run leaves, and reading it back. */
 #include "check.h"
 #include "report/finished_run.h"
+#include "report/gpu_csv.h"
 #include "report_fixture.h"
 
 #include <fcntl.h>
@@ -239,6 +240,51 @@ static void a_run_without_gpus(void) {
     check_case("without a GPU its columns are empty and its lines absent");
 }
 
+static void what_the_monitors_saw(void) {
+    usage_sample samples[2][3] = {{{.seconds = -0.25,
+                                    .gpu_utilisation = 0,
+                                    .gpu_memory_bytes = 12345678901,
+                                    .power_watts = 99.5,
+                                    .sm_clock_hertz = 1980e6,
+                                    .memory_clock_hertz = 2619e6,
+                                    .temperature_celsius = 41,
+                                    .host_cpu_utilisation = NAN,
+                                    .own_cpu_cores = NAN,
+                                    .throttle_known = true,
+                                    .throttle_reasons = 1},
+                                   {.seconds = 0.125,
+                                    .gpu_utilisation = 0.75,
+                                    .gpu_memory_bytes = NAN,
+                                    .power_watts = NAN,
+                                    .sm_clock_hertz = NAN,
+                                    .memory_clock_hertz = NAN,
+                                    .temperature_celsius = NAN,
+                                    .host_cpu_utilisation = 0.5,
+                                    .own_cpu_cores = 1.5,
+                                    .throttle_known = true,
+                                    .throttle_reasons = 0xa4,
+                                    .training = true},
+                                   {.seconds = NAN}},
+                                  {{.seconds = NAN}, {.seconds = NAN}, {.seconds = NAN}}};
+    ls_error error = {0}, full = {0};
+    samples[1][0] = samples[0][1];
+    samples[1][0].throttle_known = false;
+    mkdir("seen", 0777);
+    CHECK(gpu_csv_write("seen", &samples[0][0], 2, 3, &error) == LS_OK, "%s", error.text);
+    check_file("seen/gpu.csv",
+               "seconds,rank,training,gpu_utilisation_percent,gpu_memory_bytes,"
+               "power_watts,sm_clock_mhz,memory_clock_mhz,temperature_celsius,"
+               "clocks_held_back_by,host_cpu_percent,own_cpu_cores\n"
+               "-0.25,0,0,0,12345678901,99.5,1980,2619,41,none,,\n"
+               "0.125,0,1,75,,,,,,\"power cap, thermal (software), power brake\",50,"
+               "1.5\n"
+               "0.125,1,1,75,,,,,,,50,1.5\n");
+    CHECK(gpu_csv_write("nowhere", &samples[0][0], 2, 3, &full) == LS_FAILED &&
+              strstr(full.text, "nowhere/gpu.csv: cannot write"),
+          "%s", full.text);
+    check_case("gpu.csv: a row a sample, empty where nothing was measured");
+}
+
 static void a_folder_that_will_not_do(void) {
     fixture made;
     fixture_make(&made, "single", 1, 64, 1);
@@ -381,6 +427,7 @@ int main(void) {
     a_run_without_gpus();
     a_run_on_gpus();
     gpus_shared_or_unseen();
+    what_the_monitors_saw();
     a_folder_that_will_not_do();
     a_disk_that_is_full();
     other_ranks_do_nothing();

@@ -1,0 +1,37 @@
+#include "monitor/host.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+void host_open(host *self) {
+    self->file = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+}
+
+void host_close(host *self) {
+    if (self->file >= 0)
+        close(self->file);
+    self->file = -1;
+}
+
+void host_parse(const char *line, host_counters *out) {
+    unsigned long long user, nice, system, idle, wait, irq, softirq, steal;
+    out->busy_ticks = out->all_ticks = NAN;
+    if (sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle,
+               &wait, &irq, &softirq, &steal) != 8)
+        return;
+    out->busy_ticks = (double)(user + nice + system + irq + softirq + steal);
+    out->all_ticks = out->busy_ticks + (double)(idle + wait);
+}
+
+void host_read(const host *self, host_counters *out) {
+    char line[256];
+    ssize_t length = self->file >= 0 ? pread(self->file, line, sizeof line - 1, 0) : -1;
+    line[length > 0 ? length : 0] = '\0';
+    host_parse(line, out);
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    out->own_cpu_seconds = (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+}

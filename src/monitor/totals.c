@@ -1,0 +1,108 @@
+#include "monitor/totals.h"
+
+static const double enough_for_a_mean = 0.9, enough_for_a_sum = 0.999;
+
+void totals_start(totals *self) {
+    *self = (totals){.peak_memory_bytes = NAN,
+                     .maximum_temperature_celsius = NAN,
+                     .host_before = {NAN, NAN, NAN}};
+}
+
+static void cover(integral *self, double value, double seconds) {
+    self->sum += value * seconds;
+    self->covered_seconds += seconds;
+}
+
+/* The mean of the time since the last known value, from it and this one; then this one is it. */
+static void bridge(integral *self, anchor *last, double time, double training_seconds, double value,
+                   bool is_counter) {
+    if (isnan(value))
+        return;
+    double seconds = training_seconds - last->training_seconds, all = time - last->time;
+    bool backwards = is_counter && last->set && value < last->value;
+    if (last->set && seconds > 0 && all > 0 && !backwards)
+        cover(self, is_counter ? (value - last->value) / all : (value + last->value) / 2, seconds);
+    *last = (anchor){time, training_seconds, value, true};
+}
+
+/* A clock tick is 10 ms: where none has passed the next reading covers the time. */
+static void add_host(totals *self, double time, double training_seconds, const host_counters *host,
+                     usage_sample *sample) {
+    double all = host->all_ticks - self->host_before.all_ticks, seconds = time - self->host_time;
+    sample->host_cpu_utilisation = sample->own_cpu_cores = NAN;
+    if (self->any && !(all > 0))
+        return;
+    if (self->any) {
+        double busy = (host->busy_ticks - self->host_before.busy_ticks) / all;
+        sample->host_cpu_utilisation = fmin(fmax(busy, 0), 1);
+        cover(&self->host, sample->host_cpu_utilisation,
+              training_seconds - self->host_training_seconds);
+        if (seconds > 0)
+            sample->own_cpu_cores =
+                (host->own_cpu_seconds - self->host_before.own_cpu_seconds) / seconds;
+    }
+    self->host_before = *host;
+    self->host_training_seconds = training_seconds;
+    self->host_time = time;
+}
+
+static void add_peaks(totals *self, const nvml_reading *gpu, bool training) {
+    self->peak_memory_bytes = fmax(self->peak_memory_bytes, gpu->memory_bytes); /* NAN loses */
+    if (!training)
+        return;
+    self->maximum_temperature_celsius =
+        fmax(self->maximum_temperature_celsius, gpu->temperature_celsius);
+    self->throttle_known |= gpu->throttle_known;
+    self->throttle_reasons |= gpu->throttle_reasons;
+}
+
+void totals_add(totals *self, double time, double training_seconds, const nvml_reading *gpu,
+                const host_counters *host, usage_sample *sample) {
+    double seconds = training_seconds - self->training_seconds;
+    *sample = (usage_sample){.gpu_utilisation = gpu->utilisation,
+                             .gpu_memory_bytes = gpu->memory_bytes,
+                             .power_watts = gpu->power_watts,
+                             .sm_clock_hertz = gpu->sm_clock_hertz,
+                             .memory_clock_hertz = gpu->memory_clock_hertz,
+                             .temperature_celsius = gpu->temperature_celsius,
+                             .throttle_reasons = gpu->throttle_reasons,
+                             .throttle_known = gpu->throttle_known,
+                             .training = seconds > 0};
+    if (self->any && !isnan(gpu->utilisation))
+        cover(&self->utilisation, gpu->utilisation, seconds);
+    bridge(&self->energy, &self->energy_at, time, training_seconds, gpu->energy_joules, true);
+    bridge(&self->power, &self->power_at, time, training_seconds, gpu->power_watts, false);
+    add_host(self, time, training_seconds, host, sample);
+    add_peaks(self, gpu, seconds > 0);
+    self->time = time;
+    self->training_seconds = training_seconds;
+    self->any = true;
+}
+
+static double mean_of(const integral *self, double training_seconds) {
+    bool enough =
+        self->covered_seconds > 0 && self->covered_seconds >= enough_for_a_mean * training_seconds;
+    return enough ? self->sum / self->covered_seconds : NAN;
+}
+
+static double sum_of(const integral *self, double training_seconds) {
+    bool enough =
+        self->covered_seconds > 0 && self->covered_seconds >= enough_for_a_sum * training_seconds;
+    return enough ? self->sum : NAN;
+}
+
+/* The GPU's own energy counter where it has one, else its power over the time. */
+void totals_get(const totals *self, double training_seconds, gpu_usage *out) {
+    double counted = sum_of(&self->energy, training_seconds);
+    bool has_counter = !isnan(counted);
+    *out = (gpu_usage){
+        .measured = self->any,
+        .utilisation = mean_of(&self->utilisation, training_seconds),
+        .peak_memory_bytes = self->peak_memory_bytes,
+        .energy_joules = has_counter ? counted : sum_of(&self->power, training_seconds),
+        .mean_power_watts = mean_of(has_counter ? &self->energy : &self->power, training_seconds),
+        .maximum_temperature_celsius = self->maximum_temperature_celsius,
+        .host_cpu_utilisation = mean_of(&self->host, training_seconds),
+        .throttle_known = self->throttle_known,
+        .throttle_reasons = self->throttle_reasons};
+}
