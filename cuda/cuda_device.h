@@ -9,7 +9,7 @@
 #include <cuda_runtime_api.h>
 #include <cudnn.h>
 
-typedef struct conv_choices conv_choices; /* conv_choices.h: which engine for which convolution */
+typedef struct conv_choices conv_choices; /* choices.h: which engine for which convolution */
 
 typedef struct cuda_device {
     device base;

@@ -1,0 +1,261 @@
+#include "conv_engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool conv_engine_equal(const conv_engine *a, const conv_engine *b) {
+    if (a->index != b->index || a->knob_count != b->knob_count)
+        return false;
+    for (int index = 0; index < a->knob_count; index++)
+        if (a->knobs[index].type != b->knobs[index].type ||
+            a->knobs[index].value != b->knobs[index].value)
+            return false;
+    return true;
+}
+
+void conv_engine_describe(const conv_engine *engine, char *text, size_t bytes) {
+    int length = snprintf(text, bytes, "eng %lld", (long long)engine->index);
+    for (int index = 0; index < engine->knob_count && (size_t)length < bytes; index++)
+        length +=
+            snprintf(text + length, bytes - (size_t)length, " k%lld=%lld",
+                     (long long)engine->knobs[index].type, (long long)engine->knobs[index].value);
+}
+
+/* --- reading what a heuristic offers */
+
+static int ascending(const void *a, const void *b) {
+    int64_t left = ((const conv_knob *)a)->type, right = ((const conv_knob *)b)->type;
+    return (left > right) - (left < right);
+}
+
+static bool read_int64(cudnnBackendDescriptor_t from, cudnnBackendAttributeName_t name,
+                       int64_t *out) {
+    int64_t count = 0;
+    return cudnnBackendGetAttribute(from, name, CUDNN_TYPE_INT64, 1, &count, out) ==
+               CUDNN_STATUS_SUCCESS &&
+           count == 1;
+}
+
+static bool read_knob(cudnnBackendDescriptor_t choice, conv_knob *out) {
+    cudnnBackendKnobType_t type;
+    int64_t count = 0;
+    if (cudnnBackendGetAttribute(choice, CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1,
+                                 &count, &type) != CUDNN_STATUS_SUCCESS)
+        return false;
+    out->type = (int64_t)type;
+    return read_int64(choice, CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, &out->value);
+}
+
+static bool read_knobs(cudnnBackendDescriptor_t configuration, conv_engine *out) {
+    cudnnBackendDescriptor_t choices[CONV_MAX_KNOBS] = {NULL};
+    bool good = true;
+    for (int index = 0; index < CONV_MAX_KNOBS; index++)
+        good = good && cudnnBackendCreateDescriptor(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR,
+                                                    &choices[index]) == CUDNN_STATUS_SUCCESS;
+    int64_t count = 0;
+    good = good && cudnnBackendGetAttribute(configuration, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES,
+                                            CUDNN_TYPE_BACKEND_DESCRIPTOR, CONV_MAX_KNOBS, &count,
+                                            choices) == CUDNN_STATUS_SUCCESS;
+    good = good && count <= CONV_MAX_KNOBS;
+    for (int index = 0; good && index < count; index++)
+        good = read_knob(choices[index], &out->knobs[index]);
+    out->knob_count = good ? (int)count : 0;
+    qsort(out->knobs, (size_t)out->knob_count, sizeof out->knobs[0], ascending);
+    for (int index = 0; index < CONV_MAX_KNOBS; index++)
+        descriptor_destroy(&choices[index]);
+    return good;
+}
+
+typedef struct engine_notes {
+    cudnnBackendNumericalNote_t numerical[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
+    int64_t numerical_count;
+    cudnnBackendBehaviorNote_t behavior[CUDNN_BEHAVIOR_NOTE_TYPE_COUNT];
+    int64_t behavior_count;
+} engine_notes;
+
+static bool read_notes(cudnnBackendDescriptor_t engine, engine_notes *out) {
+    return cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
+                                    CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT,
+                                    &out->numerical_count,
+                                    out->numerical) == CUDNN_STATUS_SUCCESS &&
+           cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE,
+                                    CUDNN_TYPE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT,
+                                    &out->behavior_count, out->behavior) == CUDNN_STATUS_SUCCESS;
+}
+
+static bool has_note(const engine_notes *notes, cudnnBackendNumericalNote_t wanted) {
+    for (int64_t index = 0; index < notes->numerical_count; index++)
+        if (notes->numerical[index] == wanted)
+            return true;
+    return false;
+}
+
+static bool has_behavior(const engine_notes *notes, cudnnBackendBehaviorNote_t wanted) {
+    for (int64_t index = 0; index < notes->behavior_count; index++)
+        if (notes->behavior[index] == wanted)
+            return true;
+    return false;
+}
+
+static bool notes_refused(const engine_notes *notes, const conv2d_shape *shape) {
+    static const cudnnBackendNumericalNote_t never[] = {
+        CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC, CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION,
+        CUDNN_NUMERICAL_NOTE_FFT, CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6,
+        CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13};
+    for (size_t index = 0; index < sizeof never / sizeof never[0]; index++)
+        if (has_note(notes, never[index]))
+            return true;
+    if (shape->type != DTYPE_F32)
+        return has_note(notes, CUDNN_NUMERICAL_NOTE_WINOGRAD);
+    return !shape->tf32 && (has_note(notes, CUDNN_NUMERICAL_NOTE_TENSOR_CORE) ||
+                            has_note(notes, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS));
+}
+
+/* False: it could not be read, or has more knobs than we keep. */
+static bool read_engine(cudnnBackendDescriptor_t configuration, conv_engine *out,
+                        engine_notes *notes) {
+    cudnnBackendDescriptor_t engine;
+    if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine) !=
+        CUDNN_STATUS_SUCCESS)
+        return false;
+    int64_t count = 0;
+    bool good = cudnnBackendGetAttribute(configuration, CUDNN_ATTR_ENGINECFG_ENGINE,
+                                         CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count,
+                                         &engine) == CUDNN_STATUS_SUCCESS &&
+                read_int64(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, &out->index) &&
+                read_notes(engine, notes) && read_knobs(configuration, out);
+    descriptor_destroy(&engine);
+    out->tensor_cores = good && has_note(notes, CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
+    out->runtime_compiled = good && has_behavior(notes, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION);
+    return good;
+}
+
+static void add_engine(cudnnBackendDescriptor_t configuration, const conv2d_shape *shape,
+                       conv_engine_list *list) {
+    conv_engine *engine = &list->engines[list->count];
+    engine_notes notes;
+    memset(engine, 0, sizeof *engine);
+    if (!read_engine(configuration, engine, &notes))
+        return;
+    for (int index = 0; index < list->count; index++)
+        if (conv_engine_equal(&list->engines[index], engine))
+            return;
+    if (notes_refused(&notes, shape))
+        list->refused++;
+    else
+        list->count++;
+}
+
+static int64_t read_results(cudnnBackendDescriptor_t heuristic,
+                            cudnnBackendDescriptor_t configurations[CONV_MAX_ENGINES]) {
+    int64_t created = 0, count = 0;
+    while (created < CONV_MAX_ENGINES &&
+           cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR,
+                                        &configurations[created]) == CUDNN_STATUS_SUCCESS)
+        created++;
+    if (cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                                 CUDNN_TYPE_BACKEND_DESCRIPTOR, created, &count,
+                                 configurations) != CUDNN_STATUS_SUCCESS)
+        return 0;
+    return count < created ? count : created;
+}
+
+static void add_from(const conv_graph *graph, const conv_target *target,
+                     cudnnBackendHeurMode_t mode, conv_engine_list *list) {
+    cudnnBackendDescriptor_t heuristic, configurations[CONV_MAX_ENGINES] = {NULL};
+    descriptor_builder builder =
+        descriptor_begin(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "a heuristic");
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph->operations);
+    descriptor_set(&builder, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
+    if (target->properties)
+        descriptor_set_descriptor(&builder, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, target->properties);
+    if (descriptor_finish_quietly(&builder, &heuristic) != CUDNN_STATUS_SUCCESS)
+        return;
+    int64_t count = read_results(heuristic, configurations);
+    for (int64_t index = 0; index < count && list->count < CONV_MAX_ENGINES; index++)
+        add_engine(configurations[index], &graph->shape, list);
+    for (int index = 0; index < CONV_MAX_ENGINES; index++)
+        descriptor_destroy(&configurations[index]);
+    descriptor_destroy(&heuristic);
+}
+
+void conv_engines_find(const conv_graph *graph, const conv_target *target, conv_engine_list *out) {
+    static const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B,
+                                                   CUDNN_HEUR_MODE_FALLBACK};
+    memset(out, 0, sizeof *out);
+    for (size_t index = 0; index < sizeof modes / sizeof modes[0]; index++)
+        add_from(graph, target, modes[index], out);
+}
+
+/* --- the plan of an engine */
+
+/* A choice that was written down may name any engine: its notes are looked at again. */
+static bool build_engine(const conv_graph *graph, const conv_target *target, int64_t index,
+                         cudnnBackendDescriptor_t *out) {
+    engine_notes notes;
+    descriptor_builder builder = descriptor_begin(CUDNN_BACKEND_ENGINE_DESCRIPTOR, "an engine");
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph->operations);
+    descriptor_set_int64(&builder, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, index);
+    if (target->properties)
+        descriptor_set_descriptor(&builder, CUDNN_ATTR_ENGINE_DEVICEPROP, target->properties);
+    return descriptor_finish_quietly(&builder, out) == CUDNN_STATUS_SUCCESS &&
+           read_notes(*out, &notes) && !notes_refused(&notes, &graph->shape);
+}
+
+static bool build_knob(const conv_knob *knob, cudnnBackendDescriptor_t *out) {
+    cudnnBackendKnobType_t type = (cudnnBackendKnobType_t)knob->type;
+    descriptor_builder builder = descriptor_begin(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, "a knob");
+    descriptor_set(&builder, CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &type);
+    descriptor_set_int64(&builder, CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, knob->value);
+    return descriptor_finish_quietly(&builder, out) == CUDNN_STATUS_SUCCESS;
+}
+
+static bool build_configuration(const conv_engine *engine, conv_execution *self) {
+    for (int index = 0; index < engine->knob_count; index++)
+        if (!build_knob(&engine->knobs[index], &self->knobs[index]))
+            return false;
+    descriptor_builder builder =
+        descriptor_begin(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, "an engine's configuration");
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_ENGINECFG_ENGINE, self->engine);
+    if (engine->knob_count > 0)
+        descriptor_set(&builder, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                       engine->knob_count, self->knobs);
+    return descriptor_finish_quietly(&builder, &self->configuration) == CUDNN_STATUS_SUCCESS;
+}
+
+static bool build_plan(const conv_graph *graph, const conv_target *target, conv_execution *self) {
+    descriptor_builder builder =
+        descriptor_begin(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "an execution plan");
+    descriptor_set_handle(&builder, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, graph->handle);
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
+                              self->configuration);
+    if (target->properties)
+        descriptor_set_descriptor(&builder, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
+                                  target->properties);
+    return descriptor_finish_quietly(&builder, &self->plan) == CUDNN_STATUS_SUCCESS &&
+           read_int64(self->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
+                      &self->workspace_bytes) &&
+           self->workspace_bytes >= 0;
+}
+
+bool conv_execution_build(const conv_graph *graph, const conv_target *target,
+                          const conv_engine *engine, conv_execution *out) {
+    conv_execution self = {0};
+    bool good = engine->knob_count <= CONV_MAX_KNOBS &&
+                build_engine(graph, target, engine->index, &self.engine) &&
+                build_configuration(engine, &self) && build_plan(graph, target, &self);
+    if (!good)
+        conv_execution_destroy(&self);
+    *out = self;
+    return good;
+}
+
+void conv_execution_destroy(conv_execution *self) {
+    descriptor_destroy(&self->plan);
+    descriptor_destroy(&self->configuration);
+    for (int index = 0; index < CONV_MAX_KNOBS; index++)
+        descriptor_destroy(&self->knobs[index]);
+    descriptor_destroy(&self->engine);
+    self->workspace_bytes = 0;
+}
