@@ -104,8 +104,9 @@ typedef struct sgd_arguments {
 } sgd_arguments;
 
 struct ops {
-    /* The layout of an activation [.., c] between two image ops, or before a flattening. */
-    tensor_layout (*choose_layout)(layout_role role, int channels);
+    /* The layout of an activation [.., c] of a type between two image ops, or before a
+     * flattening. */
+    tensor_layout (*choose_layout)(layout_role role, int channels, dtype type);
 
     /* --- plans: `like` is a plan of the same layer with another n (or NULL); weights packed for
      * it serve the new plan too. */

@@ -22,12 +22,12 @@ struct network {
     size_t arena_bytes;
 };
 
-static tensor_layout layout_of(const graph *graph, const device *device, int tensor) {
+static tensor_layout layout_of(const graph *graph, const device *device, dtype type, int tensor) {
     const graph_tensor *t = &graph->tensors[tensor];
     if (t->flattened || (t->height == 1 && t->width == 1))
-        return device->is->ops->choose_layout(LAYOUT_ROLE_FLAT, t->channels);
+        return device->is->ops->choose_layout(LAYOUT_ROLE_FLAT, t->channels, type);
     return device->is->ops->choose_layout(t->producer < 0 ? LAYOUT_ROLE_INPUT : LAYOUT_ROLE_IMAGE,
-                                          t->channels);
+                                          t->channels, type);
 }
 
 int network_create(const graph *graph, device *device, precision precision, network **out,
@@ -40,7 +40,7 @@ int network_create(const graph *graph, device *device, precision precision, netw
     self->precision = precision;
     self->type = precision_type(precision);
     for (int tensor = 0; tensor < graph->tensor_count; tensor++)
-        self->layouts[tensor] = layout_of(graph, device, tensor);
+        self->layouts[tensor] = layout_of(graph, device, self->type, tensor);
     *out = self;
     return LS_OK;
 }

@@ -46,8 +46,8 @@ static void conv2d_by_hand(subject *s) {
                           .kernel = 3,
                           .stride = 1,
                           .padding = 1,
-                          .in_layout = s->ops->choose_layout(LAYOUT_ROLE_INPUT, 1),
-                          .out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 1)};
+                          .in_layout = subject_layout(s, LAYOUT_ROLE_INPUT, 1),
+                          .out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 1)};
     float *y;
     conv2d(s, &shape, x, filter, bias, 9, &y, (dims){1, 2, 3, 1});
     expect_equal("y", y, want, 6);
@@ -91,8 +91,8 @@ static void conv2d_scattered(subject *s) {
                           .kernel = 3,
                           .stride = 2,
                           .padding = 1,
-                          .in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 5),
-                          .out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 7)};
+                          .in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 5),
+                          .out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 7)};
     dims out = {2, 3, 2, 7};
     float *x = random_floats(2 * 5 * 4 * 5, 9000, -1, 1);
     float *weights = random_floats(7 * 9 * 5, 9001, -1, 1), *bias = random_floats(7, 9002, -1, 1);
@@ -157,8 +157,8 @@ static void maxpool2d_by_hand(subject *s, bool relu_input) {
                              .width = 3,
                              .channels = 1,
                              .window = 2,
-                             .in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 1),
-                             .out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 1),
+                             .in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 1),
+                             .out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 1),
                              .relu_input = relu_input};
     float y[2], dx[15];
     plan *plan;
@@ -206,18 +206,18 @@ void test_refusals(subject *s) {
                          .stride = 1,
                          .padding = 1,
                          .type = DTYPE_F16};
-    linear_shape linear = {.n = 1, .in_features = 2, .out_features = 2, .type = DTYPE_BF16};
+    linear_shape linear = {.n = 1, .in_features = 2, .out_features = 2, .type = DTYPE_F16};
     expect(s->ops->conv2d_prepare(s->device, &conv, NULL, &plan, &error) != LS_OK &&
                strstr(error.text, "fp16"),
            "conv2d in fp16: '%s'", error.text);
     error = (ls_error){0};
     expect(s->ops->linear_prepare(s->device, &linear, NULL, &plan, &error) != LS_OK &&
-               strstr(error.text, "bf16"),
-           "linear in bf16: '%s'", error.text);
+               strstr(error.text, "fp16"),
+           "linear in fp16: '%s'", error.text);
     error = (ls_error){0};
-    expect(s->ops->relu_backward(s->device, s->stream, 0, DTYPE_BF16, NULL, NULL, &error) !=
+    expect(s->ops->relu_backward(s->device, s->stream, 0, DTYPE_F16, NULL, NULL, &error) !=
                    LS_OK &&
-               strstr(error.text, "bf16"),
-           "relu_backward in bf16: '%s'", error.text);
+               strstr(error.text, "fp16"),
+           "relu_backward in fp16: '%s'", error.text);
     case_done("%s refuses types it does not compute in", s->name);
 }

@@ -195,10 +195,11 @@ static void sweep(subject *s, subject *ref) {
                                           .padding = padding,
                                           .relu = i % 2 == 0,
                                           .need_dx = channels[pair][0] != 3 || i % 7 == 0};
-                    shape.in_layout = s->ops->choose_layout(
-                        shape.need_dx ? LAYOUT_ROLE_IMAGE : LAYOUT_ROLE_INPUT, shape.in_channels);
-                    shape.out_layout = s->ops->choose_layout(
-                        i % 6 == 5 ? LAYOUT_ROLE_FLAT : LAYOUT_ROLE_IMAGE, shape.out_channels);
+                    shape.in_layout =
+                        subject_layout(s, shape.need_dx ? LAYOUT_ROLE_IMAGE : LAYOUT_ROLE_INPUT,
+                                       shape.in_channels);
+                    shape.out_layout = subject_layout(
+                        s, i % 6 == 5 ? LAYOUT_ROLE_FLAT : LAYOUT_ROLE_IMAGE, shape.out_channels);
                     one_shape(s, ref, &shape, i);
                 }
 }
@@ -213,14 +214,14 @@ static void cnn_layers(subject *s, subject *ref) {
                           .kernel = 3,
                           .stride = 1,
                           .padding = 1,
-                          .in_layout = s->ops->choose_layout(LAYOUT_ROLE_INPUT, 3),
-                          .out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 64),
+                          .in_layout = subject_layout(s, LAYOUT_ROLE_INPUT, 3),
+                          .out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 64),
                           .relu = true};
     conv2d_shape second = first;
     second.n = 3, second.height = second.width = 16;
     second.in_channels = 64, second.out_channels = 128;
-    second.in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 64);
-    second.out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, 128);
+    second.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 64);
+    second.out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 128);
     second.need_dx = true;
     one_shape(s, ref, &first, 1000);
     one_shape(s, ref, &second, 1001);
@@ -258,8 +259,8 @@ static void like_another(subject *s, subject *ref, int first_n, int other_n, uin
                           .padding = 1,
                           .relu = true,
                           .need_dx = true};
-    shape.in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.in_channels);
-    shape.out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.out_channels);
+    shape.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.in_channels);
+    shape.out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.out_channels);
     conv2d_shape other = shape;
     other.n = other_n;
     plan *first, *second;
@@ -386,8 +387,8 @@ void test_conv2d_differences(subject *s, subject *ref) {
                                   .padding = c[6],
                                   .relu = relu,
                                   .need_dx = true};
-            shape.in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.in_channels);
-            shape.out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.out_channels);
+            shape.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.in_channels);
+            shape.out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.out_channels);
             one_difference(s, ref, shape, 4000 + i);
         }
 }

@@ -35,6 +35,10 @@ void subject_close(subject *self) {
     device_close(self->device);
 }
 
+tensor_layout subject_layout(const subject *s, layout_role role, int channels) {
+    return s->ops->choose_layout(role, channels, s->type);
+}
+
 void expect(bool truth, const char *format, ...) {
     if (truth)
         return;

@@ -13,6 +13,8 @@
 typedef struct subject {
     const char *name; /* "ref", "cpu", "cuda" */
     int threads;
+    precision precision;
+    dtype type; /* of activations */
     device *device;
     const ops *ops;
     device_stream *stream;
@@ -21,6 +23,7 @@ typedef struct subject {
 /* Opens device `name`; exits with what the device says where it is missing. */
 subject subject_open(const char *name, int threads);
 void subject_close(subject *self);
+tensor_layout subject_layout(const subject *s, layout_role role, int channels);
 
 /* Ends the program with the error's text unless status is LS_OK. */
 void must(int status, const ls_error *error);

@@ -214,8 +214,8 @@ static pass run_ref_layer(subject *ref, const float *weights, const float *x, co
 static void one_packed(subject *s, subject *ref, method method) {
     ls_error error = {0};
     conv2d_shape shape = layer;
-    shape.in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.in_channels);
-    shape.out_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.out_channels);
+    shape.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.in_channels);
+    shape.out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.out_channels);
     size_t all = OFFSET + WEIGHTS + 32;
     plan *plan;
     must(s->ops->conv2d_prepare(s->device, &shape, NULL, &plan, &error), &error);

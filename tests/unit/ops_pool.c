@@ -123,9 +123,9 @@ static void every_pair_of_layouts(subject *s, subject *ref, maxpool2d_shape shap
             one_shape(s, ref, &shape, 6000 + 2 * i);
         }
     for (int flat = 0; !any && flat < 2; flat++) {
-        shape.in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.channels);
+        shape.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.channels);
         shape.out_layout =
-            s->ops->choose_layout(flat ? LAYOUT_ROLE_FLAT : LAYOUT_ROLE_IMAGE, shape.channels);
+            subject_layout(s, flat ? LAYOUT_ROLE_FLAT : LAYOUT_ROLE_IMAGE, shape.channels);
         one_shape(s, ref, &shape, 6000 + 2 * i);
     }
 }
@@ -149,8 +149,8 @@ void test_maxpool2d(subject *s, subject *ref) {
                                  .channels = 16,
                                  .window = i % 2 ? 2 : 3,
                                  .relu_input = i / 2};
-        shape.in_layout = s->ops->choose_layout(LAYOUT_ROLE_IMAGE, shape.channels);
-        shape.out_layout = s->ops->choose_layout(LAYOUT_ROLE_FLAT, shape.channels);
+        shape.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.channels);
+        shape.out_layout = subject_layout(s, LAYOUT_ROLE_FLAT, shape.channels);
         one_difference(s, ref, shape);
     }
 }

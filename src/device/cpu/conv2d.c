@@ -1,32 +1,31 @@
-/* Convolutions by oneDNN. Weights are blocked as oneDNN wants them, one copy a direction, made
- * from the canonical masters by cpu_pack_weights (called in the optimizer's pass). */
+/* Convolutions by oneDNN. Weights are blocked as oneDNN wants them, in the activations' type, one
+ * copy a direction where the directions differ, made from the canonical masters by
+ * cpu_pack_weights (called in the optimizer's pass). */
 #include "device/cpu/cpu.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static size_t align64(size_t bytes) {
-    return (bytes + 63) & ~(size_t)63;
-}
-
 typedef struct conv_descs {
-    onednn_desc x, y, bias, weights_any, canonical;
+    onednn_desc x, y, bias, weights_any, gradient_any, canonical;
     onednn_window window;
 } conv_descs;
 
 static conv_descs describe(const conv2d_shape *shape) {
     int out_height = (shape->height + 2 * shape->padding - shape->kernel) / shape->stride + 1;
     int out_width = (shape->width + 2 * shape->padding - shape->kernel) / shape->stride + 1;
-    return (conv_descs){
-        .x = onednn_activation(shape->in_layout, shape->n, shape->height, shape->width,
-                               shape->in_channels),
-        .y = onednn_activation(shape->out_layout, shape->n, out_height, out_width,
-                               shape->out_channels),
-        .bias = onednn_vector(shape->out_channels),
-        .weights_any = onednn_filter_any(shape->out_channels, shape->in_channels, shape->kernel),
-        .canonical =
-            onednn_filter_canonical(shape->out_channels, shape->in_channels, shape->kernel),
-        .window = {shape->stride, shape->padding}};
+    return (conv_descs){.x = onednn_activation(shape->type, shape->in_layout, shape->n,
+                                               shape->height, shape->width, shape->in_channels),
+                        .y = onednn_activation(shape->type, shape->out_layout, shape->n, out_height,
+                                               out_width, shape->out_channels),
+                        .bias = onednn_vector(shape->out_channels),
+                        .weights_any = onednn_filter_any(shape->type, shape->out_channels,
+                                                         shape->in_channels, shape->kernel),
+                        .gradient_any = onednn_filter_any(DTYPE_F32, shape->out_channels,
+                                                          shape->in_channels, shape->kernel),
+                        .canonical = onednn_filter_canonical(shape->out_channels,
+                                                             shape->in_channels, shape->kernel),
+                        .window = {shape->stride, shape->padding}};
 }
 
 static int prepare_forward(cpu_plan *self, const conv_descs *descs, const cpu_plan *like,
@@ -37,9 +36,7 @@ static int prepare_forward(cpu_plan *self, const conv_descs *descs, const cpu_pl
                                       descs->window, self->shape.conv2d.relu, &self->forward,
                                       error));
     self->packed_forward = onednn_call_desc(&self->forward, DNNL_ARG_WEIGHTS);
-    self->packed_bytes = align64(onednn_desc_bytes(&self->packed_forward));
-    return onednn_reorder(engine, &descs->canonical, &self->packed_forward, &self->pack_forward,
-                          error);
+    return cpu_plan_pack_forward(self, &descs->canonical, error);
 }
 
 static int prepare_backward_data(cpu_plan *self, const conv_descs *descs, const cpu_plan *like,
@@ -49,23 +46,16 @@ static int prepare_backward_data(cpu_plan *self, const conv_descs *descs, const 
     LS_TRY(onednn_convolution_backward_data(engine, &descs->x, weights, &descs->y, descs->window,
                                             &self->forward, &self->backward_data, error));
     self->packed_backward = onednn_call_desc(&self->backward_data, DNNL_ARG_WEIGHTS);
-    if (onednn_desc_equal(&self->packed_backward, &self->packed_forward)) {
-        self->packed_backward_offset = 0;
-        return LS_OK;
-    }
-    self->packed_backward_offset = self->packed_bytes;
-    self->packed_bytes += align64(onednn_desc_bytes(&self->packed_backward));
-    return onednn_reorder(engine, &descs->canonical, &self->packed_backward, &self->pack_backward,
-                          error);
+    return cpu_plan_pack_backward(self, &descs->canonical, error);
 }
 
 static int prepare_backward_weights(cpu_plan *self, const conv_descs *descs, ls_error *error) {
     onednn *engine = &self->device->engine;
-    LS_TRY(onednn_convolution_backward_weights(engine, &descs->x, &descs->weights_any, &descs->bias,
-                                               &descs->y, descs->window, &self->forward,
-                                               &self->backward_weights, error));
+    LS_TRY(onednn_convolution_backward_weights(engine, &descs->x, &descs->gradient_any,
+                                               &descs->bias, &descs->y, descs->window,
+                                               &self->forward, &self->backward_weights, error));
     onednn_desc blocked = onednn_call_desc(&self->backward_weights, DNNL_ARG_DIFF_WEIGHTS);
-    self->gradient_offset = align64(self->backward_weights.scratchpad_bytes);
+    self->gradient_offset = cpu_align64(self->backward_weights.scratchpad_bytes);
     cpu_plan_need_workspace(self, self->gradient_offset + onednn_desc_bytes(&blocked));
     return onednn_reorder(engine, &blocked, &descs->canonical, &self->unpack_gradient, error);
 }
@@ -86,10 +76,9 @@ int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like
         cpu_plan_release(self, (plan *)made);
         return status;
     }
-    if (made->pack_forward.scratchpad_bytes || made->pack_backward.scratchpad_bytes ||
-        made->unpack_gradient.scratchpad_bytes) {
+    if (made->unpack_gradient.scratchpad_bytes) {
         cpu_plan_release(self, (plan *)made);
-        return ls_fail(error, LS_FAILED, "oneDNN wants scratch memory for a reorder of weights");
+        return ls_fail(error, LS_FAILED, "oneDNN wants scratch memory for a reorder of gradients");
     }
     cpu_plan_need_workspace(made, made->forward.scratchpad_bytes);
     cpu_plan_need_workspace(made, made->backward_data.scratchpad_bytes);
@@ -135,18 +124,4 @@ int cpu_conv2d_backward_weights(plan *plan, device_stream *stream, const void *x
     LS_TRY(onednn_call_run(&self->backward_weights, arguments, 4, workspace, error));
     onednn_argument unpack[] = {{DNNL_ARG_FROM, blocked}, {DNNL_ARG_TO, dweights}};
     return onednn_call_run(&self->unpack_gradient, unpack, 2, NULL, error);
-}
-
-int cpu_pack_weights(plan *plan, device_stream *stream, const float *weights, void *packed,
-                     ls_error *error) {
-    (void)stream;
-    cpu_plan *self = (cpu_plan *)plan;
-    if (self->packed_bytes == 0)
-        return LS_OK;
-    onednn_argument arguments[] = {{DNNL_ARG_FROM, weights}, {DNNL_ARG_TO, packed}};
-    LS_TRY(onednn_call_run(&self->pack_forward, arguments, 2, NULL, error));
-    if (!self->pack_backward.primitive)
-        return LS_OK;
-    arguments[1].memory = (char *)packed + self->packed_backward_offset;
-    return onednn_call_run(&self->pack_backward, arguments, 2, NULL, error);
 }

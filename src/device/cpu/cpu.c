@@ -62,10 +62,15 @@ static int cpu_open(const device_request *request, device **out, ls_error *error
 
 static int cpu_check_precision(device *self, precision wanted, ls_error *error) {
     (void)self;
-    if (wanted == PRECISION_FP32)
+    if (wanted == PRECISION_FP32 || (wanted == PRECISION_BF16 && onednn_has_bf16()))
         return LS_OK;
-    return ls_fail(error, LS_BAD_LAUNCH, "--precision %s: device cpu computes in fp32",
-                   precision_name(wanted));
+    if (wanted == PRECISION_BF16)
+        return ls_fail(error, LS_BAD_LAUNCH,
+                       "--precision bf16: device cpu needs AVX512-BF16 or AMX-BF16 for it, this "
+                       "CPU has %s: use fp32",
+                       onednn_isa());
+    return ls_fail(error, LS_BAD_LAUNCH, "--precision %s: device cpu computes in fp32%s",
+                   precision_name(wanted), onednn_has_bf16() ? " and bf16" : "");
 }
 
 static int cpu_allocate(device *self, size_t bytes, const char *what, void **out, ls_error *error) {
@@ -176,9 +181,10 @@ static int cpu_write_word(device *self, device_stream *stream, uint32_t *word, u
 
 /* Images between image ops lie in planes of 16 channels, which oneDNN's direct convolutions are
  * fastest with; what is flattened lies as the canonical weights count it; a network's input of a
- * few channels lies in planes, for which oneDNN has a fast first convolution. */
-static tensor_layout cpu_choose_layout(layout_role role, int channels) {
-    if (role == LAYOUT_ROLE_FLAT)
+ * few channels lies in planes, for which oneDNN has a fast first convolution. In bf16 all is
+ * channels last: what AMX has convolutions for. */
+static tensor_layout cpu_choose_layout(layout_role role, int channels, dtype type) {
+    if (role == LAYOUT_ROLE_FLAT || type == DTYPE_BF16)
         return LAYOUT_NHWC;
     if (channels % 16 == 0)
         return LAYOUT_NCHW16C;
@@ -186,16 +192,15 @@ static tensor_layout cpu_choose_layout(layout_role role, int channels) {
 }
 
 int cpu_check_type(const char *op, dtype type, ls_error *error) {
-    if (type == DTYPE_F32)
+    if (type == DTYPE_F32 || (type == DTYPE_BF16 && onednn_has_bf16()))
         return LS_OK;
-    return ls_fail(error, LS_FAILED, "device cpu: %s: expected fp32 activations, found %s", op,
-                   dtype_name(type));
+    return ls_fail(error, LS_FAILED, "device cpu: %s: expected activations in fp32%s, found %s", op,
+                   onednn_has_bf16() ? " or bf16" : "", dtype_name(type));
 }
 
 int cpu_plan_create(device *self, cpu_plan_kind kind, dtype type, cpu_plan **out, ls_error *error) {
-    if (type != DTYPE_F32)
-        return ls_fail(error, LS_BAD_INPUT, "--precision: device cpu computes in fp32, found %s",
-                       dtype_name(type));
+    static const char *const names[] = {"conv2d", "linear", "maxpool2d"};
+    LS_TRY(cpu_check_type(names[kind], type, error));
     *out = calloc(1, sizeof **out);
     if (!*out)
         return ls_fail(error, LS_FAILED, "out of memory");

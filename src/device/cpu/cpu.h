@@ -24,9 +24,10 @@ typedef struct cpu_plan {
         maxpool2d_shape maxpool2d;
     } shape;
     onednn_call forward, backward_data, backward_weights;
-    /* Convolutions: oneDNN's own blocked weights, one copy for each direction, and its blocked
-     * gradient, which goes to the canonical array right after it was made (there is no fast
-     * implementation that writes canonical gradients: oneDNN 2.6 falls back to its reference). */
+    /* oneDNN's own blocked weights, one copy for each direction (convolutions; linear layers in
+     * bf16), and a convolution's blocked gradient, which goes to the canonical array right after it
+     * was made (there is no fast implementation that writes canonical gradients: oneDNN 2.6 falls
+     * back to its reference). */
     onednn_desc packed_forward, packed_backward;
     size_t packed_backward_offset; /* of the second copy in the packed memory */
     size_t packed_bytes;
@@ -54,6 +55,14 @@ int cpu_conv2d_backward_data(plan *plan, device_stream *stream, const void *dy,
                              ls_error *error);
 int cpu_conv2d_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
                                 float *dweights, float *dbias, void *workspace, ls_error *error);
+
+/* pack.c: after packed_forward (packed_backward) was set, its place in the packed memory and the
+ * call that fills it. Backward needs no place of its own where it equals forward. */
+int cpu_plan_pack_forward(cpu_plan *self, const onednn_desc *canonical, ls_error *error);
+int cpu_plan_pack_backward(cpu_plan *self, const onednn_desc *canonical, ls_error *error);
+static inline size_t cpu_align64(size_t bytes) {
+    return (bytes + 63) & ~(size_t)63;
+}
 int cpu_pack_weights(plan *plan, device_stream *stream, const float *weights, void *packed,
                      ls_error *error);
 

@@ -1,4 +1,5 @@
 /* Loops over whole arrays that oneDNN has no better form of. */
+#include "base/float16.h"
 #include "device/cpu/cpu.h"
 
 /* y may be dy. */
@@ -12,6 +13,18 @@ CPU_VECTORISED static void sum(const float *restrict from, float *restrict to, s
         to[i] += from[i];
 }
 
+/* Bits of a positive bf16: above zero, at most infinity (a NaN lies above it). */
+CPU_VECTORISED static void mask_bf16(const int16_t *y, int16_t *dy, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        dy[i] = y[i] > 0 && y[i] <= 0x7F80 ? dy[i] : 0;
+}
+
+CPU_VECTORISED static void sum_bf16(const uint16_t *restrict from, uint16_t *restrict to,
+                                    size_t count) {
+    for (size_t i = 0; i < count; i++)
+        to[i] = bf16_of_float(bf16_to_float(to[i]) + bf16_to_float(from[i]));
+}
+
 enum { CHUNK = 16384 };
 
 int cpu_relu_backward(device *self, device_stream *stream, size_t count, dtype type, const void *y,
@@ -19,9 +32,13 @@ int cpu_relu_backward(device *self, device_stream *stream, size_t count, dtype t
     (void)self, (void)stream;
     LS_TRY(cpu_check_type("relu_backward", type, error));
 #pragma omp parallel for schedule(static)
-    for (size_t first = 0; first < count; first += CHUNK)
-        mask((const float *)y + first, (float *)dy + first,
-             count - first < CHUNK ? count - first : CHUNK);
+    for (size_t first = 0; first < count; first += CHUNK) {
+        size_t length = count - first < CHUNK ? count - first : CHUNK;
+        if (type == DTYPE_BF16)
+            mask_bf16((const int16_t *)y + first, (int16_t *)dy + first, length);
+        else
+            mask((const float *)y + first, (float *)dy + first, length);
+    }
     return LS_OK;
 }
 
@@ -30,8 +47,12 @@ int cpu_add(device *self, device_stream *stream, size_t count, dtype type, const
     (void)self, (void)stream;
     LS_TRY(cpu_check_type("add", type, error));
 #pragma omp parallel for schedule(static)
-    for (size_t first = 0; first < count; first += CHUNK)
-        sum((const float *)from + first, (float *)to + first,
-            count - first < CHUNK ? count - first : CHUNK);
+    for (size_t first = 0; first < count; first += CHUNK) {
+        size_t length = count - first < CHUNK ? count - first : CHUNK;
+        if (type == DTYPE_BF16)
+            sum_bf16((const uint16_t *)from + first, (uint16_t *)to + first, length);
+        else
+            sum((const float *)from + first, (float *)to + first, length);
+    }
     return LS_OK;
 }

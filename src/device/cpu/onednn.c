@@ -48,44 +48,59 @@ static const char *isa_name(dnnl_cpu_isa_t isa) {
     }
 }
 
+const char *onednn_isa(void) {
+    return isa_name(dnnl_get_effective_cpu_isa());
+}
+
+bool onednn_has_bf16(void) { /* the values are sets of instructions, as bits */
+    int needed = dnnl_cpu_isa_avx512_core_bf16;
+    return ((int)dnnl_get_effective_cpu_isa() & needed) == needed;
+}
+
 const char *onednn_describe(void) {
     static char text[64];
     const dnnl_version_t *version = dnnl_version();
     snprintf(text, sizeof text, "oneDNN %d.%d.%d (%s)", version->major, version->minor,
-             version->patch, isa_name(dnnl_get_effective_cpu_isa()));
+             version->patch, onednn_isa());
     return text;
 }
 
 /* The descriptions below have shapes the graph has already checked: initialising them cannot
  * fail, and a failure would show as an empty description that creating the primitive refuses. */
-static onednn_desc described(int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag) {
+static onednn_desc described(dtype type, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag) {
     onednn_desc desc;
+    dnnl_data_type_t name = type == DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
     memset(&desc, 0, sizeof desc);
-    if (dnnl_memory_desc_init_by_tag(&desc, rank, dims, dnnl_f32, tag) != dnnl_success)
+    if (dnnl_memory_desc_init_by_tag(&desc, rank, dims, name, tag) != dnnl_success)
         memset(&desc, 0, sizeof desc);
     return desc;
 }
 
-onednn_desc onednn_activation(tensor_layout layout, int n, int height, int width, int channels) {
+onednn_desc onednn_activation(dtype type, tensor_layout layout, int n, int height, int width,
+                              int channels) {
     static const dnnl_format_tag_t tags[] = {
         [LAYOUT_NHWC] = dnnl_nhwc, [LAYOUT_NCHW] = dnnl_nchw, [LAYOUT_NCHW16C] = dnnl_nChw16c};
-    return described(4, (dnnl_dims_t){n, channels, height, width}, tags[layout]);
+    return described(type, 4, (dnnl_dims_t){n, channels, height, width}, tags[layout]);
 }
 
-onednn_desc onednn_matrix(int rows, int columns) {
-    return described(2, (dnnl_dims_t){rows, columns}, dnnl_ab);
+onednn_desc onednn_matrix(dtype type, int rows, int columns) {
+    return described(type, 2, (dnnl_dims_t){rows, columns}, dnnl_ab);
+}
+
+onednn_desc onednn_matrix_any(dtype type, int rows, int columns) {
+    return described(type, 2, (dnnl_dims_t){rows, columns}, dnnl_format_tag_any);
 }
 
 onednn_desc onednn_vector(int length) {
-    return described(1, (dnnl_dims_t){length}, dnnl_a);
+    return described(DTYPE_F32, 1, (dnnl_dims_t){length}, dnnl_a);
 }
 
-onednn_desc onednn_filter_any(int out, int in, int kernel) {
-    return described(4, (dnnl_dims_t){out, in, kernel, kernel}, dnnl_format_tag_any);
+onednn_desc onednn_filter_any(dtype type, int out, int in, int kernel) {
+    return described(type, 4, (dnnl_dims_t){out, in, kernel, kernel}, dnnl_format_tag_any);
 }
 
 onednn_desc onednn_filter_canonical(int out, int in, int kernel) {
-    return described(4, (dnnl_dims_t){out, in, kernel, kernel}, dnnl_acdb);
+    return described(DTYPE_F32, 4, (dnnl_dims_t){out, in, kernel, kernel}, dnnl_acdb);
 }
 
 size_t onednn_desc_bytes(const onednn_desc *desc) {

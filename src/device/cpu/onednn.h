@@ -40,13 +40,17 @@ typedef struct onednn_window {
 int onednn_open(onednn *self, ls_error *error);
 void onednn_close(onednn *self);
 const char *onednn_describe(void); /* "oneDNN 2.6.3 (avx512_core_amx)" */
+const char *onednn_isa(void);      /* "avx512_core_amx" */
+bool onednn_has_bf16(void);        /* the CPU has instructions for products of bf16 */
 
-/* Memory descriptions. */
-onednn_desc onednn_activation(tensor_layout layout, int n, int height, int width, int channels);
-onednn_desc onednn_matrix(int rows, int columns); /* row-major */
-onednn_desc onednn_vector(int length);
-onednn_desc onednn_filter_any(int out, int in, int kernel);
-onednn_desc onednn_filter_canonical(int out, int in, int kernel); /* [out, kh, kw, in] */
+/* Memory descriptions, of fp32 or bf16 values. `any`: the call chooses the order. */
+onednn_desc onednn_activation(dtype type, tensor_layout layout, int n, int height, int width,
+                              int channels);
+onednn_desc onednn_matrix(dtype type, int rows, int columns); /* row-major */
+onednn_desc onednn_matrix_any(dtype type, int rows, int columns);
+onednn_desc onednn_vector(int length); /* fp32 */
+onednn_desc onednn_filter_any(dtype type, int out, int in, int kernel);
+onednn_desc onednn_filter_canonical(int out, int in, int kernel); /* [out, kh, kw, in], fp32 */
 size_t onednn_desc_bytes(const onednn_desc *desc);
 int onednn_desc_equal(const onednn_desc *a, const onednn_desc *b);
 

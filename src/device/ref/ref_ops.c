@@ -54,8 +54,8 @@ static int ref_pack_weights(plan *plan, device_stream *stream, const float *weig
     return LS_OK;
 }
 
-static tensor_layout ref_choose_layout(layout_role role, int channels) {
-    (void)role, (void)channels;
+static tensor_layout ref_choose_layout(layout_role role, int channels, dtype type) {
+    (void)role, (void)channels, (void)type;
     return LAYOUT_NHWC;
 }
 

@@ -1,0 +1,105 @@
+/* Max pooling backward: see pool.c. */
+#include "device/cpu/pool.h"
+
+/* dy of a row of windows at [from], y with it; dx of its first window at [to]. */
+typedef struct row_gradient {
+    const void *dy, *y;
+    const uint8_t *saved;
+    void *dx;
+    size_t from, to;
+    bool masked; /* only where y > 0 */
+} row_gradient;
+
+ALWAYS_INLINE void window16_backward_fp32(const row_gradient *r, size_t from, size_t to,
+                                          const uint8_t *saved, pool_steps by) {
+    ints16 gradient = *(const ints16 *)((const float *)r->dy + from); /* the bits */
+    ints16 winner = __builtin_convertvector(*(const bytes16 *)saved, ints16);
+    if (r->masked)
+        gradient &= *(const floats16 *)((const float *)r->y + from) > 0;
+    for (int position = 0, h = 0; h < by.window; h++)
+        for (int w = 0; w < by.window; w++, position++)
+            *(ints16 *)((float *)r->dx + to + (size_t)h * by.row + (size_t)w * by.column) =
+                gradient & (winner == position);
+}
+
+/* As bits: a bf16 is positive where they are above zero and not above infinity's. */
+ALWAYS_INLINE void window16_backward_bf16(const row_gradient *r, size_t from, size_t to,
+                                          const uint8_t *saved, pool_steps by) {
+    shorts16 gradient = *(const shorts16 *)((const int16_t *)r->dy + from);
+    shorts16 winner = __builtin_convertvector(*(const bytes16 *)saved, shorts16);
+    if (r->masked) {
+        shorts16 y = *(const shorts16 *)((const int16_t *)r->y + from);
+        gradient &= (y > 0) & (y <= 0x7F80);
+    }
+    for (int position = 0, h = 0; h < by.window; h++)
+        for (int w = 0; w < by.window; w++, position++)
+            *(shorts16 *)((int16_t *)r->dx + to + (size_t)h * by.row + (size_t)w * by.column) =
+                gradient & (winner == (int16_t)position);
+}
+
+ALWAYS_INLINE void window_backward(bool bf16, const row_gradient *r, size_t from, size_t to,
+                                   const uint8_t *saved, int group, pool_steps by) {
+    for (int position = 0; position < by.window * by.window; position++) {
+        size_t there = to + (size_t)(position / by.window) * by.row +
+                       (size_t)(position % by.window) * by.column;
+        for (size_t i = 0; i < (size_t)group; i++) {
+            bool passes = !r->masked || load1(bf16, r->y, from + i) > 0;
+            if (passes && saved[i] == position)
+                copy1(bf16, r->dx, there + i, r->dy, from + i);
+            else if (bf16)
+                ((uint16_t *)r->dx)[there + i] = 0;
+            else
+                ((float *)r->dx)[there + i] = 0;
+        }
+    }
+}
+
+ALWAYS_INLINE void row_backward(bool bf16, const row_gradient *r, int out_width, int group,
+                                pool_steps by) {
+    for (int w = 0; w < out_width; w++) {
+        size_t from = r->from + (size_t)w * by.out_column;
+        size_t to = r->to + (size_t)(w * by.window) * by.column;
+        const uint8_t *kept = r->saved + (size_t)w * (size_t)group;
+        if (group != 16)
+            window_backward(bf16, r, from, to, kept, group, by);
+        else if (bf16)
+            window16_backward_bf16(r, from, to, kept, by);
+        else
+            window16_backward_fp32(r, from, to, kept, by);
+    }
+}
+
+CPU_VECTORISED static void row_backward_fp32(const row_gradient *r, int out_width, int group,
+                                             pool_steps by) {
+    row_backward(false, r, out_width, group, by);
+}
+
+CPU_VECTORISED static void row_backward_bf16(const row_gradient *r, int out_width, int group,
+                                             pool_steps by) {
+    row_backward(true, r, out_width, group, by);
+}
+
+int cpu_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, const void *y,
+                           const void *saved, void *dx, ls_error *error) {
+    cpu_plan *self = (cpu_plan *)plan;
+    const maxpool2d_shape *shape = &self->shape.maxpool2d;
+    pool_geometry g = cpu_pool_geometry(shape);
+    pool_steps by = cpu_pool_steps(shape, &g);
+    bool ragged = shape->height % shape->window != 0 || shape->width % shape->window != 0;
+    if (ragged) /* the rows and columns that no window covers */
+        LS_TRY(self->device->base.is->fill_zero(
+            &self->device->base, stream, dx,
+            (size_t)shape->n * g.in.image * dtype_bytes(shape->type), error));
+    int rows = shape->n * g.blocks * g.out_height;
+#pragma omp parallel for schedule(static)
+    for (int index = 0; index < rows; index++) {
+        pool_place at = cpu_pool_place(shape, &g, index);
+        row_gradient row = {
+            dy, y, (const uint8_t *)saved + at.saved, dx, at.out, at.in, shape->relu_input};
+        if (shape->type == DTYPE_BF16)
+            row_backward_bf16(&row, g.out_width, g.group, by);
+        else
+            row_backward_fp32(&row, g.out_width, g.group, by);
+    }
+    return LS_OK;
+}
