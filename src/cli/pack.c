@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "data/pack.h"
+#include "report/progress.h"
 
 #include <inttypes.h>
 #include <sched.h>
@@ -137,12 +138,17 @@ static int check_operands(const pack_options *given, const operands *rest, ls_er
     return LS_OK;
 }
 
+/* "packing [####      ] 1200/10000 images": the bar takes what the terminal leaves it. */
 static void show_progress(void *context, int64_t done, int64_t total) {
-    enum { WIDTH = 40 };
     static const char bar[] = "########################################";
-    int filled = (int)(done * WIDTH / total);
-    fprintf(stderr, "\r%s [%-*.*s] %" PRId64 "/%" PRId64 " images", (const char *)context, WIDTH,
-            filled, bar, done, total);
+    char count[64], line[256];
+    int longest = (int)sizeof bar - 1, width = progress_width(STDERR_FILENO);
+    snprintf(count, sizeof count, "%" PRId64 "/%" PRId64 " images", done, total);
+    int room = width - (int)(strlen(context) + strlen(count) + strlen(" [] "));
+    room = room < 0 ? 0 : room > longest ? longest : room;
+    snprintf(line, sizeof line, "%s [%-*.*s] %s", (const char *)context, room,
+             (int)(done * room / total), bar, count);
+    fprintf(stderr, "\r%.*s\033[K", width, line);
 }
 
 static void clear_progress(void) {

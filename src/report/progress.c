@@ -45,9 +45,8 @@ bool progress_due(const progress *self) {
     return self->terminal >= 0 && clock_seconds() >= self->next;
 }
 
-/* The last column stays free: some terminals go to the next line when it is filled. */
-static int usable_width(const progress *self) {
-    int columns = columns_of(self->terminal);
+int progress_width(int terminal) {
+    int columns = columns_of(terminal);
     return (columns > 0 ? columns : 80) - 1;
 }
 
@@ -61,7 +60,7 @@ void progress_show(progress *self, const char *format, ...) {
     va_end(values);
     if (line.bytes) {
         /* ESC [ K: erase what an earlier, longer line left behind. */
-        printf("\r%.*s\033[K", usable_width(self), line.bytes);
+        printf("\r%.*s\033[K", progress_width(self->terminal), line.bytes);
         fflush(stdout);
         self->shown = true;
         self->next = clock_seconds() + seconds_between_draws;

@@ -13,6 +13,10 @@ typedef struct progress {
 
 progress progress_start(void);
 
+/* Columns that a line on this terminal may fill, the last one left free (some terminals go to the
+ * next line when it is filled); 79 where it does not say. */
+int progress_width(int terminal);
+
 /* True where a line may be drawn now: ask before formatting one. */
 bool progress_due(const progress *self);
 void progress_show(progress *self, const char *format, ...) __attribute__((format(printf, 2, 3)));

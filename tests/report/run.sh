@@ -64,6 +64,8 @@ train="$lockstep train --data data --model cnn --mode single --device cpu --thre
 # shellcheck disable=SC2086 # a list of words
 check "a terminal shows progress in its width" \
     python3 "$here/files.py" terminal 40 $train --results terminal
+check "pack shows progress in the terminal's width" \
+    python3 "$here/files.py" terminal 40 "$lockstep" pack synthetic wide --images 20000 --force
 check "log.txt has no progress" test -z "$(tr -cd '\r\033' <terminal/log.txt)"
 # mpirun makes a terminal of its own for what it starts, whatever its own output is.
 if command -v mpirun >/dev/null; then

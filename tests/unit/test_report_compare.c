@@ -322,6 +322,20 @@ static void the_strong_table(void) {
     check_case("the strong table has no footnote");
 }
 
+static void one_epoch(void) {
+    static const char *const alone[] = {"short"};
+    fixture made;
+    text_buffer out = {0};
+    ls_error error = {0};
+    fixture_make(&made, "single", 1, 64, 40);
+    made.facts.epochs = 1;
+    CHECK(fixture_write(&made, "short", &error) == LS_OK, "%s", error.text);
+    CHECK(compare(alone, 1, TABLE_TEXT, &out, &error) == LS_OK, "%s", error.text);
+    CHECK(out.bytes && strstr(out.bytes, "fp32, 1 epoch of 1000 images"), "%s", out.bytes);
+    text_free(&out);
+    check_case("one epoch is not several");
+}
+
 int main(void) {
     fixture_enter_folder();
     write_run("single", "single", 1, 64, 119.96);
@@ -336,6 +350,7 @@ int main(void) {
     batches_that_fit_no_table();
     the_weak_table();
     the_strong_table();
+    one_epoch();
     fixture_leave_folder();
     return check_done();
 }
