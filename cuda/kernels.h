@@ -84,7 +84,7 @@ typedef struct make_batch_arguments {
     const uint8_t *images;
     const int32_t *labels;
     const int64_t *order; /* NULL: image k is images[k] */
-    const int64_t *ids;   /* NULL: sample id k (only where nothing is augmented) */
+    const int64_t *ids;   /* NULL: every sample's id is 0 */
     const step_state *state;
     int count, height, width, channels;
     float scale, shift;

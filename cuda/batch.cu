@@ -1,0 +1,104 @@
+// uint8 images, gathered by index and augmented, to a normalised batch, channels last. A block has
+// a piece of one image; a thread has N neighbouring elements of it.
+#include "base/philox.h"
+#include "divisor.cuh"
+#include "vector.cuh"
+
+enum { THREADS = 128 };
+
+typedef struct batch_grid {
+    int pieces; // blocks an image
+    divisor by_width, by_channels;
+} batch_grid;
+
+// Where a crop starts in the image (negative: in the padding), and whether it is mirrored.
+typedef struct crop {
+    int top, left;
+    bool mirrored;
+} crop;
+
+__device__ static inline crop draw(const make_batch_arguments &a, int64_t id) {
+    uint32_t bits[4];
+    uint64_t epoch = a.state ? (uint64_t)a.state->epoch : 0;
+    philox_block(a.seed, RANDOM_AUGMENTATION, epoch, (uint64_t)id, bits);
+    uint32_t places = 2 * (uint32_t)a.crop_padding + 1;
+    return {(int)(bits[0] % places) - a.crop_padding, (int)(bits[1] % places) - a.crop_padding,
+            a.flip && bits[2] % 2 == 1};
+}
+
+// N pixels' channels from element `at` of the image on, as they lie.
+template <int N> __device__ static inline vec<uint8_t, N> plain(const uint8_t *image, uint32_t at) {
+    return load<N>(image + at);
+}
+
+// The same after crop and flip; what lies outside the image is black.
+template <int N>
+__device__ static inline vec<uint8_t, N> cropped(const make_batch_arguments &a,
+                                                 const batch_grid &grid, const uint8_t *image,
+                                                 const crop &from, uint32_t at) {
+    uint32_t channel, column;
+    uint32_t pixel = divide(at, grid.by_channels, &channel);
+    uint32_t row = divide(pixel, grid.by_width, &column);
+    vec<uint8_t, N> out;
+#pragma unroll
+    for (int k = 0; k < N; k++) {
+        int source_row = (int)row + from.top;
+        int source_column = (from.mirrored ? a.width - 1 - (int)column : (int)column) + from.left;
+        bool inside = (unsigned)source_row < (unsigned)a.height &&
+                      (unsigned)source_column < (unsigned)a.width;
+        size_t source = ((size_t)source_row * a.width + source_column) * a.channels + channel;
+        out.at[k] = inside ? image[source] : (uint8_t)0;
+        if (++channel == (uint32_t)a.channels) {
+            channel = 0;
+            if (++column == (uint32_t)a.width) {
+                column = 0;
+                row++;
+            }
+        }
+    }
+    return out;
+}
+
+template <typename T, int N>
+static __global__ void make_batch(const make_batch_arguments a, const batch_grid grid) {
+    uint32_t k = blockIdx.x / (uint32_t)grid.pieces, piece = blockIdx.x % (uint32_t)grid.pieces;
+    int64_t source = a.order ? a.order[(a.state ? a.state->cursor : 0) + k] : (int64_t)k;
+    if (piece == 0 && threadIdx.x == 0)
+        a.out_labels[k] = a.labels[source];
+    uint32_t elements = (uint32_t)(a.height * a.width * a.channels);
+    uint32_t at = (piece * THREADS + threadIdx.x) * N;
+    if (at >= elements)
+        return;
+    const uint8_t *image = a.images + (size_t)source * elements;
+    vec<uint8_t, N> in;
+    if (a.crop_padding || a.flip) {
+        int64_t id = a.order ? source : a.ids ? a.ids[k] : 0;
+        in = cropped<N>(a, grid, image, draw(a, id), at);
+    } else {
+        in = plain<N>(image, at);
+    }
+    vec<T, N> out;
+#pragma unroll
+    for (int e = 0; e < N; e++)
+        out.at[e] = from_float<T>(fmaf((float)in.at[e], a.scale, a.shift));
+    store<N>((T *)a.out + (size_t)k * elements + at, out);
+}
+
+cudaError_t kernel_make_batch(cudaStream_t stream, dtype type, const make_batch_arguments *a) {
+    int64_t elements = (int64_t)a->height * a->width * a->channels;
+    if (!a->count || !elements)
+        return cudaSuccess;
+    return for_type(type, [&](auto element) {
+        using T = decltype(element);
+        // Every image starts where a vector of bytes may.
+        bool is_wide =
+            elements % wide<T> == 0 && are_aligned(wide<T>, a->images) && are_aligned(16, a->out);
+        size_t pieces = blocks_for((size_t)elements, (size_t)THREADS * (is_wide ? wide<T> : 1));
+        if (elements > INT32_MAX || pieces * (size_t)a->count > INT32_MAX)
+            return cudaErrorInvalidValue;
+        batch_grid grid = {(int)pieces, divisor_of((uint32_t)a->width),
+                           divisor_of((uint32_t)a->channels)};
+        auto kernel = is_wide ? make_batch<T, wide<T>> : make_batch<T, 1>;
+        return LS_LAUNCH(kernel, (unsigned)(pieces * (size_t)a->count), THREADS, stream, *a, grid);
+    });
+}

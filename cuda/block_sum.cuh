@@ -1,0 +1,39 @@
+// Sums over a block, and over the blocks of a grid, always in the same order.
+#ifndef LOCKSTEP_CUDA_BLOCK_SUM_CUH
+#define LOCKSTEP_CUDA_BLOCK_SUM_CUH
+
+#include "launch.cuh"
+
+// The sum of all threads' values, for thread 0; the others get an undefined one. The block is a
+// whole number of warps, all of which call.
+__device__ static inline double block_sum(double value) {
+    __shared__ double of_warp[32];
+    for (int offset = 16; offset > 0; offset /= 2)
+        value += __shfl_xor_sync(0xffffffffu, value, offset);
+    if (threadIdx.x % 32 == 0)
+        of_warp[threadIdx.x / 32] = value;
+    __syncthreads();
+    if (threadIdx.x == 0)
+        for (unsigned warp = 1; warp < blockDim.x / 32; warp++)
+            value += of_warp[warp];
+    __syncthreads(); // of_warp may be used again
+    return value;
+}
+
+// Whether this is the last block of the grid to come here: it then sees what the thread 0 of every
+// block wrote to global memory before. *arrived is 0 before a kernel and after it. After "The last
+// block" of the CUDA C++ Programming Guide, section on memory fence functions.
+__device__ static inline bool is_last_block(unsigned *arrived) {
+    __shared__ bool is_last;
+    if (threadIdx.x == 0) {
+        __threadfence();
+        is_last = atomicAdd(arrived, 1u) == gridDim.x - 1;
+        if (is_last)
+            *arrived = 0;
+        __threadfence();
+    }
+    __syncthreads();
+    return is_last;
+}
+
+#endif
