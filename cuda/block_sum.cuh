@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_CUDA_BLOCK_SUM_CUH
 #define LOCKSTEP_CUDA_BLOCK_SUM_CUH
 
+#include "kernels.h"
 #include "launch.cuh"
 
 // The sum of all threads' values, for thread 0; the others get an undefined one. The block is a
@@ -20,9 +21,17 @@ __device__ static inline double block_sum(double value) {
     return value;
 }
 
+// KERNEL_SCRATCH_BYTES hold this.
+enum { SUMMED_BLOCKS = 1024 };
+typedef struct block_sums {
+    unsigned arrived; // blocks; 0 between kernels
+    double of_block[2][SUMMED_BLOCKS];
+} block_sums;
+static_assert(sizeof(block_sums) <= KERNEL_SCRATCH_BYTES, "the scratch memory is too small");
+
 // Whether this is the last block of the grid to come here: it then sees what the thread 0 of every
-// block wrote to global memory before. *arrived is 0 before a kernel and after it. After "The last
-// block" of the CUDA C++ Programming Guide, section on memory fence functions.
+// block wrote to global memory before. After the example for memory fence functions in the CUDA C++
+// Programming Guide.
 __device__ static inline bool is_last_block(unsigned *arrived) {
     __shared__ bool is_last;
     if (threadIdx.x == 0) {
@@ -34,6 +43,16 @@ __device__ static inline bool is_last_block(unsigned *arrived) {
     }
     __syncthreads();
     return is_last;
+}
+
+// The sum of all blocks' sums number `which`, for thread 0 of the last block, whose threads all
+// call; in the same order whichever block that is.
+__device__ static inline double grid_sum(const block_sums *sums, int which) {
+    const volatile double *of_block = sums->of_block[which];
+    double sum = 0;
+    for (unsigned block = threadIdx.x; block < gridDim.x; block += blockDim.x)
+        sum += of_block[block];
+    return block_sum(sum);
 }
 
 #endif

@@ -18,6 +18,7 @@ typedef struct cuda_device {
     int multiprocessors;
     cudaMemPool_t pool;         /* the arena that all device memory comes from */
     cudaStream_t memory_stream; /* allocations and frees are ordered on it */
+    void *scratch; /* KERNEL_SCRATCH_BYTES (kernels.h) of device memory, allocated at open */
     cublasLtHandle_t blas;
     cudnnHandle_t dnn;
     conv_choices *choices;

@@ -4,6 +4,8 @@
 #ifndef LOCKSTEP_CUDA_DIVISOR_CUH
 #define LOCKSTEP_CUDA_DIVISOR_CUH
 
+#include "launch.cuh"
+
 #include <stdint.h>
 
 typedef struct divisor {

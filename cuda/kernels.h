@@ -19,6 +19,10 @@
 extern "C" {
 #endif
 
+/* What sums over blocks need: zero before the first kernel that is given it, used by one stream at
+ * a time. Each kernel leaves it fit for the next. */
+enum { KERNEL_SCRATCH_BYTES = 64 * 1024 };
+
 /* --- elementwise.cu */
 
 /* dy[i] = y[i] > 0 ? dy[i] : 0 */
@@ -43,9 +47,9 @@ cudaError_t kernel_write_word(cudaStream_t stream, uint32_t *word, uint32_t valu
 
 /* --- sums.cu: sums in an order that only count (rows, columns) and `processors` decide */
 
-/* *out = sum of values[i]^2, in double. One stream of a process at a time. */
+/* *out = sum of values[i]^2, in double. */
 cudaError_t kernel_sum_of_squares(cudaStream_t stream, int processors, const float *values,
-                                  size_t count, double *out);
+                                  size_t count, double *out, void *scratch);
 
 /* sums[c] = sum over rows of values[rows, columns], added in fp32: the gradient of a bias. Long
  * columns are cut into slabs that `workspace` (of at least kernel_column_sums_workspace() bytes,
@@ -56,11 +60,11 @@ cudaError_t kernel_column_sums(cudaStream_t stream, int processors, dtype type, 
 
 /* --- loss.cu */
 
-/* The contract of ops.softmax_cross_entropy. One stream of a process at a time. */
+/* The contract of ops.softmax_cross_entropy. */
 cudaError_t kernel_softmax_cross_entropy(cudaStream_t stream, int processors, dtype type, int n,
                                          int classes, const void *logits, const int32_t *labels,
                                          float gradient_scale, const step_state *state,
-                                         void *dlogits, loss_totals *totals);
+                                         void *dlogits, loss_totals *totals, void *scratch);
 
 /* --- pool.cu: window = stride, no padding, channels last; saved: one byte an output */
 

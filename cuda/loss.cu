@@ -5,10 +5,7 @@
 
 #include <limits.h>
 
-enum { THREADS = 256, MOST_BLOCKS = 1024 };
-
-static __device__ double loss_sums[MOST_BLOCKS], correct_sums[MOST_BLOCKS];
-static __device__ unsigned losses_arrived;
+enum { THREADS = 256 };
 
 typedef struct ranked {
     float value;
@@ -75,23 +72,17 @@ __device__ static inline void write_gradient(const T *row, int classes, int lane
 
 // Thread 0 of the last block adds what all blocks found. `loss` and `correct` are this block's, in
 // its thread 0.
-__device__ static inline void add_to_totals(double loss, double correct, int n,
-                                            loss_totals *totals) {
-    volatile double *losses = loss_sums, *corrects = correct_sums;
+__device__ static inline void add_to_totals(double loss, double correct, int n, loss_totals *totals,
+                                            block_sums *scratch) {
     if (gridDim.x > 1) {
         if (threadIdx.x == 0) {
-            losses[blockIdx.x] = loss;
-            corrects[blockIdx.x] = correct;
+            scratch->of_block[0][blockIdx.x] = loss;
+            scratch->of_block[1][blockIdx.x] = correct;
         }
-        if (!is_last_block(&losses_arrived))
+        if (!is_last_block(&scratch->arrived))
             return;
-        loss = correct = 0;
-        for (unsigned block = threadIdx.x; block < gridDim.x; block += blockDim.x) {
-            loss += losses[block];
-            correct += corrects[block];
-        }
-        loss = block_sum(loss);
-        correct = block_sum(correct);
+        loss = grid_sum(scratch, 0);
+        correct = grid_sum(scratch, 1);
     }
     if (threadIdx.x == 0) {
         totals->loss_sum += loss;
@@ -102,9 +93,10 @@ __device__ static inline void add_to_totals(double loss, double correct, int n,
 
 // `lanes`: a power of two, at most 32.
 template <typename T, int N>
-static __global__ void
-softmax_cross_entropy(int n, int classes, int lanes, const T *logits, const int32_t *labels,
-                      float scale, const step_state *state, T *dlogits, loss_totals *totals) {
+static __global__ void softmax_cross_entropy(int n, int classes, int lanes, const T *logits,
+                                             const int32_t *labels, float scale,
+                                             const step_state *state, T *dlogits,
+                                             loss_totals *totals, block_sums *scratch) {
     int lane = (int)threadIdx.x & (lanes - 1);
     int64_t rows = THREADS / lanes; // of a block, at once
     double loss = 0, correct = 0;
@@ -130,7 +122,7 @@ softmax_cross_entropy(int n, int classes, int lanes, const T *logits, const int3
     }
     loss = block_sum(loss);
     correct = block_sum(correct);
-    add_to_totals(loss, correct, n, totals);
+    add_to_totals(loss, correct, n, totals, scratch);
 }
 
 // Enough that a lane has about one vector, or four classes one by one.
@@ -144,7 +136,7 @@ static int lanes_for(int classes, int width) {
 cudaError_t kernel_softmax_cross_entropy(cudaStream_t stream, int processors, dtype type, int n,
                                          int classes, const void *logits, const int32_t *labels,
                                          float gradient_scale, const step_state *state,
-                                         void *dlogits, loss_totals *totals) {
+                                         void *dlogits, loss_totals *totals, void *scratch) {
     if (n == 0)
         return cudaSuccess;
     return for_type(type, [&](auto element) {
@@ -154,9 +146,10 @@ cudaError_t kernel_softmax_cross_entropy(cudaStream_t stream, int processors, dt
         auto kernel = is_wide ? softmax_cross_entropy<T, wide<T>> : softmax_cross_entropy<T, 1>;
         int lanes = lanes_for(classes, is_wide ? wide<T> : 1);
         unsigned blocks = blocks_for((size_t)n, (size_t)(THREADS / lanes));
-        unsigned most = (unsigned)processors * 8 < MOST_BLOCKS ? (unsigned)processors * 8
-                                                               : (unsigned)MOST_BLOCKS;
+        unsigned most = (unsigned)processors * 8 < SUMMED_BLOCKS ? (unsigned)processors * 8
+                                                                 : (unsigned)SUMMED_BLOCKS;
         return LS_LAUNCH(kernel, blocks < most ? blocks : most, THREADS, stream, n, classes, lanes,
-                         (const T *)logits, labels, gradient_scale, state, (T *)dlogits, totals);
+                         (const T *)logits, labels, gradient_scale, state, (T *)dlogits, totals,
+                         (block_sums *)scratch);
     });
 }

@@ -4,7 +4,7 @@
 
 int cuda_make_batch(device *self, device_stream *stream, const batch_arguments *arguments,
                     ls_error *error) {
-    (void)self;
+    cuda_enter(self);
     const batch_arguments *a = arguments;
     if (a->layout != LAYOUT_NHWC)
         return ls_fail(error, LS_FAILED, "cuda make_batch: expected a channels-last batch");

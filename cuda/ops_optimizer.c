@@ -45,13 +45,12 @@ int cuda_adam(device *self, device_stream *stream, const adam_arguments *argumen
                           .beta2 = arguments->beta2,
                           .epsilon = arguments->epsilon,
                           .state = arguments->state};
+    const cuda_device *cuda = cuda_enter(self);
     update_ranges launch;
     size_t done = 0;
     for (int range = 0; range < range_count;) {
         take_ranges(ranges, range_count, &range, &done, &launch);
-        CUDA_TRY(kernel_adam(cuda_stream(stream), ((cuda_device *)self)->multiprocessors, &update,
-                             &launch),
-                 "adam");
+        CUDA_TRY(kernel_adam(cuda_stream(stream), cuda->multiprocessors, &update, &launch), "adam");
     }
     return LS_OK;
 }
@@ -63,13 +62,12 @@ int cuda_sgd(device *self, device_stream *stream, const sgd_arguments *arguments
                          .gradients = arguments->gradients,
                          .momentum = arguments->momentum,
                          .state = arguments->state};
+    const cuda_device *cuda = cuda_enter(self);
     update_ranges launch;
     size_t done = 0;
     for (int range = 0; range < range_count;) {
         take_ranges(ranges, range_count, &range, &done, &launch);
-        CUDA_TRY(kernel_sgd(cuda_stream(stream), ((cuda_device *)self)->multiprocessors, &update,
-                            &launch),
-                 "sgd");
+        CUDA_TRY(kernel_sgd(cuda_stream(stream), cuda->multiprocessors, &update, &launch), "sgd");
     }
     return LS_OK;
 }

@@ -45,9 +45,15 @@ int cuda_maxpool2d_prepare(device *self, const maxpool2d_shape *shape, plan **ou
     return LS_OK;
 }
 
+static const maxpool2d_shape *enter(plan *plan) {
+    cuda_plan *self = cuda_plan_of(plan);
+    cuda_enter(&self->device->base);
+    return &self->shape.maxpool2d;
+}
+
 int cuda_maxpool2d_forward(plan *plan, device_stream *stream, const void *x, void *y, void *saved,
                            ls_error *error) {
-    const maxpool2d_shape *shape = &cuda_plan_of(plan)->shape.maxpool2d;
+    const maxpool2d_shape *shape = enter(plan);
     pool_arguments arguments = arguments_of(shape);
     CUDA_TRY(kernel_maxpool2d_forward(cuda_stream(stream), shape->type, &arguments, x, y, saved),
              "maxpool2d forward");
@@ -56,7 +62,7 @@ int cuda_maxpool2d_forward(plan *plan, device_stream *stream, const void *x, voi
 
 int cuda_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, const void *y,
                             const void *saved, void *dx, ls_error *error) {
-    const maxpool2d_shape *shape = &cuda_plan_of(plan)->shape.maxpool2d;
+    const maxpool2d_shape *shape = enter(plan);
     pool_arguments arguments = arguments_of(shape);
     CUDA_TRY(
         kernel_maxpool2d_backward(cuda_stream(stream), shape->type, &arguments, dy, y, saved, dx),

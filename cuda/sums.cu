@@ -4,14 +4,12 @@
 
 // --- the sum of squares: a partial sum a block, added up by the last block to finish
 
-enum { SQUARE_THREADS = 256, SQUARE_VECTORS = 4, SQUARE_BLOCKS = 1024 };
-
-static __device__ double square_sums[SQUARE_BLOCKS];
-static __device__ unsigned squares_arrived;
+enum { SQUARE_THREADS = 256, SQUARE_VECTORS = 4 };
 
 // The squares of float are exact in double.
 template <int N>
-static __global__ void sum_of_squares(const float *values, size_t count, double *out) {
+static __global__ void sum_of_squares(const float *values, size_t count, double *out,
+                                      block_sums *scratch) {
     double sum[N] = {};
     size_t stride = (size_t)SQUARE_THREADS * N, chunk = stride * SQUARE_VECTORS;
     for (size_t first = blockIdx.x * chunk; first < count; first += gridDim.x * chunk) {
@@ -35,30 +33,27 @@ static __global__ void sum_of_squares(const float *values, size_t count, double 
     for (int k = 1; k < N; k++)
         sum[0] += sum[k];
     double of_block = block_sum(sum[0]);
-    volatile double *sums = square_sums;
     if (threadIdx.x == 0)
-        sums[blockIdx.x] = of_block;
-    if (!is_last_block(&squares_arrived))
+        scratch->of_block[0][blockIdx.x] = of_block;
+    if (!is_last_block(&scratch->arrived))
         return;
-    double all = 0;
-    for (unsigned block = threadIdx.x; block < gridDim.x; block += blockDim.x)
-        all += sums[block];
-    all = block_sum(all);
+    double all = grid_sum(scratch, 0);
     if (threadIdx.x == 0)
         *out = all;
 }
 
 cudaError_t kernel_sum_of_squares(cudaStream_t stream, int processors, const float *values,
-                                  size_t count, double *out) {
+                                  size_t count, double *out, void *scratch) {
     constexpr int n = wide<float>;
     bool is_wide = are_aligned(16, values);
     auto kernel = is_wide ? sum_of_squares<n> : sum_of_squares<1>;
     size_t chunk = (size_t)SQUARE_THREADS * SQUARE_VECTORS * (is_wide ? n : 1);
-    size_t most = (size_t)processors * 4 < (size_t)SQUARE_BLOCKS ? (size_t)processors * 4
-                                                                 : (size_t)SQUARE_BLOCKS;
+    size_t most = (size_t)processors * 4;
+    if (most > SUMMED_BLOCKS)
+        most = SUMMED_BLOCKS;
     size_t blocks = count ? blocks_for(count, chunk) : 1; // of nothing: 0 is written
     return LS_LAUNCH(kernel, (unsigned)(blocks < most ? blocks : most), SQUARE_THREADS, stream,
-                     values, count, out);
+                     values, count, out, (block_sums *)scratch);
 }
 
 // --- the sums of columns. A block is a table of threads: 2^log2_across over the columns of its
