@@ -1,0 +1,424 @@
+// Device memory: pages of one reserved range that the host cannot touch except while device work
+// runs, so that a host access faults at the instruction that makes it, in this program, in MPI and
+// in libc alike. Addresses are not used twice: what is freed faults too. Under AddressSanitizer the
+// rest of an allocation's last page is poisoned; without it, it holds a pattern that is checked.
+// New memory is filled with 0xff: every float of it is a NaN.
+//
+// Why page protection: ASan's own poisoning would miss what is not instrumented (MPI, memcpy in
+// the kernel), and protection keys are not on every CPU.
+#include "runtime.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, bytes)   ((void)(address), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#endif
+
+namespace emulated {
+namespace {
+
+constexpr size_t RANGE_BYTES = (size_t)1 << 40, PAGE = 4096;
+constexpr unsigned char TAIL = 0xda;
+
+// promised: the call has returned, but the stream has not reached the allocation yet.
+enum class state { promised, live };
+
+struct block {
+    size_t bytes, number;
+    state is;
+};
+
+char *range, *range_next;
+std::map<const char *, block> &blocks() {
+    static auto *all = new std::map<const char *, block>;
+    return *all;
+}
+std::map<const char *, size_t> &pinned() {
+    static auto *all = new std::map<const char *, size_t>;
+    return *all;
+}
+size_t bytes_used, blocks_made;
+int windows_open;
+
+size_t pages(size_t bytes) {
+    return (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+bool in_range(const void *pointer) {
+    return range && (const char *)pointer >= range && (const char *)pointer < range + RANGE_BYTES;
+}
+
+struct sigaction chained;
+
+// Only what is safe enough in a process that is about to end.
+void fault(int signal, siginfo_t *info, void *context) {
+    if (in_range(info->si_addr)) {
+        const char *how = windows_open ? "touched memory that is not allocated, "
+                                       : "the host touched device memory, ";
+        emulated_violation("%s%s", how, describe(info->si_addr).c_str());
+    }
+    if (chained.sa_flags & SA_SIGINFO)
+        chained.sa_sigaction(signal, info, context);
+    else if (chained.sa_handler == SIG_DFL || chained.sa_handler == SIG_IGN)
+        sigaction(signal, &chained, nullptr); // and again, to its end
+    else
+        chained.sa_handler(signal);
+}
+
+void reserve() {
+    if (range)
+        return;
+    void *got =
+        mmap(nullptr, RANGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (got == MAP_FAILED)
+        emulated_violation("no address range for device memory");
+    range = range_next = (char *)got;
+    struct sigaction action = {};
+    action.sa_sigaction = fault;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER;
+    sigaction(SIGSEGV, &action, &chained);
+}
+
+void protect(const char *base, const block &which, int protection) {
+    if (which.is == state::live && mprotect((void *)base, pages(which.bytes), protection) != 0)
+        emulated_violation("mprotect failed");
+}
+
+std::map<const char *, block>::iterator block_at(const void *pointer) {
+    auto next = blocks().upper_bound((const char *)pointer);
+    if (next == blocks().begin())
+        return blocks().end();
+    --next;
+    return (const char *)pointer < next->first + pages(next->second.bytes) ? next : blocks().end();
+}
+
+bool inside(const void *pointer, size_t bytes, const char *base, size_t size) {
+    size_t offset = (size_t)((const char *)pointer - base);
+    return offset <= size && bytes <= size - offset;
+}
+
+// The block that an address from an allocation call names; a violation otherwise.
+std::map<const char *, block>::iterator named(const void *pointer, const char *call) {
+    auto found = blocks().find((const char *)pointer);
+    if (found == blocks().end())
+        emulated_violation("%s: %s", call, describe(pointer).c_str());
+    return found;
+}
+
+struct make_argument {
+    void *base;
+};
+
+emulated_progress make_live(void *context) {
+    auto found = named(((make_argument *)context)->base, "allocation");
+    found->second.is = state::live;
+    char *base = (char *)found->first;
+    size_t bytes = found->second.bytes;
+    protect(base, found->second, PROT_READ | PROT_WRITE);
+    memset(base, 0xff, bytes);
+    memset(base + bytes, TAIL, pages(bytes) - bytes);
+    ASAN_POISON_MEMORY_REGION(base + bytes, pages(bytes) - bytes);
+    if (!windows_open)
+        protect(base, found->second, PROT_NONE);
+    return EMULATED_DONE;
+}
+
+emulated_progress unmake(void *context) {
+    auto found = named(((make_argument *)context)->base, "free");
+    char *base = (char *)found->first;
+    size_t bytes = found->second.bytes, size = pages(bytes);
+    ASAN_UNPOISON_MEMORY_REGION(base + bytes, size - bytes);
+    protect(base, found->second, PROT_READ | PROT_WRITE);
+    for (size_t at = bytes; at < size; at++)
+        if ((unsigned char)base[at] != TAIL)
+            emulated_violation("written %zu bytes past the end of %s", at - bytes + 1,
+                               describe(base).c_str());
+    mmap(base, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    bytes_used -= bytes;
+    blocks().erase(found);
+    emulated_count("device allocations", -1);
+    return EMULATED_DONE;
+}
+
+cudaError_t promise(void **out, size_t bytes) {
+    *out = nullptr;
+    if (bytes == 0)
+        return cudaErrorInvalidValue;
+    if (bytes > memory_bytes() || bytes_used > memory_bytes() - bytes)
+        return cudaErrorMemoryAllocation;
+    reserve();
+    if (range_next + pages(bytes) + PAGE > range + RANGE_BYTES)
+        emulated_violation("the address range for device memory is used up");
+    blocks()[range_next] = {bytes, ++blocks_made, state::promised};
+    *out = range_next;
+    range_next += pages(bytes) + PAGE;
+    bytes_used += bytes;
+    emulated_count("device allocations", 1);
+    return cudaSuccess;
+}
+
+} // namespace
+
+place place_of(const void *pointer) {
+    if (in_range(pointer))
+        return place::device;
+    return emulated_is_pinned(pointer, 1) ? place::pinned : place::pageable;
+}
+
+std::string describe(const void *pointer) {
+    char text[160];
+    auto found = block_at(pointer);
+    if (found != blocks().end())
+        snprintf(text, sizeof text, "device memory #%zu (%zu bytes%s) at offset %zd",
+                 found->second.number, found->second.bytes,
+                 found->second.is == state::live ? "" : ", not made yet in stream order",
+                 (const char *)pointer - found->first);
+    else if (in_range(pointer))
+        snprintf(text, sizeof text, "device memory that is freed or was never allocated (%p)",
+                 pointer);
+    else
+        snprintf(text, sizeof text, "%s host memory (%p)",
+                 emulated_is_pinned(pointer, 1) ? "pinned" : "pageable", pointer);
+    return text;
+}
+
+memory_open::memory_open() {
+    if (windows_open++ == 0)
+        for (auto &[base, which] : blocks())
+            protect(base, which, PROT_READ | PROT_WRITE);
+}
+
+memory_open::~memory_open() {
+    if (--windows_open == 0)
+        for (auto &[base, which] : blocks())
+            protect(base, which, PROT_NONE);
+}
+
+// At most `bytes` bytes are touched: in device memory by work that runs, else by work to come.
+void check_range(const void *pointer, size_t bytes, place expected, const char *what) {
+    if (!pointer && bytes == 0)
+        return;
+    static const char *const names[] = {"pageable host memory", "pinned host memory",
+                                        "device memory"};
+    if (place_of(pointer) != expected)
+        emulated_violation("%s: expected %s, found %s", what, names[(int)expected],
+                           describe(pointer).c_str());
+    if (expected == place::device) {
+        auto found = block_at(pointer);
+        if (found == blocks().end() || !inside(pointer, bytes, found->first, found->second.bytes) ||
+            (working() && found->second.is != state::live))
+            emulated_violation("%s: %zu bytes at %s", what, bytes, describe(pointer).c_str());
+    } else if (expected == place::pinned && !emulated_is_pinned(pointer, bytes)) {
+        emulated_violation("%s: %zu bytes reach past the end of pinned memory", what, bytes);
+    }
+}
+
+} // namespace emulated
+
+using namespace emulated;
+
+extern "C" bool emulated_is_pinned(const void *pointer, size_t bytes) {
+    locked guard(lock());
+    auto next = pinned().upper_bound((const char *)pointer);
+    if (next == pinned().begin())
+        return false;
+    --next;
+    return (const char *)pointer < next->first + next->second &&
+           inside(pointer, bytes, next->first, next->second);
+}
+
+extern "C" bool emulated_is_device(const void *pointer, size_t bytes) {
+    locked guard(lock());
+    auto found = block_at(pointer);
+    return found != blocks().end() && inside(pointer, bytes, found->first, found->second.bytes);
+}
+
+extern "C" void emulated_check_device(const void *pointer, size_t bytes, const char *what) {
+    locked guard(lock());
+    check_range(pointer, bytes, place::device, what);
+}
+
+extern "C" void emulated_check_reachable(const void *pointer, size_t bytes, const char *what) {
+    locked guard(lock());
+    if (pointer || bytes)
+        check_range(pointer, bytes,
+                    place_of(pointer) == place::pinned ? place::pinned : place::device, what);
+}
+
+extern "C" cudaError_t cudaMalloc(void **out, size_t bytes) {
+    api_call call("cudaMalloc");
+    cudaError_t status = allowed_now();
+    if (status == cudaSuccess)
+        status = use_device();
+    if (status == cudaSuccess)
+        status = promise(out, bytes);
+    if (status == cudaSuccess) {
+        make_argument argument = {*out};
+        make_live(&argument);
+    }
+    return result(status);
+}
+
+extern "C" cudaError_t cudaFree(void *memory) {
+    api_call call("cudaFree");
+    cudaError_t status = allowed_now();
+    if (status == cudaSuccess)
+        status = use_device();
+    if (status != cudaSuccess || !memory)
+        return result(status);
+    named(memory, "cudaFree");
+    run_all(); // as the real one does
+    make_argument argument = {memory};
+    unmake(&argument);
+    return cudaSuccess;
+}
+
+struct CUmemPoolHandle_st {
+    size_t most;
+};
+
+extern "C" cudaError_t cudaMemPoolCreate(cudaMemPool_t *out, const cudaMemPoolProps *properties) {
+    api_call call("cudaMemPoolCreate");
+    cudaError_t status = use_device();
+    if (status != cudaSuccess)
+        return result(status);
+    if (properties->allocType != cudaMemAllocationTypePinned ||
+        properties->location.type != cudaMemLocationTypeDevice ||
+        properties->location.id != current_device())
+        return result(cudaErrorInvalidValue);
+    *out = new CUmemPoolHandle_st{0};
+    emulated_count("memory pools", 1);
+    return cudaSuccess;
+}
+
+extern "C" cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) {
+    api_call call("cudaMemPoolDestroy");
+    delete pool;
+    emulated_count("memory pools", -1);
+    return cudaSuccess;
+}
+
+extern "C" cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *out, int) {
+    api_call call("cudaDeviceGetDefaultMemPool");
+    static CUmemPoolHandle_st pool;
+    *out = &pool;
+    return result(use_device());
+}
+
+extern "C" cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void *) {
+    api_call call("cudaMemPoolSetAttribute");
+    return cudaSuccess;
+}
+
+extern "C" cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr what, void *value) {
+    api_call call("cudaMemPoolGetAttribute");
+    if (what != cudaMemPoolAttrUsedMemCurrent && what != cudaMemPoolAttrReservedMemCurrent &&
+        what != cudaMemPoolAttrUsedMemHigh && what != cudaMemPoolAttrReservedMemHigh)
+        return result(cudaErrorInvalidValue);
+    *(uint64_t *)value = bytes_used;
+    return cudaSuccess;
+}
+
+extern "C" cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) {
+    api_call call("cudaMemPoolTrimTo");
+    return cudaSuccess;
+}
+
+// A recording would hold an allocation node; the program never allocates there.
+extern "C" cudaError_t cudaMallocFromPoolAsync(void **out, size_t bytes, cudaMemPool_t,
+                                               cudaStream_t stream) {
+    api_call call("cudaMallocFromPoolAsync");
+    if (stream_of(stream, "cudaMallocFromPoolAsync")->recording)
+        emulated_violation("an allocation in a recording");
+    cudaError_t status = promise(out, bytes);
+    if (status == cudaErrorMemoryAllocation) {
+        run_all(); // frees that are queued
+        status = promise(out, bytes);
+    }
+    make_argument argument = {*out};
+    if (status == cudaSuccess)
+        status = emulated_enqueue(stream, make_live, &argument, sizeof argument, "allocation");
+    return result(status);
+}
+
+extern "C" cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t stream) {
+    return cudaMallocFromPoolAsync(out, bytes, nullptr, stream);
+}
+
+extern "C" cudaError_t cudaFreeAsync(void *memory, cudaStream_t stream) {
+    api_call call("cudaFreeAsync");
+    if (stream_of(stream, "cudaFreeAsync")->recording)
+        emulated_violation("a free in a recording");
+    named(memory, "cudaFreeAsync");
+    make_argument argument = {memory};
+    return result(emulated_enqueue(stream, unmake, &argument, sizeof argument, "free"));
+}
+
+extern "C" cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total) {
+    api_call call("cudaMemGetInfo");
+    *total = memory_bytes();
+    *free_bytes = *total - bytes_used;
+    return result(use_device());
+}
+
+extern "C" cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned) {
+    api_call call("cudaHostAlloc");
+    cudaError_t status = allowed_now();
+    if (status == cudaSuccess)
+        status = use_device();
+    if (status != cudaSuccess)
+        return result(status);
+    *out = nullptr;
+    if (bytes == 0)
+        return cudaSuccess;
+    if (posix_memalign(out, PAGE, bytes) != 0)
+        return result(cudaErrorMemoryAllocation);
+    memset(*out, 0xa5, bytes);
+    pinned()[(char *)*out] = bytes;
+    emulated_count("pinned allocations", 1);
+    return cudaSuccess;
+}
+
+extern "C" cudaError_t cudaMallocHost(void **out, size_t bytes) {
+    return cudaHostAlloc(out, bytes, 0);
+}
+
+extern "C" cudaError_t cudaFreeHost(void *memory) {
+    api_call call("cudaFreeHost");
+    cudaError_t status = allowed_now();
+    if (status != cudaSuccess || !memory)
+        return result(status);
+    if (!pinned().count((char *)memory))
+        emulated_violation("cudaFreeHost: %s", describe(memory).c_str());
+    pinned().erase((char *)memory);
+    free(memory);
+    emulated_count("pinned allocations", -1);
+    return cudaSuccess;
+}
+
+extern "C" cudaError_t cudaHostGetDevicePointer(void **out, void *memory, unsigned) {
+    api_call call("cudaHostGetDevicePointer");
+    *out = memory;
+    return result(emulated_is_pinned(memory, 1) ? cudaSuccess : cudaErrorInvalidValue);
+}
+
+extern "C" cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *out, const void *pointer) {
+    api_call call("cudaPointerGetAttributes");
+    static const cudaMemoryType types[] = {cudaMemoryTypeUnregistered, cudaMemoryTypeHost,
+                                           cudaMemoryTypeDevice};
+    *out = cudaPointerAttributes{};
+    out->type = types[(int)place_of(pointer)];
+    out->device = current_device();
+    out->devicePointer = out->type == cudaMemoryTypeUnregistered ? nullptr : (void *)pointer;
+    out->hostPointer = out->type == cudaMemoryTypeHost ? (void *)pointer : nullptr;
+    return cudaSuccess;
+}
