@@ -140,6 +140,7 @@ int cuda_linear_forward(plan *plan, device_stream *stream, const void *x, const 
     cuda_plan *made = cuda_plan_of(plan);
     const linear_shape *shape = &made->shape.linear;
     linear *self = linear_of(made);
+    cuda_enter(&made->device->base);
     void *vector = (void *)bias; /* read only, but for cuBLASLt's one attribute for both uses */
     if (self->rounded_bias_bytes) {
         vector = workspace;
@@ -155,6 +156,7 @@ int cuda_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
                               const float *weights, const void *packed, void *dx, void *workspace,
                               ls_error *error) {
     cuda_plan *made = cuda_plan_of(plan);
+    cuda_enter(&made->device->base);
     return product_run(linear_of(made)->backward_data, stream, dy, factor(made, weights, packed),
                        dx, NULL, workspace, error);
 }
@@ -164,6 +166,7 @@ int cuda_linear_backward_weights(plan *plan, device_stream *stream, const void *
     cuda_plan *made = cuda_plan_of(plan);
     const linear_shape *shape = &made->shape.linear;
     linear *self = linear_of(made);
+    cuda_enter(&made->device->base);
     if (!self->fused_sums)
         CUDA_TRY(kernel_column_sums(cuda_stream(stream), made->device->multiprocessors, shape->type,
                                     dy, (size_t)shape->n, shape->out_features, dbias, workspace),

@@ -52,8 +52,7 @@ static int out_of_memory(cuda_device *self, size_t bytes, const char *what, ls_e
     size_t free_bytes, total_bytes;
     LS_TRY(cuda_memory(&self->base, &free_bytes, &total_bytes, error));
     return ls_fail(error, LS_BAD_INPUT,
-                   "out of device memory on %s: %.1f MiB asked for %s, %.1f MiB free of %.1f MiB; "
-                   "a smaller batch (--batch-per-rank, --global-batch) needs less",
+                   "out of device memory on %s: %.1f MiB asked for %s, %.1f MiB free of %.1f MiB",
                    self->base.facts.name, mebibytes(bytes), what, mebibytes(free_bytes),
                    mebibytes(total_bytes));
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bad options, launches and devices: `lockstep train` and `lockstep report`, alone and on ranks.
+"""Bad options and launches: `lockstep train` and `lockstep report`, alone and on ranks.
 
 usage: options.py LOCKSTEP [PART-OF-A-CASE'S-NAME]
 """
@@ -120,17 +120,7 @@ def same_name_other_data():
 suite.add("another program on rank 1", other_binary)
 suite.add("another data set under one name", same_name_other_data)
 
-# ---- devices and launches
-if os.path.exists("/dev/nvidiactl"):
-    for name in ("--device cuda", "a GPU that was granted"):
-        def present():
-            raise Skip("there is a GPU")
-        suite.add(name, present)
-else:
-    suite.refused("--device cuda", 3, "--device cuda: ", train(data, "--device", "cuda"),
-                  ranks=(0, 2, 3))
-    suite.refused("a GPU that was granted", 3, r"--device (cuda|auto): ",
-                  train(data, "--device", "auto"), CUDA_VISIBLE_DEVICES="0")
+# ---- launches (devices.py has the devices)
 suite.refused("two ranks on one core", 3, r"--oversubscribe",
               [word for word in train(data) if word != "--oversubscribe"],
               ranks=(os.cpu_count() + 1,) if os.cpu_count() < 8 else ())
