@@ -33,11 +33,11 @@ static int refuse_nccl(const gpu_survey *gpus, ls_error *error) {
         return ls_fail(error, LS_BAD_LAUNCH,
                        "--comm nccl: this build has no NCCL (use --comm mpi, or build where the "
                        "CUDA Toolkit and NCCL are found)");
-    if (gpus->without >= 0)
+    if (strcmp(gpus->device, "cuda") != 0)
         return ls_fail(error, LS_BAD_LAUNCH,
-                       "--comm nccl: NCCL works between GPUs, but the device of rank %d (host %s) "
-                       "is %s (use --device cuda, or --comm auto)",
-                       gpus->without, gpus->host, gpus->device);
+                       "--comm nccl: NCCL works between GPUs, but the device is %s (use --device "
+                       "cuda, or --comm auto)",
+                       gpus->device);
     if (gpus->first >= 0)
         return ls_fail(error, LS_BAD_LAUNCH,
                        "--comm nccl: rank %d (host %s) and rank %d (host %s) share one GPU (%s); "
@@ -47,24 +47,35 @@ static int refuse_nccl(const gpu_survey *gpus, ls_error *error) {
     return LS_OK;
 }
 
+/* mpi through pinned memory cuts collectives otherwise than mpi on host memory. */
+static int refuse_unlike(const gpu_survey *gpus, ls_error *error) {
+    if (gpus->unlike < 0)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_LAUNCH,
+                   "the ranks' devices differ: %s on rank 0, %s on rank %d (host %s); give all "
+                   "ranks a GPU, or --device cpu",
+                   gpus->device, gpus->unlike_device, gpus->unlike, gpus->unlike_host);
+}
+
 static int choose(const comm_settings *settings, const char **name, ls_error *error) {
     bool is_auto = strcmp(*name, "auto") == 0;
+    bool is_nccl = strcmp(*name, "nccl") == 0;
     gpu_survey gpus;
     ls_error unused = {0};
-    if (!is_auto && strcmp(*name, "nccl") != 0)
-        return LS_OK;
     if (is_auto && settings->size == 1) {
         *name = "alone";
         return LS_OK;
     }
-    if (settings->size > 1 && !settings->control) { /* a control comm itself */
-        *name = "mpi";
-        return is_auto ? LS_OK : ls_fail(error, LS_FAILED, "comm nccl: no comm to control it by");
+    if (settings->size > 1 && !settings->control) { /* the control comm itself */
+        *name = is_auto ? "mpi" : *name;
+        return is_nccl ? ls_fail(error, LS_FAILED, "comm nccl: no control comm") : LS_OK;
     }
     LS_TRY(gpu_survey_make(settings, &gpus, error));
-    if (!is_auto)
+    LS_TRY(refuse_unlike(&gpus, error));
+    if (is_nccl)
         return refuse_nccl(&gpus, error);
-    *name = refuse_nccl(&gpus, &unused) == LS_OK ? "nccl" : "mpi";
+    if (is_auto)
+        *name = refuse_nccl(&gpus, &unused) == LS_OK ? "nccl" : "mpi";
     return LS_OK;
 }
 

@@ -5,7 +5,7 @@
  * starts after the work already in `stream` and may return before the collective is done; the
  * buffers belong to it until wait() on its work has returned (after which the results are
  * visible to what is put into that stream next). A work handle is caller-owned, small, and free
- * again after wait(). Not thread safe: one thread makes all calls (MPI_THREAD_SERIALIZED). */
+ * again after wait(). Not thread safe: one thread makes all calls of one comm. */
 #ifndef LOCKSTEP_COMM_COMM_H
 #define LOCKSTEP_COMM_COMM_H
 
@@ -28,7 +28,8 @@ typedef struct comm_work {
 /* counts[r] elements belong to rank r; rank r's part follows rank r-1's (no gaps). */
 typedef struct comm_interface {
     const char *name; /* "alone", "mpi", "nccl" */
-    bool capturable;  /* its calls may stand inside a device's graph recording */
+    bool capturable;  /* its calls may stand inside a device's graph recording; such a graph is
+                       * destroyed before the comm is closed */
 
     /* In place: buffer[count] on every rank becomes the reduction over ranks. */
     int (*allreduce)(comm *self, device_stream *stream, void *buffer, size_t count, dtype type,
@@ -83,6 +84,10 @@ typedef struct comm_settings {
     bool (*progress_busy)(const volatile void *progress);
     /* "backward of step 57", for the watcher's text. */
     void (*progress_describe)(const volatile void *progress, char *out, size_t capacity);
+    /* OS indices of the processing units that the comm's own threads may run on (a rank's own);
+     * count 0: where the caller may. Borrowed until comm_open returns. */
+    const int *processing_units;
+    int processing_unit_count;
 } comm_settings;
 
 #define COMM_CHOICES "auto|nccl|mpi"

@@ -35,12 +35,13 @@ static void note_sharing(const gpu_record *all, int first, int second, gpu_surve
 }
 
 static void compare(const gpu_record *all, int size, gpu_survey *out) {
-    *out = (gpu_survey){.without = -1, .first = -1, .second = -1};
+    *out = (gpu_survey){.unlike = -1, .first = -1, .second = -1};
+    snprintf(out->device, sizeof out->device, "%s", all[0].device);
     for (int rank = 0; rank < size; rank++) {
-        if (out->without < 0 && strcmp(all[rank].device, "cuda") != 0) {
-            out->without = rank;
-            snprintf(out->device, sizeof out->device, "%s", all[rank].device);
-            snprintf(out->host, sizeof out->host, "%s", all[rank].host);
+        if (out->unlike < 0 && strcmp(all[rank].device, all[0].device) != 0) {
+            out->unlike = rank;
+            snprintf(out->unlike_device, sizeof out->unlike_device, "%s", all[rank].device);
+            snprintf(out->unlike_host, sizeof out->unlike_host, "%s", all[rank].host);
         }
         for (int other = 0; other < rank && out->first < 0; other++)
             if (same_gpu(&all[other], &all[rank]))

@@ -6,10 +6,12 @@
 
 #include <stdbool.h>
 
+/* Ranks that stand for the others in a text. */
 typedef struct gpu_survey {
-    int without;                /* the first rank whose device is not cuda; -1: none */
-    char device[16], host[256]; /* that rank's */
-    int first, second;          /* the first two ranks that share a GPU; -1: none do */
+    char device[16]; /* rank 0's */
+    int unlike;      /* the first rank with another device; -1: none */
+    char unlike_device[16], unlike_host[256];
+    int first, second; /* the first two that share a GPU; -1: none do */
     char first_host[256], second_host[256], uuid[48];
 } gpu_survey;
 

@@ -1,34 +1,27 @@
-/* The mpi comm: MPI on memory that the host can address. Reductions and all-gathers run in ring.c,
- * the rest are Open MPI's own non-blocking collectives. Nothing advances unless this rank calls
+/* The mpi comm: MPI on memory that the host can address (staged.c puts other memory through such a
+ * comm). Reductions and all-gathers run in ring.c, the rest are Open MPI's own non-blocking
+ * collectives (mpi_calls.c). Nothing advances unless this rank calls
  * progress or wait, which advance all that is outstanding, in the order in which it began. */
+#include "base/clock.h"
 #include "comm/comm_implementations.h"
 #include "comm/comm_mpi.h"
-#include "comm/reduce.h"
-#include "comm/ring.h"
+#include "comm/failure.h"
+#include "device/device.h"
 
-#include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 
-enum { SLOTS = 32, TAGS = 16384 };
+/* Fair enough for two threads: whoever polls gives the core away between two turns. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-typedef enum { SLOT_FREE, SLOT_REQUEST, SLOT_RING, SLOT_DONE } slot_state;
+void mpi_lock(void) {
+    pthread_mutex_lock(&lock);
+}
 
-typedef struct slot {
-    slot_state state;
-    const char *what; /* for an error's text */
-    MPI_Request request;
-    int *counts, *displacements; /* [size]: MPI reads them until the request is done */
-    ring ring;
-} slot;
-
-typedef struct mpi_comm {
-    comm base;
-    MPI_Comm ring_comm, collective_comm; /* their messages never meet */
-    int next_tag;
-    int order[SLOTS], outstanding; /* slots that are not done, oldest first */
-    slot slots[SLOTS];
-} mpi_comm;
+void mpi_unlock(void) {
+    pthread_mutex_unlock(&lock);
+}
 
 int mpi_check(int status, const char *what, ls_error *error) {
     char text[MPI_MAX_ERROR_STRING];
@@ -65,9 +58,8 @@ MPI_Op mpi_operation(reduction how) {
 
 /* ---- slots */
 
-static int take_slot(mpi_comm *self, const char *what, slot_state state, slot **out,
-                     ls_error *error) {
-    for (int index = 0; index < SLOTS; index++)
+int mpi_take_slot(mpi_comm *self, const char *what, slot_state state, slot **out, ls_error *error) {
+    for (int index = 0; index < MPI_SLOTS; index++)
         if (self->slots[index].state == SLOT_FREE) {
             *out = &self->slots[index];
             (*out)->state = state;
@@ -76,22 +68,7 @@ static int take_slot(mpi_comm *self, const char *what, slot_state state, slot **
             return LS_OK;
         }
     return ls_fail(error, LS_FAILED, "%s: %d collectives are outstanding, more than comm holds",
-                   what, SLOTS);
-}
-
-static int refuse_type(const char *what, dtype type, ls_error *error) {
-    if (reduce_supports(type))
-        return LS_OK;
-    return ls_fail(error, LS_FAILED, "%s: the mpi comm does not reduce %s yet", what,
-                   dtype_name(type));
-}
-
-/* MPI counts in int. */
-static int refuse_count(const char *what, int64_t count, ls_error *error) {
-    if (count >= 0 && count <= INT_MAX)
-        return LS_OK;
-    return ls_fail(error, LS_FAILED, "%s: %lld elements in one call, MPI takes at most %d", what,
-                   (long long)count, INT_MAX);
+                   what, MPI_SLOTS);
 }
 
 static int advance(slot *each, ls_error *error) {
@@ -108,8 +85,7 @@ static int advance(slot *each, ls_error *error) {
     return LS_OK;
 }
 
-static int mpi_progress(comm *base, ls_error *error) {
-    mpi_comm *self = (mpi_comm *)base;
+static int advance_all(mpi_comm *self, ls_error *error) {
     int kept = 0, status = LS_OK;
     for (int index = 0; index < self->outstanding; index++) {
         slot *each = &self->slots[self->order[index]];
@@ -122,13 +98,43 @@ static int mpi_progress(comm *base, ls_error *error) {
     return status;
 }
 
-static int mpi_wait(comm *base, device_stream *stream, comm_work *work, ls_error *error) {
+int mpi_progress(comm *base, ls_error *error) {
+    mpi_comm *self = (mpi_comm *)base;
+    if (self->outstanding == 0)
+        return LS_OK;
+    mpi_lock();
+    int status = advance_all(self, error);
+    mpi_unlock();
+    return status;
+}
+
+bool mpi_is_done(const comm_work *work) {
+    const slot *mine = work->handle;
+    return !mine || mine->state == SLOT_DONE;
+}
+
+static int overdue(const mpi_comm *self, const slot *mine, double since, ls_error *error) {
+    double deadline = self->settings.deadline_seconds;
+    if (deadline == 0 || clock_seconds() - since < deadline)
+        return LS_OK;
+    return comm_overdue(&self->settings, "mpi", &(collective_name){.what = mine->what}, error);
+}
+
+int mpi_wait(comm *base, device_stream *stream, comm_work *work, ls_error *error) {
+    enum { TURNS_A_LOOK = 1024 }; /* at the clock */
+    mpi_comm *self = (mpi_comm *)base;
     slot *mine = work->handle;
+    double since = 0;
     (void)stream;
     if (!mine)
         return LS_OK;
-    while (mine->state != SLOT_DONE) {
+    for (int turn = 1; mine->state != SLOT_DONE; turn = turn % TURNS_A_LOOK + 1) {
         LS_TRY(mpi_progress(base, error));
+        comm_stop_if_failing();
+        if (turn == TURNS_A_LOOK && since == 0)
+            since = clock_seconds();
+        else if (turn == TURNS_A_LOOK)
+            LS_TRY(overdue(self, mine, since, error));
         sched_yield(); /* where two ranks share a core, the peer may be the one that must run */
     }
     mine->state = SLOT_FREE;
@@ -136,152 +142,21 @@ static int mpi_wait(comm *base, device_stream *stream, comm_work *work, ls_error
     return LS_OK;
 }
 
-/* ---- rings */
-
-/* counts NULL: `count` elements in equal blocks. */
-static int begin_ring(mpi_comm *self, const char *what, void *buffer, const int64_t *counts,
-                      size_t count, dtype type, reduction how, bool reduce, bool gather,
-                      comm_work *work, ls_error *error) {
-    slot *mine = NULL;
-    LS_TRY(take_slot(self, what, SLOT_RING, &mine, error));
-    int64_t *first = mine->ring.first;
-    for (int rank = 0; rank < self->base.size; rank++)
-        first[rank + 1] = counts ? first[rank] + counts[rank]
-                                 : (int64_t)(count * ((size_t)rank + 1) / (size_t)self->base.size);
-    ring_begin(&mine->ring, self->next_tag, buffer, type, how, reduce, gather);
-    self->next_tag = (self->next_tag + 1) % TAGS;
-    work->handle = mine;
-    return mpi_progress(&self->base, error);
-}
-
-static int mpi_allreduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
-                         reduction how, comm_work *work, ls_error *error) {
-    (void)stream;
-    LS_TRY(refuse_type("allreduce", type, error));
-    return begin_ring((mpi_comm *)base, "allreduce", buffer, NULL, count, type, how, true, true,
-                      work, error);
-}
-
-static int mpi_reduce_scatter(comm *base, device_stream *stream, void *buffer,
-                              const int64_t *counts, dtype type, reduction how, comm_work *work,
-                              ls_error *error) {
-    (void)stream;
-    LS_TRY(refuse_type("reduce_scatter", type, error));
-    return begin_ring((mpi_comm *)base, "reduce_scatter", buffer, counts, 0, type, how, true, false,
-                      work, error);
-}
-
-static int mpi_allgather(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
-                         dtype type, comm_work *work, ls_error *error) {
-    (void)stream;
-    return begin_ring((mpi_comm *)base, "allgather", buffer, counts, 0, type, REDUCTION_SUM, false,
-                      true, work, error);
-}
-
-/* ---- Open MPI's own */
-
-/* The request has begun (or not: status): hand it to the caller. */
-static int hand_out(mpi_comm *self, slot *mine, int status, comm_work *work, ls_error *error) {
-    LS_TRY(mpi_check(status, mine->what, error));
-    work->handle = mine;
-    return mpi_progress(&self->base, error);
-}
-
-static int mpi_broadcast(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
-                         int root, comm_work *work, ls_error *error) {
-    mpi_comm *self = (mpi_comm *)base;
-    slot *mine = NULL;
-    (void)stream;
-    LS_TRY(refuse_count("broadcast", (int64_t)count, error));
-    LS_TRY(take_slot(self, "broadcast", SLOT_REQUEST, &mine, error));
-    int status =
-        MPI_Ibcast(buffer, (int)count, mpi_type(type), root, self->collective_comm, &mine->request);
-    return hand_out(self, mine, status, work, error);
-}
-
-static int mpi_reduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
-                      reduction how, int root, comm_work *work, ls_error *error) {
-    mpi_comm *self = (mpi_comm *)base;
-    bool is_root = base->rank == root;
-    slot *mine = NULL;
-    (void)stream;
-    LS_TRY(refuse_type("reduce", type, error));
-    LS_TRY(refuse_count("reduce", (int64_t)count, error));
-    LS_TRY(take_slot(self, "reduce", SLOT_REQUEST, &mine, error));
-    int status = MPI_Ireduce(is_root ? MPI_IN_PLACE : buffer, is_root ? buffer : NULL, (int)count,
-                             mpi_type(type), mpi_operation(how), root, self->collective_comm,
-                             &mine->request);
-    return hand_out(self, mine, status, work, error);
-}
-
-/* A slot with MPI's int counts and displacements. */
-static int take_counted_slot(mpi_comm *self, const char *what, const int64_t *counts, slot **out,
-                             ls_error *error) {
-    int64_t total = 0;
-    for (int rank = 0; rank < self->base.size; rank++) {
-        LS_TRY(refuse_count(what, counts[rank], error));
-        total += counts[rank];
-    }
-    LS_TRY(refuse_count(what, total, error));
-    LS_TRY(take_slot(self, what, SLOT_REQUEST, out, error));
-    int first = 0;
-    for (int rank = 0; rank < self->base.size; rank++) {
-        (*out)->counts[rank] = (int)counts[rank];
-        (*out)->displacements[rank] = first;
-        first += (int)counts[rank];
-    }
-    return LS_OK;
-}
-
-static int mpi_scatter(comm *base, device_stream *stream, const void *whole, void *part,
-                       const int64_t *counts, dtype type, int root, comm_work *work,
-                       ls_error *error) {
-    mpi_comm *self = (mpi_comm *)base;
-    slot *mine = NULL;
-    (void)stream;
-    LS_TRY(take_counted_slot(self, "scatter", counts, &mine, error));
-    int status = MPI_Iscatterv(whole, mine->counts, mine->displacements, mpi_type(type), part,
-                               mine->counts[base->rank], mpi_type(type), root,
-                               self->collective_comm, &mine->request);
-    return hand_out(self, mine, status, work, error);
-}
-
-static int mpi_gather(comm *base, device_stream *stream, const void *part, void *whole,
-                      const int64_t *counts, dtype type, int root, comm_work *work,
-                      ls_error *error) {
-    mpi_comm *self = (mpi_comm *)base;
-    slot *mine = NULL;
-    (void)stream;
-    LS_TRY(take_counted_slot(self, "gather", counts, &mine, error));
-    int status = MPI_Igatherv(part, mine->counts[base->rank], mpi_type(type), whole, mine->counts,
-                              mine->displacements, mpi_type(type), root, self->collective_comm,
-                              &mine->request);
-    return hand_out(self, mine, status, work, error);
-}
-
-/* Not MPI_Barrier: a rank that blocks in it would not advance the rings that others wait for. */
-static int mpi_barrier(comm *base, ls_error *error) {
-    mpi_comm *self = (mpi_comm *)base;
-    comm_work work = {0};
-    slot *mine = NULL;
-    LS_TRY(take_slot(self, "barrier", SLOT_REQUEST, &mine, error));
-    LS_TRY(hand_out(self, mine, MPI_Ibarrier(self->collective_comm, &mine->request), &work, error));
-    return mpi_wait(base, NULL, &work, error);
-}
-
 /* ---- open and close */
 
 static void mpi_close(comm *base) {
     mpi_comm *self = (mpi_comm *)base;
-    for (int index = 0; index < SLOTS; index++) {
+    for (int index = 0; index < MPI_SLOTS; index++) {
         ring_release(&self->slots[index].ring);
         free(self->slots[index].counts);
         free(self->slots[index].displacements);
     }
+    mpi_lock();
     if (self->ring_comm != MPI_COMM_NULL)
         MPI_Comm_free(&self->ring_comm);
     if (self->collective_comm != MPI_COMM_NULL)
         MPI_Comm_free(&self->collective_comm);
+    mpi_unlock();
     free(self);
 }
 
@@ -302,7 +177,7 @@ static const comm_interface mpi_interface = {
 
 /* Everything that a collective needs is had here, so that none allocates. */
 static int allocate(mpi_comm *self, ls_error *error) {
-    for (int index = 0; index < SLOTS; index++) {
+    for (int index = 0; index < MPI_SLOTS; index++) {
         slot *each = &self->slots[index];
         LS_TRY(
             ring_allocate(&each->ring, self->ring_comm, self->base.rank, self->base.size, error));
@@ -312,6 +187,22 @@ static int allocate(mpi_comm *self, ls_error *error) {
             return ls_fail(error, LS_FAILED, "no memory for the mpi comm");
     }
     return LS_OK;
+}
+
+/* MPI_Comm_dup would block under the lock. */
+static int duplicate(MPI_Comm *out, ls_error *error) {
+    MPI_Request request;
+    int done = 0;
+    mpi_lock();
+    int status = mpi_check(MPI_Comm_idup(MPI_COMM_WORLD, out, &request), "MPI_Comm_idup", error);
+    mpi_unlock();
+    while (status == LS_OK && !done) {
+        sched_yield();
+        mpi_lock();
+        status = mpi_check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Comm_idup", error);
+        mpi_unlock();
+    }
+    return status;
 }
 
 static int open_comms(mpi_comm *self, ls_error *error) {
@@ -324,18 +215,19 @@ static int open_comms(mpi_comm *self, ls_error *error) {
     if (rank != self->base.rank || size != self->base.size)
         return ls_fail(error, LS_FAILED, "comm mpi: rank %d of %d asked for, MPI has %d of %d",
                        self->base.rank, self->base.size, rank, size);
-    LS_TRY(mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &self->ring_comm), "MPI_Comm_dup", error));
-    LS_TRY(mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &self->collective_comm), "MPI_Comm_dup", error));
+    LS_TRY(duplicate(&self->ring_comm, error));
+    LS_TRY(duplicate(&self->collective_comm, error));
     MPI_Comm_set_errhandler(self->ring_comm, MPI_ERRORS_RETURN);
     MPI_Comm_set_errhandler(self->collective_comm, MPI_ERRORS_RETURN);
     return LS_OK;
 }
 
-int comm_mpi_open(const comm_settings *settings, comm **out, ls_error *error) {
+int comm_mpi_open_host(const comm_settings *settings, comm **out, ls_error *error) {
     mpi_comm *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "no memory for the mpi comm");
     self->base = (comm){.is = &mpi_interface, .rank = settings->rank, .size = settings->size};
+    self->settings = *settings;
     self->ring_comm = self->collective_comm = MPI_COMM_NULL;
     int status = open_comms(self, error);
     if (status == LS_OK)
@@ -346,4 +238,10 @@ int comm_mpi_open(const comm_settings *settings, comm **out, ls_error *error) {
     }
     *out = &self->base;
     return LS_OK;
+}
+
+int comm_mpi_open(const comm_settings *settings, comm **out, ls_error *error) {
+    bool staged = settings->device && !settings->device->facts.host_addressable;
+    return staged ? comm_staged_open(settings, out, error)
+                  : comm_mpi_open_host(settings, out, error);
 }

@@ -79,7 +79,7 @@ static bool reduces(const ring *self, int64_t transfer) {
     return transfer / self->chunks < self->reducing_steps;
 }
 
-static char *slot(const ring *self, int64_t transfer) {
+static char *scratch_of(const ring *self, int64_t transfer) {
     return self->scratch + (size_t)(transfer % RING_WINDOW) * RING_CHUNK_BYTES;
 }
 
@@ -103,7 +103,7 @@ static int post_receive(ring *self, ls_error *error) {
     int64_t next = self->receive_posted++;
     piece where = received(self, next);
     int from = (self->rank + self->size - 1) % self->size;
-    return mpi_check(MPI_Irecv(reduces(self, next) ? slot(self, next) : where.address,
+    return mpi_check(MPI_Irecv(reduces(self, next) ? scratch_of(self, next) : where.address,
                                (int)(where.elements * dtype_bytes(self->type)), MPI_BYTE, from,
                                self->tag, self->comm, &self->receives[next % RING_WINDOW]),
                      "MPI_Irecv", error);
@@ -130,7 +130,7 @@ static int finish_receive(ring *self, bool *moved, ls_error *error) {
         return LS_OK;
     if (reduces(self, oldest)) {
         piece where = received(self, oldest);
-        reduce_into(where.address, slot(self, oldest), where.elements, self->type, self->how);
+        reduce_into(where.address, scratch_of(self, oldest), where.elements, self->type, self->how);
     }
     self->receive_done++;
     *moved = true;

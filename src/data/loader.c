@@ -1,11 +1,10 @@
 #include "data/loader.h"
 
 #include "base/share.h"
+#include "base/thread.h"
 #include "data/sampler.h"
 
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,30 +66,6 @@ static void gather(const loader *self, const sampler *order, int64_t batch, slot
         memcpy(out->images + (size_t)index * bytes, self->data->images + (size_t)sample * bytes,
                bytes);
     }
-}
-
-/* The thread that starts runs where it may; its creator is bound to one core of its own. */
-static int allow_units(pthread_attr_t *attributes, const loader_settings *settings,
-                       ls_error *error) {
-    int highest = 0;
-    for (int index = 0; index < settings->processing_unit_count; index++)
-        if (settings->processing_units[index] > highest)
-            highest = settings->processing_units[index];
-    if (settings->processing_unit_count == 0)
-        return LS_OK;
-    size_t bytes = CPU_ALLOC_SIZE(highest + 1);
-    cpu_set_t *mask = CPU_ALLOC((size_t)highest + 1);
-    if (!mask)
-        return ls_fail(error, LS_FAILED, "loader: out of memory");
-    CPU_ZERO_S(bytes, mask);
-    for (int index = 0; index < settings->processing_unit_count; index++)
-        CPU_SET_S((size_t)settings->processing_units[index], bytes, mask);
-    int failed = pthread_attr_setaffinity_np(attributes, bytes, mask);
-    CPU_FREE(mask);
-    if (failed)
-        return ls_fail(error, LS_FAILED, "loader: cannot run on processing unit %d: %s", highest,
-                       strerror(failed));
-    return LS_OK;
 }
 
 static int has_room(const loader *self) {
@@ -174,20 +149,10 @@ static int make_slots(loader *self, ls_error *error) {
     return LS_OK;
 }
 
-/* Signals are for the threads that wait for them, not for this one. */
+/* Not where its creator runs: that is bound to one core of its own. */
 static int start_thread(loader *self, ls_error *error) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    int status = allow_units(&attributes, &self->settings, error);
-    int failed = status == LS_OK ? pthread_create(&self->thread, &attributes, run, self) : 0;
-    pthread_attr_destroy(&attributes);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    LS_TRY(status);
-    if (failed)
-        return ls_fail(error, LS_FAILED, "loader: cannot start a thread: %s", strerror(failed));
+    LS_TRY(thread_start(&self->thread, "loader", self->settings.processing_units,
+                        self->settings.processing_unit_count, run, self, error));
     self->thread_started = 1;
     return LS_OK;
 }

@@ -5,8 +5,9 @@
  * Streams: work put into one stream runs in order; on ref and cpu a call returns when its work is
  * done, a stream is a token and events are always complete. Where `asynchronous`, a call returns
  * when its work is queued. Memory from allocate() may not be touched by the host unless
- * `host_addressable`. A member that says NULL may be NULL where the device has no such thing.
- * Errors: LS_BAD_LAUNCH for a device that is missing, LS_FAILED while running. */
+ * `host_addressable`. Copies, streams and events may be used by several threads at once, though not
+ * one stream or event by two. A member that says NULL may be NULL where the device has no such
+ * thing. Errors: LS_BAD_LAUNCH for a device that is missing, LS_FAILED while running. */
 #ifndef LOCKSTEP_DEVICE_DEVICE_H
 #define LOCKSTEP_DEVICE_DEVICE_H
 

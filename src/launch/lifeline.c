@@ -51,6 +51,11 @@ place lifeline_here(void) {
     return here;
 }
 
+void lifeline_where(char *out, size_t capacity) {
+    place here = lifeline_here();
+    lifeline_describe_place(&here, out, capacity);
+}
+
 void lifeline_beat(wire_message *out) {
     place here = lifeline_here();
     memset(out, 0, offsetof(wire_message, text));

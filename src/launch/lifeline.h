@@ -9,11 +9,17 @@
 
 #include "base/error.h"
 
+#include <stddef.h>
+
 /* What this rank is doing, for the text about it when it dies: "set-up", "warm-up", "training",
  * "evaluation". Two relaxed stores: meant for the hot loop. `phase` must be a string literal.
  * A rank that stays at one place for LOCKSTEP_STALL_SECONDS (default 600) ends the job, whatever
  * the phase, and the rank that is furthest behind is named. */
 void lifeline_at(const char *phase, int epoch, long step);
+
+/* The same as a text: " in training, epoch 1, step 37", " in set-up", "" before any phase. Safe
+ * from any thread. */
+void lifeline_where(char *out, size_t capacity);
 
 /* Called on any rank by its own thread when the job must end because of a peer (or a signal, or
  * this rank's own lifeline_fail): remove temporary files, then leave with `code`. Set by main. */

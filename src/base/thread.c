@@ -1,0 +1,45 @@
+#include "base/thread.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+
+static int allow_units(pthread_attr_t *attributes, const char *what, const int *units, int count,
+                       ls_error *error) {
+    int highest = 0;
+    for (int index = 0; index < count; index++)
+        if (units[index] > highest)
+            highest = units[index];
+    if (count == 0)
+        return LS_OK;
+    size_t bytes = CPU_ALLOC_SIZE(highest + 1);
+    cpu_set_t *mask = CPU_ALLOC((size_t)highest + 1);
+    if (!mask)
+        return ls_fail(error, LS_FAILED, "%s: out of memory", what);
+    CPU_ZERO_S(bytes, mask);
+    for (int index = 0; index < count; index++)
+        CPU_SET_S((size_t)units[index], bytes, mask);
+    int failed = pthread_attr_setaffinity_np(attributes, bytes, mask);
+    CPU_FREE(mask);
+    if (failed)
+        return ls_fail(error, LS_FAILED, "%s: cannot run on processing unit %d: %s", what, highest,
+                       strerror(failed));
+    return LS_OK;
+}
+
+int thread_start(pthread_t *out, const char *what, const int *processing_units, int count,
+                 void *(*run)(void *), void *context, ls_error *error) {
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_init(&attributes);
+    int status = allow_units(&attributes, what, processing_units, count, error);
+    int failed = status == LS_OK ? pthread_create(out, &attributes, run, context) : 0;
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    LS_TRY(status);
+    if (failed)
+        return ls_fail(error, LS_FAILED, "%s: cannot start a thread: %s", what, strerror(failed));
+    return LS_OK;
+}

@@ -1,0 +1,15 @@
+/* Threads beside the main one. */
+#ifndef LOCKSTEP_BASE_THREAD_H
+#define LOCKSTEP_BASE_THREAD_H
+
+#include "base/error.h"
+
+#include <pthread.h>
+
+/* Starts a thread that takes no signal (those are for the thread that waits for them) and may run
+ * on these processing units (OS indices); count 0: where its creator may. `what` opens the text of
+ * an error ("loader"). The caller joins it. */
+int thread_start(pthread_t *out, const char *what, const int *processing_units, int count,
+                 void *(*run)(void *), void *context, ls_error *error);
+
+#endif

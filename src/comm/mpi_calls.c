@@ -1,0 +1,166 @@
+/* How the mpi comm's collectives begin: reductions and all-gathers in rings (ring.c), the rest as
+ * Open MPI's own non-blocking collectives. */
+#include "comm/comm_mpi.h"
+#include "comm/reduce.h"
+
+#include <limits.h>
+
+static int refuse_type(const char *what, dtype type, ls_error *error) {
+    if (reduce_supports(type))
+        return LS_OK;
+    return ls_fail(error, LS_FAILED, "%s: the mpi comm does not reduce %s yet", what,
+                   dtype_name(type));
+}
+
+/* MPI counts in int. */
+static int refuse_count(const char *what, int64_t count, ls_error *error) {
+    if (count >= 0 && count <= INT_MAX)
+        return LS_OK;
+    return ls_fail(error, LS_FAILED, "%s: %lld elements in one call, MPI takes at most %d", what,
+                   (long long)count, INT_MAX);
+}
+
+/* ---- rings */
+
+/* counts NULL: `count` elements in equal blocks. */
+static int begin_ring(mpi_comm *self, const char *what, void *buffer, const int64_t *counts,
+                      size_t count, dtype type, reduction how, bool reduce, bool gather,
+                      comm_work *work, ls_error *error) {
+    slot *mine = NULL;
+    LS_TRY(mpi_take_slot(self, what, SLOT_RING, &mine, error));
+    int64_t *first = mine->ring.first;
+    for (int rank = 0; rank < self->base.size; rank++)
+        first[rank + 1] = counts ? first[rank] + counts[rank]
+                                 : (int64_t)(count * ((size_t)rank + 1) / (size_t)self->base.size);
+    ring_begin(&mine->ring, self->next_tag, buffer, type, how, reduce, gather);
+    self->next_tag = (self->next_tag + 1) % MPI_TAGS;
+    work->handle = mine;
+    return mpi_progress(&self->base, error);
+}
+
+int mpi_allreduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
+                  reduction how, comm_work *work, ls_error *error) {
+    (void)stream;
+    LS_TRY(refuse_type("allreduce", type, error));
+    return begin_ring((mpi_comm *)base, "allreduce", buffer, NULL, count, type, how, true, true,
+                      work, error);
+}
+
+int mpi_reduce_scatter(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
+                       dtype type, reduction how, comm_work *work, ls_error *error) {
+    (void)stream;
+    LS_TRY(refuse_type("reduce_scatter", type, error));
+    return begin_ring((mpi_comm *)base, "reduce_scatter", buffer, counts, 0, type, how, true, false,
+                      work, error);
+}
+
+int mpi_allgather(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
+                  dtype type, comm_work *work, ls_error *error) {
+    (void)stream;
+    return begin_ring((mpi_comm *)base, "allgather", buffer, counts, 0, type, REDUCTION_SUM, false,
+                      true, work, error);
+}
+
+/* ---- Open MPI's own */
+
+/* The request has begun (or not: status): hand it to the caller. */
+static int hand_out(mpi_comm *self, slot *mine, int status, comm_work *work, ls_error *error) {
+    LS_TRY(status);
+    work->handle = mine;
+    return mpi_progress(&self->base, error);
+}
+
+int mpi_broadcast(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
+                  int root, comm_work *work, ls_error *error) {
+    mpi_comm *self = (mpi_comm *)base;
+    slot *mine = NULL;
+    (void)stream;
+    LS_TRY(refuse_count("broadcast", (int64_t)count, error));
+    LS_TRY(mpi_take_slot(self, "broadcast", SLOT_REQUEST, &mine, error));
+    mpi_lock();
+    int status = mpi_check(
+        MPI_Ibcast(buffer, (int)count, mpi_type(type), root, self->collective_comm, &mine->request),
+        mine->what, error);
+    mpi_unlock();
+    return hand_out(self, mine, status, work, error);
+}
+
+int mpi_reduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
+               reduction how, int root, comm_work *work, ls_error *error) {
+    mpi_comm *self = (mpi_comm *)base;
+    bool is_root = base->rank == root;
+    slot *mine = NULL;
+    (void)stream;
+    LS_TRY(refuse_type("reduce", type, error));
+    LS_TRY(refuse_count("reduce", (int64_t)count, error));
+    LS_TRY(mpi_take_slot(self, "reduce", SLOT_REQUEST, &mine, error));
+    mpi_lock();
+    int status = mpi_check(MPI_Ireduce(is_root ? MPI_IN_PLACE : buffer, is_root ? buffer : NULL,
+                                       (int)count, mpi_type(type), mpi_operation(how), root,
+                                       self->collective_comm, &mine->request),
+                           mine->what, error);
+    mpi_unlock();
+    return hand_out(self, mine, status, work, error);
+}
+
+/* A slot with MPI's int counts and displacements. */
+static int take_counted_slot(mpi_comm *self, const char *what, const int64_t *counts, slot **out,
+                             ls_error *error) {
+    int64_t total = 0;
+    for (int rank = 0; rank < self->base.size; rank++) {
+        LS_TRY(refuse_count(what, counts[rank], error));
+        total += counts[rank];
+    }
+    LS_TRY(refuse_count(what, total, error));
+    LS_TRY(mpi_take_slot(self, what, SLOT_REQUEST, out, error));
+    int first = 0;
+    for (int rank = 0; rank < self->base.size; rank++) {
+        (*out)->counts[rank] = (int)counts[rank];
+        (*out)->displacements[rank] = first;
+        first += (int)counts[rank];
+    }
+    return LS_OK;
+}
+
+int mpi_scatter(comm *base, device_stream *stream, const void *whole, void *part,
+                const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error) {
+    mpi_comm *self = (mpi_comm *)base;
+    slot *mine = NULL;
+    (void)stream;
+    LS_TRY(take_counted_slot(self, "scatter", counts, &mine, error));
+    mpi_lock();
+    int status = mpi_check(MPI_Iscatterv(whole, mine->counts, mine->displacements, mpi_type(type),
+                                         part, mine->counts[base->rank], mpi_type(type), root,
+                                         self->collective_comm, &mine->request),
+                           mine->what, error);
+    mpi_unlock();
+    return hand_out(self, mine, status, work, error);
+}
+
+int mpi_gather(comm *base, device_stream *stream, const void *part, void *whole,
+               const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error) {
+    mpi_comm *self = (mpi_comm *)base;
+    slot *mine = NULL;
+    (void)stream;
+    LS_TRY(take_counted_slot(self, "gather", counts, &mine, error));
+    mpi_lock();
+    int status = mpi_check(MPI_Igatherv(part, mine->counts[base->rank], mpi_type(type), whole,
+                                        mine->counts, mine->displacements, mpi_type(type), root,
+                                        self->collective_comm, &mine->request),
+                           mine->what, error);
+    mpi_unlock();
+    return hand_out(self, mine, status, work, error);
+}
+
+/* Not MPI_Barrier: a rank that blocks in it would not advance the rings that others wait for. */
+int mpi_barrier(comm *base, ls_error *error) {
+    mpi_comm *self = (mpi_comm *)base;
+    comm_work work = {0};
+    slot *mine = NULL;
+    LS_TRY(mpi_take_slot(self, "barrier", SLOT_REQUEST, &mine, error));
+    mpi_lock();
+    int status = mpi_check(MPI_Ibarrier(self->collective_comm, &mine->request), mine->what, error);
+    mpi_unlock();
+    LS_TRY(hand_out(self, mine, status, &work, error));
+    return mpi_wait(base, NULL, &work, error);
+}

@@ -1,0 +1,182 @@
+#include "comm_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+comm *all, *control;
+device *memory;
+device_stream *stream;
+ls_error error;
+
+static int open_device(const char *name, const launch *here, ls_error *problem) {
+    device_request request = {.local_rank = here->local_rank,
+                              .local_size = here->local_size,
+                              .threads = 1,
+                              .share_gpu = true,
+                              .plan_cache = ""};
+    LS_TRY(device_open(name, &request, &memory, problem));
+    return memory->is->stream_create(memory, &stream, problem);
+}
+
+int comm_fixture_open(const char *kind, launch *here, ls_error *problem) {
+    char name[32];
+    const char *deadline = getenv("COMM_TEST_DEADLINE");
+    const char *slash = strchr(kind, '/');
+    const char *which = slash ? slash + 1 : strcmp(kind, "staged") == 0 ? "mpi" : "auto";
+    snprintf(name, sizeof name, "%.*s", slash ? (int)(slash - kind) : 3, slash ? kind : "ref");
+    LS_TRY(launch_start(here, problem));
+    comm_settings settings = {.rank = here->rank, .size = here->size, .host = here->host};
+    if (here->size > 1)
+        LS_TRY(comm_open("auto", &settings, &control, problem));
+    if (strcmp(kind, "host") != 0)
+        LS_TRY(open_device(name, here, problem));
+    if (strcmp(kind, "staged") == 0)
+        memory->facts.host_addressable = false;
+    settings.control = control;
+    settings.device = memory;
+    settings.deadline_seconds = deadline ? strtod(deadline, NULL) : 0;
+    return comm_open(which, &settings, &all, problem);
+}
+
+void comm_fixture_close(void) {
+    comm_close(all);
+    comm_close(control);
+    if (memory)
+        memory->is->stream_destroy(memory, stream);
+    device_close(memory);
+}
+
+static void must(int status) {
+    if (status == LS_OK)
+        return;
+    fprintf(stderr, "the fixture: %s\n", error.text);
+    abort();
+}
+
+array array_make(dtype type, int64_t count) {
+    array self = {.bytes = ((size_t)count + 1) * dtype_bytes(type)};
+    if (memory) {
+        must(memory->is->host_allocate(memory, self.bytes, &self.host, &error));
+        must(memory->is->allocate(memory, self.bytes, "a test", &self.data, &error));
+    } else {
+        self.host = self.data = calloc(1, self.bytes);
+    }
+    return self;
+}
+
+void array_give(array *self) {
+    if (memory)
+        must(memory->is->copy(memory, stream, self->data, self->host, self->bytes,
+                              COPY_HOST_TO_DEVICE, &error));
+}
+
+void array_take(array *self) {
+    if (!memory)
+        return;
+    must(memory->is->copy(memory, stream, self->host, self->data, self->bytes, COPY_DEVICE_TO_HOST,
+                          &error));
+    must(memory->is->stream_synchronize(memory, stream, &error));
+}
+
+void array_free(array *self) {
+    if (memory) {
+        must(memory->is->stream_synchronize(memory, stream, &error));
+        memory->is->release(memory, self->data);
+        memory->is->host_release(memory, self->host);
+    } else {
+        free(self->host);
+    }
+    *self = (array){0};
+}
+
+int value_of(int rank, int64_t index) {
+    return (int)((index * 7 + rank * 13) % 101) - 50;
+}
+
+double expected_of(int64_t index, reduction how) {
+    double result = value_of(0, index);
+    for (int rank = 1; rank < all->size; rank++) {
+        double value = value_of(rank, index);
+        if (how == REDUCTION_SUM)
+            result += value;
+        else if (how == REDUCTION_MAX ? value > result : value < result)
+            result = value;
+    }
+    return result;
+}
+
+/* bf16 holds integers up to 256 exactly: the upper half of the fp32. */
+static uint16_t bf16_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (uint16_t)(bits >> 16);
+}
+
+static float of_bf16(uint16_t half) {
+    uint32_t bits = (uint32_t)half << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+void store(void *buffer, dtype type, int64_t index, double value) {
+    switch (type) {
+    case DTYPE_F32:
+        ((float *)buffer)[index] = (float)value;
+        break;
+    case DTYPE_F64:
+        ((double *)buffer)[index] = value;
+        break;
+    case DTYPE_BF16:
+        ((uint16_t *)buffer)[index] = bf16_of((float)value);
+        break;
+    case DTYPE_F16:
+        ((_Float16 *)buffer)[index] = (_Float16)value;
+        break;
+    case DTYPE_U8:
+        ((uint8_t *)buffer)[index] = (uint8_t)value;
+        break;
+    case DTYPE_I32:
+        ((int32_t *)buffer)[index] = (int32_t)value;
+        break;
+    case DTYPE_I64:
+        ((int64_t *)buffer)[index] = (int64_t)value;
+        break;
+    }
+}
+
+double load(const void *buffer, dtype type, int64_t index) {
+    switch (type) {
+    case DTYPE_F32:
+        return (double)((const float *)buffer)[index];
+    case DTYPE_F64:
+        return ((const double *)buffer)[index];
+    case DTYPE_BF16:
+        return (double)of_bf16(((const uint16_t *)buffer)[index]);
+    case DTYPE_F16:
+        return (double)((const _Float16 *)buffer)[index];
+    case DTYPE_U8:
+        return ((const uint8_t *)buffer)[index];
+    case DTYPE_I32:
+        return ((const int32_t *)buffer)[index];
+    case DTYPE_I64:
+        return (double)((const int64_t *)buffer)[index];
+    }
+    return 0;
+}
+
+array array_filled(dtype type, int64_t count, int rank) {
+    array self = array_make(type, count);
+    for (int64_t index = 0; index < count; index++)
+        store(self.host, type, index, value_of(rank, index));
+    array_give(&self);
+    return self;
+}
+
+int64_t wrong_of(const array *buffer, dtype type, int64_t from, int64_t to, reduction how) {
+    int64_t wrong = 0;
+    for (int64_t index = from; index < to; index++)
+        wrong += load(buffer->host, type, index) != expected_of(index, how);
+    return wrong;
+}
