@@ -73,13 +73,15 @@ int cuda_allocate(device *base, size_t bytes, const char *what, void **out, ls_e
     return LS_OK;
 }
 
-/* Work that any stream has queued may still use the memory: it ends first. */
+/* Work that any stream has queued may still use the memory: it ends first. Afterwards the memory is
+ * free for whoever asks, not at some later time. */
 void cuda_release(device *base, void *memory) {
     if (!memory)
         return;
     cuda_device *self = cuda_enter(base);
     cudaDeviceSynchronize();
     cudaFreeAsync(memory, self->memory_stream);
+    cudaStreamSynchronize(self->memory_stream);
 }
 
 int cuda_host_allocate(device *self, size_t bytes, void **out, ls_error *error) {
