@@ -1,8 +1,6 @@
 /* Which cores a rank's threads stand on. Every rank of a node knows every mask of that node, so
  * each computes the same plan for all of them, and no core is given twice. */
-#include "base/share.h"
-#include "launch/launch.h"
-#include "launch/topology.h"
+#include "launch/binding_plan.h"
 
 #include <errno.h>
 #include <mpi.h>
@@ -10,21 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MASK_WORDS = 64, MAXIMUM_THREADS = 1024 }; /* 4096 processing units */
-
-/* What a rank tells the others of its node. */
-typedef struct claim {
-    int rank, threads;
-    unsigned long mask[MASK_WORDS]; /* of processing units, OS numbers */
-} claim;
-
-/* The cores of one rank: hwloc logical numbers, one a thread. */
-typedef struct plan {
-    int threads;
-    int cores[MAXIMUM_THREADS];
-    bool wraps; /* two of its own threads on one core */
-} plan;
 
 int topology_open(launch_topology **out, ls_error *error) {
     launch_topology *self = calloc(1, sizeof *self);
@@ -91,55 +74,7 @@ static int exchange(const launch *self, const claim *mine, claim *all, ls_error 
     return LS_OK;
 }
 
-/* ---- the plan */
-
-static hwloc_bitmap_t set_of(const claim *from) {
-    hwloc_bitmap_t set = hwloc_bitmap_alloc();
-    if (set)
-        hwloc_bitmap_from_ulongs(set, MASK_WORDS, from->mask);
-    return set;
-}
-
-/* The cores with a processing unit in the mask, in hwloc's order; their number. */
-static int cores_of(const launch_topology *topology, const claim *from,
-                    int cores[MAXIMUM_THREADS]) {
-    hwloc_bitmap_t set = set_of(from);
-    hwloc_obj_t core = NULL;
-    int count = 0;
-    while (set && count < MAXIMUM_THREADS &&
-           (core = hwloc_get_next_obj_by_type(topology->hwloc, topology->core_type, core)))
-        if (hwloc_bitmap_intersects(core->cpuset, set))
-            cores[count++] = (int)core->logical_index;
-    hwloc_bitmap_free(set);
-    return count;
-}
-
-static bool same_mask(const claim *a, const claim *b) {
-    return memcmp(a->mask, b->mask, sizeof a->mask) == 0;
-}
-
-/* Rank `index` of the node: its share of its mask's cores, among the ranks with the same mask.
- * Where cores are too few, a rank shares one (the caller refuses that unless it is wanted). */
-static void make_plan(const launch_topology *topology, const claim *all, int ranks, int index,
-                      plan *out) {
-    int cores[MAXIMUM_THREADS], same = 0, before = 0;
-    int count = cores_of(topology, &all[index], cores);
-    for (int other = 0; other < ranks; other++)
-        if (same_mask(&all[other], &all[index])) {
-            same++;
-            before += other < index;
-        }
-    out->threads = 0;
-    if (count == 0)
-        return;
-    share mine = share_of(count, before, same);
-    if (mine.count == 0)
-        mine = (share){(int64_t)before * count / same, 1};
-    out->threads = all[index].threads > 0 ? all[index].threads : (int)mine.count;
-    out->wraps = out->threads > mine.count;
-    for (int thread = 0; thread < out->threads; thread++)
-        out->cores[thread] = cores[mine.first + thread % mine.count];
-}
+/* ---- the plans of a node */
 
 static int first_common_core(const plan *a, const plan *b) {
     for (int i = 0; i < a->threads; i++)
@@ -152,7 +87,7 @@ static int first_common_core(const plan *a, const plan *b) {
 static void mask_text(const launch_topology *topology, const claim *from, char *out,
                       size_t capacity) {
     int cores[MAXIMUM_THREADS];
-    int count = cores_of(topology, from, cores);
+    int count = binding_cores(topology, from, cores);
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     for (int index = 0; set && index < count; index++)
         hwloc_bitmap_set(set, (unsigned)cores[index]);
@@ -166,7 +101,7 @@ static int refuse_sharing(const launch *self, const claim *all, int i, int j, in
     char mask[2][64], ranks[160] = "";
     mask_text(self->topology, &all[i], mask[0], sizeof mask[0]);
     mask_text(self->topology, &all[j], mask[1], sizeof mask[1]);
-    if (same_mask(&all[i], &all[j]))
+    if (binding_same_mask(&all[i], &all[j]))
         snprintf(ranks, sizeof ranks, "both may use only cores %s", mask[0]);
     else
         snprintf(ranks, sizeof ranks, "their masks %s and %s overlap", mask[0], mask[1]);
@@ -209,7 +144,7 @@ static int check_plans(const launch *self, const claim *all, const plan *plans, 
 
 /* The first processing unit of the core that the mask allows. */
 static int unit_of(hwloc_obj_t core, const claim *mine) {
-    hwloc_bitmap_t set = set_of(mine);
+    hwloc_bitmap_t set = binding_mask(mine);
     int unit = -1;
     if (set) {
         hwloc_bitmap_and(set, set, core->cpuset);
@@ -232,8 +167,8 @@ static int describe(const launch *self, const claim *mine, const plan *from, lau
         out->cores[thread] = from->cores[thread];
         out->processing_units[thread] = unit_of(core, mine);
         hwloc_bitmap_set(set, (unsigned)from->cores[thread]);
-        if (thread == 0 && core->nodeset)
-            out->numa_node = hwloc_bitmap_first(core->nodeset);
+        if (thread == 0)
+            out->numa_node = binding_numa_node(core, mine->gpu_numa_node);
     }
     if (hwloc_bitmap_list_snprintf(out->map, sizeof out->map, set) >= (int)sizeof out->map)
         memcpy(out->map + sizeof out->map - 4, "...", 4);
@@ -245,7 +180,7 @@ static int plan_node(const launch *self, const claim *mine, bool oversubscribe, 
                      plan *plans, launch_binding *out, ls_error *error) {
     LS_TRY(exchange(self, mine, all, error));
     for (int index = 0; index < self->local_size; index++)
-        make_plan(self->topology, all, self->local_size, index, &plans[index]);
+        binding_plan(self->topology, all, self->local_size, index, &plans[index]);
     LS_TRY(check_plans(self, all, plans, oversubscribe, &out->oversubscribed, error));
     for (int index = 0; index < self->local_size; index++)
         if (all[index].rank == self->rank)
@@ -254,9 +189,9 @@ static int plan_node(const launch *self, const claim *mine, bool oversubscribe, 
                    self->host, self->rank);
 }
 
-int launch_bind(launch *self, int threads, bool oversubscribe, launch_binding *out,
-                ls_error *error) {
-    claim mine = {.rank = self->rank, .threads = threads};
+int launch_bind(launch *self, int threads, bool oversubscribe, int gpu_numa_node,
+                launch_binding *out, ls_error *error) {
+    claim mine = {.rank = self->rank, .threads = threads, .gpu_numa_node = gpu_numa_node};
     memset(out, 0, sizeof *out);
     if (threads < 0 || threads > MAXIMUM_THREADS)
         return ls_fail(error, LS_BAD_INPUT, "threads: expected 0 to %d, found %d", MAXIMUM_THREADS,

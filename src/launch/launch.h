@@ -37,19 +37,22 @@ typedef struct launch_binding {
     int threads;                /* compute threads of this rank */
     int cores[1024];            /* physical cores (hwloc logical index) of them, one a thread */
     int processing_units[1024]; /* OS index (PU) each thread is bound to */
-    int numa_node;              /* OS index of the NUMA node of the first core; -1 unknown */
-    bool oversubscribed;        /* two ranks share a core (only with oversubscribe = true) */
-    char map[128];              /* "0-3,8": the cores as text, for the header */
+    int numa_node; /* OS index of the NUMA node of the first core (the GPU's, where that core has
+                    * several); -1 unknown */
+    bool oversubscribed; /* two ranks share a core (only with oversubscribe = true) */
+    char map[128];       /* "0-3,8": the cores as text, for the header */
 } launch_binding;
 
 /* Chooses this rank's cores inside the mask it inherited and binds the calling thread to the
- * first. Ranks of a node whose masks are the same share the cores of that mask evenly
- * (contiguous, whole cores); disjoint masks are taken as they are. threads = 0: every core of the
- * share. Fewer cores than ranks, or two ranks' masks that overlap without being equal so that two
- * ranks would stand on one core: LS_BAD_LAUNCH naming hosts, ranks and the fix, unless
- * oversubscribe. Collective. */
-int launch_bind(launch *self, int threads, bool oversubscribe, launch_binding *out,
-                ls_error *error);
+ * first. Ranks of a node whose masks are the same share the cores of that mask evenly (whole
+ * cores); disjoint masks are taken as they are. gpu_numa_node: OS index of the NUMA node that this
+ * rank's GPU is on; the rank gets cores of that node first, evenly with the other ranks that have
+ * a GPU there, and only then others. -1: unknown, or no GPU; where all are, shares are contiguous.
+ * threads = 0: every core of the share. Fewer cores than ranks, or two ranks' masks that overlap
+ * without being equal so that two ranks would stand on one core: LS_BAD_LAUNCH naming hosts, ranks
+ * and the fix, unless oversubscribe. Collective. */
+int launch_bind(launch *self, int threads, bool oversubscribe, int gpu_numa_node,
+                launch_binding *out, ls_error *error);
 
 /* Binds the calling thread to compute thread `index`'s core (for OpenMP workers). */
 int launch_bind_thread(const launch *self, const launch_binding *binding, int index,

@@ -37,7 +37,7 @@ static void bind_thread(void *context, int thread) {
 }
 
 static int open_device(trainer *self, ls_error *error) {
-    LS_TRY(launch_bind(self->me, (int)self->settings->threads, self->settings->oversubscribe,
+    LS_TRY(launch_bind(self->me, (int)self->settings->threads, self->settings->oversubscribe, -1,
                        &self->binding, error));
     bind_context context = {.me = self->me, .binding = &self->binding};
     char plan_cache[4096] = "";

@@ -73,12 +73,21 @@ static int run(const char *mode, long steps, launch *here, comm *all, ls_error *
     return LS_OK;
 }
 
+/* PROBE_GPU_NODES: "1 0": the NUMA nodes of the GPUs of local ranks 0, 1, ... */
+static int gpu_node(const launch *here) {
+    const char *nodes = getenv("PROBE_GPU_NODES");
+    return nodes && here->local_rank < (int)strlen(nodes) / 2 + 1
+               ? nodes[2 * here->local_rank] - '0'
+               : -1;
+}
+
 static int launch_and_run(const char *mode, long steps, ls_error *error) {
     launch here;
     launch_binding binding;
     comm *all = NULL;
     LS_TRY(launch_start(&here, error));
-    LS_TRY(launch_bind(&here, 0, getenv("PROBE_OVERSUBSCRIBE") != NULL, &binding, error));
+    LS_TRY(launch_bind(&here, 0, getenv("PROBE_OVERSUBSCRIBE") != NULL, gpu_node(&here), &binding,
+                       error));
     printf("rank %d pid %ld of %d local %d of %d node %d of %d host %s by %s cores %s threads %d"
            "%s\n",
            here.rank, (long)getpid(), here.size, here.local_rank, here.local_size, here.node,

@@ -250,7 +250,34 @@ case_binding() {
     finish_case "more ranks than cores"
 }
 
-all='steps binding without_pmix signalled_alone failed signalled killed killed_with_its_deputy stopped hung'
+# Two cores on two NUMA nodes, as hwloc is told; the GPU of local rank 0 is on the second.
+case_binding_near_gpus() {
+    if ! taskset -c 0 true 2>/dev/null || ! taskset -c 1 true 2>/dev/null; then
+        number=$((number + 1))
+        echo "ok $number - cores near GPUs # SKIP processing units 0 and 1 are needed"
+        return
+    fi
+    unset PROBE_OVERSUBSCRIBE
+    for each in '1 0:1:0' '0 1:0:1' '- -:0:1'; do
+        cat >"$folder/probe" <<END
+#!/bin/sh
+unset HWLOC_XMLFILE
+export HWLOC_SYNTHETIC='numa:2 core:1 pu:1' HWLOC_THISSYSTEM=1 PROBE_GPU_NODES='${each%%:*}'
+exec "$PROBE" steps 1
+END
+        chmod +x "$folder/probe"
+        taskset -c 0,1 mpirun --oversubscribe --bind-to none -n 2 "$folder/probe" \
+            >"$folder/out" 2>"$folder/err" </dev/null || complain "exit code $?"
+        cores=${each#*:}
+        grep -q "^rank 0 .* cores ${cores%:*} threads 1$" "$folder/out" &&
+            grep -q "^rank 1 .* cores ${cores#*:} threads 1$" "$folder/out" ||
+            complain "GPUs on nodes ${each%%:*}: $(cat "$folder/out")"
+    done
+    export PROBE_OVERSUBSCRIBE=1
+    finish_case "cores near GPUs"
+}
+
+all='steps binding binding_near_gpus without_pmix signalled_alone failed signalled killed killed_with_its_deputy stopped hung'
 for name in ${*:-$all}; do
     "case_$name"
 done

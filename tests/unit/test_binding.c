@@ -1,0 +1,186 @@
+/* Which cores the ranks of a node get, on machines of hwloc's making ("numa:2 core:4 pu:1"). */
+#include "check.h"
+#include "launch/binding_plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 16 };
+
+static launch_topology machine(const char *description) {
+    launch_topology out = {.core_type = HWLOC_OBJ_CORE};
+    if (hwloc_topology_init(&out.hwloc) || hwloc_topology_set_synthetic(out.hwloc, description) ||
+        hwloc_topology_load(out.hwloc)) {
+        printf("Bail out! hwloc does not make '%s'\n", description);
+        exit(1);
+    }
+    return out;
+}
+
+/* `ranks` ranks that may all use the units in `mask`. */
+static void make_claims(claim *all, int ranks, unsigned long mask, const int *gpu_nodes) {
+    memset(all, 0, (size_t)ranks * sizeof *all);
+    for (int rank = 0; rank < ranks; rank++) {
+        all[rank].rank = rank;
+        all[rank].gpu_numa_node = gpu_nodes[rank];
+        all[rank].mask[0] = mask;
+    }
+}
+
+/* "4 5 0": in the threads' order. */
+static void plan_text(const launch_topology *topology, const claim *all, int ranks, int rank,
+                      char *out) {
+    static plan mine;
+    out[0] = '\0';
+    binding_plan(topology, all, ranks, rank, &mine);
+    for (int thread = 0; thread < mine.threads; thread++)
+        sprintf(out + strlen(out), "%s%d", thread ? " " : "", mine.cores[thread]);
+}
+
+static void expect(const char *description, int ranks, unsigned long mask, const int *gpu_nodes,
+                   int threads, const char *const *expected) {
+    launch_topology topology = machine(description);
+    claim *all = calloc((size_t)ranks, sizeof *all);
+    make_claims(all, ranks, mask, gpu_nodes);
+    for (int rank = 0; rank < ranks; rank++)
+        all[rank].threads = threads;
+    for (int rank = 0; rank < ranks; rank++) {
+        char found[4096];
+        plan_text(&topology, all, ranks, rank, found);
+        CHECK(strcmp(found, expected[rank]) == 0, "%s, rank %d of %d: expected '%s', found '%s'",
+              description, rank, ranks, expected[rank], found);
+    }
+    free(all);
+    hwloc_topology_destroy(topology.hwloc);
+}
+
+#define NODES(...)    ((const int[]){__VA_ARGS__})
+#define EXPECTED(...) ((const char *const[]){__VA_ARGS__})
+
+static void without_gpus(void) {
+    expect("numa:2 core:4 pu:1", 2, 0xff, NODES(-1, -1), 0, EXPECTED("0 1 2 3", "4 5 6 7"));
+    expect("numa:2 core:4 pu:1", 3, 0xff, NODES(-1, -1, -1), 0, EXPECTED("0 1", "2 3 4", "5 6 7"));
+    expect("numa:2 core:4 pu:1", 1, 0x3c, NODES(-1), 0, EXPECTED("2 3 4 5"));
+    expect("numa:2 core:4 pu:1", 3, 0x6, NODES(-1, -1, -1), 0, EXPECTED("1", "1", "2"));
+    expect("numa:2 core:4 pu:1", 2, 0x3, NODES(-1, -1), 3, EXPECTED("0 0 0", "1 1 1"));
+    check_case("ranks without a GPU share their mask in order");
+}
+
+static void near_their_gpus(void) {
+    expect("numa:2 core:4 pu:1", 2, 0xff, NODES(1, 0), 0, EXPECTED("4 5 6 7", "0 1 2 3"));
+    expect("numa:2 core:4 pu:1", 4, 0xff, NODES(1, 1, 0, 0), 0,
+           EXPECTED("4 5", "6 7", "0 1", "2 3"));
+    expect("numa:2 core:4 pu:1", 4, 0xff, NODES(0, 1, 0, 1), 0,
+           EXPECTED("0 1", "4 5", "2 3", "6 7"));
+    expect("numa:2 core:4 pu:2", 2, 0xffff, NODES(1, 0), 1, EXPECTED("4", "0"));
+    expect("numa:2 core:4 pu:1", 1, 0xff, NODES(1), 0, EXPECTED("4 5 6 7 0 1 2 3"));
+    check_case("cores of the node that the GPU is on");
+}
+
+static void too_few_near(void) {
+    expect("numa:2 core:4 pu:1", 2, 0xff, NODES(1, 1), 0, EXPECTED("4 5 0 1", "6 7 2 3"));
+    expect("numa:2 core:4 pu:1", 3, 0xff, NODES(0, 0, 0), 0, EXPECTED("0 4", "1 5 6", "2 3 7"));
+    expect("numa:2 core:4 pu:1", 2, 0x0f, NODES(1, 1), 0, EXPECTED("0 1", "2 3"));
+    expect("numa:2 core:4 pu:1", 2, 0x1f, NODES(1, 0), 0, EXPECTED("4 3", "0 1 2"));
+    expect("numa:2 core:4 pu:1", 2, 0xff, NODES(7, 7), 0, EXPECTED("0 1 2 3", "4 5 6 7"));
+    check_case("near cores first where they are too few, others where there are none");
+}
+
+static void known_and_unknown(void) {
+    expect("numa:2 core:4 pu:1", 2, 0xff, NODES(1, -1), 0, EXPECTED("4 5 6 7", "0 1 2 3"));
+    expect("numa:2 core:4 pu:1", 2, 0xff, NODES(-1, 0), 0, EXPECTED("4 5 6 7", "0 1 2 3"));
+    check_case("a rank whose GPU's node is unknown takes what is left");
+}
+
+static void masks_of_their_own(void) {
+    launch_topology topology = machine("numa:2 core:4 pu:1");
+    claim all[3];
+    char found[256];
+    static const char *const expected[] = {"6 7 3", "1", "0"};
+    make_claims(all, 3, 0x03, NODES(1, 1, 0));
+    all[0].mask[0] = 0xc8;
+    for (int rank = 0; rank < 3; rank++) {
+        plan_text(&topology, all, 3, rank, found);
+        CHECK(strcmp(found, expected[rank]) == 0, "rank %d: expected '%s', found '%s'", rank,
+              expected[rank], found);
+    }
+    hwloc_topology_destroy(topology.hwloc);
+    check_case("a rank with a mask of its own shares with nobody");
+}
+
+/* Which rank each of 20 cores went to; -1: none. */
+static void plan_all(const launch_topology *topology, const claim *all, int ranks, int cores,
+                     int owner[20]) {
+    static plan mine;
+    for (int core = 0; core < 20; core++)
+        owner[core] = -1;
+    for (int rank = 0; rank < ranks; rank++) {
+        binding_plan(topology, all, ranks, rank, &mine);
+        CHECK(mine.threads == cores / ranks || mine.threads == cores / ranks + 1,
+              "%d of %d cores for one of %d ranks", mine.threads, cores, ranks);
+        for (int thread = 0; thread < mine.threads; thread++) {
+            CHECK(owner[mine.cores[thread]] == -1, "core %d twice", mine.cores[thread]);
+            owner[mine.cores[thread]] = rank;
+        }
+    }
+}
+
+/* Who has a core far from its GPU has it because all near ones went to ranks with a GPU there. */
+static void check_near(const int owner[20], const int *nodes, int round) {
+    for (int far = 0; far < 20; far++) {
+        int node = owner[far] < 0 ? -1 : nodes[owner[far]];
+        if (node < 0 || far / 5 == node)
+            continue;
+        for (int near = 5 * node; near < 5 * node + 5; near++)
+            CHECK(owner[near] < 0 || nodes[owner[near]] == node,
+                  "round %d: rank %d has core %d, rank %d core %d", round, owner[far], far,
+                  owner[near], near);
+    }
+}
+
+static void any_node(void) {
+    launch_topology topology = machine("numa:4 core:5 pu:1");
+    claim all[MOST];
+    int nodes[MOST], owner[20];
+    srand(1);
+    for (int round = 0; round < 1000; round++) {
+        int ranks = 1 + rand() % MOST, cores = 0;
+        unsigned long mask = (unsigned long)rand() & 0xfffff;
+        for (int rank = 0; rank < ranks; rank++)
+            nodes[rank] = rand() % 5 - 1;
+        for (int core = 0; core < 20; core++)
+            cores += (int)(mask >> core & 1);
+        if (cores < ranks)
+            continue;
+        make_claims(all, ranks, mask, nodes);
+        plan_all(&topology, all, ranks, cores, owner);
+        for (int core = 0; core < 20; core++)
+            CHECK((owner[core] >= 0) == (int)(mask >> core & 1), "core %d: rank %d", core,
+                  owner[core]);
+        check_near(owner, nodes, round);
+    }
+    hwloc_topology_destroy(topology.hwloc);
+    check_case("nodes by chance: no core twice, none left over, even shares, near ones first");
+}
+
+static void several_nodes_of_a_core(void) {
+    launch_topology topology = machine("pack:2 [numa] [numa] core:2 pu:1");
+    hwloc_obj_t core = hwloc_get_obj_by_type(topology.hwloc, HWLOC_OBJ_CORE, 0);
+    int first = binding_numa_node(core, -1), last = hwloc_bitmap_last(core->nodeset);
+    CHECK(first != last && first >= 0, "this machine's cores have one node each: %d", first);
+    CHECK(binding_numa_node(core, last) == last, "%d", binding_numa_node(core, last));
+    CHECK(binding_numa_node(core, 77) == first, "%d", binding_numa_node(core, 77));
+    hwloc_topology_destroy(topology.hwloc);
+    check_case("a core with two kinds of memory is near both");
+}
+
+int main(void) {
+    without_gpus();
+    near_their_gpus();
+    too_few_near();
+    known_and_unknown();
+    masks_of_their_own();
+    any_node();
+    several_nodes_of_a_core();
+    return check_done();
+}
