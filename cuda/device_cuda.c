@@ -43,6 +43,23 @@ static int numa_node_of(const char *pci_bus_id) {
     return node;
 }
 
+/* "0000:3b:00.0", as sysfs writes it. */
+static cudaError_t bus_id_of(int ordinal, char out[32]) {
+    cudaError_t status = cudaDeviceGetPCIBusId(out, 32, ordinal);
+    for (char *letter = out; status == cudaSuccess && *letter; letter++)
+        *letter = (char)tolower((unsigned char)*letter);
+    return status;
+}
+
+static int cuda_numa_node(const device_request *request) {
+    ls_error ignored = {0}; /* open() says it */
+    char bus_id[32];
+    int ordinal;
+    if (cuda_choose_gpu(request, &ordinal, &ignored) != LS_OK)
+        return -1;
+    return bus_id_of(ordinal, bus_id) == cudaSuccess ? numa_node_of(bus_id) : -1;
+}
+
 static void describe_libraries(char *out, size_t capacity) {
     int runtime = 0;
     size_t dnn = cudnnGetVersion(), blas = cublasLtGetVersion();
@@ -57,9 +74,7 @@ static int describe(cuda_device *self, ls_error *error) {
     struct cudaDeviceProp properties;
     char bus_id[32];
     CUDA_TRY(cudaGetDeviceProperties(&properties, self->ordinal), "asking what the GPU is");
-    CUDA_TRY(cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, self->ordinal), "asking where it is");
-    for (char *letter = bus_id; *letter; letter++)
-        *letter = (char)tolower((unsigned char)*letter); /* as sysfs writes it */
+    CUDA_TRY(bus_id_of(self->ordinal, bus_id), "asking where it is");
     self->capability = properties.major * 10 + properties.minor;
     self->multiprocessors = properties.multiProcessorCount;
     snprintf(facts->name, sizeof facts->name, "%.127s", properties.name);
@@ -183,6 +198,7 @@ static int cuda_write_word(device *self, device_stream *stream, uint32_t *word, 
 const device_interface device_cuda = {
     .name = "cuda",
     .ops = &ops_cuda,
+    .numa_node = cuda_numa_node,
     .open = cuda_open,
     .close = cuda_close,
     .check_precision = cuda_check_precision,

@@ -71,6 +71,14 @@ int device_open(const char *name, const device_request *request, device **out, l
     return chosen->open(request, out, error);
 }
 
+int device_numa_node(const char *name, const device_request *request) {
+    const char *value;
+    bool automatic = strcmp(name, "auto") == 0;
+    const device_interface *chosen =
+        find(automatic ? (granted_gpu(&value) ? "cuda" : "cpu") : name);
+    return chosen && chosen->numa_node ? chosen->numa_node(request) : -1;
+}
+
 void device_close(device *self) {
     if (self)
         self->is->close(self);

@@ -54,6 +54,9 @@ typedef struct device_interface {
     const char *name; /* "ref", "cpu", "cuda" */
     const ops *ops;
 
+    /* OS index of the NUMA node that the GPU which open() would take is on, so that threads can be
+     * bound before; no context is made. -1: unknown. NULL: the device is on no node of its own. */
+    int (*numa_node)(const device_request *request);
     int (*open)(const device_request *request, device **out, ls_error *error);
     void (*close)(device *self);
 
@@ -125,6 +128,10 @@ struct device {
  * LS_BAD_LAUNCH, never a quiet cpu. */
 int device_open(const char *name, const device_request *request, device **out, ls_error *error);
 void device_close(device *self); /* NULL is fine */
+
+/* device_interface.numa_node of the device that device_open would open; -1 where there is none, or
+ * where opening it will fail (which says why). */
+int device_numa_node(const char *name, const device_request *request);
 
 static inline void device_range_begin(device *self, const char *name) {
     if (self->is->range_begin)

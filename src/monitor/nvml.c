@@ -3,7 +3,9 @@
 #include <dlfcn.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* NVML's interface as its reference has it (docs.nvidia.com/deploy/nvml-api), as far as it is used.
  * 0 is success; any other status leaves the value out, so no more of them are named. */
@@ -14,7 +16,7 @@ typedef struct nvml_utilisation {
 typedef struct nvml_memory {
     unsigned long long total, free, used; /* bytes */
 } nvml_memory;
-enum { NVML_SUCCESS = 0 };
+enum { NVML_SUCCESS = 0, NVML_NOT_FOUND = 6 };
 enum { NVML_CLOCK_SM = 1, NVML_CLOCK_MEMORY = 2 };
 enum { NVML_TEMPERATURE_GPU = 0 };
 
@@ -83,12 +85,24 @@ static int check(const nvml *self, int status, const char *what, ls_error *error
     return ls_fail(error, LS_FAILED, "NVML: %s: %s (%d)", what, text ? text : "failed", status);
 }
 
+/* CUDA gives a part of a GPU (MIG) the form of a GPU's UUID; NVML names it "MIG-...". */
+static int find(nvml *self, const char *uuid, ls_error *error) {
+    char part[96];
+    int status = self->call.handle_by_uuid(uuid, &self->device);
+    if (status == NVML_NOT_FOUND && strncmp(uuid, "GPU-", 4) == 0) {
+        snprintf(part, sizeof part, "MIG-%.80s", uuid + 4);
+        if (self->call.handle_by_uuid(part, &self->device) == NVML_SUCCESS)
+            return LS_OK;
+    }
+    return check(self, status, uuid, error);
+}
+
 static int start(nvml *self, const char *uuid, ls_error *error) {
     const char *path = getenv("LOCKSTEP_NVML");
     LS_TRY(load(self, path && path[0] ? path : "libnvidia-ml.so.1", error));
     LS_TRY(check(self, self->call.init(), "nvmlInit_v2", error));
     self->started = true;
-    return check(self, self->call.handle_by_uuid(uuid, &self->device), uuid, error);
+    return find(self, uuid, error);
 }
 
 int nvml_open(const char *uuid, nvml **out, ls_error *error) {

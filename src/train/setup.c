@@ -37,19 +37,20 @@ static void bind_thread(void *context, int thread) {
 }
 
 static int open_device(trainer *self, ls_error *error) {
-    LS_TRY(launch_bind(self->me, (int)self->settings->threads, self->settings->oversubscribe, -1,
-                       &self->binding, error));
     bind_context context = {.me = self->me, .binding = &self->binding};
     char plan_cache[4096] = "";
     if (self->me->rank == 0)
         trainer_plan_cache(self, plan_cache, sizeof plan_cache);
     device_request request = {.local_rank = self->me->local_rank,
                               .local_size = self->me->local_size,
-                              .threads = self->binding.threads,
                               .bind_thread = bind_thread,
                               .bind_context = &context,
                               .share_gpu = self->settings->share_gpu,
                               .plan_cache = plan_cache};
+    int gpu_node = device_numa_node(self->settings->device, &request);
+    LS_TRY(launch_bind(self->me, (int)self->settings->threads, self->settings->oversubscribe,
+                       gpu_node, &self->binding, error));
+    request.threads = self->binding.threads;
     LS_TRY(device_open(self->settings->device, &request, &self->device, error));
     if (context.error.code != LS_OK) {
         *error = context.error;

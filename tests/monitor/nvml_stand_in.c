@@ -47,7 +47,7 @@ const char *nvmlErrorString(int status) {
 }
 
 int nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *out) {
-    if (strcmp(uuid, STAND_IN_UUID) != 0)
+    if (strcmp(uuid, STAND_IN_UUID) != 0 && strcmp(uuid, "MIG-a-part") != 0)
         return NOT_FOUND;
     *out = (nvmlDevice_t)(void *)&the_device;
     return SUCCESS;

@@ -74,6 +74,12 @@ static void an_older_driver(const char *path) {
     check_case("an older driver: throttle reasons by their old name, no energy counter");
 }
 
+static void part_of_a_gpu(const char *path) {
+    use_stand_in(path);
+    nvml_close(open_or_say("GPU-a-part"));
+    check_case("a part of a GPU, by the name that CUDA gives it");
+}
+
 static void refused(const char *uuid, const char *expected) {
     nvml *gpu = NULL;
     ls_error error = {0};
@@ -103,6 +109,7 @@ int main(int argc, char **argv) {
     values_and_units(argv[1]);
     each_value_alone(argv[1]);
     an_older_driver(argv[2]);
+    part_of_a_gpu(argv[1]);
     no_nvml(argv[1], argv[3]);
     return check_done();
 }
