@@ -1,0 +1,39 @@
+/* What product.c asks of cuBLASLt, given to the real library on a machine without a GPU: it takes
+ * every description of an operation, a matrix and a preference, and fails where it must, at the
+ * choice of an algorithm, for which it would need a GPU (the handle here is none). */
+#include "product.h"
+
+#include "../unit/check.h"
+
+#include <string.h>
+
+static void try_product(dtype type, dtype result_type, bool tf32, int variant) {
+    cuda_device no_gpu = {0};
+    product *made = NULL;
+    ls_error error = {0};
+    product_shape shape = {.rows = 64,
+                           .columns = 10,
+                           .inner = 512,
+                           .left_transposed = variant & 1,
+                           .right_transposed = variant & 2,
+                           .type = type,
+                           .result_type = result_type,
+                           .tf32 = tf32,
+                           .epilogue = (product_epilogue)(variant >> 2)};
+    int status = product_create(&no_gpu, &shape, &made, &error);
+    CHECK(status == LS_FAILED && !made, "%d without a GPU", status);
+    CHECK(strncmp(error.text, "choosing the algorithm", 22) == 0, "%s", error.text);
+}
+
+int main(void) {
+    for (int variant = 0; variant < 16; variant++) {
+        try_product(DTYPE_F32, DTYPE_F32, false, variant);
+        try_product(DTYPE_F32, DTYPE_F32, true, variant);
+        try_product(DTYPE_BF16, DTYPE_BF16, false, variant);
+        try_product(DTYPE_BF16, DTYPE_F32, false, variant);
+        try_product(DTYPE_F16, DTYPE_F16, false, variant);
+        try_product(DTYPE_F16, DTYPE_F32, false, variant);
+    }
+    check_case("cuBLASLt takes the descriptions of all products");
+    return check_done();
+}
