@@ -144,10 +144,12 @@ int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
     double parts[STEP_PARTS] = {0};
     LS_TRY(clear_totals(self, error));
     LS_TRY(self->control->is->barrier(self->control, error));
+    monitor_start(self->monitor);
     double cpu_start = cpu_seconds(), start = clock_seconds();
     LS_TRY(feed_start_epoch(&self->train, record->epoch, error));
     LS_TRY(train_steps(self, record, parts, start, error));
     record->seconds = clock_seconds() - start;
+    monitor_stop(self->monitor);
     record->phases = phases_of(self, parts, record->seconds);
     self->cpu_seconds_training += cpu_seconds() - cpu_start;
     LS_TRY(combine_times(self, record, error));

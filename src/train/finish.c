@@ -27,6 +27,7 @@ static int gather_usage(trainer *self, double training_seconds, ls_error *error)
     rank_usage mine = {.peak_memory_bytes = peak_memory_bytes(),
                        .cpu_utilisation =
                            available > 0 ? self->cpu_seconds_training / available : NAN};
+    monitor_finish(self->monitor, &mine.gpu);
     self->usage = calloc((size_t)self->me->size, sizeof *self->usage);
     if (!self->usage)
         return ls_fail(error, LS_FAILED, "out of memory");
@@ -74,6 +75,7 @@ int trainer_finish(trainer *self, ls_error *error) {
     run_totals *totals = &self->totals;
     LS_TRY(compare_parameters(self, error));
     LS_TRY(gather_usage(self, totals->training_seconds, error));
+    LS_TRY(trainer_write_samples(self, error));
     double times[] = {self->setup_seconds, self->warmup_seconds, self->start_to_first_step_seconds};
     LS_TRY(comm_allreduce_double(self->control, times, 3, REDUCTION_MAX, error));
     totals->setup_seconds = times[0];

@@ -1,4 +1,5 @@
 /* What a run on devices with memory and algorithms of their own needs beside the device. */
+#include "report/gpu_csv.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
@@ -29,6 +30,67 @@ void trainer_plan_cache(const trainer *self, char *out, size_t capacity) {
     strncat(folder, "/lockstep", sizeof folder - strlen(folder) - 1);
     if (mkdir(folder, 0777) == 0 || access(folder, W_OK) == 0)
         snprintf(out, capacity, "%s/plans", folder);
+}
+
+typedef struct gpu_of_rank {
+    char host[64], uuid[48];
+} gpu_of_rank;
+
+static int find_shared(const trainer *self, const gpu_of_rank *all, ls_error *error) {
+    for (int rank = 1; rank < self->me->size; rank++)
+        for (int other = 0; other < rank; other++)
+            if (strcmp(all[rank].uuid, all[other].uuid) == 0 &&
+                strcmp(all[rank].host, all[other].host) == 0)
+                return ls_fail(error, LS_BAD_LAUNCH,
+                               "ranks %d and %d on host %s were given the same GPU (%s): ask for "
+                               "one a rank (--gres=gpu:N, --gpus-per-task=1), or let them share it "
+                               "with --share-gpu",
+                               other, rank, all[rank].host, all[rank].uuid);
+    return LS_OK;
+}
+
+int trainer_check_gpus(trainer *self, ls_error *error) {
+    gpu_of_rank mine = {0};
+    if (self->settings->share_gpu || !self->device->facts.uuid[0])
+        return LS_OK;
+    snprintf(mine.host, sizeof mine.host, "%.63s", self->me->host);
+    snprintf(mine.uuid, sizeof mine.uuid, "%s", self->device->facts.uuid);
+    gpu_of_rank *all = calloc((size_t)self->me->size, sizeof *all);
+    if (!all)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    int status = comm_allgather_bytes(self->control, &mine, all, sizeof mine, error);
+    if (status == LS_OK)
+        status = find_shared(self, all, error);
+    free(all);
+    return status;
+}
+
+int trainer_open_monitor(trainer *self, ls_error *error) {
+    monitor_settings settings = {.gpu_uuid = self->device->facts.uuid,
+                                 .capacity = monitor_capacity(self->me->size),
+                                 .processing_units = self->binding.processing_units,
+                                 .processing_unit_count = self->binding.threads};
+    if (!self->device->facts.uuid[0])
+        return LS_OK;
+    LS_TRY(monitor_open(&settings, &self->monitor, error));
+    const char *note = monitor_note(self->monitor);
+    return *note && self->me->rank == 0 ? run_note(self->run, error, "monitor  %s", note) : LS_OK;
+}
+
+int trainer_write_samples(trainer *self, ls_error *error) {
+    size_t capacity = monitor_capacity(self->me->size);
+    size_t bytes = capacity * sizeof(usage_sample);
+    if (!self->monitor) /* all ranks have one, or none has */
+        return LS_OK;
+    usage_sample *all = malloc((size_t)self->me->size * bytes);
+    if (!all)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    int status =
+        comm_allgather_bytes(self->control, monitor_samples(self->monitor), all, bytes, error);
+    if (status == LS_OK && self->me->rank == 0)
+        status = gpu_csv_write(self->settings->results, all, self->me->size, capacity, error);
+    free(all);
+    return status;
 }
 
 int trainer_share_choices(trainer *self, ls_error *error) {

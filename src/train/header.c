@@ -114,6 +114,7 @@ int trainer_open_run(trainer *self, ls_error *error) {
         for (char *line = strtok(plans, "\n"); line; line = strtok(NULL, "\n"))
             LS_TRY(run_note(self->run, error, "plan  %s", line));
     }
+    LS_TRY(trainer_open_monitor(self, error));
     if (self->settings->step_log)
         LS_TRY(step_log_open(self->settings->results, writes, &self->step_log, error));
     return LS_OK;

@@ -185,6 +185,7 @@ int trainer_setup(trainer *self, ls_error *error) {
     LS_TRY(open_data(self, error));
     LS_TRY(trainer_agree(self, error));
     LS_TRY(open_device(self, error));
+    LS_TRY(trainer_check_gpus(self, error));
     LS_TRY(open_comm(self, error));
     LS_TRY(prepare_network(self, error));
     mode_settings settings = describe_mode(self);
@@ -201,6 +202,7 @@ int trainer_setup(trainer *self, ls_error *error) {
 void trainer_close(trainer *self) {
     step_log_close(self->step_log);
     run_close(self->run);
+    monitor_close(self->monitor);
     trainer_forget_recordings(self);
     feed_close(&self->train);
     feed_close(&self->test);

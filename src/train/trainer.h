@@ -5,6 +5,7 @@
 
 #include "comm/comm.h"
 #include "mode/mode.h"
+#include "monitor/monitor.h"
 #include "report/run.h"
 #include "report/step_log.h"
 #include "train/feed.h"
@@ -46,6 +47,7 @@ typedef struct trainer {
     bool records;                 /* steps are recorded into graphs */
     step_recording recordings[2]; /* of the full and of the last batch */
     step_progress *progress;      /* pinned; NULL alone */
+    monitor *monitor;             /* NULL on a device without a UUID */
     run *run;
     step_log *step_log;
     rank_facts *ranks;
@@ -63,6 +65,11 @@ typedef struct trainer {
 int trainer_agree(trainer *self, ls_error *error);
 
 /* gpus.c: what a run on GPUs needs beside the device itself. */
+/* Two ranks on one GPU (by UUID) are an error without --share-gpu. */
+int trainer_check_gpus(trainer *self, ls_error *error);
+/* The monitor of this rank's GPU, and its samples' way into gpu.csv. Collective. */
+int trainer_open_monitor(trainer *self, ls_error *error);
+int trainer_write_samples(trainer *self, ls_error *error);
 /* Every rank's plans take what rank 0 measured: rank 0 prepares first, the others import. */
 int trainer_share_choices(trainer *self, ls_error *error);
 /* Where rank 0 keeps its choices between runs; "" where there is no place for it. */
