@@ -114,12 +114,23 @@ std::map<const char *, block>::iterator named(const void *pointer, const char *c
     return found;
 }
 
-struct make_argument {
-    void *base;
-};
+} // namespace
 
-emulated_progress make_live(void *context) {
-    auto found = named(((make_argument *)context)->base, "allocation");
+void check_allocated(const void *memory, const char *call) {
+    named(memory, call);
+}
+size_t memory_used() {
+    return bytes_used;
+}
+void add_pinned(void *memory, size_t bytes) {
+    pinned()[(char *)memory] = bytes;
+}
+bool remove_pinned(void *memory) {
+    return pinned().erase((char *)memory) > 0;
+}
+
+emulated_progress make_memory(void *context) {
+    auto found = named(*(void **)context, "allocation");
     found->second.is = state::live;
     char *base = (char *)found->first;
     size_t bytes = found->second.bytes;
@@ -132,8 +143,8 @@ emulated_progress make_live(void *context) {
     return EMULATED_DONE;
 }
 
-emulated_progress unmake(void *context) {
-    auto found = named(((make_argument *)context)->base, "free");
+emulated_progress unmake_memory(void *context) {
+    auto found = named(*(void **)context, "free");
     char *base = (char *)found->first;
     size_t bytes = found->second.bytes, size = pages(bytes);
     ASAN_UNPOISON_MEMORY_REGION(base + bytes, size - bytes);
@@ -149,7 +160,7 @@ emulated_progress unmake(void *context) {
     return EMULATED_DONE;
 }
 
-cudaError_t promise(void **out, size_t bytes) {
+cudaError_t promise_memory(void **out, size_t bytes) {
     *out = nullptr;
     if (bytes == 0)
         return cudaErrorInvalidValue;
@@ -165,8 +176,6 @@ cudaError_t promise(void **out, size_t bytes) {
     emulated_count("device allocations", 1);
     return cudaSuccess;
 }
-
-} // namespace
 
 place place_of(const void *pointer) {
     if (in_range(pointer))
@@ -203,7 +212,6 @@ memory_open::~memory_open() {
             protect(base, which, PROT_NONE);
 }
 
-// At most `bytes` bytes are touched: in device memory by work that runs, else by work to come.
 void check_range(const void *pointer, size_t bytes, place expected, const char *what) {
     if (!pointer && bytes == 0)
         return;
@@ -252,173 +260,4 @@ extern "C" void emulated_check_reachable(const void *pointer, size_t bytes, cons
     if (pointer || bytes)
         check_range(pointer, bytes,
                     place_of(pointer) == place::pinned ? place::pinned : place::device, what);
-}
-
-extern "C" cudaError_t cudaMalloc(void **out, size_t bytes) {
-    api_call call("cudaMalloc");
-    cudaError_t status = allowed_now();
-    if (status == cudaSuccess)
-        status = use_device();
-    if (status == cudaSuccess)
-        status = promise(out, bytes);
-    if (status == cudaSuccess) {
-        make_argument argument = {*out};
-        make_live(&argument);
-    }
-    return result(status);
-}
-
-extern "C" cudaError_t cudaFree(void *memory) {
-    api_call call("cudaFree");
-    cudaError_t status = allowed_now();
-    if (status == cudaSuccess)
-        status = use_device();
-    if (status != cudaSuccess || !memory)
-        return result(status);
-    named(memory, "cudaFree");
-    run_all(); // as the real one does
-    make_argument argument = {memory};
-    unmake(&argument);
-    return cudaSuccess;
-}
-
-struct CUmemPoolHandle_st {
-    size_t most;
-};
-
-extern "C" cudaError_t cudaMemPoolCreate(cudaMemPool_t *out, const cudaMemPoolProps *properties) {
-    api_call call("cudaMemPoolCreate");
-    cudaError_t status = use_device();
-    if (status != cudaSuccess)
-        return result(status);
-    if (properties->allocType != cudaMemAllocationTypePinned ||
-        properties->location.type != cudaMemLocationTypeDevice ||
-        properties->location.id != current_device())
-        return result(cudaErrorInvalidValue);
-    *out = new CUmemPoolHandle_st{0};
-    emulated_count("memory pools", 1);
-    return cudaSuccess;
-}
-
-extern "C" cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) {
-    api_call call("cudaMemPoolDestroy");
-    delete pool;
-    emulated_count("memory pools", -1);
-    return cudaSuccess;
-}
-
-extern "C" cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *out, int) {
-    api_call call("cudaDeviceGetDefaultMemPool");
-    static CUmemPoolHandle_st pool;
-    *out = &pool;
-    return result(use_device());
-}
-
-extern "C" cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void *) {
-    api_call call("cudaMemPoolSetAttribute");
-    return cudaSuccess;
-}
-
-extern "C" cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr what, void *value) {
-    api_call call("cudaMemPoolGetAttribute");
-    if (what != cudaMemPoolAttrUsedMemCurrent && what != cudaMemPoolAttrReservedMemCurrent &&
-        what != cudaMemPoolAttrUsedMemHigh && what != cudaMemPoolAttrReservedMemHigh)
-        return result(cudaErrorInvalidValue);
-    *(uint64_t *)value = bytes_used;
-    return cudaSuccess;
-}
-
-extern "C" cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) {
-    api_call call("cudaMemPoolTrimTo");
-    return cudaSuccess;
-}
-
-// A recording would hold an allocation node; the program never allocates there.
-extern "C" cudaError_t cudaMallocFromPoolAsync(void **out, size_t bytes, cudaMemPool_t,
-                                               cudaStream_t stream) {
-    api_call call("cudaMallocFromPoolAsync");
-    if (stream_of(stream, "cudaMallocFromPoolAsync")->recording)
-        emulated_violation("an allocation in a recording");
-    cudaError_t status = promise(out, bytes);
-    if (status == cudaErrorMemoryAllocation) {
-        run_all(); // frees that are queued
-        status = promise(out, bytes);
-    }
-    make_argument argument = {*out};
-    if (status == cudaSuccess)
-        status = emulated_enqueue(stream, make_live, &argument, sizeof argument, "allocation");
-    return result(status);
-}
-
-extern "C" cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t stream) {
-    return cudaMallocFromPoolAsync(out, bytes, nullptr, stream);
-}
-
-extern "C" cudaError_t cudaFreeAsync(void *memory, cudaStream_t stream) {
-    api_call call("cudaFreeAsync");
-    if (stream_of(stream, "cudaFreeAsync")->recording)
-        emulated_violation("a free in a recording");
-    named(memory, "cudaFreeAsync");
-    make_argument argument = {memory};
-    return result(emulated_enqueue(stream, unmake, &argument, sizeof argument, "free"));
-}
-
-extern "C" cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total) {
-    api_call call("cudaMemGetInfo");
-    *total = memory_bytes();
-    *free_bytes = *total - bytes_used;
-    return result(use_device());
-}
-
-extern "C" cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned) {
-    api_call call("cudaHostAlloc");
-    cudaError_t status = allowed_now();
-    if (status == cudaSuccess)
-        status = use_device();
-    if (status != cudaSuccess)
-        return result(status);
-    *out = nullptr;
-    if (bytes == 0)
-        return cudaSuccess;
-    if (posix_memalign(out, PAGE, bytes) != 0)
-        return result(cudaErrorMemoryAllocation);
-    memset(*out, 0xa5, bytes);
-    pinned()[(char *)*out] = bytes;
-    emulated_count("pinned allocations", 1);
-    return cudaSuccess;
-}
-
-extern "C" cudaError_t cudaMallocHost(void **out, size_t bytes) {
-    return cudaHostAlloc(out, bytes, 0);
-}
-
-extern "C" cudaError_t cudaFreeHost(void *memory) {
-    api_call call("cudaFreeHost");
-    cudaError_t status = allowed_now();
-    if (status != cudaSuccess || !memory)
-        return result(status);
-    if (!pinned().count((char *)memory))
-        emulated_violation("cudaFreeHost: %s", describe(memory).c_str());
-    pinned().erase((char *)memory);
-    free(memory);
-    emulated_count("pinned allocations", -1);
-    return cudaSuccess;
-}
-
-extern "C" cudaError_t cudaHostGetDevicePointer(void **out, void *memory, unsigned) {
-    api_call call("cudaHostGetDevicePointer");
-    *out = memory;
-    return result(emulated_is_pinned(memory, 1) ? cudaSuccess : cudaErrorInvalidValue);
-}
-
-extern "C" cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *out, const void *pointer) {
-    api_call call("cudaPointerGetAttributes");
-    static const cudaMemoryType types[] = {cudaMemoryTypeUnregistered, cudaMemoryTypeHost,
-                                           cudaMemoryTypeDevice};
-    *out = cudaPointerAttributes{};
-    out->type = types[(int)place_of(pointer)];
-    out->device = current_device();
-    out->devicePointer = out->type == cudaMemoryTypeUnregistered ? nullptr : (void *)pointer;
-    out->hostPointer = out->type == cudaMemoryTypeHost ? (void *)pointer : nullptr;
-    return cudaSuccess;
 }
