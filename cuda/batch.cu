@@ -40,7 +40,6 @@ __device__ static inline vec<uint8_t, N> cropped(const make_batch_arguments &a,
     uint32_t pixel = divide(at, grid.by_channels, &channel);
     uint32_t row = divide(pixel, grid.by_width, &column);
     vec<uint8_t, N> out;
-#pragma unroll
     for (int k = 0; k < N; k++) {
         int source_row = (int)row + from.top;
         int source_column = (from.mirrored ? a.width - 1 - (int)column : (int)column) + from.left;
@@ -78,7 +77,6 @@ static __global__ void make_batch(const make_batch_arguments a, const batch_grid
         in = plain<N>(image, at);
     }
     vec<T, N> out;
-#pragma unroll
     for (int e = 0; e < N; e++)
         out.at[e] = from_float<T>(fmaf((float)in.at[e], a.scale, a.shift));
     store<N>((T *)a.out + (size_t)k * elements + at, out);

@@ -18,7 +18,6 @@ template <int N, typename From, typename To, typename F>
 __device__ static inline void combine(size_t count, const From *from, To *to, F f) {
     vec<From, N> in[VECTORS];
     vec<To, N> out[VECTORS];
-#pragma unroll
     for (int v = 0; v < VECTORS; v++) {
         size_t at = place<N>(v);
         if (at + N <= count) {
@@ -26,11 +25,9 @@ __device__ static inline void combine(size_t count, const From *from, To *to, F 
             out[v] = load<N>(to + at);
         }
     }
-#pragma unroll
     for (int v = 0; v < VECTORS; v++) {
         size_t at = place<N>(v);
         if (at + N <= count) {
-#pragma unroll
             for (int k = 0; k < N; k++)
                 out[v].at[k] = f(in[v].at[k], out[v].at[k]);
             store<N>(to + at, out[v]);
@@ -53,16 +50,13 @@ template <typename T, int N> static __global__ void add(size_t count, const T *f
 template <typename From, typename To, int N>
 static __global__ void cast(size_t count, const From *from, To *to) {
     vec<From, N> in[VECTORS];
-#pragma unroll
     for (int v = 0; v < VECTORS; v++)
         if (place<N>(v) + N <= count)
             in[v] = load<N>(from + place<N>(v));
-#pragma unroll
     for (int v = 0; v < VECTORS; v++) {
         size_t at = place<N>(v);
         if (at + N <= count) {
             vec<To, N> out;
-#pragma unroll
             for (int k = 0; k < N; k++)
                 out.at[k] = from_float<To>(to_float(in[v].at[k]));
             store<N>(to + at, out);

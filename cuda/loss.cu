@@ -23,7 +23,6 @@ template <typename T, int N, typename F>
 __device__ static inline void for_classes(const T *row, int classes, int lane, int lanes, F f) {
     for (int c = lane * N; c < classes; c += lanes * N) {
         vec<T, N> in = load<N>(row + c);
-#pragma unroll
         for (int k = 0; k < N; k++)
             f(c + k, to_float(in.at[k]));
     }
@@ -61,7 +60,6 @@ __device__ static inline void write_gradient(const T *row, int classes, int lane
     float inverse = 1.0f / sum;
     for (int c = lane * N; c < classes; c += lanes * N) {
         vec<T, N> in = load<N>(row + c), out;
-#pragma unroll
         for (int k = 0; k < N; k++) {
             float probability = expf(to_float(in.at[k]) - largest) * inverse;
             out.at[k] = from_float<T>((probability - (c + k == label ? 1.0f : 0.0f)) * scale);

@@ -54,7 +54,6 @@ __device__ static inline vec<float, N> read(const float *from, int count, bool i
     if (is_wide)
         return load<N>(from + threadIdx.x * N);
     vec<float, N> out = {};
-#pragma unroll
     for (int k = 0; k < N; k++)
         if (element(k, false) < count)
             out.at[k] = from[element(k, false)];
@@ -64,14 +63,12 @@ __device__ static inline vec<float, N> read(const float *from, int count, bool i
 template <typename T>
 __device__ static inline void write(T *to, const vec<float, N> &values, int count, bool is_wide) {
     vec<T, N> out;
-#pragma unroll
     for (int k = 0; k < N; k++)
         out.at[k] = from_float<T>(values.at[k]);
     if (is_wide) {
         store<N>(to + threadIdx.x * N, out);
         return;
     }
-#pragma unroll
     for (int k = 0; k < N; k++)
         if (element(k, false) < count)
             to[element(k, false)] = out.at[k];
@@ -124,7 +121,6 @@ __device__ static inline share read_adam(const adam_update &u, const update_rang
 __device__ static inline void update_adam(const adam_update &u, const update_range &range,
                                           const adam_factors &f, share *s) {
     float step_size = range.learning_rate * f.inverse_correction1;
-#pragma unroll
     for (int k = 0; k < N; k++) {
         float gradient = s->g.at[k] * f.unscale + range.weight_decay * s->w.at[k];
         float first = u.beta1 * s->first.at[k] + (1.0f - u.beta1) * gradient;
@@ -186,7 +182,6 @@ static __global__ void __launch_bounds__(THREADS, BLOCKS_A_PROCESSOR)
         s.first = vec<float, N>();
         if (remembers)
             s.first = read(u.velocity + s.part.first, s.part.count, s.is_wide);
-#pragma unroll
         for (int k = 0; k < N; k++) {
             float gradient = s.g.at[k] * unscale + range.weight_decay * s.w.at[k];
             s.first.at[k] = u.momentum * s.first.at[k] + gradient;

@@ -42,11 +42,9 @@ static __global__ void maxpool2d_forward(pool_grid grid, const T *x, T *y, uint8
     const T *from = x + corner(place_of(index, grid), grid, N);
     vec<T, N> best = load<N>(from);
     vec<uint8_t, N> winner = {};
-#pragma unroll
     for (int position = 1; position < window * window; position++) {
         size_t pixel = (size_t)(position / window) * grid.width + position % window;
         vec<T, N> in = load<N>(from + pixel * grid.channels);
-#pragma unroll
         for (int k = 0; k < N; k++)
             if (to_float(in.at[k]) > to_float(best.at[k])) {
                 best.at[k] = in.at[k];
@@ -70,7 +68,6 @@ static __global__ void maxpool2d_backward(pool_grid grid, int out_height, int ou
     place p = place_of(index, grid);
     vec<T, N> gradient;
     vec<uint8_t, N> winner = {};
-#pragma unroll
     for (int k = 0; k < N; k++)
         gradient.at[k] = from_float<T>(0);
     if ((int)p.row < out_height && (int)p.column < out_width) {
@@ -80,7 +77,6 @@ static __global__ void maxpool2d_backward(pool_grid grid, int out_height, int ou
         winner = load<N>(saved + at);
         if (relu_input) {
             vec<T, N> out = load<N>(y + at);
-#pragma unroll
             for (int k = 0; k < N; k++)
                 if (!(to_float(out.at[k]) > 0))
                     gradient.at[k] = from_float<T>(0);
@@ -89,13 +85,11 @@ static __global__ void maxpool2d_backward(pool_grid grid, int out_height, int ou
     T *to = dx + corner(p, grid, N);
     int rows = min(window, grid.height - (int)p.row * window);
     int columns = min(window, grid.width - (int)p.column * window);
-#pragma unroll
     for (int position = 0; position < window * window; position++) {
         int row = position / window, column = position % window;
         if (row >= rows || column >= columns)
             continue;
         vec<T, N> out;
-#pragma unroll
         for (int k = 0; k < N; k++)
             out.at[k] = winner.at[k] == position ? gradient.at[k] : from_float<T>(0);
         store<N>(to + ((size_t)row * grid.width + column) * grid.channels, out);

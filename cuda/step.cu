@@ -14,7 +14,6 @@ template <int N>
 static __global__ void check_finite(const float *values, size_t count, step_state *state) {
     size_t first = ((size_t)blockIdx.x * VECTORS * THREADS + threadIdx.x) * N;
     vec<float, N> in[VECTORS];
-#pragma unroll
     for (int v = 0; v < VECTORS; v++) {
         size_t at = first + (size_t)v * THREADS * N;
         in[v] = vec<float, N>();
@@ -25,9 +24,7 @@ static __global__ void check_finite(const float *values, size_t count, step_stat
                 in[v].at[k] = values[at];
     }
     bool finite = true;
-#pragma unroll
     for (int v = 0; v < VECTORS; v++)
-#pragma unroll
         for (int k = 0; k < N; k++)
             finite = finite && is_finite(in[v].at[k]);
     if (!finite)

@@ -14,7 +14,6 @@ static __global__ void sum_of_squares(const float *values, size_t count, double 
     size_t stride = (size_t)SQUARE_THREADS * N, chunk = stride * SQUARE_VECTORS;
     for (size_t first = blockIdx.x * chunk; first < count; first += gridDim.x * chunk) {
         vec<float, N> in[SQUARE_VECTORS];
-#pragma unroll
         for (int v = 0; v < SQUARE_VECTORS; v++) {
             size_t at = first + (size_t)v * stride + (size_t)threadIdx.x * N;
             in[v] = vec<float, N>();
@@ -24,9 +23,7 @@ static __global__ void sum_of_squares(const float *values, size_t count, double 
                 for (int k = 0; at < count; at++, k++)
                     in[v].at[k] = values[at];
         }
-#pragma unroll
         for (int v = 0; v < SQUARE_VECTORS; v++)
-#pragma unroll
             for (int k = 0; k < N; k++)
                 sum[k] += (double)in[v].at[k] * (double)in[v].at[k];
     }
@@ -80,34 +77,27 @@ static __global__ void column_sums(const T *values, size_t rows, int columns, in
         size_t row = slab * rows_a_slab + (threadIdx.x >> log2_across);
         for (; row + (COLUMN_ROWS - 1) * (size_t)down < end; row += COLUMN_ROWS * (size_t)down) {
             vec<T, N> in[COLUMN_ROWS];
-#pragma unroll
             for (int r = 0; r < COLUMN_ROWS; r++)
                 in[r] = load<N>(values + (row + (size_t)(r * down)) * columns + column);
-#pragma unroll
             for (int r = 0; r < COLUMN_ROWS; r++)
-#pragma unroll
                 for (int k = 0; k < N; k++)
                     sum[k] += to_float(in[r].at[k]);
         }
         for (; row < end; row += down) {
             vec<T, N> in = load<N>(values + row * columns + column);
-#pragma unroll
             for (int k = 0; k < N; k++)
                 sum[k] += to_float(in.at[k]);
         }
     }
-#pragma unroll
     for (int k = 0; k < N; k++)
         partial[k][threadIdx.x] = sum[k];
     for (int half = down / 2; half > 0; half /= 2) {
         __syncthreads();
         if (threadIdx.x < (unsigned)(half << log2_across))
-#pragma unroll
             for (int k = 0; k < N; k++)
                 partial[k][threadIdx.x] += partial[k][threadIdx.x + (half << log2_across)];
     }
     if (threadIdx.x < (unsigned)across && column < (size_t)columns)
-#pragma unroll
         for (int k = 0; k < N; k++)
             sums[(size_t)slab * columns + column + k] = partial[k][threadIdx.x];
 }
