@@ -46,13 +46,15 @@ static void conv2d_by_hand(subject *s) {
                           .kernel = 3,
                           .stride = 1,
                           .padding = 1,
+                          .type = s->type,
+                          .tf32 = s->precision == PRECISION_TF32,
                           .in_layout = subject_layout(s, LAYOUT_ROLE_INPUT, 1),
                           .out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 1)};
     float *y;
     conv2d(s, &shape, x, filter, bias, 9, &y, (dims){1, 2, 3, 1});
     expect_equal("y", y, want, 6);
     free(y);
-    case_done("%s conv2d by hand, %d thread(s)", s->name, s->threads);
+    case_done(s, "conv2d by hand");
 }
 
 /* The same sum the other way: every input value is spread over the outputs it reaches. */
@@ -91,16 +93,19 @@ static void conv2d_scattered(subject *s) {
                           .kernel = 3,
                           .stride = 2,
                           .padding = 1,
+                          .type = s->type,
+                          .tf32 = s->precision == PRECISION_TF32,
                           .in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 5),
                           .out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 7)};
     dims out = {2, 3, 2, 7};
-    float *x = random_floats(2 * 5 * 4 * 5, 9000, -1, 1);
-    float *weights = random_floats(7 * 9 * 5, 9001, -1, 1), *bias = random_floats(7, 9002, -1, 1);
+    float *x = random_values(s, 2 * 5 * 4 * 5, 9000, -1, 1);
+    float *weights = random_values(s, 7 * 9 * 5, 9001, -1, 1),
+          *bias = random_floats(7, 9002, -1, 1);
     float *want = scatter(&shape, x, weights, bias, out), *y;
     conv2d(s, &shape, x, weights, bias, 7 * 9 * 5, &y, out);
-    expect_close("y", y, want, dims_count(out), sum_tolerance(45));
+    expect_close_stored(s, "y", y, want, dims_count(out), sum_tolerance(45));
     free(x), free(weights), free(bias), free(want), free(y);
-    case_done("%s conv2d against a scattered sum, %d thread(s)", s->name, s->threads);
+    case_done(s, "conv2d against a scattered sum");
 }
 
 static void linear_by_hand(subject *s) {
@@ -108,15 +113,19 @@ static void linear_by_hand(subject *s) {
     static const float x[] = {1, 2, 3}, weights[] = {1, 0, -1, 10, 100, 1000}, bias[] = {0.5f, 7};
     static const float dy[] = {1, 2}, want_y[] = {0 /* relu of -1.5 */, 3217};
     static const float want_dx[] = {21, 200, 1999}, want_dw[] = {1, 2, 3, 2, 4, 6};
-    linear_shape shape = {
-        .n = 1, .in_features = 3, .out_features = 2, .relu = true, .need_dx = true};
-    float y[2], dx[3];
+    linear_shape shape = {.n = 1,
+                          .in_features = 3,
+                          .out_features = 2,
+                          .type = s->type,
+                          .tf32 = s->precision == PRECISION_TF32,
+                          .relu = true,
+                          .need_dx = true};
     plan *plan;
     must(s->ops->linear_prepare(s->device, &shape, NULL, &plan, &error), &error);
-    array device_x = array_of(s, x, sizeof x), device_dy = array_of(s, dy, sizeof dy);
+    array device_x = values_of(s, x, 3), device_dy = values_of(s, dy, 2);
     array w = parameters_of(s, weights, 6), b = parameters_of(s, bias, 2);
     array dw = parameters_new(s, 6), db = parameters_new(s, 2);
-    array device_y = array_new(s, sizeof y), device_dx = array_new(s, sizeof dx);
+    array device_y = values_new(s, 2), device_dx = values_new(s, 3);
     array packed = array_new(s, s->ops->plan_packed_bytes(plan));
     array workspace = array_new(s, s->ops->plan_workspace_bytes(plan));
     must(s->ops->pack_weights(plan, s->stream, parameters_at(&w), packed.memory, &error), &error);
@@ -130,10 +139,14 @@ static void linear_by_hand(subject *s) {
                                          parameters_at(&dw), parameters_at(&db), workspace.memory,
                                          &error),
          &error);
-    array_get(s, &device_y, y), array_get(s, &device_dx, dx);
+    float *y = values_get(s, &device_y, 2), *dx = values_get(s, &device_dx, 3);
     float *got_dw = parameters_get(s, &dw, 6), *got_db = parameters_get(s, &db, 2);
-    expect_equal("y", y, want_y, 2);
-    expect_equal("dx", dx, want_dx, 3);
+    /* In bf16 3217 becomes 3216 and 1999 becomes 2000. */
+    precision stored = s->type == DTYPE_F32 ? PRECISION_FP32 : s->precision;
+    float *stored_y = rounded_copy(stored, want_y, 2),
+          *stored_dx = rounded_copy(stored, want_dx, 3);
+    expect_equal("y", y, stored_y, 2);
+    expect_equal("dx", dx, stored_dx, 3);
     expect_equal("dweights", got_dw, want_dw, 6);
     expect_equal("dbias", got_db, dy, 2);
     s->ops->plan_release(s->device, plan);
@@ -141,8 +154,8 @@ static void linear_by_hand(subject *s) {
                     &db,       &device_y,  &device_dx, &packed, &workspace};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         array_free(s, all[i]);
-    free(got_dw), free(got_db);
-    case_done("%s linear by hand, %d thread(s)", s->name, s->threads);
+    free(y), free(dx), free(got_dw), free(got_db), free(stored_y), free(stored_dx);
+    case_done(s, "linear by hand");
 }
 
 /* 5 rows of 3, window 2: the last row and the last column belong to no window. In the first window
@@ -157,14 +170,14 @@ static void maxpool2d_by_hand(subject *s, bool relu_input) {
                              .width = 3,
                              .channels = 1,
                              .window = 2,
+                             .type = s->type,
                              .in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 1),
                              .out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, 1),
                              .relu_input = relu_input};
-    float y[2], dx[15];
     plan *plan;
     must(s->ops->maxpool2d_prepare(s->device, &shape, &plan, &error), &error);
-    array device_x = array_of(s, x, sizeof x), device_dy = array_of(s, dy, sizeof dy);
-    array device_y = array_new(s, sizeof y), device_dx = array_new(s, sizeof dx);
+    array device_x = values_of(s, x, 15), device_dy = values_of(s, dy, 2);
+    array device_y = values_new(s, 2), device_dx = values_new(s, 15);
     array saved = array_new(s, s->ops->plan_saved_bytes(plan));
     must(s->ops->maxpool2d_forward(plan, s->stream, device_x.memory, device_y.memory, saved.memory,
                                    &error),
@@ -172,15 +185,15 @@ static void maxpool2d_by_hand(subject *s, bool relu_input) {
     must(s->ops->maxpool2d_backward(plan, s->stream, device_dy.memory, device_y.memory,
                                     saved.memory, device_dx.memory, &error),
          &error);
-    array_get(s, &device_y, y), array_get(s, &device_dx, dx);
+    float *y = values_get(s, &device_y, 2), *dx = values_get(s, &device_dx, 15);
     expect_equal("y", y, want_y, 2);
     expect_equal("dx", dx, want_dx, 15);
     s->ops->plan_release(s->device, plan);
     array *all[] = {&device_x, &device_dy, &device_y, &device_dx, &saved};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         array_free(s, all[i]);
-    case_done("%s maxpool2d by hand%s, %d thread(s)", s->name, relu_input ? ", after relu" : "",
-              s->threads);
+    free(y), free(dx);
+    case_done(s, "maxpool2d by hand%s", relu_input ? ", after relu" : "");
 }
 
 void test_by_hand(subject *s) {
@@ -191,12 +204,18 @@ void test_by_hand(subject *s) {
     maxpool2d_by_hand(s, true);
 }
 
-/* A type the device does not compute in is refused, never taken for another. */
-void test_refusals(subject *s) {
-    if (strcmp(s->name, "cpu") != 0)
-        return; /* computes in more types */
+/* A precision that the device lacks is refused in one line that names it, and so is its type by
+ * each op: never taken for another. */
+static void refused(subject *s, precision wanted) {
     ls_error error = {0};
     plan *plan = NULL;
+    const char *name = dtype_name(precision_type(wanted));
+    expect(s->device->is->check_precision(s->device, wanted, &error) == LS_BAD_LAUNCH &&
+               strstr(error.text, precision_name(wanted)) && strstr(error.text, s->name) &&
+               strstr(error.text, "fp32") && !strchr(error.text, '\n'),
+           "%s: '%s'", precision_name(wanted), error.text);
+    if (wanted == PRECISION_TF32) /* its type is fp32 */
+        return;
     conv2d_shape conv = {.n = 1,
                          .height = 4,
                          .width = 4,
@@ -205,19 +224,27 @@ void test_refusals(subject *s) {
                          .kernel = 3,
                          .stride = 1,
                          .padding = 1,
-                         .type = DTYPE_F16};
-    linear_shape linear = {.n = 1, .in_features = 2, .out_features = 2, .type = DTYPE_F16};
+                         .type = precision_type(wanted)};
+    linear_shape linear = {
+        .n = 1, .in_features = 2, .out_features = 2, .type = precision_type(wanted)};
+    error = (ls_error){0};
     expect(s->ops->conv2d_prepare(s->device, &conv, NULL, &plan, &error) != LS_OK &&
-               strstr(error.text, "fp16"),
-           "conv2d in fp16: '%s'", error.text);
+               strstr(error.text, name),
+           "conv2d in %s: '%s'", name, error.text);
     error = (ls_error){0};
     expect(s->ops->linear_prepare(s->device, &linear, NULL, &plan, &error) != LS_OK &&
-               strstr(error.text, "fp16"),
-           "linear in fp16: '%s'", error.text);
+               strstr(error.text, name),
+           "linear in %s: '%s'", name, error.text);
     error = (ls_error){0};
-    expect(s->ops->relu_backward(s->device, s->stream, 0, DTYPE_F16, NULL, NULL, &error) !=
-                   LS_OK &&
-               strstr(error.text, "fp16"),
-           "relu_backward in fp16: '%s'", error.text);
-    case_done("%s refuses types it does not compute in", s->name);
+    expect(s->ops->relu_backward(s->device, s->stream, 0, precision_type(wanted), NULL, NULL,
+                                 &error) != LS_OK &&
+               strstr(error.text, name),
+           "relu_backward in %s: '%s'", name, error.text);
+}
+
+void test_refusals(subject *s) {
+    for (int each = 0; each < PRECISION_COUNT; each++)
+        if (!subject_has(s->name, (precision)each))
+            refused(s, (precision)each);
+    case_done(s, "precisions that it lacks are refused");
 }

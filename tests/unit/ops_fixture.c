@@ -1,5 +1,6 @@
 #include "ops_fixture.h"
 
+#include "base/float16.h"
 #include "base/random.h"
 #include "check.h"
 
@@ -15,8 +16,11 @@ void must(int status, const ls_error *error) {
     exit(1);
 }
 
-subject subject_open(const char *name, int threads) {
-    subject self = {.name = name, .threads = threads};
+subject subject_open(const char *name, int threads, precision precision) {
+    subject self = {.name = name,
+                    .threads = threads,
+                    .precision = precision,
+                    .type = precision_type(precision)};
     ls_error error = {0};
     device_request request = {.local_size = 1, .threads = threads};
     int status = device_open(name, &request, &self.device, &error);
@@ -28,6 +32,14 @@ subject subject_open(const char *name, int threads) {
     self.ops = self.device->is->ops;
     must(self.device->is->stream_create(self.device, &self.stream, &error), &error);
     return self;
+}
+
+bool subject_has(const char *name, precision precision) {
+    ls_error error = {0};
+    subject self = subject_open(name, 1, PRECISION_FP32);
+    int status = self.device->is->check_precision(self.device, precision, &error);
+    subject_close(&self);
+    return status == LS_OK;
 }
 
 void subject_close(subject *self) {
@@ -51,11 +63,13 @@ void expect(bool truth, const char *format, ...) {
     check_case_failures++;
 }
 
-void case_done(const char *format, ...) {
+void case_done(const subject *s, const char *format, ...) {
     char name[256];
     va_list arguments;
+    size_t length = (size_t)snprintf(name, sizeof name, "%s %s, %d thread(s): ", s->name,
+                                     precision_name(s->precision), s->threads);
     va_start(arguments, format);
-    vsnprintf(name, sizeof name, format, arguments);
+    vsnprintf(name + length, sizeof name - length, format, arguments);
     va_end(arguments);
     check_case(name);
     fflush(stdout);
@@ -65,22 +79,46 @@ int all_done(void) {
     return check_done();
 }
 
-void expect_close(const char *what, const float *got, const float *want, size_t count,
-                  double tolerance) {
+static void expect_within(const char *what, const float *got, const float *want, size_t count,
+                          double tolerance, double relative) {
     size_t wrong = 0, worst = 0;
     double largest = -1;
     for (size_t i = 0; i < count; i++) {
-        double distance = fabs((double)got[i] - (double)want[i]);
-        if (!(distance <= tolerance))
+        if (got[i] == want[i]) /* infinities too */
+            continue;
+        double allowed = tolerance + relative * fabs((double)want[i]);
+        double excess = fabs((double)got[i] - (double)want[i]) / (allowed > 0 ? allowed : 0x1p-149);
+        if (!(excess <= 1))
             wrong++;
-        if (!(distance <= largest)) { /* a NaN is the worst */
-            largest = distance;
+        if (!(excess <= largest)) { /* a NaN is the worst */
+            largest = excess;
             worst = i;
         }
     }
-    expect(wrong == 0, "%s: %zu of %zu differ by more than %.3g; [%zu] is %.9g, expected %.9g",
-           what, wrong, count, tolerance, worst, (double)(count ? got[worst] : 0),
+    expect(wrong == 0,
+           "%s: %zu of %zu differ by more than %.3g + %.3g of the value; [%zu] is %.9g, expected "
+           "%.9g",
+           what, wrong, count, tolerance, relative, worst, (double)(count ? got[worst] : 0),
            (double)(count ? want[worst] : 0));
+}
+
+void expect_close(const char *what, const float *got, const float *want, size_t count,
+                  double tolerance) {
+    expect_within(what, got, want, count, tolerance, 0);
+}
+
+void expect_close_stored(const subject *s, const char *what, const float *got, const float *want,
+                         size_t count, double tolerance) {
+    switch (s->type) {
+    case DTYPE_BF16:
+        expect_within(what, got, want, count, tolerance, 0x1p-8);
+        break;
+    case DTYPE_F16:
+        expect_within(what, got, want, count, tolerance + 0x1p-25, 0x1p-11);
+        break;
+    default:
+        expect_within(what, got, want, count, tolerance, 0);
+    }
 }
 
 void expect_equal(const char *what, const float *got, const float *want, size_t count) {
@@ -106,6 +144,48 @@ float *random_floats(size_t count, uint64_t stream, float low, float high) {
         for (size_t k = 0; k < 4 && i + k < count; k++)
             out[i + k] = low + (high - low) * random_unit(bits[k]);
     }
+    return out;
+}
+
+/* A multiple of the unit in the last place of a significand of `bits` bits, by rint's rounding to
+ * nearest even; below 2^lowest the unit no longer shrinks. */
+static double rounded_to_bits(double value, int bits, int lowest) {
+    int exponent;
+    if (value == 0 || !isfinite(value))
+        return value;
+    frexp(value, &exponent); /* value = m * 2^exponent, m in [0.5, 1) */
+    if (exponent - 1 < lowest)
+        exponent = lowest + 1;
+    double unit = ldexp(1, exponent - bits);
+    return rint(value / unit) * unit;
+}
+
+float rounded_to(precision precision, float value) {
+    switch (precision) {
+    case PRECISION_TF32:
+        return (float)rounded_to_bits((double)value, 11, -126);
+    case PRECISION_BF16:
+        return (float)rounded_to_bits((double)value, 8, -126);
+    case PRECISION_FP16: {
+        double rounded = rounded_to_bits((double)value, 11, -14);
+        return fabs(rounded) > 65504 ? copysignf(INFINITY, value) : (float)rounded;
+    }
+    default:
+        return value;
+    }
+}
+
+float *rounded_copy(precision precision, const float *values, size_t count) {
+    float *out = floats(count);
+    for (size_t i = 0; i < count; i++)
+        out[i] = rounded_to(precision, values[i]);
+    return out;
+}
+
+float *random_values(const subject *s, size_t count, uint64_t stream, float low, float high) {
+    float *out = random_floats(count, stream, low, high);
+    for (size_t i = 0; i < count; i++)
+        out[i] = rounded_to(s->precision, out[i]);
     return out;
 }
 
@@ -160,6 +240,55 @@ void array_free(subject *s, array *self) {
     *self = (array){0};
 }
 
+/* Of values that the type holds: by cutting bits off a float, or shifting them into place. */
+static void encode(dtype type, const float *from, void *to, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &from[i], sizeof bits);
+        if (type == DTYPE_F32)
+            ((float *)to)[i] = from[i];
+        else
+            ((uint16_t *)to)[i] =
+                type == DTYPE_BF16 ? (uint16_t)(bits >> 16) : fp16_of_float(from[i]);
+    }
+}
+
+static void decode(dtype type, const void *from, float *to, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (type == DTYPE_F32)
+            to[i] = ((const float *)from)[i];
+        else if (type == DTYPE_BF16)
+            to[i] = bf16_to_float(((const uint16_t *)from)[i]);
+        else
+            to[i] = fp16_to_float(((const uint16_t *)from)[i]);
+    }
+}
+
+array values_new(subject *s, size_t count) {
+    return array_new(s, count * dtype_bytes(s->type));
+}
+
+array values_of(subject *s, const float *host, size_t count) {
+    void *encoded = malloc(count * dtype_bytes(s->type) + 1);
+    if (!encoded)
+        abort();
+    encode(s->type, host, encoded, count);
+    array self = array_of(s, encoded, count * dtype_bytes(s->type));
+    free(encoded);
+    return self;
+}
+
+float *values_get(subject *s, const array *from, size_t count) {
+    void *encoded = malloc(from->bytes + 1);
+    float *host = floats(count);
+    if (!encoded)
+        abort();
+    array_get(s, from, encoded);
+    decode(s->type, encoded, host, count);
+    free(encoded);
+    return host;
+}
+
 /* --- layouts, by strides: written apart from the ref device's helper, which it checks */
 
 typedef struct strides {
@@ -207,29 +336,25 @@ const char *layout_name(tensor_layout layout) {
     return names[layout];
 }
 
-size_t layout_bytes(tensor_layout layout, dims d) {
-    return (size_t)d.n * strides_of(layout, d).n * sizeof(float);
+size_t layout_elements(tensor_layout layout, dims d) {
+    return (size_t)d.n * strides_of(layout, d).n;
 }
 
 array tensor_new(subject *s, tensor_layout layout, dims d) {
-    return array_new(s, layout_bytes(layout, d));
+    return values_new(s, layout_elements(layout, d));
 }
 
 array tensor_of(subject *s, tensor_layout layout, dims d, const float *canonical) {
-    float *laid_out = calloc(1, layout_bytes(layout, d) + 1);
-    if (!laid_out)
-        abort();
+    float *laid_out = floats(layout_elements(layout, d));
     convert(layout, d, (float *)canonical, laid_out, true);
-    array self = array_of(s, laid_out, layout_bytes(layout, d));
+    array self = values_of(s, laid_out, layout_elements(layout, d));
     free(laid_out);
     return self;
 }
 
 float *tensor_get(subject *s, tensor_layout layout, dims d, const array *from) {
-    float *laid_out = malloc(from->bytes + 1), *canonical = floats(dims_count(d));
-    if (!laid_out)
-        abort();
-    array_get(s, from, laid_out);
+    float *laid_out = values_get(s, from, layout_elements(layout, d));
+    float *canonical = floats(dims_count(d));
     convert(layout, d, canonical, laid_out, false);
     free(laid_out);
     return canonical;

@@ -22,12 +22,13 @@ static size_t weights_of(const linear_shape *shape) {
     return (size_t)shape->out_features * (size_t)shape->in_features;
 }
 
-static linear_values random_values(const linear_shape *shape, uint64_t stream) {
-    return (linear_values){.x = random_floats(inputs_of(shape), stream * 4, -1, 1),
+/* Weights are not rounded: that is the device's to do. */
+static linear_values linear_random(const subject *s, const linear_shape *shape, uint64_t stream) {
+    return (linear_values){.x = random_values(s, inputs_of(shape), stream * 4, -1, 1),
                            .weights = random_floats(weights_of(shape), stream * 4 + 1, -1, 1),
                            .bias =
                                random_floats((size_t)shape->out_features, stream * 4 + 2, -1, 1),
-                           .dy = random_floats(outputs_of(shape), stream * 4 + 3, -1, 1)};
+                           .dy = random_values(s, outputs_of(shape), stream * 4 + 3, -1, 1)};
 }
 
 static void values_free(linear_values *self) {
@@ -38,12 +39,6 @@ static void results_free(linear_results *self) {
     free(self->y), free(self->dx), free(self->dweights), free(self->dbias);
 }
 
-static float *floats_of(subject *s, const array *from) {
-    float *host = floats(from->bytes / sizeof(float));
-    array_get(s, from, host);
-    return host;
-}
-
 /* Forward and backward with weights packed for `packing` (this plan, or one like it). */
 static linear_results run_plan(subject *s, plan *plan, struct plan *packing,
                                const linear_shape *shape, const linear_values *in) {
@@ -52,12 +47,12 @@ static linear_results run_plan(subject *s, plan *plan, struct plan *packing,
     const ops *ops = s->ops;
     array workspace = array_new(s, ops->plan_workspace_bytes(plan));
     array packed = array_new(s, ops->plan_packed_bytes(packing));
-    array x = array_of(s, in->x, inputs_of(shape) * sizeof(float));
-    array dy = array_of(s, in->dy, outputs_of(shape) * sizeof(float));
+    array x = values_of(s, in->x, inputs_of(shape));
+    array dy = values_of(s, in->dy, outputs_of(shape));
     array weights = parameters_of(s, in->weights, weights_of(shape));
     array bias = parameters_of(s, in->bias, (size_t)shape->out_features);
-    array y = array_new(s, outputs_of(shape) * sizeof(float));
-    array dx = array_new(s, inputs_of(shape) * sizeof(float));
+    array y = values_new(s, outputs_of(shape));
+    array dx = values_new(s, inputs_of(shape));
     array dweights = parameters_new(s, weights_of(shape));
     array dbias = parameters_new(s, (size_t)shape->out_features);
     must(ops->pack_weights(packing, s->stream, parameters_at(&weights), packed.memory, &error),
@@ -65,12 +60,12 @@ static linear_results run_plan(subject *s, plan *plan, struct plan *packing,
     must(ops->linear_forward(plan, s->stream, x.memory, parameters_at(&weights), packed.memory,
                              parameters_at(&bias), y.memory, workspace.memory, &error),
          &error);
-    out.y = floats_of(s, &y);
+    out.y = values_get(s, &y, outputs_of(shape));
     if (shape->need_dx) {
         must(ops->linear_backward_data(plan, s->stream, dy.memory, parameters_at(&weights),
                                        packed.memory, dx.memory, workspace.memory, &error),
              &error);
-        out.dx = floats_of(s, &dx);
+        out.dx = values_get(s, &dx, inputs_of(shape));
     }
     must(ops->linear_backward_weights(plan, s->stream, x.memory, dy.memory,
                                       parameters_at(&dweights), parameters_at(&dbias),
@@ -93,13 +88,27 @@ static linear_results run(subject *s, const linear_shape *shape, const linear_va
     return out;
 }
 
-static void compare(const linear_shape *shape, const linear_results *got,
+/* What the subject should give: ref's results in fp32, with the weights rounded as the subject's
+ * products take them. */
+static linear_results run_ref(const subject *s, subject *ref, const linear_shape *shape,
+                              const linear_values *in) {
+    linear_shape plain = *shape;
+    linear_values rounded = *in;
+    plain.type = DTYPE_F32;
+    plain.tf32 = false;
+    rounded.weights = rounded_copy(s->precision, in->weights, weights_of(shape));
+    linear_results out = run(ref, &plain, &rounded);
+    free(rounded.weights);
+    return out;
+}
+
+static void compare(const subject *s, const linear_shape *shape, const linear_results *got,
                     const linear_results *want) {
-    expect_close("y", got->y, want->y, outputs_of(shape),
-                 sum_tolerance((size_t)shape->in_features));
+    expect_close_stored(s, "y", got->y, want->y, outputs_of(shape),
+                        sum_tolerance((size_t)shape->in_features));
     if (shape->need_dx)
-        expect_close("dx", got->dx, want->dx, inputs_of(shape),
-                     sum_tolerance((size_t)shape->out_features));
+        expect_close_stored(s, "dx", got->dx, want->dx, inputs_of(shape),
+                            sum_tolerance((size_t)shape->out_features));
     expect_close("dweights", got->dweights, want->dweights, weights_of(shape),
                  sum_tolerance((size_t)shape->n));
     expect_close("dbias", got->dbias, want->dbias, (size_t)shape->out_features,
@@ -107,33 +116,58 @@ static void compare(const linear_shape *shape, const linear_results *got,
 }
 
 static void one_shape(subject *s, subject *ref, const linear_shape *shape, uint64_t stream) {
-    linear_values in = random_values(shape, stream);
-    linear_results want = run(ref, shape, &in), got = run(s, shape, &in);
+    linear_values in = linear_random(s, shape, stream);
+    linear_results want = run_ref(s, ref, shape, &in), got = run(s, shape, &in);
     linear_results again = run(s, shape, &in);
-    compare(shape, &got, &want);
+    compare(s, shape, &got, &want);
     expect(memcmp(got.y, again.y, outputs_of(shape) * sizeof(float)) == 0 &&
                memcmp(got.dweights, again.dweights, weights_of(shape) * sizeof(float)) == 0,
            "the second run has other bits than the first");
     results_free(&want), results_free(&got), results_free(&again), values_free(&in);
-    case_done("%s linear %dx%d->%d%s%s, %d thread(s)", s->name, shape->n, shape->in_features,
-              shape->out_features, shape->relu ? " relu" : "", shape->need_dx ? "" : " (no dx)",
-              s->threads);
+    case_done(s, "linear %dx%d->%d%s%s", shape->n, shape->in_features, shape->out_features,
+              shape->relu ? " relu" : "", shape->need_dx ? "" : " (no dx)");
 }
 
-static void like_another(subject *s, subject *ref) {
+static void like_another(subject *s, subject *ref, int n) {
     ls_error error = {0};
-    linear_shape shape = {.n = 64, .in_features = 96, .out_features = 33, .need_dx = true};
+    linear_shape shape = {.n = 64,
+                          .in_features = 96,
+                          .out_features = 33,
+                          .type = s->type,
+                          .tf32 = s->precision == PRECISION_TF32,
+                          .need_dx = true};
     linear_shape other = shape;
-    other.n = 5;
+    other.n = n;
     plan *first, *second;
     must(s->ops->linear_prepare(s->device, &shape, NULL, &first, &error), &error);
     must(s->ops->linear_prepare(s->device, &other, first, &second, &error), &error);
-    linear_values in = random_values(&other, 5900);
-    linear_results got = run_plan(s, second, first, &other, &in), want = run(ref, &other, &in);
-    compare(&other, &got, &want);
+    linear_values in = linear_random(s, &other, 5900);
+    linear_results got = run_plan(s, second, first, &other, &in),
+                   want = run_ref(s, ref, &other, &in);
+    compare(s, &other, &got, &want);
     results_free(&got), results_free(&want), values_free(&in);
     s->ops->plan_release(s->device, second), s->ops->plan_release(s->device, first);
-    case_done("%s linear: weights packed for n=64 serve n=5, %d thread(s)", s->name, s->threads);
+    case_done(s, "linear: weights packed for n=64 serve n=%d", n);
+}
+
+/* Each row of x picks one weight: y is that weight as the products take it, to the bit. In tf32 a
+ * device may round or not, so it is left out. */
+static void weights_are_rounded(subject *s) {
+    enum { IN = 32, OUT = 48 };
+    if (s->precision == PRECISION_TF32)
+        return;
+    linear_shape shape = {.n = IN, .in_features = IN, .out_features = OUT, .type = s->type};
+    linear_values in = linear_random(s, &shape, 5930);
+    memset(in.x, 0, IN * IN * sizeof *in.x), memset(in.bias, 0, OUT * sizeof *in.bias);
+    for (int i = 0; i < IN; i++)
+        in.x[i * IN + i] = 1;
+    linear_results got = run(s, &shape, &in);
+    float *want = floats(IN * OUT);
+    for (int i = 0; i < IN * OUT; i++)
+        want[i] = rounded_to(s->precision, in.weights[i % OUT * IN + i / OUT]);
+    expect_equal("y", got.y, want, IN * OUT);
+    free(want), results_free(&got), values_free(&in);
+    case_done(s, "linear: each weight is rounded to nearest even");
 }
 
 /* --- finite differences: loss = sum of g * y, y by the ref device */
@@ -161,7 +195,7 @@ static void one_difference(subject *s, subject *ref, bool relu) {
     ls_error error = {0};
     linear_shape shape = {
         .n = 3, .in_features = 7, .out_features = 5, .relu = relu, .need_dx = true};
-    linear_loss loss = {.ref = ref, .shape = shape, .in = random_values(&shape, 5950)};
+    linear_loss loss = {.ref = ref, .shape = shape, .in = linear_random(s, &shape, 5950)};
     must(ref->ops->linear_prepare(ref->device, &shape, NULL, &loss.plan, &error), &error);
     linear_values masked = loss.in;
     masked.dy = floats(outputs_of(&shape));
@@ -178,8 +212,7 @@ static void one_difference(subject *s, subject *ref, bool relu) {
     ref->ops->plan_release(ref->device, loss.plan);
     free(masked.dy);
     results_free(&forward), results_free(&got), values_free(&loss.in);
-    case_done("%s linear%s: finite differences, %d thread(s)", s->name, relu ? " relu" : "",
-              s->threads);
+    case_done(s, "linear%s: finite differences", relu ? " relu" : "");
 }
 
 void test_linear(subject *s, subject *ref) {
@@ -191,11 +224,18 @@ void test_linear(subject *s, subject *ref) {
         linear_shape shape = {.n = cases[i][0],
                               .in_features = cases[i][1],
                               .out_features = cases[i][2],
+                              .type = s->type,
+                              .tf32 = s->precision == PRECISION_TF32,
                               .relu = i % 2 == 0,
                               .need_dx = i % 4 != 3};
         one_shape(s, ref, &shape, 5000 + i);
     }
-    like_another(s, ref);
+    static const int batches[] = {1, 2, 5, 16, 33, 63, 200};
+    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
+        like_another(s, ref, batches[i]);
+    weights_are_rounded(s);
+    if (s->precision != PRECISION_FP32)
+        return;
     one_difference(s, ref, false);
     one_difference(s, ref, true);
 }

@@ -1,5 +1,5 @@
 /* Adam and SGD over several ranges against a double implementation written from PyTorch's
- * documentation, and the packed copies that the optimizer's pass refreshes. */
+ * documentation. */
 #include "ops_fixture.h"
 
 #include <math.h>
@@ -63,10 +63,9 @@ static void step_in_double(method method, const float *gradients, int step, doub
 }
 
 static void step_on_device(subject *s, method method, const array *w, const array *g,
-                           const array *m, const array *v, int step,
-                           const parameter_range *the_ranges, int count) {
+                           const array *m, const array *v, int step, float loss_scale) {
     ls_error error = {0};
-    step_state now = {.step = step - 1, .loss_scale = 1};
+    step_state now = {.step = step - 1, .loss_scale = loss_scale};
     array state = array_of(s, &now, sizeof now);
     adam_arguments adam = {.parameters = parameters_at(w),
                            .gradients = parameters_at(g),
@@ -81,8 +80,8 @@ static void step_on_device(subject *s, method method, const array *w, const arra
                          .velocity = method == SGD_MOMENTUM ? parameters_at(m) : NULL,
                          .momentum = method == SGD_MOMENTUM ? 0.9f : 0,
                          .state = state.memory};
-    must(method == ADAM ? s->ops->adam(s->device, s->stream, &adam, the_ranges, count, &error)
-                        : s->ops->sgd(s->device, s->stream, &sgd, the_ranges, count, &error),
+    must(method == ADAM ? s->ops->adam(s->device, s->stream, &adam, ranges, RANGES, &error)
+                        : s->ops->sgd(s->device, s->stream, &sgd, ranges, RANGES, &error),
          &error);
     array_free(s, &state);
 }
@@ -113,7 +112,7 @@ static void compare(subject *s, const array *device_w, const doubles *state, con
     free(got), free(want);
 }
 
-static void one_method(subject *s, method method, int steps) {
+static void one_method(subject *s, method method, int steps, float loss_scale) {
     float *start = random_floats(ELEMENTS, 8000, -1, 1), *zeros = floats(ELEMENTS);
     array w = parameters_of(s, start, ELEMENTS);
     array m = parameters_of(s, zeros, ELEMENTS), v = parameters_of(s, zeros, ELEMENTS);
@@ -130,128 +129,27 @@ static void one_method(subject *s, method method, int steps) {
             gradients[i] *= 1e-6f; /* where epsilon begins to matter */
         for (size_t i = 3; i < ELEMENTS; i += 11)
             gradients[i] = 0;
-        array g = parameters_of(s, gradients, ELEMENTS);
-        step_on_device(s, method, &w, &g, &m, &v, step, ranges, RANGES);
+        float *scaled = floats(ELEMENTS);
+        for (size_t i = 0; i < ELEMENTS; i++)
+            scaled[i] = gradients[i] * loss_scale; /* exact: a power of two */
+        array g = parameters_of(s, scaled, ELEMENTS);
+        step_on_device(s, method, &w, &g, &m, &v, step, loss_scale);
         step_in_double(method, gradients, step, &state);
         float *kept = parameters_get(s, &g, ELEMENTS);
-        expect_equal("gradients after the step", kept, gradients, ELEMENTS);
+        expect_equal("gradients after the step", kept, scaled, ELEMENTS);
         array_free(s, &g);
-        free(gradients), free(kept);
+        free(gradients), free(scaled), free(kept);
     }
     compare(s, &w, &state, start, steps);
     array_free(s, &w), array_free(s, &m), array_free(s, &v);
     free(start), free(zeros), free(state.w), free(state.m), free(state.v);
-    case_done("%s %s, %d step(s) over %d ranges, %d thread(s)", s->name, method_names[method],
-              steps, RANGES, s->threads);
+    case_done(s, "%s, %d step(s) over %d ranges, loss scale %g", method_names[method], steps,
+              RANGES, (double)loss_scale);
 }
 
 void test_optimizer(subject *s) {
     static const int steps[] = {1, 2, 25};
     for (int m = ADAM; m <= SGD_MOMENTUM; m++)
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-            one_method(s, (method)m, steps[i]);
-}
-
-/* --- packed copies: after the optimizer's pass, forward must use the new weights */
-
-static const conv2d_shape layer = {.n = 3,
-                                   .height = 6,
-                                   .width = 5,
-                                   .in_channels = 16,
-                                   .out_channels = 32,
-                                   .kernel = 3,
-                                   .stride = 1,
-                                   .padding = 1,
-                                   .need_dx = true};
-enum {
-    WEIGHTS = 32 * 3 * 3 * 16,
-    INPUTS = 3 * 6 * 5 * 16,
-    OUTPUTS = 3 * 6 * 5 * 32,
-    OFFSET = 5 /* the layer's first element in the flat array */
-};
-
-typedef struct pass {
-    float *y, *dx;
-} pass;
-
-/* y and dx of `layer` with these weights, packed or to be packed here. */
-static pass run_layer(subject *s, plan *plan, const conv2d_shape *shape, const float *weights,
-                      void *packed, const float *x, const float *dy) {
-    ls_error error = {0};
-    dims in = {3, 6, 5, 16}, out = {3, 6, 5, 32};
-    float *zeros = floats(32);
-    array bias = parameters_of(s, zeros, 32);
-    array device_x = tensor_of(s, shape->in_layout, in, x);
-    array device_dy = tensor_of(s, shape->out_layout, out, dy);
-    array y = tensor_new(s, shape->out_layout, out), dx = tensor_new(s, shape->in_layout, in);
-    array workspace = array_new(s, s->ops->plan_workspace_bytes(plan));
-    must(s->ops->conv2d_forward(plan, s->stream, device_x.memory, weights, packed,
-                                parameters_at(&bias), y.memory, workspace.memory, &error),
-         &error);
-    must(s->ops->conv2d_backward_data(plan, s->stream, device_dy.memory, weights, packed, dx.memory,
-                                      workspace.memory, &error),
-         &error);
-    pass result = {tensor_get(s, shape->out_layout, out, &y),
-                   tensor_get(s, shape->in_layout, in, &dx)};
-    array *all[] = {&bias, &device_x, &device_dy, &y, &dx, &workspace};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        array_free(s, all[i]);
-    free(zeros);
-    return result;
-}
-
-static pass run_ref_layer(subject *ref, const float *weights, const float *x, const float *dy) {
-    ls_error error = {0};
-    plan *plan;
-    must(ref->ops->conv2d_prepare(ref->device, &layer, NULL, &plan, &error), &error);
-    array device_weights = parameters_of(ref, weights, WEIGHTS);
-    pass result = run_layer(ref, plan, &layer, parameters_at(&device_weights), NULL, x, dy);
-    array_free(ref, &device_weights);
-    ref->ops->plan_release(ref->device, plan);
-    return result;
-}
-
-static void one_packed(subject *s, subject *ref, method method) {
-    ls_error error = {0};
-    conv2d_shape shape = layer;
-    shape.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.in_channels);
-    shape.out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.out_channels);
-    size_t all = OFFSET + WEIGHTS + 32;
-    plan *plan;
-    must(s->ops->conv2d_prepare(s->device, &shape, NULL, &plan, &error), &error);
-    float *start = random_floats(all, 8500, -1, 1), *gradients = random_floats(all, 8501, -1, 1);
-    float *x = random_floats(INPUTS, 8502, -1, 1), *dy = random_floats(OUTPUTS, 8503, -1, 1);
-    float *zeros = floats(all);
-    array w = parameters_of(s, start, all), g = parameters_of(s, gradients, all);
-    array m = parameters_of(s, zeros, all), v = parameters_of(s, zeros, all);
-    array packed = array_new(s, s->ops->plan_packed_bytes(plan));
-    must(s->ops->pack_weights(plan, s->stream, parameters_at(&w) + OFFSET, packed.memory, &error),
-         &error);
-    parameter_range both[] = {{.first = OFFSET + WEIGHTS, .count = 32, .learning_rate = 0.1f},
-                              {.first = OFFSET,
-                               .count = WEIGHTS,
-                               .learning_rate = 0.1f,
-                               .packing = plan,
-                               .packed = packed.memory}};
-    step_on_device(s, method, &w, &g, &m, &v, 1, both, 2);
-    float *now = parameters_get(s, &w, all);
-    expect(memcmp(now + OFFSET, start + OFFSET, WEIGHTS * sizeof *now) != 0, "nothing was updated");
-    pass got = run_layer(s, plan, &shape, parameters_at(&w) + OFFSET, packed.memory, x, dy);
-    pass want = run_ref_layer(ref, now + OFFSET, x, dy);
-    expect_close("y with the new weights", got.y, want.y, OUTPUTS, sum_tolerance(9 * 16));
-    expect_close("dx with the new weights", got.dx, want.dx, INPUTS, sum_tolerance(9 * 32));
-    s->ops->plan_release(s->device, plan);
-    array *arrays[] = {&w, &g, &m, &v, &packed};
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-        array_free(s, arrays[i]);
-    free(start), free(gradients), free(x), free(dy), free(zeros), free(now);
-    free(got.y), free(got.dx), free(want.y), free(want.dx);
-    case_done("%s %s refreshes packed weights, %d thread(s)", s->name, method_names[method],
-              s->threads);
-}
-
-void test_packed_copies(subject *s, subject *ref) {
-    one_packed(s, ref, ADAM);
-    one_packed(s, ref, SGD);
-    one_packed(s, ref, SGD_MOMENTUM);
+            one_method(s, (method)m, steps[i], i % 2 ? 1024 : 1);
 }

@@ -1,6 +1,7 @@
-/* Every op of one device, named by the argument: forward against ref, backward against ref and
- * against finite differences. `test_ops ref` holds ref to answers worked out by hand and by other
- * formulas, and to itself in every layout.
+/* Every op of one device, named by the argument, in each precision that it has: forward against
+ * ref, backward against ref and against finite differences. `test_ops ref` holds ref to answers
+ * worked out by hand and by other formulas, in low precision to itself in fp32, and to itself in
+ * every layout.
  *
  *   test_ops ref|cpu|cuda [THREADS ...] */
 #include "ops_fixture.h"
@@ -8,30 +9,42 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void test_all(const char *name, int threads) {
-    subject tested = subject_open(name, threads), ref = subject_open("ref", 1);
+static void test_all(const char *name, int threads, precision precision) {
+    subject tested = subject_open(name, threads, precision);
+    subject ref = subject_open("ref", 1, PRECISION_FP32);
     test_by_hand(&tested);
-    test_refusals(&tested);
     test_elementwise(&tested);
     test_loss(&tested, &ref);
     test_batch(&tested);
+    test_augmentation(&tested);
     test_maxpool2d(&tested, &ref);
     test_linear(&tested, &ref);
     test_conv2d(&tested, &ref);
-    test_conv2d_differences(&tested, &ref);
-    test_optimizer(&tested);
-    test_packed_copies(&tested, &ref);
+    test_packed_copies(&tested);
+    if (precision == PRECISION_FP32) {
+        test_conv2d_differences(&tested, &ref);
+        test_optimizer(&tested);
+        test_device(&tested);
+        test_cast(&tested);
+        test_check_finite(&tested);
+        test_advance(&tested);
+        test_sum_of_squares(&tested);
+        test_refusals(&tested);
+    }
     subject_close(&tested), subject_close(&ref);
 }
 
+/* Low precision with the first and the last number of threads. */
 int main(int argc, char **argv) {
     if (argc < 2) {
         fprintf(stderr, "test_ops: expected a device: ref, cpu or cuda\n");
         return 2;
     }
-    for (int i = 2; i < argc; i++)
-        test_all(argv[1], atoi(argv[i]));
-    if (argc == 2)
-        test_all(argv[1], 1);
+    int runs = argc > 2 ? argc - 2 : 1;
+    for (int run = 0; run < runs; run++)
+        for (int each = 0; each < PRECISION_COUNT; each++)
+            if (subject_has(argv[1], (precision)each) &&
+                (each == PRECISION_FP32 || run == 0 || run == runs - 1))
+                test_all(argv[1], argc > 2 ? atoi(argv[2 + run]) : 1, (precision)each);
     return all_done();
 }
