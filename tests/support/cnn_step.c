@@ -72,25 +72,29 @@ int cnn_step_load(cnn_step *self, const float *parameters, ls_error *error) {
     return network_pack(self->network, self->stream, self->mode->parameters, error);
 }
 
-int cnn_step_run(cnn_step *self, const uint8_t *images, const int32_t *labels, ls_error *error) {
+int cnn_step_put(cnn_step *self, const mode_batch *batch, ls_error *error) {
     mode *mode = self->mode;
     pass *pass = network_pass(self->network, self->batch);
+    LS_TRY(step_clock_begin(mode->clock, false, error));
+    LS_TRY(mode_stage(mode, batch, error));
+    LS_TRY(mode->is->begin(mode, batch, pass, error));
+    LS_TRY(network_forward(self->network, pass, self->stream, &mode->hooks, error));
+    LS_TRY(mode->is->loss(mode, batch, pass, error));
+    LS_TRY(network_backward(self->network, pass, self->stream, &mode->hooks, error));
+    LS_TRY(mode->is->finish(mode, error));
+    LS_TRY(optimizer_update(&self->optimizer, mode, batch->state, error));
+    return self->device->is->ops->advance(self->device, self->stream, batch->state, batch->loaded,
+                                          true, self->optimizer.scaling, error);
+}
+
+int cnn_step_run(cnn_step *self, const uint8_t *images, const int32_t *labels, ls_error *error) {
     mode_batch batch = {.images = images,
                         .labels = labels,
                         .loaded = self->batch,
                         .global_count = self->batch,
                         .training = true,
                         .state = self->state};
-    LS_TRY(step_clock_begin(mode->clock, false, error));
-    LS_TRY(mode_stage(mode, &batch, error));
-    LS_TRY(mode->is->begin(mode, &batch, pass, error));
-    LS_TRY(network_forward(self->network, pass, self->stream, &mode->hooks, error));
-    LS_TRY(mode->is->loss(mode, &batch, pass, error));
-    LS_TRY(network_backward(self->network, pass, self->stream, &mode->hooks, error));
-    LS_TRY(mode->is->finish(mode, error));
-    LS_TRY(optimizer_update(&self->optimizer, mode, self->state, error));
-    LS_TRY(self->device->is->ops->advance(self->device, self->stream, self->state, self->batch,
-                                          true, self->optimizer.scaling, error));
+    LS_TRY(cnn_step_put(self, &batch, error));
     return self->device->is->stream_synchronize(self->device, self->stream, error);
 }
 

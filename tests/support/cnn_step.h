@@ -30,6 +30,9 @@ int cnn_step_load(cnn_step *self, const float *parameters, ls_error *error);
 /* One step on images [batch, 32, 32, 3] and labels [batch], host memory. */
 int cnn_step_run(cnn_step *self, const uint8_t *images, const int32_t *labels, ls_error *error);
 
+/* A step's work on `batch`, put into the stream. */
+int cnn_step_put(cnn_step *self, const mode_batch *batch, ls_error *error);
+
 /* Copies from the device: `from` is one of the mode's flat arrays. */
 int cnn_step_read(cnn_step *self, const float *from, float *out, ls_error *error);
 /* The totals so far, and sets them to zero. */

@@ -1,0 +1,200 @@
+/* The CNN's layers: each op that its training step calls, at one batch. */
+#include "floor.h"
+
+#include <stdlib.h>
+
+typedef struct layer {
+    floor_bench *bench;
+    plan *plan;
+    void *x, *y, *dx, *dy, *packed, *workspace, *saved;
+    float *weights, *bias, *dweights, *dbias;
+} layer;
+
+static size_t element_bytes(const floor_bench *self) {
+    return dtype_bytes(precision_type(self->precision));
+}
+
+/* x and y elements; weights 0: a layer without parameters. */
+static void open_layer(layer *self, size_t x, size_t y, size_t weights, size_t outputs) {
+    floor_bench *b = self->bench;
+    dtype type = precision_type(b->precision);
+    self->x = floor_array(b, x, type), self->dx = floor_array(b, x, type);
+    self->y = floor_array(b, y, type), self->dy = floor_array(b, y, type);
+    self->workspace = floor_bytes(b, b->ops->plan_workspace_bytes(self->plan));
+    self->saved = floor_bytes(b, b->ops->plan_saved_bytes(self->plan));
+    if (!weights)
+        return;
+    ls_error error = {0};
+    self->weights = floor_array(b, weights, DTYPE_F32);
+    self->dweights = floor_array(b, weights, DTYPE_F32);
+    self->bias = floor_array(b, outputs, DTYPE_F32),
+    self->dbias = floor_array(b, outputs, DTYPE_F32);
+    self->packed = floor_bytes(b, b->ops->plan_packed_bytes(self->plan));
+    if (self->packed)
+        floor_must(b->ops->pack_weights(self->plan, b->stream, self->weights, self->packed, &error),
+                   &error);
+}
+
+static void close_layer(layer *self) {
+    void *all[] = {self->x,      self->y,         self->dx,    self->dy,
+                   self->packed, self->workspace, self->saved, self->weights,
+                   self->bias,   self->dweights,  self->dbias};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        floor_release(self->bench, all[i]);
+    self->bench->ops->plan_release(self->bench->device, self->plan);
+}
+
+#define CALL(name, ...)                                                                            \
+    static int call_##name(void *context, ls_error *error) {                                       \
+        layer *l = context;                                                                        \
+        return l->bench->ops->name(l->plan, l->bench->stream, __VA_ARGS__, error);                 \
+    }
+CALL(conv2d_forward, l->x, l->weights, l->packed, l->bias, l->y, l->workspace)
+CALL(conv2d_backward_data, l->dy, l->weights, l->packed, l->dx, l->workspace)
+CALL(conv2d_backward_weights, l->x, l->dy, l->dweights, l->dbias, l->workspace)
+CALL(linear_forward, l->x, l->weights, l->packed, l->bias, l->y, l->workspace)
+CALL(linear_backward_data, l->dy, l->weights, l->packed, l->dx, l->workspace)
+CALL(linear_backward_weights, l->x, l->dy, l->dweights, l->dbias, l->workspace)
+CALL(maxpool2d_forward, l->x, l->y, l->saved)
+CALL(maxpool2d_backward, l->dy, l->y, l->saved, l->dx)
+
+/* Elements and products of a layer with weights, and what its three ops read and write. */
+typedef struct sizes {
+    size_t x, y, weights, outputs;
+    double flop;
+    bool need_dx;
+} sizes;
+
+static void run_three(layer *self, const char *name, const char *shape, const sizes *s,
+                      const floor_call calls[3]) {
+    floor_bench *b = self->bench;
+    double e = (double)element_bytes(b), x = e * (double)s->x, y = e * (double)s->y;
+    double weights = e * (double)s->weights, gradient = 4.0 * (double)s->weights;
+    char text[64];
+    snprintf(text, sizeof text, "%s forward", name);
+    floor_row(b, text, shape, x + weights + y, s->flop, false, floor_seconds(b, calls[0], self));
+    if (s->need_dx) {
+        snprintf(text, sizeof text, "%s backward data", name);
+        floor_row(b, text, shape, y + weights + x, s->flop, false,
+                  floor_seconds(b, calls[1], self));
+    }
+    snprintf(text, sizeof text, "%s backward weights", name);
+    floor_row(b, text, shape, x + y + gradient, s->flop, false, floor_seconds(b, calls[2], self));
+}
+
+static void run_conv2d(floor_bench *b, const char *name, int n, int side, int in, int out,
+                       bool need_dx) {
+    layer self = {.bench = b};
+    ls_error error = {0};
+    conv2d_shape shape = {
+        .n = n,
+        .height = side,
+        .width = side,
+        .in_channels = in,
+        .out_channels = out,
+        .kernel = 3,
+        .stride = 1,
+        .padding = 1,
+        .relu = true,
+        .need_dx = need_dx,
+        .type = precision_type(b->precision),
+        .tf32 = b->precision == PRECISION_TF32,
+        .in_layout = b->ops->choose_layout(need_dx ? LAYOUT_ROLE_IMAGE : LAYOUT_ROLE_INPUT, in,
+                                           precision_type(b->precision)),
+        .out_layout = b->ops->choose_layout(LAYOUT_ROLE_IMAGE, out, precision_type(b->precision))};
+    size_t pixels = (size_t)n * (size_t)side * (size_t)side;
+    sizes s = {.x = pixels * (size_t)in,
+               .y = pixels * (size_t)out,
+               .outputs = (size_t)out,
+               .weights = 9 * (size_t)in * (size_t)out,
+               .need_dx = need_dx};
+    s.flop = 2.0 * (double)pixels * (double)s.weights;
+    floor_must(b->ops->conv2d_prepare(b->device, &shape, NULL, &self.plan, &error), &error);
+    open_layer(&self, s.x, s.y, s.weights, s.outputs);
+    char text[64];
+    snprintf(text, sizeof text, "%dx%dx%dx%d->%d", n, side, side, in, out);
+    run_three(&self, name, text, &s,
+              (floor_call[]){call_conv2d_forward, call_conv2d_backward_data,
+                             call_conv2d_backward_weights});
+    close_layer(&self);
+}
+
+static plan *prepare_linear(floor_bench *b, int n, int in, int out, bool relu) {
+    plan *made;
+    ls_error error = {0};
+    linear_shape shape = {.n = n,
+                          .in_features = in,
+                          .out_features = out,
+                          .relu = relu,
+                          .need_dx = true,
+                          .type = precision_type(b->precision),
+                          .tf32 = b->precision == PRECISION_TF32};
+    floor_must(b->ops->linear_prepare(b->device, &shape, NULL, &made, &error), &error);
+    return made;
+}
+
+static void run_linear(floor_bench *b, const char *name, int n, int in, int out) {
+    layer self = {.bench = b, .plan = prepare_linear(b, n, in, out, out > 10)};
+    sizes s = {.x = (size_t)n * (size_t)in,
+               .y = (size_t)n * (size_t)out,
+               .outputs = (size_t)out,
+               .weights = (size_t)in * (size_t)out,
+               .need_dx = true};
+    s.flop = 2.0 * n * (double)s.weights;
+    open_layer(&self, s.x, s.y, s.weights, s.outputs);
+    char text[64];
+    snprintf(text, sizeof text, "%dx%d->%d", n, in, out);
+    run_three(&self, name, text, &s,
+              (floor_call[]){call_linear_forward, call_linear_backward_data,
+                             call_linear_backward_weights});
+    close_layer(&self);
+}
+
+static void run_pool(floor_bench *b, const char *name, int n, int side, int channels) {
+    layer self = {.bench = b};
+    ls_error error = {0};
+    maxpool2d_shape shape = {
+        .n = n,
+        .height = side,
+        .width = side,
+        .channels = channels,
+        .window = 2,
+        .in_layout =
+            b->ops->choose_layout(LAYOUT_ROLE_IMAGE, channels, precision_type(b->precision)),
+        .out_layout = b->ops->choose_layout(side > 16 ? LAYOUT_ROLE_IMAGE : LAYOUT_ROLE_FLAT,
+                                            channels, precision_type(b->precision)),
+        .type = precision_type(b->precision),
+        .relu_input = true};
+    floor_must(b->ops->maxpool2d_prepare(b->device, &shape, &self.plan, &error), &error);
+    size_t x = (size_t)n * (size_t)side * (size_t)side * (size_t)channels, y = x / 4;
+    open_layer(&self, x, y, 0, 0);
+    double e = (double)element_bytes(b), saved = (double)b->ops->plan_saved_bytes(self.plan);
+    char text[64], shape_text[64];
+    snprintf(shape_text, sizeof shape_text, "%dx%dx%dx%d", n, side, side, channels);
+    snprintf(text, sizeof text, "%s forward", name);
+    floor_row(b, text, shape_text, e * (double)(x + y) + saved, 0, true,
+              floor_seconds(b, call_maxpool2d_forward, &self));
+    snprintf(text, sizeof text, "%s backward", name);
+    floor_row(b, text, shape_text, e * (double)(x + 2 * y) + saved, 0, true,
+              floor_seconds(b, call_maxpool2d_backward, &self));
+    close_layer(&self);
+}
+
+void floor_layers(floor_bench *self, int batch) {
+    run_conv2d(self, "conv1", batch, 32, 3, 64, false);
+    run_pool(self, "pool1", batch, 32, 64);
+    run_conv2d(self, "conv2", batch, 16, 64, 128, true);
+    run_pool(self, "pool2", batch, 16, 128);
+    run_linear(self, "fc1", batch, 8192, 512);
+    run_linear(self, "fc2", batch, 512, 10);
+}
+
+double floor_product_rate(floor_bench *self) {
+    int n = self->small ? 512 : self->precision == PRECISION_FP32 ? 4096 : 8192;
+    size_t square = (size_t)n * (size_t)n;
+    layer l = {.bench = self, .plan = prepare_linear(self, n, n, n, false)};
+    open_layer(&l, square, square, square, (size_t)n);
+    double seconds = floor_seconds(self, call_linear_forward, &l);
+    close_layer(&l);
+    return 2.0 * (double)square * n / seconds;
+}

@@ -1,0 +1,263 @@
+"""images/s of the CNN's training step on one device: PyTorch against lockstep, side by side.
+
+    gpu_peer.py STEP_RATE [--device cuda|cpu] [--csv FILE] [--markdown FILE] [--seconds N] [--quick]
+
+STEP_RATE is the built bench of that name. For each precision and batch all contenders stay warm and
+take turns, round after round; figures are medians of the rounds, ratios medians of each round's
+ratio. Data lies on the device for all of them: lockstep gathers uint8 images by index and converts
+them in the step, PyTorch is handed its batch as floats in its own layout. PyTorch runs
+
+  eager      autocast (bf16) or TF32 products, fused Adam, the better of both memory formats;
+  compiled   torch.compile(mode="reduce-overhead"): CUDA graphs of forward and backward;
+  captured   torch.compile, and the whole step with its optimizer captured into one CUDA graph.
+
+Prints TAP; bars at batch 64 on a GPU: 3x eager, 1.5x the better of the compiled. What did not fit
+into --seconds, or PyTorch refused, is said and not measured.
+"""
+import argparse
+import csv
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+from torch import nn
+
+BARS = {"eager": 3.0, "compiled": 1.5}
+COMPILE_SECONDS = 30  # what one compilation may need; below it, none is begun
+
+
+def cnn():
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(8192, 512), nn.ReLU(), nn.Linear(512, 10))
+
+
+def synchronize(device):
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+class Torch:
+    """A training step in one memory format, on a fixed batch."""
+
+    def __init__(self, device, precision, batch, channels_last, compile_mode=None, capture=False):
+        torch.manual_seed(1)
+        self.device, self.precision = device, precision
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.model = cnn().to(device, memory_format=layout)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=True,
+                                          capturable=device == "cuda" and capture)
+        images = torch.rand(batch, 3, 32, 32, device=device) * 2 - 1
+        self.images = images.contiguous(memory_format=layout)
+        self.labels = torch.arange(batch, device=device) % 10
+        self.loss = self.forward
+        if compile_mode:
+            options = {} if compile_mode == "default" else {"mode": compile_mode}
+            self.loss = torch.compile(self.forward, dynamic=False, **options)
+        self.graph = None
+        for _ in range(3):
+            self.step()
+        if capture:
+            self.capture()
+        synchronize(device)
+
+    def forward(self, images, labels):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self.model(images)
+        return nn.functional.cross_entropy(logits.float(), labels)
+
+    def step(self):
+        self.optimizer.zero_grad(set_to_none=self.graph is None)
+        self.loss(self.images, self.labels).backward()
+        self.optimizer.step()
+
+    def capture(self):
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self.step()
+        torch.cuda.current_stream().wait_stream(side)
+        self.optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.step()
+        self.graph = graph
+
+    def run(self, steps):
+        synchronize(self.device)
+        start = time.perf_counter()
+        for _ in range(steps):
+            if self.graph:
+                self.graph.replay()
+            else:
+                self.step()
+        synchronize(self.device)
+        return time.perf_counter() - start
+
+
+class Lockstep:
+    def __init__(self, program, device, precision, batch):
+        if device == "cpu":
+            precision = "fp32"  # so that the script can be tried there
+        command = [program, device, precision, str(batch), str(torch.get_num_threads())]
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.how = self.child.stdout.readline().strip()
+        if not self.how:
+            raise RuntimeError(f"{' '.join(command)} ended with {self.child.wait()}")
+
+    def run(self, steps):
+        self.child.stdin.write(f"{steps}\n")
+        self.child.stdin.flush()
+        return float(self.child.stdout.readline())
+
+    def close(self):
+        self.child.stdin.close()
+        self.child.wait(timeout=20)
+
+
+class Comparison:
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.end = time.monotonic() + arguments.seconds
+        self.rows = []
+
+    def left(self):
+        return self.end - time.monotonic()
+
+    def say(self, text):
+        print(text, flush=True)
+
+    def eager(self, precision, batch):
+        """The better of both memory formats."""
+        device = self.arguments.device
+        made = [Torch(device, precision, batch, channels_last) for channels_last in (False, True)]
+        for contender in made:
+            contender.run(2)
+        return min(made, key=lambda contender: contender.run(2 if self.arguments.quick else 20))
+
+    def compiled(self, contenders, precision, batch, channels_last):
+        device = self.arguments.device
+        ways = {"compiled": ("reduce-overhead", False)}
+        if device == "cuda":
+            ways["captured"] = ("default", True)
+        for name, (mode, capture) in ways.items():
+            what = f"PyTorch {name}, {precision}, batch {batch}"
+            if self.arguments.quick or self.left() < COMPILE_SECONDS:
+                why = "small sizes" if self.arguments.quick else "no time left to compile"
+                self.say(f"ok - {what} # SKIP {why}")
+                continue
+            try:
+                torch.compiler.reset()
+                contenders[name] = Torch(device, precision, batch, channels_last, mode, capture)
+            except Exception as problem:  # whatever inductor raises
+                reason = str(problem).strip().splitlines() or [type(problem).__name__]
+                self.say(f"ok - {what} # SKIP PyTorch says: {reason[0][:120]}")
+
+    def measure(self, precision, batch):
+        a = self.arguments
+        eager = self.eager(precision, batch)
+        last = eager.images.is_contiguous(memory_format=torch.channels_last)
+        contenders = {"eager": eager}
+        self.compiled(contenders, precision, batch, last)
+        lockstep = Lockstep(a.program, a.device, precision, batch)
+        contenders["lockstep"] = lockstep
+        once = eager.run(2) / 2
+        steps = 2 if a.quick else max(5, min(400, int(0.15 / once)))
+        rounds = 3 if a.quick else 9
+        seconds = {name: [] for name in contenders}
+        for contender in contenders.values():
+            contender.run(steps)
+        for _ in range(rounds):
+            for name, contender in contenders.items():
+                seconds[name].append(contender.run(steps))
+        lockstep.close()
+        self.record(precision, batch, steps, seconds, lockstep.how)
+
+    def record(self, precision, batch, steps, seconds, how):
+        ratios = {name: statistics.median(theirs / ours for theirs, ours in
+                                          zip(taken, seconds["lockstep"]))
+                  for name, taken in seconds.items()}
+        for name, taken in seconds.items():
+            rate = batch * steps / statistics.median(taken)
+            self.rows.append({
+                "precision": precision, "batch": batch, "contender": name,
+                "images_per_second": f"{rate:.1f}",
+                "lowest": f"{batch * steps / max(taken):.1f}",
+                "highest": f"{batch * steps / min(taken):.1f}",
+                "lockstep_over_this": f"{ratios[name]:.3f}"})
+            self.say(f"# {precision} batch {batch:5} {name:9}{rate:13.1f} images/s"
+                     + (f", lockstep ({how}) / this {ratios[name]:.2f}" if name != "lockstep" else ""))
+        self.judge(precision, batch, ratios)
+
+    def judge(self, precision, batch, ratios):
+        compiled = [ratios[name] for name in ("compiled", "captured") if name in ratios]
+        found = {"eager": ratios["eager"], "compiled": min(compiled) if compiled else None}
+        barred = self.arguments.device == "cuda" and batch == 64
+        for name, ratio in found.items():
+            what = f"{precision}, batch {batch}: lockstep against PyTorch {name}"
+            if ratio is None:
+                continue
+            good = not barred or ratio >= BARS[name]
+            bar = f", at least {BARS[name]}x" if barred else ""
+            self.say(f"{'ok' if good else 'not ok'} - {what}: {ratio:.2f}x{bar}")
+
+    def run(self):
+        a = self.arguments
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+        # The batch with the bars first: what is cut short comes last.
+        for batch in (8,) if a.quick else (64, 512, 4096):
+            for precision in ("bf16", "tf32"):
+                if self.left() < 15 and not a.quick:
+                    self.say(f"ok - PyTorch, {precision}, batch {batch} # SKIP no time left")
+                    continue
+                try:
+                    self.measure(precision, batch)
+                except Exception as problem:
+                    self.say(f"not ok - {precision}, batch {batch}: measured")
+                    self.say(f"# {type(problem).__name__}: {str(problem).splitlines()[:1]}")
+
+    def write(self):
+        a = self.arguments
+        columns = list(self.rows[0]) if self.rows else []
+        if a.csv and self.rows:
+            with open(a.csv, "w", newline="") as file:
+                writer = csv.DictWriter(file, columns, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(self.rows)
+        if a.markdown and self.rows:
+            name = torch.cuda.get_device_name() if a.device == "cuda" else "a CPU"
+            with open(a.markdown, "w") as file:
+                file.write(f"PyTorch {torch.__version__} on {name}; medians of interleaved rounds, "
+                           "images/s; the last column is lockstep's rate over this row's.\n\n")
+                file.write("| " + " | ".join(column.replace("_", " ") for column in columns) + " |\n")
+                file.write("|" + "---|" * len(columns) + "\n")
+                for row in self.rows:
+                    file.write("| " + " | ".join(str(row[column]) for column in columns) + " |\n")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--csv")
+    parser.add_argument("--markdown")
+    parser.add_argument("--seconds", type=float, default=180)
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    print(f"# PyTorch {torch.__version__}", flush=True)
+    if arguments.device == "cpu":
+        torch.set_num_threads(1 if arguments.quick else torch.get_num_threads())
+    comparison = Comparison(arguments)
+    comparison.run()
+    comparison.write()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+# shellcheck shell=sh
+# A step that is replayed from a CUDA graph gives the bits of the same step run eagerly: every loss,
+# the test loss, and the parameters at the end. Augmented, two epochs, a ragged last batch.
+# shellcheck source=tests/gpu/lib.sh
+. "$GPU_TOP/tests/gpu/lib.sh"
+
+data=$(data_of "$(quickly 2600 120)" 64)
+common="--device $device --data $data --epochs 2 --seed 7 --global-batch $(quickly 64 16) --step-log --augment crop-flip"
+
+same() { # A B: the same bits
+    cmp "$1/steps.csv" "$2/steps.csv" || return 1
+    for column in train_loss test_loss; do
+        for epoch in 1 2; do
+            [ "$(field "$1/epochs.csv" $column $epoch)" = "$(field "$2/epochs.csv" $column $epoch)" ] || {
+                echo "# $column of epoch $epoch differs"
+                return 1
+            }
+        done
+    done
+    for column in plan_id parameters_hash; do
+        [ "$(field "$1/summary.csv" $column)" = "$(field "$2/summary.csv" $column)" ] || {
+            echo "# $column differs: $(field "$1/summary.csv" $column) and $(field "$2/summary.csv" $column)"
+            return 1
+        }
+    done
+}
+pair() { # NAME RANKS OPTION...
+    pair=$1 pair_ranks=$2
+    shift 2
+    # The same plans for both: what rank 0 timed in the first run, the second reads.
+    set -- "$@" --plan-cache "$GPU_WORK/$pair.plans"
+    # shellcheck disable=SC2086
+    trained "graph-$pair" "$pair_ranks" $common "$@" || return
+    # shellcheck disable=SC2086
+    trained "eager-$pair" "$pair_ranks" $common "$@" --no-graph || return
+    if [ "$device" = cuda ]; then
+        check "$pair: the steps of the first run were a graph" [ "$(field "graph-$pair/summary.csv" graph)" = yes ]
+        check "$pair: the steps of the second were not" [ "$(field "eager-$pair/summary.csv" graph)" != yes ]
+    fi
+    check "$pair: graph and eager give the same bits" same "graph-$pair" "eager-$pair"
+}
+for precision in $(precisions); do
+    pair "$precision" 0 --precision "$precision"
+done
+if [ "$device" != cuda ]; then
+    skip "ddp over NCCL as a graph" "NCCL needs a GPU"
+elif have_mpirun; then
+    pair nccl 1 --mode ddp --comm nccl
+else
+    skip "ddp over NCCL as a graph" "no mpirun"
+fi
+if [ -d graph-fp32 ]; then
+    # shellcheck disable=SC2086
+    trained again 0 $common --precision fp32 --plan-cache "$GPU_WORK/fp32.plans" &&
+        check "the same run again gives the same bits" same graph-fp32 again
+fi

@@ -1,0 +1,77 @@
+# shellcheck shell=sh
+# Training on the device follows training on cpu from the same seed, loss by loss.
+#
+# fp32: only the order of floating-point sums differs, but training amplifies it: two runs that
+# start 1e-8 apart are 1e-2 apart 200 steps later, while the loss falls. So the bound at each step
+# comes from the same run on cpu with its sums in another order (ddp on two ranks): BOUND times the
+# largest difference so far of that control, and at least FLOOR. FLOOR: the loss is a mean of 64
+# fp32 numbers of about 2.3; 1e-5 is some 40 roundings of one. BOUND: the control reorders one sum a
+# parameter, the device every sum of every layer.
+# shellcheck source=tests/gpu/lib.sh
+. "$GPU_TOP/tests/gpu/lib.sh"
+floor=1e-5 bound=30
+
+images=$(quickly 12800 640) batch=$(quickly 64 16)
+data=$(data_of "$images" 64)
+steps=$((images / batch))
+common="--data $data --epochs 1 --seed 5 --global-batch $batch --step-log"
+sgd="--optimizer sgd --learning-rate 0.01 --momentum 0.9"
+
+compare() { # RULE OUT.csv; steps.csv of cpu, device and control side by side on standard input
+    awk -F, -v floor=$floor -v bound=$bound -v rule="$1" -v out="$2" -v steps="$steps" '
+        function size(x) { return x < 0 ? -x : x }
+        NR == 1 { next }
+        {
+            d = size($6 - $3); c = size($9 - $3)
+            if (c > control) control = c
+            allowed = bound * control > floor ? bound * control : floor
+            print rule "," $1 "," $3 "," $6 "," d "," c "," allowed > out
+            if (d > largest) largest = d
+            if (!(d <= allowed) && !bad) bad = $1
+        }
+        END {
+            printf "# %s: %d steps, largest difference %.3g, of the control %.3g\n", rule, NR - 1, largest, control
+            exit NR - 1 != steps || bad
+        }'
+}
+
+# shellcheck disable=SC2086 # the options are lists of words
+for rule in sgd adam; do
+    options="$common $([ $rule = sgd ] && echo "$sgd")"
+    trained "cpu-$rule" 0 --device cpu $options || continue
+    control=$GPU_WORK/cpu-$rule
+    if have_mpirun && trained "cpu-$rule-ddp" 2 --device cpu --mode ddp --threads 1 --oversubscribe $options; then
+        control=$GPU_WORK/cpu-$rule-ddp
+    else
+        skip "$rule: the control on two ranks" "no mpirun: differences up to $floor are allowed, no more"
+    fi
+    trained "$device-$rule" 0 --device "$device" $options || continue
+    if paste -d, "cpu-$rule/steps.csv" "$device-$rule/steps.csv" "$control/steps.csv" |
+        compare "$rule" "$GPU_WORK/losses-$rule.csv"; then
+        pass "$rule, fp32: $steps losses on $device follow cpu's"
+    else
+        fail "$rule, fp32: $steps losses on $device follow cpu's" \
+            "$(awk -F, '$5 > $7 { print "step " $2 ": " $4 " against " $3 ", allowed are " $7; exit }' "$GPU_WORK/losses-$rule.csv")"
+    fi
+done
+{
+    echo rule,step,cpu_loss,device_loss,difference,control_difference,allowed
+    cat "$GPU_WORK"/losses-*.csv
+} >"$GPU_OUT/losses.csv" 2>/dev/null
+
+# Narrower types: bf16 keeps 8 bits, so a loss of 2.3 moves by up to 2^-8 of it (0.009) at the
+# start; afterwards the run is another one, but its loss averages to the same (0.05: a fiftieth).
+mean() { awk -F, 'NR > 1 { sum += $3 } END { printf "%.6f", sum / (NR - 1) }' "$1"; }
+for precision in $(precisions); do
+    if [ "$precision" = fp32 ] || [ ! -f cpu-sgd/steps.csv ]; then continue; fi
+    # shellcheck disable=SC2086
+    trained "$device-$precision" 0 --device "$device" --precision "$precision" $common $sgd || continue
+    first=$(loss_difference 5 cpu-sgd/steps.csv "$device-$precision/steps.csv")
+    apart=$(awk -v a="$(mean cpu-sgd/steps.csv)" -v b="$(mean "$device-$precision/steps.csv")" 'BEGIN { d = a - b; print d < 0 ? -d : d }')
+    if at_most "${first%% *}" 0.009 && at_most "$apart" 0.05; then
+        pass "$precision on $device follows fp32 on cpu"
+    else
+        fail "$precision on $device follows fp32 on cpu" \
+            "first 5 losses differ by ${first%% *} (0.009 allowed), the means by $apart (0.05 allowed)"
+    fi
+done

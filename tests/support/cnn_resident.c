@@ -1,0 +1,136 @@
+#include "cnn_resident.h"
+
+#include "base/random.h"
+
+#include <stdlib.h>
+
+enum { IMAGE = CNN_HEIGHT * CNN_WIDTH * CNN_CHANNELS };
+
+static int to_device(cnn_resident *self, const char *what, const void *from, size_t bytes,
+                     void **out, ls_error *error) {
+    device *device = self->step.device;
+    LS_TRY(device->is->allocate(device, bytes, what, out, error));
+    LS_TRY(
+        device->is->copy(device, self->step.stream, *out, from, bytes, COPY_HOST_TO_DEVICE, error));
+    return device->is->stream_synchronize(device, self->step.stream, error);
+}
+
+/* Fisher and Yates' shuffle: batches are gathered from all over the images, as in training. */
+static void fill(uint8_t *images, int32_t *labels, int64_t *order, int count) {
+    uint32_t bits[4];
+    for (int n = 0; n < count; n++) {
+        for (int i = 0; i < IMAGE; i += 16) {
+            random_block(1, RANDOM_SYNTHETIC, (uint64_t)n, (uint64_t)i, bits);
+            for (int k = 0; k < 16; k++)
+                images[(size_t)n * IMAGE + (size_t)(i + k)] = (uint8_t)(bits[k / 4] >> k % 4 * 8);
+        }
+        labels[n] = n % CNN_CLASSES;
+        order[n] = n;
+    }
+    for (int n = count - 1; n > 0; n--) {
+        random_block(2, RANDOM_SYNTHETIC, 0, (uint64_t)n, bits);
+        int other = (int)(bits[0] % (uint32_t)(n + 1));
+        int64_t moved = order[n];
+        order[n] = order[other];
+        order[other] = moved;
+    }
+}
+
+static int open_data(cnn_resident *self, ls_error *error) {
+    size_t count = (size_t)self->count;
+    uint8_t *images = malloc(count * IMAGE);
+    int32_t *labels = malloc(count * sizeof *labels);
+    int64_t *order = malloc(count * sizeof *order);
+    int status = LS_OK;
+    if (!images || !labels || !order)
+        status = ls_fail(error, LS_FAILED, "out of memory");
+    if (status == LS_OK) {
+        fill(images, labels, order, self->count);
+        status =
+            to_device(self, "the images", images, count * IMAGE, (void **)&self->images, error);
+    }
+    if (status == LS_OK)
+        status = to_device(self, "the labels", labels, count * sizeof *labels,
+                           (void **)&self->labels, error);
+    if (status == LS_OK)
+        status = to_device(self, "the order", order, count * sizeof *order, (void **)&self->order,
+                           error);
+    free(images), free(labels), free(order);
+    return status;
+}
+
+static int load_parameters(cnn_resident *self, ls_error *error) {
+    float *parameters = calloc(self->step.graph.parameter_count, sizeof *parameters);
+    if (!parameters)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    network_initialise(&self->step.graph, 1, parameters);
+    int status = cnn_step_load(&self->step, parameters, error);
+    free(parameters);
+    return status;
+}
+
+/* One step's work, put into the stream. */
+static int put_step(cnn_resident *self, ls_error *error) {
+    mode_batch batch = {.images = self->images,
+                        .labels = self->labels,
+                        .order = self->order,
+                        .loaded = self->step.batch,
+                        .global_count = self->step.batch,
+                        .training = true,
+                        .state = self->step.state};
+    return cnn_step_put(&self->step, &batch, error);
+}
+
+static int record(cnn_resident *self, ls_error *error) {
+    device *device = self->step.device;
+    if (!device->is->graph_begin)
+        return LS_OK;
+    LS_TRY(device->is->graph_begin(device, self->step.stream, error));
+    LS_TRY(put_step(self, error));
+    return device->is->graph_end(device, self->step.stream, &self->graph, error);
+}
+
+int cnn_resident_open(cnn_resident *self, const char *device_name, precision precision, int threads,
+                      int batch, int count, ls_error *error) {
+    *self = (cnn_resident){.count = count};
+    LS_TRY(cnn_step_open(&self->step, device_name, precision, threads, batch, error));
+    LS_TRY(open_data(self, error));
+    LS_TRY(load_parameters(self, error));
+    LS_TRY(cnn_resident_run(self, 2, error));
+    return record(self, error);
+}
+
+void cnn_resident_close(cnn_resident *self) {
+    device *device = self->step.device;
+    if (device) {
+        if (self->graph)
+            device->is->graph_destroy(device, self->graph);
+        device->is->release(device, self->images);
+        device->is->release(device, self->labels);
+        device->is->release(device, self->order);
+    }
+    cnn_step_close(&self->step);
+}
+
+/* Where the order ends, it begins again. */
+static int rewind_order(cnn_resident *self, ls_error *error) {
+    static const int64_t start = 0;
+    device *device = self->step.device;
+    self->cursor = 0;
+    return device->is->copy(device, self->step.stream, &self->step.state->cursor, &start,
+                            sizeof start, COPY_HOST_TO_DEVICE, error);
+}
+
+int cnn_resident_run(cnn_resident *self, int steps, ls_error *error) {
+    device *device = self->step.device;
+    for (int step = 0; step < steps; step++) {
+        if (self->cursor + self->step.batch > self->count)
+            LS_TRY(rewind_order(self, error));
+        if (self->graph)
+            LS_TRY(device->is->graph_launch(device, self->graph, self->step.stream, error));
+        else
+            LS_TRY(put_step(self, error));
+        self->cursor += self->step.batch;
+    }
+    return device->is->stream_synchronize(device, self->step.stream, error);
+}
