@@ -87,7 +87,9 @@ static int open_comm(trainer *self, ls_error *error) {
                               .progress = self->progress,
                               .progress_bytes = sizeof *self->progress,
                               .progress_busy = progress_busy,
-                              .progress_describe = progress_describe};
+                              .progress_describe = progress_describe,
+                              .processing_units = self->binding.processing_units,
+                              .processing_unit_count = self->binding.threads};
     return comm_open(self->settings->comm, &settings, &self->comm, error);
 }
 

@@ -1,0 +1,194 @@
+/* The nccl comm: how a collective is put between two streams, and what NCCL answers. */
+#include "comm_nccl.h"
+
+#include "base/clock.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int nccl_cuda_check(cudaError_t status, const char *what, ls_error *error) {
+    if (status == cudaSuccess)
+        return LS_OK;
+    cudaGetLastError();
+    return ls_fail(error, LS_FAILED, "nccl: %s: %s (%s)", what, cudaGetErrorString(status),
+                   cudaGetErrorName(status));
+}
+
+/* ---- NCCL's answers */
+
+int nccl_failed(nccl_comm *self, ncclResult_t result, const collective_name *name,
+                ls_error *error) {
+    char trouble[512];
+    const char *detail = ncclGetLastError(self->nccl);
+    snprintf(trouble, sizeof trouble, "failed (%s%s%s)", ncclGetErrorString(result),
+             detail && *detail ? ": " : "", detail && *detail ? detail : "");
+    return comm_trouble(&self->settings, "nccl", name, trouble, error);
+}
+
+void nccl_let_origin_speak(ncclResult_t result) {
+    enum { PATIENCE_SECONDS = 2 };
+    if (result == ncclRemoteError)
+        sleep(PATIENCE_SECONDS);
+}
+
+static int refuse(nccl_comm *self, ncclResult_t result, ls_error *error) {
+    nccl_failed(self, result, &self->now, error);
+    pthread_mutex_unlock(&self->api);
+    nccl_let_origin_speak(result);
+    pthread_mutex_lock(&self->api);
+    comm_stop_if_failing();
+    return error->code;
+}
+
+int nccl_settle(nccl_comm *self, ncclResult_t result, ls_error *error) {
+    double deadline = self->settings.deadline_seconds, since = clock_seconds();
+    while (result == ncclInProgress) {
+        pthread_mutex_unlock(&self->api); /* the watcher may look, or abort */
+        comm_stop_if_failing();
+        sched_yield();
+        pthread_mutex_lock(&self->api);
+        ncclResult_t asked = ncclCommGetAsyncError(self->nccl, &result);
+        if (asked != ncclSuccess)
+            result = asked;
+        if (result == ncclInProgress && deadline > 0 && clock_seconds() - since > deadline)
+            return comm_overdue(&self->settings, "nccl", &self->now, error);
+    }
+    return result == ncclSuccess ? LS_OK : refuse(self, result, error);
+}
+
+/* ---- slots */
+
+void nccl_look_for_ends(nccl_comm *self) {
+    while (self->ended < self->issued) {
+        cudaError_t status = cudaEventQuery(self->slots[self->ended % NCCL_SLOTS].end);
+        if (status == cudaErrorNotReady) {
+            cudaGetLastError(); /* it is no error, but is remembered as one */
+            return;
+        }
+        self->ended++; /* or the GPU is broken, which its own calls say */
+    }
+}
+
+/* Waits where the host is NCCL_SLOTS collectives ahead of the GPU. */
+static int take_eager_slot(nccl_comm *self, const collective_name *name, nccl_slot **out,
+                           ls_error *error) {
+    pthread_mutex_lock(&self->mutex);
+    while (self->issued - self->ended == NCCL_SLOTS) {
+        nccl_look_for_ends(self);
+        pthread_mutex_unlock(&self->mutex);
+        comm_stop_if_failing();
+        sched_yield();
+        pthread_mutex_lock(&self->mutex);
+    }
+    pthread_mutex_unlock(&self->mutex);
+    *out = &self->slots[self->issued % NCCL_SLOTS];
+    if ((*out)->held)
+        return ls_fail(error, LS_FAILED,
+                       "nccl %s: %d collectives are outstanding, more than comm holds", name->what,
+                       NCCL_SLOTS);
+    return LS_OK;
+}
+
+static int take_recorded_slot(nccl_comm *self, const collective_name *name, nccl_slot **out,
+                              ls_error *error) {
+    for (int index = 0; index < NCCL_RECORDED_SLOTS; index++)
+        if (!self->recorded[index].held) {
+            *out = &self->recorded[index];
+            return LS_OK;
+        }
+    return ls_fail(error, LS_FAILED,
+                   "nccl %s: %d collectives are outstanding in a recording, more than comm holds",
+                   name->what, NCCL_RECORDED_SLOTS);
+}
+
+/* From now on the watcher sees it. */
+static void show_to_watcher(nccl_comm *self) {
+    pthread_mutex_lock(&self->mutex);
+    self->issued++;
+    pthread_mutex_unlock(&self->mutex);
+}
+
+/* ---- between the streams */
+
+/* In a recording: so that a replay tells which collective it has come to. */
+static int record_name(nccl_comm *self, const collective_name *name, ls_error *error) {
+    const device *device = self->settings.device;
+    self->names[self->recordings % NCCL_RECORDED_NAMES] = *name;
+    self->recordings++;
+    return device->is->write_word(self->settings.device, (device_stream *)self->stream,
+                                  (uint32_t *)self->reached, self->recordings, error);
+}
+
+void nccl_set_now(nccl_comm *self, collective_name name) {
+    pthread_mutex_lock(&self->mutex);
+    self->now = name;
+    pthread_mutex_unlock(&self->mutex);
+}
+
+static int put(nccl_comm *self, const nccl_call *call, ls_error *error) {
+    pthread_mutex_lock(&self->api);
+    nccl_set_now(self, call->name);
+    int status = nccl_settle(self, call->put(self, call), error);
+    nccl_set_now(self, (collective_name){0});
+    pthread_mutex_unlock(&self->api);
+    return status;
+}
+
+int nccl_issue(nccl_comm *self, device_stream *stream, const nccl_call *call, comm_work *work,
+               ls_error *error) {
+    enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    nccl_slot *slot = NULL;
+    comm_stop_if_failing();
+    cuda_enter(self->settings.device);
+    if (!stream)
+        return ls_fail(error, LS_FAILED, "nccl %s: host memory given to a comm of device memory",
+                       call->name.what);
+    LS_TRY(nccl_cuda_check(cudaStreamIsCapturing(cuda_stream(stream), &capture),
+                           "asking about a recording", error));
+    bool eager = capture == cudaStreamCaptureStatusNone;
+    LS_TRY(eager ? take_eager_slot(self, &call->name, &slot, error)
+                 : take_recorded_slot(self, &call->name, &slot, error));
+    slot->name = call->name;
+    LS_TRY(nccl_cuda_check(cudaEventRecord(slot->start, cuda_stream(stream)), "recording an event",
+                           error));
+    LS_TRY(nccl_cuda_check(cudaStreamWaitEvent(self->stream, slot->start, 0),
+                           "waiting for an event", error));
+    if (!eager)
+        LS_TRY(record_name(self, &call->name, error));
+    LS_TRY(put(self, call, error));
+    LS_TRY(nccl_cuda_check(cudaEventRecord(slot->end, self->stream), "recording an event", error));
+    slot->held = true;
+    work->handle = slot;
+    if (eager)
+        show_to_watcher(self);
+    return LS_OK;
+}
+
+int nccl_wait(comm *base, device_stream *stream, comm_work *work, ls_error *error) {
+    nccl_slot *slot = work->handle;
+    if (!slot)
+        return LS_OK;
+    comm_stop_if_failing();
+    cuda_enter(((nccl_comm *)base)->settings.device);
+    if (stream)
+        LS_TRY(nccl_cuda_check(cudaStreamWaitEvent(cuda_stream(stream), slot->end, 0),
+                               "waiting for an event", error));
+    else
+        LS_TRY(nccl_cuda_check(cudaEventSynchronize(slot->end), "waiting for an event", error));
+    slot->held = false;
+    work->handle = NULL;
+    return LS_OK;
+}
+
+/* NCCL has none, and the ranks' hosts are what is to meet. */
+int nccl_barrier(comm *base, ls_error *error) {
+    comm *control = ((nccl_comm *)base)->settings.control;
+    return control ? control->is->barrier(control, error) : LS_OK;
+}
+
+int nccl_progress(comm *base, ls_error *error) {
+    (void)base, (void)error;
+    comm_stop_if_failing();
+    return LS_OK;
+}

@@ -1,0 +1,129 @@
+/* The nccl comm: opening and closing it. */
+#include "comm_nccl.h"
+
+#include "comm/comm_implementations.h"
+
+#include <stdlib.h>
+
+static int create_events(nccl_slot *slots, int count, ls_error *error) {
+    for (int index = 0; index < count; index++) {
+        LS_TRY(
+            nccl_cuda_check(cudaEventCreateWithFlags(&slots[index].start, cudaEventDisableTiming),
+                            "making an event", error));
+        LS_TRY(nccl_cuda_check(cudaEventCreateWithFlags(&slots[index].end, cudaEventDisableTiming),
+                               "making an event", error));
+    }
+    return LS_OK;
+}
+
+static void destroy_events(nccl_slot *slots, int count) {
+    for (int index = 0; index < count; index++) {
+        if (slots[index].start)
+            cudaEventDestroy(slots[index].start);
+        if (slots[index].end)
+            cudaEventDestroy(slots[index].end);
+    }
+}
+
+static int create_own(nccl_comm *self, ls_error *error) {
+    device *device = self->settings.device;
+    int least = 0, greatest = 0;
+    cuda_enter(device);
+    LS_TRY(
+        nccl_cuda_check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "priorities", error));
+    LS_TRY(nccl_cuda_check(
+        cudaStreamCreateWithPriority(&self->stream, cudaStreamNonBlocking, greatest),
+        "making a stream", error));
+    LS_TRY(create_events(self->slots, NCCL_SLOTS, error));
+    LS_TRY(create_events(self->recorded, NCCL_RECORDED_SLOTS, error));
+    return device->is->host_allocate(device, sizeof *self->reached, (void **)&self->reached, error);
+}
+
+/* Collective. */
+static int join(nccl_comm *self, ls_error *error) {
+    ncclUniqueId id = {{0}};
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    pthread_mutex_lock(&self->api);
+    nccl_set_now(self, (collective_name){.what = "joining of the ranks"});
+    ncclResult_t result = self->base.rank == 0 ? ncclGetUniqueId(&id) : ncclSuccess;
+    int status = result == ncclSuccess ? LS_OK : nccl_failed(self, result, &self->now, error);
+    if (status == LS_OK && self->settings.control)
+        status = comm_broadcast_bytes(self->settings.control, &id, sizeof id, 0, error);
+    if (status == LS_OK) {
+        result = ncclCommInitRankConfig(&self->nccl, self->base.size, id, self->base.rank, &config);
+        status = nccl_settle(self, result, error);
+        self->joined = status == LS_OK;
+    }
+    nccl_set_now(self, (collective_name){0});
+    pthread_mutex_unlock(&self->api);
+    return status;
+}
+
+/* Collective. NCCL does not let go of a communicator while a graph holds it, or a rank is missing:
+ * then it is aborted. */
+static void leave(nccl_comm *self) {
+    ls_error unused = {0};
+    if (!self->nccl)
+        return;
+    pthread_mutex_lock(&self->api);
+    nccl_set_now(self, (collective_name){.what = "parting of the ranks"});
+    if (self->joined && nccl_settle(self, ncclCommFinalize(self->nccl), &unused) == LS_OK)
+        ncclCommDestroy(self->nccl);
+    else
+        ncclCommAbort(self->nccl);
+    pthread_mutex_unlock(&self->api);
+}
+
+static void nccl_close(comm *base) {
+    nccl_comm *self = (nccl_comm *)base;
+    cuda_enter(self->settings.device);
+    if (self->watched && self->stream)
+        cudaStreamSynchronize(self->stream); /* watched: it cannot last for ever */
+    nccl_unwatch(self);
+    leave(self);
+    destroy_events(self->slots, NCCL_SLOTS);
+    destroy_events(self->recorded, NCCL_RECORDED_SLOTS);
+    if (self->stream)
+        cudaStreamDestroy(self->stream);
+    if (self->reached)
+        self->settings.device->is->host_release(self->settings.device, (void *)self->reached);
+    free(self);
+}
+
+static const comm_interface nccl_interface = {
+    .name = "nccl",
+    .capturable = true,
+    .allreduce = nccl_allreduce,
+    .reduce_scatter = nccl_reduce_scatter,
+    .allgather = nccl_allgather,
+    .broadcast = nccl_broadcast,
+    .reduce = nccl_reduce,
+    .scatter = nccl_scatter,
+    .gather = nccl_gather,
+    .barrier = nccl_barrier,
+    .progress = nccl_progress,
+    .wait = nccl_wait,
+    .close = nccl_close,
+};
+
+int comm_nccl_open(const comm_settings *settings, comm **out, ls_error *error) {
+    nccl_comm *self = calloc(1, sizeof *self);
+    if (!self)
+        return ls_fail(error, LS_FAILED, "no memory for the nccl comm");
+    self->base = (comm){.is = &nccl_interface, .rank = settings->rank, .size = settings->size};
+    self->settings = *settings;
+    pthread_mutex_init(&self->api, NULL);
+    pthread_mutex_init(&self->mutex, NULL);
+    int status = create_own(self, error);
+    if (status == LS_OK)
+        status = join(self, error);
+    if (status == LS_OK)
+        status = nccl_watch(self, error);
+    if (status != LS_OK) {
+        nccl_close(&self->base);
+        return status;
+    }
+    *out = &self->base;
+    return LS_OK;
+}
