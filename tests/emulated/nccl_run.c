@@ -139,7 +139,6 @@ static void end_data(ncclComm_t comm, op *self) {
     free(self->theirs);
 }
 
-/* All of a group go on at once: sends and receives need one another. */
 static bool advance(ncclComm_t comm, op *self) {
     if (self->phase == BEGIN && is_point_to_point(self)) {
         begin_data(comm, self);
@@ -158,6 +157,16 @@ static bool advance(ncclComm_t comm, op *self) {
         self->phase = DONE;
     }
     return self->phase == DONE;
+}
+
+/* Sends and receives need one another, so all of them go on at once; MPI wants collectives begun in
+ * one order on all ranks, so they go on one after another. */
+static bool advance_group(batch *self) {
+    bool done = true;
+    for (int index = 0; index < self->count; index++)
+        if (done || is_point_to_point(&self->ops[index]))
+            done = advance(self->comm, &self->ops[index]) && done;
+    return done;
 }
 
 static void begin_run(batch *self) {
@@ -186,7 +195,7 @@ static void begin_run(batch *self) {
 static emulated_progress run(void *context) {
     batch *self = context;
     ncclComm_t comm = self->comm;
-    bool done = true;
+    bool done;
     if (comm->state == COMM_ABORTED)
         return EMULATED_DONE; /* the kernels of an aborted communicator leave */
     if (comm->state == COMM_PARTED)
@@ -196,8 +205,7 @@ static emulated_progress run(void *context) {
     if (self->stuck)
         return EMULATED_AGAIN;
     mpi_lock();
-    for (int index = 0; index < self->count; index++)
-        done = advance(comm, &self->ops[index]) && done;
+    done = advance_group(self);
     mpi_unlock();
     return done ? EMULATED_DONE : EMULATED_AGAIN;
 }
