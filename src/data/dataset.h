@@ -1,6 +1,6 @@
 /* A data set in HDF5 shards (data/README.md specifies the format), opened for reading: everything
  * that a reader relies on is checked when it is opened or first read. All HDF5 calls of a process
- * are made by one thread at a time: the caller's until the loader starts, then the loader's. */
+ * are made by one thread, the caller's: the loader reads what dataset_load put into memory. */
 #ifndef LOCKSTEP_DATA_DATASET_H
 #define LOCKSTEP_DATA_DATASET_H
 

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Called about ten times a second by the thread that packs. */
+/* Called about twenty times a second by the thread that packs. */
 typedef void (*pack_progress)(void *context, int64_t done, int64_t total);
 
 typedef struct pack_settings {

@@ -23,8 +23,14 @@ static int count_shards(const source *from, int split, int wanted, int *out, ls_
                        "--shards: expected at most %" PRId64 ", the images of the %s split, found "
                        "%d",
                        images, split_names[split], wanted);
-    int64_t bytes = images * image_bytes(&from->shape);
-    int64_t shards = wanted ? wanted : (bytes + default_shard_bytes - 1) / default_shard_bytes;
+    int64_t bytes, shards = wanted;
+    if (__builtin_mul_overflow(images, (int64_t)image_bytes(&from->shape), &bytes) ||
+        bytes > INT64_MAX - default_shard_bytes)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%" PRId64 " %s images of %" PRId64 " bytes are more than 2^63 bytes",
+                       images, split_names[split], (int64_t)image_bytes(&from->shape));
+    if (!wanted)
+        shards = (bytes + default_shard_bytes - 1) / default_shard_bytes;
     shards = shards < images ? shards : images;
     *out = (int)(shards < FORMAT_SHARD_LIMIT ? shards : FORMAT_SHARD_LIMIT);
     return LS_OK;
@@ -35,8 +41,11 @@ static int plan_split(pack_plan *self, const source *from, int split, int wanted
     LS_TRY(count_shards(from, split, wanted, &out->shards, error));
     out->images = from->images[split];
     out->list = calloc((size_t)out->shards, sizeof *out->list);
-    self->jobs = realloc(self->jobs, (size_t)(self->job_count + out->shards) * sizeof *self->jobs);
-    if (!out->list || !self->jobs)
+    pack_job *jobs =
+        realloc(self->jobs, (size_t)(self->job_count + out->shards) * sizeof *self->jobs);
+    if (jobs)
+        self->jobs = jobs;
+    if (!out->list || !jobs)
         return ls_fail(error, LS_FAILED, "%s: out of memory for its list of shards", self->folder);
     for (int index = 0; index < out->shards; index++) {
         share part = share_of(out->images, index, out->shards);

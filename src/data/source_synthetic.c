@@ -67,7 +67,7 @@ static int tile_distance(uint16_t a, uint16_t b) {
     return least;
 }
 
-/* As many dark cells as bright ones, and no repetition inside the tile. */
+/* As many dark cells as bright ones, and unlike every texture so far. */
 static int is_usable(uint16_t tile, const uint16_t *others, int count) {
     if (__builtin_popcount(tile) != CELLS / 2)
         return 0;
