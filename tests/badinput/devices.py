@@ -68,12 +68,17 @@ refused("no GPU", 3, r"--device cuda: the driver finds no GPU", LOCKSTEP_EMULATE
 refused("all GPUs hidden", 3, r"CUDA_VISIBLE_DEVICES='' leaves no GPU", CUDA_VISIBLE_DEVICES="")
 refused("a GPU that is not there", 3, r"CUDA_VISIBLE_DEVICES='5' leaves no GPU",
         CUDA_VISIBLE_DEVICES="5")
-refused("an old GPU", 3, r"has compute capability 7\.5, .*needs 8\.0", LOCKSTEP_EMULATED_CAPABILITY="75")
+refused("an old GPU", 3, r"has compute capability 7\.5, .*needs 8\.0",
+        LOCKSTEP_EMULATED_CAPABILITY="75", LOCKSTEP_EMULATED_GPUS="2")
 refused("more ranks than GPUs", 3,
         r"2 ranks on this node but 1 GPU: .*--gres=gpu:2.*--ntasks-per-node=1.*--share-gpu",
         ranks=(2,))
 refused("more ranks than GPUs", 3, r"3 ranks on this node but 2 GPUs: .*--ntasks-per-node=2",
         ranks=(3,), LOCKSTEP_EMULATED_GPUS="2")
+refused("a job's one GPU for two ranks", 3, r"2 ranks on this node but 1 GPU: .*--share-gpu",
+        ranks=(2,), CUDA_VISIBLE_DEVICES="0", SLURM_JOB_ID="7")
+refused("ranks bound to the same GPU", 3, r"ranks 0 and 1 on host .* the same GPU .*--share-gpu",
+        ranks=(2,), CUDA_VISIBLE_DEVICES="0", SLURM_JOB_ID="7", SLURM_GPU_BIND="map_gpu:0")
 refused("out of device memory", 2,
         r"out of device memory on .*: [0-9.]+ MiB asked for .*, [0-9.]+ MiB free of 16\.0 MiB",
         LOCKSTEP_EMULATED_MEMORY_MIB="16", LOCKSTEP_EMULATED_GPUS="2")
