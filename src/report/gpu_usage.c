@@ -94,10 +94,15 @@ static void add_rank(table *rows, const run_facts *facts, const rank_usage *usag
     text_free(&reasons);
 }
 
+/* Of a GPU: the host's values are there without NVML too. */
 static bool anything_measured(const run_facts *facts, const rank_usage *usage) {
-    for (int rank = 0; rank < facts->ranks && usage; rank++)
-        if (usage[rank].gpu.measured)
+    for (int rank = 0; rank < facts->ranks && usage; rank++) {
+        const gpu_usage *gpu = &usage[rank].gpu;
+        if (gpu->measured && (!isnan(gpu->utilisation) || !isnan(gpu->peak_memory_bytes) ||
+                              !isnan(gpu->energy_joules) || !isnan(gpu->mean_power_watts) ||
+                              !isnan(gpu->maximum_temperature_celsius) || gpu->throttle_known))
             return true;
+    }
     return false;
 }
 

@@ -27,6 +27,11 @@ typedef struct nvml_stand_in_state {
     long power_questions;
 } nvml_stand_in_state;
 
+/* 250 W, 80%, 60 C, 2 GB, power capped; everything answers. */
+#define STAND_IN_DEFAULTS                                                                          \
+    { .watts = 250, .percent = 80, .celsius = 60, .memory = 2000000000, .reasons = 0x5 }
+
+/* It knows every UUID of this form. */
 #define STAND_IN_UUID "GPU-12345678-9abc-def0-1234-56789abcdef0"
 
 #endif

@@ -196,7 +196,7 @@ static void gpus_shared_or_unseen(void) {
     static const char *const nothing_columns[][2] = {
         {"gpu_energy_joules", ""},    {"gpu_utilisation_mean", ""},
         {"rank_gpu_utilisation", ""}, {"gpu_clocks_held_back_by", ""},
-        {"rank_gpu_numa_nodes", ";"}, {"host_cpu_utilisation_mean", ""}};
+        {"rank_gpu_numa_nodes", ";"}, {"host_cpu_utilisation_mean", "0.25"}};
     fixture shared, unseen, nothing;
     fixture_make(&shared, "ddp", 2, 64, 119.96);
     fixture_on_gpus(&shared);
@@ -214,12 +214,20 @@ static void gpus_shared_or_unseen(void) {
         "   1  0000abc1                -           -         -           -        -  -\n"
         "GPUs in training time: utilisation 50.0%, energy -, host CPUs 25.0% busy\n"};
     expect_in_log("unseen", row, COUNT(row));
-    nothing.usage[0].gpu = nothing.usage[1].gpu = (gpu_usage){0};
+    nothing.usage[0].gpu = (gpu_usage){0};
+    nothing.usage[1].gpu = (gpu_usage){.measured = true,
+                                       .utilisation = NAN,
+                                       .peak_memory_bytes = NAN,
+                                       .energy_joules = NAN,
+                                       .mean_power_watts = NAN,
+                                       .maximum_temperature_celsius = NAN,
+                                       .host_cpu_utilisation = 0.25}; /* the host, without NVML */
     nothing.ranks[0].gpu_numa_node = nothing.ranks[1].gpu_numa_node = -1;
     write_or_say(&nothing, "nothing-seen");
     expect_columns("nothing-seen", nothing_columns, COUNT(nothing_columns));
     text_buffer log = fixture_read("nothing-seen/log.txt");
-    CHECK(!strstr(log.bytes, "GPUs in training time") && !strstr(log.bytes, "another NUMA node"),
+    CHECK(!strstr(log.bytes, "GPU utilisation") && !strstr(log.bytes, "in training time") &&
+              !strstr(log.bytes, "another NUMA node"),
           "%s", log.bytes);
     text_free(&log);
     check_case("a GPU that is shared counts once, one that was not seen leaves no sum");
