@@ -70,8 +70,8 @@ static int take_from_file(conv_choices *self, ls_error *error) {
                 return status;
             }
         }
-    snprintf(self->note, sizeof self->note, "%d choice%s from %.200s%s%.200s", self->count,
-             self->count == 1 ? "" : "s", self->path, file.problem[0] ? ": " : "", file.problem);
+    if (file.problem[0])
+        snprintf(self->note, sizeof self->note, "%.200s: %s", self->path, file.problem);
     choices_file_free(&file);
     return LS_OK;
 }
@@ -84,7 +84,6 @@ int conv_choices_create(const char *gpu, size_t dnn_version, const char *path, c
     copy_name(self->gpu, sizeof self->gpu, gpu);
     self->dnn_version = dnn_version;
     snprintf(self->path, sizeof self->path, "%s", path ? path : "");
-    snprintf(self->note, sizeof self->note, "no cache file");
     int status = self->path[0] ? take_from_file(self, error) : LS_OK;
     if (status != LS_OK) {
         conv_choices_destroy(self);
@@ -184,6 +183,6 @@ void conv_choices_save(conv_choices *self) {
     if (choices_file_write(&file, self->path, &error) == LS_OK)
         self->changed = false;
     else
-        snprintf(self->note, sizeof self->note, "not kept: %.450s", error.text);
+        snprintf(self->note, sizeof self->note, "choices are not kept: %.450s", error.text);
     choices_file_free(&file);
 }

@@ -32,7 +32,7 @@ int conv_choices_create(const char *gpu, size_t dnn_version, const char *path, c
                         ls_error *error);
 void conv_choices_destroy(conv_choices *self); /* NULL is fine */
 
-/* What was found of the cache file, for --verbose: "3 choices from FILE", "FILE is damaged: ..." */
+/* What is wrong with the cache file ("FILE: 1 of its 2 lines are damaged"), or "". */
 const char *conv_choices_note(const conv_choices *self);
 
 bool conv_choices_find(const conv_choices *self, const char *shape, conv_choice *out);

@@ -75,8 +75,7 @@ void choices_file_read(const char *path, choices_file *out) {
     char *text = file ? malloc(MOST_BYTES) : NULL;
     size_t length = text ? fread(text, 1, MOST_BYTES, file) : 0;
     if (!text || ferror(file))
-        snprintf(out->problem, sizeof out->problem, "%s",
-                 errno == ENOENT ? "it is not there yet" : strerror(errno));
+        snprintf(out->problem, sizeof out->problem, "%s", errno == ENOENT ? "" : strerror(errno));
     else if (length == MOST_BYTES)
         snprintf(out->problem, sizeof out->problem, "it is too long to be such a file");
     else

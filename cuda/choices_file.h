@@ -10,8 +10,8 @@ typedef struct choices_file {
     char problem[160]; /* "": every line was good; else what was not */
 } choices_file;
 
-/* Any bytes: what is not a good line is left out and told in `problem`, as is a file that is
- * absent, too large to be ours, or not to be read. */
+/* Any bytes: what is not a good line is left out and told in `problem`, as is a file that is too
+ * large to be ours or not to be read. One that is not there yet is an empty one. */
 void choices_file_parse(const char *text, size_t length, choices_file *out);
 void choices_file_read(const char *path, choices_file *out);
 /* Overwrites the line of the same GPU, version and shape. A file has a limit: the oldest lines

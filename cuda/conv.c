@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct conv_plan {
     conv_run runs[CONV_DIRECTIONS]; /* no backward-data for the first layer */
@@ -34,9 +35,7 @@ static void need_workspace(cuda_plan *self, size_t bytes) {
 
 /* "forward 10 (best of 16); wgrad 49 (known)": engines by cuDNN's numbers. */
 static void describe(cuda_plan *self, const conv_run *run, const char *source) {
-    size_t length = 0;
-    while (length < sizeof self->description && self->description[length])
-        length++;
+    size_t length = strlen(self->description);
     snprintf(self->description + length, sizeof self->description - length, "%scuDNN %s %lld (%s)",
              length ? "; " : "", conv_direction_name(run->graph->direction),
              (long long)run->choice.engine.index, source);
@@ -63,6 +62,10 @@ static int prepare(cuda_plan *self, ls_error *error) {
     LS_TRY(prepare_direction(self, CONV_BACKWARD_WEIGHTS, error));
     need_workspace(self, kernel_column_sums_workspace(self->device->multiprocessors, shape->type,
                                                       output_rows(shape), shape->out_channels));
+    const char *note = conv_choices_note(self->device->choices);
+    size_t length = strlen(self->description);
+    snprintf(self->description + length, sizeof self->description - length, "%s%s",
+             note[0] ? "; " : "", note);
     self->packed_type = shape->type;
     if (shape->type != DTYPE_F32)
         self->packed_bytes = conv_weight_count(shape) * dtype_bytes(shape->type);

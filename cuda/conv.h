@@ -11,11 +11,12 @@
 #include "cuda_device.h"
 
 /* Builds the plans of all directions; the engines are those of device->choices, or are chosen
- * (conv_choose.h), which takes up to about CONV_TIMING_SECONDS a direction. Synchronises. */
+ * (conv_choose.h), which takes a few seconds a
+ * direction at most. Synchronises. */
 int cuda_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
                         ls_error *error);
-/* No allocation, no synchronisation; may be recorded into a graph. x, y, dy, dx, weights (dw) and,
- * where activations are fp32, bias are aligned to 16 bytes (LS_FAILED). */
+/* No allocation, no synchronisation; may be recorded into a graph. x, y, dy and dx are
+ * aligned to 16 bytes (LS_FAILED). */
 int cuda_conv2d_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
                         const void *packed, const float *bias, void *y, void *workspace,
                         ls_error *error);

@@ -1,4 +1,5 @@
 #include "conv_choose.h"
+#include "base/clock.h"
 #include "conv_time.h"
 
 #include <stdio.h>
@@ -7,9 +8,12 @@
 
 enum {
     FIRST_FORM_CANDIDATES = 16, /* of 20 to 80 that cuDNN offers, best first */
-    SECOND_FORM_CANDIDATES = 6, /* compiled when they are built: seconds each */
+    SECOND_FORM_CANDIDATES = 4, /* compiled as they are built */
     MOST_CANDIDATES = FIRST_FORM_CANDIDATES + SECOND_FORM_CANDIDATES
 };
+
+/* No further candidate is begun after this. */
+#define BUILDING_SECONDS 1.0
 
 /* Builds up to `most` of the engines that cuDNN offers for one form into runs[]. */
 static int build_form(cuda_device *device, const conv2d_shape *shape, conv_direction direction,
@@ -21,7 +25,10 @@ static int build_form(cuda_device *device, const conv2d_shape *shape, conv_direc
     conv_engine_list *list = malloc(sizeof *list);
     if (list)
         conv_engines_find(graph, &here, list);
+    double start = clock_seconds();
     for (int index = 0; list && index < list->count && *out < most; index++) {
+        if (*out > 0 && clock_seconds() - start > BUILDING_SECONDS)
+            break;
         conv_choice choice = {parameter_type, list->engines[index]};
         if (!conv_run_build(shape, direction, &choice, device->dnn, &runs[*out]))
             continue;

@@ -251,6 +251,18 @@ bool conv_execution_build(const conv_graph *graph, const conv_target *target,
     return good;
 }
 
+int conv_pack_build(const conv_graph *graph, const void *const *addresses, void *workspace,
+                    cudnnBackendDescriptor_t *out, ls_error *error) {
+    descriptor_builder builder =
+        descriptor_begin(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "a variant pack");
+    descriptor_set(&builder, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, graph->uid_count,
+                   graph->uids);
+    descriptor_set(&builder, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR,
+                   graph->uid_count, addresses);
+    descriptor_set(&builder, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
+    return descriptor_finish(&builder, out, error);
+}
+
 void conv_execution_destroy(conv_execution *self) {
     descriptor_destroy(&self->plan);
     descriptor_destroy(&self->configuration);

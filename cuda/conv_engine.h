@@ -55,6 +55,10 @@ typedef struct conv_execution {
     int64_t workspace_bytes;
 } conv_execution;
 
+/* The pointers of one execution: addresses[i] is for graph->uids[i]. The caller destroys *out. */
+int conv_pack_build(const conv_graph *graph, const void *const *addresses, void *workspace,
+                    cudnnBackendDescriptor_t *out, ls_error *error);
+
 /* Quiet, because an engine that does not build is ordinary: whether it built. *out is to be
  * destroyed before the graph. */
 bool conv_execution_build(const conv_graph *graph, const conv_target *target,

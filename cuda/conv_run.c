@@ -7,19 +7,41 @@
 
 enum { SCRATCH_ALIGNMENT = 256 };
 
-static bool casts_bias(const conv_run *self) {
-    return self->graph->direction == CONV_FORWARD && self->choice.parameter_type != DTYPE_F32;
+/* A bias or weights (dw) in our own memory, against what cuDNN is to see of them. */
+typedef struct parameter {
+    int64_t uid;
+    const void *ours; /* NULL: not in this direction */
+    dtype our_type, dnn_type;
+    size_t count;
+    bool is_result;
+} parameter;
+
+static parameter weights_of(const conv_run *self, const conv_pointers *pointers) {
+    bool is_result = self->graph->direction == CONV_BACKWARD_WEIGHTS;
+    dtype type = self->graph->shape.type;
+    return (parameter){.uid = CONV_UID_WEIGHTS,
+                       .ours = pointers->weights,
+                       .our_type = is_result ? DTYPE_F32 : type,
+                       .dnn_type = is_result ? self->choice.parameter_type : type,
+                       .count = conv_weight_count(&self->graph->shape),
+                       .is_result = is_result};
 }
 
-static bool casts_gradient(const conv_run *self) {
-    return self->graph->direction == CONV_BACKWARD_WEIGHTS &&
-           self->choice.parameter_type != DTYPE_F32;
+static parameter bias_of(const conv_run *self, const conv_pointers *pointers) {
+    return (parameter){.uid = CONV_UID_BIAS,
+                       .ours = self->graph->direction == CONV_FORWARD ? pointers->bias : NULL,
+                       .our_type = DTYPE_F32,
+                       .dnn_type = self->choice.parameter_type,
+                       .count = (size_t)self->graph->shape.out_channels};
 }
 
-static size_t cast_bytes(const conv_run *self) {
-    size_t bytes = casts_bias(self)       ? conv_tensor_bytes(self->graph, CONV_UID_BIAS)
-                   : casts_gradient(self) ? conv_tensor_bytes(self->graph, CONV_UID_WEIGHTS)
-                                          : 0;
+/* Whether cuDNN gets it by way of the workspace. */
+static bool is_staged(const parameter *self) {
+    return self->ours &&
+           (self->our_type != self->dnn_type || (uintptr_t)self->ours % CONV_ALIGNMENT != 0);
+}
+
+static size_t scratch_bytes(size_t bytes) {
     return (bytes + SCRATCH_ALIGNMENT - 1) / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT;
 }
 
@@ -38,7 +60,9 @@ bool conv_run_build(const conv2d_shape *shape, conv_direction direction, const c
         conv_run_destroy(out);
         return false;
     }
-    out->dnn_offset = cast_bytes(out);
+    out->bias_offset = scratch_bytes(conv_tensor_bytes(out->graph, CONV_UID_WEIGHTS));
+    out->dnn_offset =
+        out->bias_offset + scratch_bytes(conv_tensor_bytes(out->graph, CONV_UID_BIAS));
     out->workspace_bytes = out->dnn_offset + (size_t)out->execution.workspace_bytes;
     return true;
 }
@@ -50,17 +74,17 @@ void conv_run_destroy(conv_run *self) {
     memset(self, 0, sizeof *self);
 }
 
+static void *staging_of(const conv_run *self, int64_t uid, const conv_pointers *pointers) {
+    return (char *)pointers->workspace + (uid == CONV_UID_BIAS ? self->bias_offset : 0);
+}
+
 static const void *pointer_of(const conv_run *self, int64_t uid, const conv_pointers *pointers) {
-    switch (uid) {
-    case CONV_UID_INPUT:
+    if (uid == CONV_UID_INPUT)
         return pointers->input;
-    case CONV_UID_WEIGHTS:
-        return casts_gradient(self) ? pointers->workspace : pointers->weights;
-    case CONV_UID_BIAS:
-        return casts_bias(self) ? pointers->workspace : pointers->bias;
-    default:
+    if (uid == CONV_UID_OUTPUT)
         return pointers->output;
-    }
+    parameter wanted = uid == CONV_UID_BIAS ? bias_of(self, pointers) : weights_of(self, pointers);
+    return is_staged(&wanted) ? staging_of(self, uid, pointers) : wanted.ours;
 }
 
 static int check_pointers(const conv_run *self, const void *const *addresses, ls_error *error) {
@@ -85,14 +109,7 @@ static int make_pack(conv_run *self, const conv_pointers *pointers, ls_error *er
     void *workspace =
         self->execution.workspace_bytes ? (char *)pointers->workspace + self->dnn_offset : NULL;
     descriptor_destroy(&self->pack);
-    descriptor_builder builder =
-        descriptor_begin(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "a variant pack");
-    descriptor_set(&builder, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64,
-                   self->graph->uid_count, self->graph->uids);
-    descriptor_set(&builder, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR,
-                   self->graph->uid_count, addresses);
-    descriptor_set(&builder, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
-    LS_TRY(descriptor_finish(&builder, &self->pack, error));
+    LS_TRY(conv_pack_build(self->graph, addresses, workspace, &self->pack, error));
     self->packed = *pointers;
     return LS_OK;
 }
@@ -103,21 +120,38 @@ static bool is_packed(const conv_run *self, const conv_pointers *pointers) {
            self->packed.bias == pointers->bias && self->packed.workspace == pointers->workspace;
 }
 
+/* Between our memory and the workspace, where cuDNN's side of it is. */
+static int stage(const conv_run *self, cudaStream_t stream, const parameter *moved,
+                 const conv_pointers *pointers, ls_error *error) {
+    void *staging = staging_of(self, moved->uid, pointers);
+    const void *from = moved->is_result ? staging : moved->ours;
+    void *to = moved->is_result ? (void *)moved->ours : staging;
+    if (!is_staged(moved))
+        return LS_OK;
+    if (moved->our_type == moved->dnn_type)
+        CUDA_TRY(cudaMemcpyAsync(to, from, moved->count * dtype_bytes(moved->our_type),
+                                 cudaMemcpyDeviceToDevice, stream),
+                 "copying a convolution's parameters");
+    else
+        CUDA_TRY(kernel_cast(stream, moved->count,
+                             moved->is_result ? moved->dnn_type : moved->our_type, from,
+                             moved->is_result ? moved->our_type : moved->dnn_type, to),
+                 "casting a convolution's parameters");
+    return LS_OK;
+}
+
 int conv_run_execute(conv_run *self, cudaStream_t stream, const conv_pointers *pointers,
                      ls_error *error) {
-    const conv2d_shape *shape = &self->graph->shape;
+    parameter weights = weights_of(self, pointers), bias = bias_of(self, pointers);
     if (!is_packed(self, pointers))
         LS_TRY(make_pack(self, pointers, error));
-    if (casts_bias(self))
-        CUDA_TRY(kernel_cast(stream, (size_t)shape->out_channels, DTYPE_F32, pointers->bias,
-                             self->choice.parameter_type, pointers->workspace),
-                 "casting a bias");
+    LS_TRY(stage(self, stream, &bias, pointers, error));
+    if (!weights.is_result)
+        LS_TRY(stage(self, stream, &weights, pointers, error));
     DNN_TRY(cudnnSetStream(self->graph->handle, stream), "setting its stream");
     DNN_TRY(cudnnBackendExecute(self->graph->handle, self->execution.plan, self->pack),
             conv_direction_name(self->graph->direction));
-    if (casts_gradient(self))
-        CUDA_TRY(kernel_cast(stream, conv_weight_count(shape), self->choice.parameter_type,
-                             pointers->workspace, DTYPE_F32, (void *)pointers->weights),
-                 "casting a weight gradient");
+    if (weights.is_result)
+        LS_TRY(stage(self, stream, &weights, pointers, error));
     return LS_OK;
 }

@@ -1,5 +1,7 @@
-/* One direction of a convolution, ready to be put into a stream: cuDNN's execution plan, the cast
- * that its 16 bit form of bias or dw needs (conv_graph.h), and where both have their scratch. */
+/* One direction of a convolution, ready to be put into a stream: cuDNN's execution plan, and the
+ * way of bias and weights through the workspace where cuDNN cannot have them as they are: in
+ * another type (the 16 bit form of conv_graph.h), or at an address that is aligned to an element
+ * only, as a tensor's in the flat arrays may be. */
 #ifndef LOCKSTEP_CUDA_CONV_RUN_H
 #define LOCKSTEP_CUDA_CONV_RUN_H
 
@@ -16,8 +18,8 @@ typedef struct conv_run {
     conv_graph *graph;
     conv_execution execution;
     conv_choice choice;
-    size_t dnn_offset;      /* in the workspace: the cast's memory comes first, then cuDNN's own */
-    size_t workspace_bytes; /* of both */
+    /* The workspace: weights on their way, the bias, then cuDNN's own. */
+    size_t bias_offset, dnn_offset, workspace_bytes;
     /* cuDNN's pack of the pointers of the latest call: in a run they are always the same. */
     cudnnBackendDescriptor_t pack;
     conv_pointers packed;
@@ -28,8 +30,8 @@ bool conv_run_build(const conv2d_shape *shape, conv_direction direction, const c
                     cudnnHandle_t handle, conv_run *out);
 void conv_run_destroy(conv_run *self); /* zeroed is fine */
 
-/* Puts it into `stream`: no allocation of device memory, no synchronisation. LS_FAILED where a
- * pointer that cuDNN reads or writes is not aligned to CONV_ALIGNMENT. */
+/* Puts it into `stream`: no allocation of device memory, no synchronisation. LS_FAILED where
+ * input or output is not aligned to CONV_ALIGNMENT. */
 int conv_run_execute(conv_run *self, cudaStream_t stream, const conv_pointers *pointers,
                      ls_error *error);
 

@@ -102,6 +102,15 @@ static void check_direction(const char *gpu, const named_shape *named, const con
         CHECK(0, "%s %s: %s", named->name, conv_direction_name(direction), error.text);
         return;
     }
+    /* The real library reads a pack too; nothing is done with the addresses. */
+    static const char memory[CONV_ALIGNMENT * CONV_MAX_TENSORS]
+        __attribute__((aligned(CONV_ALIGNMENT)));
+    const void *addresses[CONV_MAX_TENSORS];
+    cudnnBackendDescriptor_t pack;
+    for (int index = 0; index < CONV_MAX_TENSORS; index++)
+        addresses[index] = &memory[CONV_ALIGNMENT * index];
+    CHECK(conv_pack_build(graph, addresses, NULL, &pack, &error) == LS_OK, "%s", error.text);
+    descriptor_destroy(&pack);
     plans_found found = {0};
     build_plans(graph, target, &found);
     conv_graph_destroy(graph);

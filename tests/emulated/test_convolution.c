@@ -1,0 +1,462 @@
+/* Convolutions of the cuda device against `ref`, and how their engines are chosen, kept and sent,
+ * on the emulated cuDNN (which offers engines that a careless choice stumbles over). What is shown
+ * is that cuDNN is asked for the right thing and that no bad engine is taken, not cuDNN's own
+ * numbers or speed. */
+#include "device/ops.h"
+#include "device/ref/ref.h"
+
+#include "choices_text.h"
+
+#include "../unit/check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MUST(call)                                                                                 \
+    do {                                                                                           \
+        ls_error error = {0};                                                                      \
+        int status = (call);                                                                       \
+        CHECK(status == LS_OK, "%d: %s", status, error.text);                                      \
+    } while (0)
+
+extern const device_interface device_cuda;
+
+static char folder[64] = "/tmp/lockstep-convolution-XXXXXX";
+static char cache[128];
+static uint32_t state = 12345;
+
+static float draw(void) {
+    state = state * 1664525u + 1013904223u;
+    return (float)(state >> 8) / 8388608.0f - 1.0f;
+}
+
+static device *open_gpu(const char *plan_cache) {
+    device *gpu = NULL;
+    device_request request = {.local_size = 1, .threads = 1, .plan_cache = plan_cache};
+    MUST(device_cuda.open(&request, &gpu, &error));
+    return gpu;
+}
+
+static device_stream *open_stream(device *gpu) {
+    device_stream *stream = NULL;
+    MUST(gpu->is->stream_create(gpu, &stream, &error));
+    return stream;
+}
+
+static plan *prepare(device *gpu, const conv2d_shape *shape) {
+    plan *made = NULL;
+    MUST(gpu->is->ops->conv2d_prepare(gpu, shape, NULL, &made, &error));
+    if (!made) {
+        printf("Bail out! nothing to run\n");
+        exit(1);
+    }
+    return made;
+}
+
+static conv2d_shape shape_of(int n, int size, int in, int out, int kernel, int stride, int padding,
+                             precision wanted) {
+    return (conv2d_shape){.n = n,
+                          .height = size,
+                          .width = size + 1,
+                          .in_channels = in,
+                          .out_channels = out,
+                          .kernel = kernel,
+                          .stride = stride,
+                          .padding = padding,
+                          .in_layout = LAYOUT_NHWC,
+                          .out_layout = LAYOUT_NHWC,
+                          .type = precision_type(wanted),
+                          .tf32 = wanted == PRECISION_TF32,
+                          .relu = out % 2 == 0,
+                          .need_dx = true};
+}
+
+/* --- against ref */
+
+/* The same array in memory of the host (for ref) and of the device. */
+typedef struct array {
+    dtype type;
+    size_t count;
+    void *host, *there;
+} array;
+
+static array array_new(device *gpu, device_stream *stream, dtype type, size_t count) {
+    array self = {.type = type, .count = count, .host = calloc(count, dtype_bytes(type))};
+    for (size_t index = 0; index < count; index++)
+        ref_store(type, self.host, index, (double)draw());
+    MUST(gpu->is->allocate(gpu, count * dtype_bytes(type), "a test", &self.there, &error));
+    MUST(gpu->is->copy(gpu, stream, self.there, self.host, count * dtype_bytes(type),
+                       COPY_HOST_TO_DEVICE, &error));
+    MUST(gpu->is->stream_synchronize(gpu, stream, &error));
+    return self;
+}
+
+static void array_free(device *gpu, array *self) {
+    gpu->is->release(gpu, self->there);
+    free(self->host);
+}
+
+/* What the device has, against what ref has made of the host's. */
+static void array_compare(device *gpu, device_stream *stream, const array *self, double tolerance,
+                          const char *what) {
+    void *found = malloc(self->count * dtype_bytes(self->type));
+    double worst = 0, largest = 0;
+    MUST(gpu->is->copy(gpu, stream, found, self->there, self->count * dtype_bytes(self->type),
+                       COPY_DEVICE_TO_HOST, &error));
+    MUST(gpu->is->stream_synchronize(gpu, stream, &error));
+    for (size_t index = 0; index < self->count; index++) {
+        double expected = ref_load(self->type, self->host, index);
+        double difference = fabs(ref_load(self->type, found, index) - expected);
+        worst = difference > worst || isnan(difference) ? difference : worst;
+        largest = fabs(expected) > largest ? fabs(expected) : largest;
+    }
+    CHECK(worst <= tolerance * largest, "%s: differs by %g where the largest is %g", what, worst,
+          largest);
+    free(found);
+}
+
+typedef struct tensors {
+    array x, y, w, bias, dw, db, workspace, packed;
+    bool has_packed;
+} tensors;
+
+static tensors tensors_new(device *gpu, device_stream *stream, const conv2d_shape *shape,
+                           const plan *plan) {
+    const ops *ops = gpu->is->ops;
+    size_t outputs = (size_t)shape->out_channels;
+    size_t weights = outputs * (size_t)(shape->kernel * shape->kernel * shape->in_channels);
+    size_t pixels =
+        (size_t)shape->n *
+        (size_t)((shape->height + 2 * shape->padding - shape->kernel) / shape->stride + 1) *
+        (size_t)((shape->width + 2 * shape->padding - shape->kernel) / shape->stride + 1);
+    size_t inputs = (size_t)(shape->n * shape->height * shape->width * shape->in_channels);
+    size_t workspace = ops->plan_workspace_bytes(plan), packed = ops->plan_packed_bytes(plan);
+    CHECK(packed == (shape->type == DTYPE_F32 ? 0 : 2 * weights), "%zu packed bytes", packed);
+    tensors self = {.x = array_new(gpu, stream, shape->type, inputs),
+                    .y = array_new(gpu, stream, shape->type, pixels * outputs),
+                    .w = array_new(gpu, stream, DTYPE_F32, weights),
+                    .bias = array_new(gpu, stream, DTYPE_F32, outputs),
+                    .dw = array_new(gpu, stream, DTYPE_F32, weights),
+                    .db = array_new(gpu, stream, DTYPE_F32, outputs),
+                    .workspace = array_new(gpu, stream, DTYPE_F32, workspace / 4 + 1),
+                    .packed = array_new(gpu, stream, DTYPE_F32, packed / 4 + 1),
+                    .has_packed = packed > 0};
+    return self;
+}
+
+static void tensors_free(device *gpu, tensors *self) {
+    array *all[] = {&self->x,  &self->y,  &self->w,         &self->bias,
+                    &self->dw, &self->db, &self->workspace, &self->packed};
+    for (size_t index = 0; index < sizeof all / sizeof all[0]; index++)
+        array_free(gpu, all[index]);
+}
+
+/* As in a flat array behind a tensor of an odd size: the same, by way of the workspace. */
+static void run_unaligned(device *gpu, device_stream *stream, const conv2d_shape *shape, plan *plan,
+                          tensors *t, double tolerance) {
+    const ops *ops = gpu->is->ops;
+    size_t bytes = t->w.count * 4, bias_bytes = t->bias.count * 4;
+    void *flat;
+    MUST(gpu->is->allocate(gpu, bytes + bias_bytes + 4, "a flat array", &flat, &error));
+    char *w = (char *)flat + 4, *bias = w + bytes;
+    array y = array_new(gpu, stream, shape->type, t->y.count);
+    struct plan *truth;
+    MUST(ref_conv2d_prepare(NULL, shape, NULL, &truth, &error));
+    MUST(gpu->is->copy(gpu, stream, w, t->w.there, bytes, COPY_ON_DEVICE, &error));
+    MUST(gpu->is->copy(gpu, stream, bias, t->bias.there, bias_bytes, COPY_ON_DEVICE, &error));
+    MUST(ops->conv2d_forward(plan, stream, t->x.there, (float *)w, t->packed.there, (float *)bias,
+                             y.there, t->workspace.there, &error));
+    MUST(ref_conv2d_forward(truth, NULL, t->x.host, t->w.host, NULL, t->bias.host, y.host, NULL,
+                            &error));
+    array_compare(gpu, stream, &y, 2 * tolerance, "y of parameters that are not aligned");
+    MUST(ops->conv2d_backward_weights(plan, stream, t->x.there, y.there, (float *)w, (float *)bias,
+                                      t->workspace.there, &error));
+    MUST(ref_conv2d_backward_weights(truth, NULL, t->x.host, y.host, t->dw.host, t->db.host, NULL,
+                                     &error));
+    MUST(gpu->is->copy(gpu, stream, t->dw.there, w, bytes, COPY_ON_DEVICE, &error));
+    array_compare(gpu, stream, &t->dw, 2 * tolerance, "dw that is not aligned");
+    gpu->is->stream_synchronize(gpu, stream, NULL);
+    gpu->is->release(gpu, flat);
+    array_free(gpu, &y);
+    free(truth);
+}
+
+static void run_all(device *gpu, device_stream *stream, const conv2d_shape *shape, plan *plan,
+                    tensors *t) {
+    const ops *ops = gpu->is->ops;
+    static const double tolerances[] = {1e-6, 1.0 / 128, 1.0 / 1024};
+    double tolerance = shape->tf32 ? 2e-3 : tolerances[shape->type];
+    struct plan *truth;
+    MUST(ref_conv2d_prepare(NULL, shape, NULL, &truth, &error));
+    if (t->has_packed)
+        MUST(ops->pack_weights(plan, stream, t->w.there, t->packed.there, &error));
+
+    /* y holds noise now: the gradient of the backward pass, which forward then overwrites. */
+    MUST(ops->conv2d_backward_weights(plan, stream, t->x.there, t->y.there, t->dw.there,
+                                      t->db.there, t->workspace.there, &error));
+    MUST(ref_conv2d_backward_weights(truth, NULL, t->x.host, t->y.host, t->dw.host, t->db.host,
+                                     NULL, &error));
+    array_compare(gpu, stream, &t->dw, tolerance, "dw");
+    array_compare(gpu, stream, &t->db, tolerance, "db");
+    array dy = t->y; /* forward into another, so that dy stays for dx */
+    array y = array_new(gpu, stream, shape->type, t->y.count);
+    array elsewhere = array_new(gpu, stream, shape->type, t->y.count);
+    void *results[] = {elsewhere.there, y.there};
+    for (int index = 0; index < 2; index++)
+        MUST(ops->conv2d_forward(plan, stream, t->x.there, t->w.there, t->packed.there,
+                                 t->bias.there, results[index], t->workspace.there, &error));
+    MUST(ref_conv2d_forward(truth, NULL, t->x.host, t->w.host, NULL, t->bias.host, y.host, NULL,
+                            &error));
+    array_compare(gpu, stream, &y, tolerance, "y");
+    MUST(ops->conv2d_backward_data(plan, stream, dy.there, t->w.there, t->packed.there, t->x.there,
+                                   t->workspace.there, &error));
+    MUST(ref_conv2d_backward_data(truth, NULL, dy.host, t->w.host, NULL, t->x.host, NULL, &error));
+    array_compare(gpu, stream, &t->x, tolerance, "dx");
+    run_unaligned(gpu, stream, shape, plan, t, tolerance);
+    array_free(gpu, &elsewhere);
+    array_free(gpu, &y);
+    free(truth);
+}
+
+static void test_against_ref(device *gpu, device_stream *stream) {
+    static const struct {
+        int n, size, in, out, kernel, stride, padding;
+    } cases[] = {{2, 9, 3, 6, 3, 1, 1},
+                 {3, 5, 8, 5, 3, 2, 1},
+                 {2, 8, 5, 4, 1, 2, 0},
+                 {1, 12, 3, 8, 7, 2, 3},
+                 {2, 16, 16, 24, 3, 1, 1} /* not by ref: the fast loops */};
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++)
+        for (int wanted = 0; wanted < PRECISION_COUNT; wanted++) {
+            char name[64];
+            conv2d_shape shape = shape_of(
+                cases[index].n, cases[index].size, cases[index].in, cases[index].out,
+                cases[index].kernel, cases[index].stride, cases[index].padding, (precision)wanted);
+            plan *plan = prepare(gpu, &shape);
+            tensors t = tensors_new(gpu, stream, &shape, plan);
+            run_all(gpu, stream, &shape, plan, &t);
+            tensors_free(gpu, &t);
+            gpu->is->ops->plan_release(gpu, plan);
+            snprintf(name, sizeof name, "convolution %zu in %s as ref's", index + 1,
+                     precision_name((precision)wanted));
+            check_case(name);
+        }
+}
+
+static void test_graph(device *gpu, device_stream *stream) {
+    conv2d_shape shape = shape_of(2, 7, 3, 6, 3, 1, 1, PRECISION_BF16);
+    const ops *ops = gpu->is->ops;
+    device_graph *graph = NULL;
+    plan *plan = prepare(gpu, &shape);
+    tensors t = tensors_new(gpu, stream, &shape, plan);
+    size_t bytes = t.y.count * 2;
+    char *eager = malloc(bytes), *replayed = malloc(bytes);
+    MUST(ops->pack_weights(plan, stream, t.w.there, t.packed.there, &error));
+    for (int round = 0; round < 2; round++) {
+        if (round)
+            MUST(gpu->is->graph_begin(gpu, stream, &error));
+        MUST(ops->conv2d_forward(plan, stream, t.x.there, t.w.there, t.packed.there, t.bias.there,
+                                 t.y.there, t.workspace.there, &error));
+        MUST(ops->conv2d_backward_weights(plan, stream, t.x.there, t.y.there, t.dw.there,
+                                          t.db.there, t.workspace.there, &error));
+        if (round) {
+            MUST(gpu->is->graph_end(gpu, stream, &graph, &error));
+            MUST(gpu->is->fill_zero(gpu, stream, t.y.there, bytes, &error));
+            MUST(gpu->is->graph_launch(gpu, graph, stream, &error));
+        }
+        MUST(gpu->is->copy(gpu, stream, round ? replayed : eager, t.y.there, bytes,
+                           COPY_DEVICE_TO_HOST, &error));
+        MUST(gpu->is->stream_synchronize(gpu, stream, &error));
+    }
+    CHECK(memcmp(eager, replayed, bytes) == 0, "replayed bits differ");
+    gpu->is->graph_destroy(gpu, graph);
+    free(eager);
+    free(replayed);
+    tensors_free(gpu, &t);
+    ops->plan_release(gpu, plan);
+    check_case("recorded into a graph, the same bits");
+}
+
+static void test_refused(device *gpu, device_stream *stream) {
+    conv2d_shape shape = shape_of(1, 5, 3, 6, 3, 1, 1, PRECISION_FP32);
+    const ops *ops = gpu->is->ops;
+    plan *plan = prepare(gpu, &shape), *none;
+    tensors t = tensors_new(gpu, stream, &shape, plan);
+    ls_error error = {0};
+    CHECK(ops->conv2d_forward(plan, stream, (char *)t.x.there + 4, t.w.there, NULL, t.bias.there,
+                              t.y.there, t.workspace.there, &error) == LS_FAILED &&
+              strstr(error.text, "its input is not a multiple of 16 bytes"),
+          "%s", error.text);
+    tensors_free(gpu, &t);
+    ops->plan_release(gpu, plan);
+    memset(&error, 0, sizeof error);
+    shape.kernel = 9;
+    CHECK(ops->conv2d_prepare(gpu, &shape, NULL, &none, &error) == LS_FAILED &&
+              strstr(error.text, "a kernel of 9"),
+          "%s", error.text);
+    check_case("what cannot be is refused");
+}
+
+/* --- choices */
+
+static bool described(device *gpu, plan *plan, const char *source) {
+    const char *text = gpu->is->ops->plan_describe(plan);
+    bool found = strstr(text, source) != NULL;
+    if (!found)
+        printf("# described as: %s\n", text);
+    return found;
+}
+
+/* Prepares one convolution on a device with this cache file and closes it again. */
+static void check_source(const char *source, const char *what) {
+    conv2d_shape shape = shape_of(2, 7, 3, 6, 3, 1, 1, PRECISION_BF16);
+    device *gpu = open_gpu(cache);
+    plan *plan = prepare(gpu, &shape);
+    CHECK(described(gpu, plan, source), "%s: expected \"%s\"", what, source);
+    gpu->is->ops->plan_release(gpu, plan);
+    gpu->is->close(gpu);
+}
+
+/* The engines of the stand-in that a program may take: cudnn_engines.c. */
+static void check_engines(const char *text, precision wanted) {
+    choice_line line;
+    for (const char *at = strchr(text, '\n') + 1; *at; at = strchr(at, '\n') + 1) {
+        bool read = choice_line_read(at, strcspn(at, "\n"), &line);
+        int64_t engine = line.choice.engine.index;
+        CHECK(read && (engine == 0 || (engine == 2 && wanted != PRECISION_FP32) || engine == 60),
+              "%.*s", (int)strcspn(at, "\n"), at);
+    }
+}
+
+static void test_choice(void) {
+    for (int wanted = 0; wanted < PRECISION_COUNT; wanted++) {
+        device *gpu = open_gpu("");
+        conv2d_shape shape = shape_of(2, 7, 3, 6, 3, 1, 1, (precision)wanted);
+        char *text = NULL;
+        plan *plan = prepare(gpu, &shape);
+        CHECK(described(gpu, plan, "(best of "), "not timed");
+        MUST(gpu->is->choices_export(gpu, &text, &error));
+        check_engines(text, (precision)wanted);
+        free(text);
+        gpu->is->ops->plan_release(gpu, plan);
+        gpu->is->close(gpu);
+    }
+    check_case("no engine is chosen that adds in any order, in less than fp32, or is not captured");
+}
+
+/* Every choice in the file becomes this one, with a checksum that holds. */
+static void overwrite_choices(const conv_choice *choice) {
+    static char text[16384];
+    char out[16384] = CHOICES_FIRST_LINE "\n";
+    FILE *file = fopen(cache, "r");
+    text[file ? fread(text, 1, sizeof text - 1, file) : 0] = '\0';
+    fclose(file);
+    for (const char *at = strchr(text, '\n') + 1; *at; at = strchr(at, '\n') + 1) {
+        choice_line line;
+        CHECK(choice_line_read(at, strcspn(at, "\n"), &line), "%s", at);
+        line.choice = *choice;
+        choice_line_write(&line, out + strlen(out));
+    }
+    file = fopen(cache, "w");
+    fputs(out, file);
+    fclose(file);
+}
+
+static void test_cache(void) {
+    unlink(cache);
+    check_source("(best of ", "no file");
+    check_source("(known)", "a file");
+    check_case("choices are kept in the cache file");
+
+    /* bf16's engine 1 is not deterministic, 3 does not build, 9 does not exist; 2 has no tile 99,
+     * 0 no knobs, and neither takes an fp16 bias beside bf16 tensors. */
+    static const conv_choice garbage[] = {
+        {DTYPE_BF16, {.index = 1}},
+        {DTYPE_BF16, {.index = 3}},
+        {DTYPE_BF16, {.index = 9}},
+        {DTYPE_BF16, {.index = 2, .knob_count = 1, .knobs = {{2, 99}}}},
+        {DTYPE_BF16, {.index = 0, .knob_count = 1, .knobs = {{2, 0}}}},
+        {DTYPE_F16, {.index = 0}},
+        {DTYPE_F32, {.index = 0}}};
+    for (size_t index = 0; index < sizeof garbage / sizeof garbage[0]; index++) {
+        overwrite_choices(&garbage[index]);
+        check_source("(best of ", "garbage");
+        check_source("(known)", "what replaced it");
+    }
+    check_case("a choice that does not build is chosen again");
+
+    FILE *file = fopen(cache, "w");
+    fputs("what is this\n", file);
+    fclose(file);
+    check_source("it does not begin with", "noise");
+    check_source("(known)", "what replaced it");
+    unlink(cache);
+    mkdir(cache, 0700);
+    check_source("(best of ", "a folder");
+    rmdir(cache);
+    check_case("a damaged file is rebuilt, a folder in its place does no harm");
+}
+
+static void test_import(void) {
+    device *root = open_gpu(""), *other = open_gpu("");
+    conv2d_shape shape = shape_of(2, 7, 3, 6, 3, 1, 1, PRECISION_BF16);
+    char *text = NULL, *again = NULL;
+    plan *first = prepare(root, &shape);
+    MUST(root->is->choices_export(root, &text, &error));
+    MUST(other->is->choices_import(other, text, &error));
+    plan *same = prepare(other, &shape);
+    CHECK(described(other, same, "(rank 0's)"), "not rank 0's");
+    MUST(other->is->choices_export(other, &again, &error));
+    CHECK(strcmp(text, again) == 0, "another choice was made");
+    free(again);
+    shape.n = 1; /* a ragged batch, which rank 0 does not have */
+    plan *ragged = prepare(other, &shape);
+    CHECK(described(other, ragged, "(first offer)"), "not the first offer");
+    MUST(other->is->choices_export(other, &again, &error));
+    CHECK(strcmp(text, again) == 0, "a choice of its own is in the table");
+    free(again);
+    check_case("another rank takes rank 0's choices and times nothing");
+
+    choice_line line;
+    const char *at = strchr(text, '\n') + 1;
+    char bad[CHOICE_LINE_BYTES + 64] = CHOICES_FIRST_LINE "\n";
+    ls_error error = {0};
+    plan *none;
+    CHECK(choice_line_read(at, strcspn(at, "\n"), &line), "%s", at);
+    line.choice.engine = (conv_engine){.index = 9};
+    choice_line_write(&line, bad + strlen(bad));
+    MUST(other->is->choices_import(other, bad, &error));
+    shape.n = 2;
+    CHECK(other->is->ops->conv2d_prepare(other, &shape, NULL, &none, &error) == LS_FAILED &&
+              strstr(error.text, "forward n2 h7 w8 c3 k6 r3 s1 p1 bf16 relu"),
+          "%s", error.text);
+    root->is->ops->plan_release(root, first);
+    other->is->ops->plan_release(other, same);
+    other->is->ops->plan_release(other, ragged);
+    free(text);
+    root->is->close(root);
+    other->is->close(other);
+    check_case("an imported choice that does not build is an error with the shape's name");
+}
+
+int main(void) {
+    if (!mkdtemp(folder))
+        return 1;
+    snprintf(cache, sizeof cache, "%s/choices", folder);
+    device *gpu = open_gpu("");
+    device_stream *stream = open_stream(gpu);
+    test_against_ref(gpu, stream);
+    test_graph(gpu, stream);
+    test_refused(gpu, stream);
+    gpu->is->stream_destroy(gpu, stream);
+    gpu->is->close(gpu);
+    test_choice();
+    test_cache();
+    test_import();
+    unlink(cache);
+    rmdir(folder);
+    return check_done();
+}
