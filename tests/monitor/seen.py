@@ -32,7 +32,7 @@ def train(results, nvml, *more, launcher=()):
                        OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     run = subprocess.run(
         [*launcher, lockstep, "train", "--data", "data", "--model", "cnn", "--device", "cuda",
-         "--epochs", "2", "--results", results, *more],
+         "--results", results, *more],
         env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if run.returncode != 0:
         return run.stdout + run.stderr, None, None
@@ -48,7 +48,8 @@ def near(text, expected, tolerance):
 
 
 def seen():
-    log, summary, samples = train("seen", stand_in, "--mode", "single", "--batch-per-rank", "4")
+    log, summary, samples = train("seen", stand_in, "--mode", "single", "--batch-per-rank", "4",
+                                "--epochs", "2")
     if not summary:
         return case("a run that is seen", (True, log))
     seconds = float(summary["training_seconds"])
@@ -70,7 +71,7 @@ def seen():
 
 def unseen():
     log, summary, samples = train("unseen", "/nowhere/libnvidia-ml.so.1", "--mode", "single",
-                                  "--batch-per-rank", "4")
+                                  "--batch-per-rank", "8", "--epochs", "1")
     if not summary:
         return case("a run without NVML", (True, log))
     columns = [name for name in summary if name.startswith("gpu_")]
@@ -92,7 +93,7 @@ def shared():
         return print(f"ok {count} - two ranks on one GPU # SKIP mpirun is not installed")
     log, summary, samples = train(
         "shared", stand_in, "--mode", "ddp", "--share-gpu", "--oversubscribe", "--batch-per-rank",
-        "2", launcher=[mpirun, "--oversubscribe", "--bind-to", "none", "-n", "2"])
+        "4", "--epochs", "1", launcher=[mpirun, "--oversubscribe", "--bind-to", "none", "-n", "2"])
     if not summary:
         return case("two ranks on one GPU", (True, log))
     one, two = (float(text) for text in summary["rank_gpu_energy_joules"].split(";"))
