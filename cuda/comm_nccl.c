@@ -2,6 +2,7 @@
 #include "comm_nccl.h"
 
 #include "base/clock.h"
+#include "base/ending.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -26,35 +27,61 @@ int nccl_failed(nccl_comm *self, ncclResult_t result, const collective_name *nam
     return comm_trouble(&self->settings, "nccl", name, trouble, error);
 }
 
+collective_name nccl_suspect(nccl_comm *self) {
+    pthread_mutex_lock(&self->mutex);
+    collective_name name = self->now;
+    if (!self->recording)
+        nccl_look_for_ends(self);
+    if (self->ended < self->issued)
+        name = self->slots[self->ended % NCCL_SLOTS].name;
+    pthread_mutex_unlock(&self->mutex);
+    if (!name.what && *self->reached > 0)
+        name = self->names[(*self->reached - 1) % NCCL_RECORDED_NAMES];
+    if (!name.what)
+        name.what = "communicator";
+    return name;
+}
+
 void nccl_let_origin_speak(ncclResult_t result) {
     enum { PATIENCE_SECONDS = 2 };
     if (result == ncclRemoteError)
         sleep(PATIENCE_SECONDS);
 }
 
-static int refuse(nccl_comm *self, ncclResult_t result, ls_error *error) {
-    nccl_failed(self, result, &self->now, error);
+/* With the other ranks joined, a failure ends the job here: only so is the communicator aborted
+ * beside it. Called with `api` held. */
+static int fail(nccl_comm *self, ncclResult_t result, const ls_error *error) {
+    if (!self->joined)
+        return error->code;
+    self->told = true;
     pthread_mutex_unlock(&self->api);
     nccl_let_origin_speak(result);
-    pthread_mutex_lock(&self->api);
-    comm_stop_if_failing();
-    return error->code;
+    ending_hold();
+    comm_fail(error, nccl_abort, self);
 }
 
 int nccl_settle(nccl_comm *self, ncclResult_t result, ls_error *error) {
     double deadline = self->settings.deadline_seconds, since = clock_seconds();
+    collective_name name = self->now;
     while (result == ncclInProgress) {
         pthread_mutex_unlock(&self->api); /* the watcher may look, or abort */
-        comm_stop_if_failing();
+        ending_hold();
         sched_yield();
         pthread_mutex_lock(&self->api);
         ncclResult_t asked = ncclCommGetAsyncError(self->nccl, &result);
         if (asked != ncclSuccess)
             result = asked;
-        if (result == ncclInProgress && deadline > 0 && clock_seconds() - since > deadline)
-            return comm_overdue(&self->settings, "nccl", &self->now, error);
+        if (result != ncclSuccess && result != ncclInProgress)
+            name = nccl_suspect(self); /* an error that has come meanwhile may be another's */
+        if (result == ncclInProgress && deadline > 0 && clock_seconds() - since > deadline) {
+            comm_overdue(&self->settings, "nccl", &name, error);
+            return fail(self, result, error);
+        }
     }
-    return result == ncclSuccess ? LS_OK : refuse(self, result, error);
+    if (result == ncclSuccess)
+        return LS_OK;
+    nccl_failed(self, result, &name, error);
+    return fail(self, result, error);
 }
 
 /* ---- slots */
@@ -77,7 +104,7 @@ static int take_eager_slot(nccl_comm *self, const collective_name *name, nccl_sl
     while (self->issued - self->ended == NCCL_SLOTS) {
         nccl_look_for_ends(self);
         pthread_mutex_unlock(&self->mutex);
-        comm_stop_if_failing();
+        ending_hold();
         sched_yield();
         pthread_mutex_lock(&self->mutex);
     }
@@ -120,17 +147,25 @@ static int record_name(nccl_comm *self, const collective_name *name, ls_error *e
                                   (uint32_t *)self->reached, self->recordings, error);
 }
 
-void nccl_set_now(nccl_comm *self, collective_name name) {
+void nccl_set_now(nccl_comm *self, collective_name name, bool recording) {
     pthread_mutex_lock(&self->mutex);
     self->now = name;
+    self->recording = recording;
     pthread_mutex_unlock(&self->mutex);
 }
 
-static int put(nccl_comm *self, const nccl_call *call, ls_error *error) {
+/* NCCL refuses calls after an error of an earlier one: that one is to be named. */
+static int put(nccl_comm *self, const nccl_call *call, bool recording, ls_error *error) {
+    ncclResult_t before = ncclSuccess;
     pthread_mutex_lock(&self->api);
-    nccl_set_now(self, call->name);
+    if (ncclCommGetAsyncError(self->nccl, &before) == ncclSuccess && before != ncclSuccess) {
+        collective_name name = nccl_suspect(self);
+        nccl_failed(self, before, &name, error);
+        return fail(self, before, error);
+    }
+    nccl_set_now(self, call->name, recording);
     int status = nccl_settle(self, call->put(self, call), error);
-    nccl_set_now(self, (collective_name){0});
+    nccl_set_now(self, (collective_name){0}, false);
     pthread_mutex_unlock(&self->api);
     return status;
 }
@@ -139,7 +174,7 @@ int nccl_issue(nccl_comm *self, device_stream *stream, const nccl_call *call, co
                ls_error *error) {
     enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
     nccl_slot *slot = NULL;
-    comm_stop_if_failing();
+    ending_hold();
     cuda_enter(self->settings.device);
     if (!stream)
         return ls_fail(error, LS_FAILED, "nccl %s: host memory given to a comm of device memory",
@@ -156,7 +191,7 @@ int nccl_issue(nccl_comm *self, device_stream *stream, const nccl_call *call, co
                            "waiting for an event", error));
     if (!eager)
         LS_TRY(record_name(self, &call->name, error));
-    LS_TRY(put(self, call, error));
+    LS_TRY(put(self, call, !eager, error));
     LS_TRY(nccl_cuda_check(cudaEventRecord(slot->end, self->stream), "recording an event", error));
     slot->held = true;
     work->handle = slot;
@@ -169,7 +204,7 @@ int nccl_wait(comm *base, device_stream *stream, comm_work *work, ls_error *erro
     nccl_slot *slot = work->handle;
     if (!slot)
         return LS_OK;
-    comm_stop_if_failing();
+    ending_hold();
     cuda_enter(((nccl_comm *)base)->settings.device);
     if (stream)
         LS_TRY(nccl_cuda_check(cudaStreamWaitEvent(cuda_stream(stream), slot->end, 0),
@@ -189,6 +224,6 @@ int nccl_barrier(comm *base, ls_error *error) {
 
 int nccl_progress(comm *base, ls_error *error) {
     (void)base, (void)error;
-    comm_stop_if_failing();
+    ending_hold();
     return LS_OK;
 }

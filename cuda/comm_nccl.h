@@ -39,9 +39,11 @@ typedef struct nccl_comm {
     bool joined; /* with the other ranks */
     cudaStream_t stream;
     pthread_mutex_t api; /* one thread in NCCL at a time */
+    bool told;           /* under `api`: the caller's thread ends the job */
 
-    /* Guards what the watcher shares with the caller: now, slots, issued, ended, stopping. */
+    /* Guards what the watcher shares with the caller: the next five, and stopping. */
     pthread_mutex_t mutex;
+    bool recording;      /* the caller's thread, which may ask for no event meanwhile */
     collective_name now; /* the call that NCCL has not returned from for good */
     /* Eager collective n has slots[n % NCCL_SLOTS]. */
     nccl_slot slots[NCCL_SLOTS];
@@ -63,13 +65,17 @@ typedef struct nccl_comm {
 int nccl_cuda_check(cudaError_t status, const char *what, ls_error *error);
 
 /* What NCCL is asked for from now on, for the watcher's text; {0}: nothing. */
-void nccl_set_now(nccl_comm *self, collective_name name);
+void nccl_set_now(nccl_comm *self, collective_name name, bool recording);
 
 /* LS_FAILED with NCCL's texts for a result that is no success. */
 int nccl_failed(nccl_comm *self, ncclResult_t result, const collective_name *name, ls_error *error);
 
-/* After an NCCL call that gave `result`: polls until it is not in progress, and makes the failure's
- * text. Called and returns with `api` held. */
+/* The collective to name for what no call returned: the oldest that has not ended, else the call
+ * that NCCL works at, else the latest that a replay has come to. */
+collective_name nccl_suspect(nccl_comm *self);
+
+/* After an NCCL call that gave `result`: polls until it is not in progress. A failure ends the job
+ * once the ranks have joined; before, it is returned. Called and returns with `api` held. */
 int nccl_settle(nccl_comm *self, ncclResult_t result, ls_error *error);
 
 /* Marks as ended what the GPU has ended. Under `mutex`; not by a thread that records. */
@@ -78,6 +84,8 @@ void nccl_look_for_ends(nccl_comm *self);
 /* comm_nccl_watch.c */
 int nccl_watch(nccl_comm *self, ls_error *error);
 void nccl_unwatch(nccl_comm *self);
+/* For comm_fail; `context` is the comm. */
+void nccl_abort(void *context);
 
 /* A remote error is the echo of another rank's: gives that rank time to say what happened, which
  * ends this process. */

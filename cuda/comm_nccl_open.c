@@ -45,7 +45,7 @@ static int join(nccl_comm *self, ls_error *error) {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
     pthread_mutex_lock(&self->api);
-    nccl_set_now(self, (collective_name){.what = "joining of the ranks"});
+    nccl_set_now(self, (collective_name){.what = "joining of the ranks"}, false);
     ncclResult_t result = self->base.rank == 0 ? ncclGetUniqueId(&id) : ncclSuccess;
     int status = result == ncclSuccess ? LS_OK : nccl_failed(self, result, &self->now, error);
     if (status == LS_OK && self->settings.control)
@@ -53,9 +53,9 @@ static int join(nccl_comm *self, ls_error *error) {
     if (status == LS_OK) {
         result = ncclCommInitRankConfig(&self->nccl, self->base.size, id, self->base.rank, &config);
         status = nccl_settle(self, result, error);
-        self->joined = status == LS_OK;
     }
-    nccl_set_now(self, (collective_name){0});
+    self->joined = status == LS_OK;
+    nccl_set_now(self, (collective_name){0}, false);
     pthread_mutex_unlock(&self->api);
     return status;
 }
@@ -67,8 +67,10 @@ static void leave(nccl_comm *self) {
     if (!self->nccl)
         return;
     pthread_mutex_lock(&self->api);
-    nccl_set_now(self, (collective_name){.what = "parting of the ranks"});
-    if (self->joined && nccl_settle(self, ncclCommFinalize(self->nccl), &unused) == LS_OK)
+    nccl_set_now(self, (collective_name){.what = "parting of the ranks"}, false);
+    bool joined = self->joined;
+    self->joined = false; /* a failure from here on is the abort's business */
+    if (joined && nccl_settle(self, ncclCommFinalize(self->nccl), &unused) == LS_OK)
         ncclCommDestroy(self->nccl);
     else
         ncclCommAbort(self->nccl);

@@ -17,7 +17,7 @@ typedef struct watch {
     double progress_since; /* when either last changed */
 } watch;
 
-static void abort_nccl(void *context) {
+void nccl_abort(void *context) {
     enum { PATIENCE_SECONDS = 2 };
     nccl_comm *self = context;
     struct timespec until;
@@ -30,22 +30,7 @@ static void abort_nccl(void *context) {
 }
 
 static _Noreturn void fail(nccl_comm *self, const ls_error *error) {
-    comm_fail(error, abort_nccl, self);
-}
-
-/* The collective to name: the one that NCCL works at, else the oldest that has not ended, else the
- * latest that a replay has come to. */
-static collective_name suspect(nccl_comm *self) {
-    pthread_mutex_lock(&self->mutex);
-    collective_name name = self->now;
-    if (!name.what && self->ended < self->issued)
-        name = self->slots[self->ended % NCCL_SLOTS].name;
-    pthread_mutex_unlock(&self->mutex);
-    if (!name.what && *self->reached > 0)
-        name = self->names[(*self->reached - 1) % NCCL_RECORDED_NAMES];
-    if (!name.what)
-        name.what = "communicator";
-    return name;
+    comm_fail(error, nccl_abort, self);
 }
 
 static void look_at_errors(nccl_comm *self) {
@@ -56,8 +41,8 @@ static void look_at_errors(nccl_comm *self) {
     ncclResult_t asked = ncclCommGetAsyncError(self->nccl, &state);
     if (asked != ncclSuccess)
         state = asked;
-    if (state != ncclSuccess && state != ncclInProgress) {
-        collective_name name = suspect(self);
+    if (!self->told && state != ncclSuccess && state != ncclInProgress) {
+        collective_name name = nccl_suspect(self);
         nccl_failed(self, state, &name, &error);
     }
     pthread_mutex_unlock(&self->api);
@@ -121,7 +106,7 @@ static void look_at_replay(nccl_comm *self, watch *last, double now) {
     }
     if (now - last->progress_since <= self->settings.deadline_seconds)
         return;
-    collective_name name = suspect(self);
+    collective_name name = nccl_suspect(self);
     comm_overdue(&self->settings, "nccl", &name, &error);
     fail(self, &error);
 }

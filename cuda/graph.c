@@ -1,6 +1,8 @@
 /* Streams, events and graphs of the cuda device: CUDA's own, behind the interface's names. */
 #include "cuda_device.h"
 
+#include "base/ending.h"
+
 /* Non-blocking: nothing waits for the legacy default stream, which no part of this program uses. */
 int cuda_stream_create(device *self, device_stream **out, ls_error *error) {
     cuda_enter(self);
@@ -20,7 +22,9 @@ void cuda_stream_destroy(device *self, device_stream *stream) {
 
 int cuda_stream_synchronize(device *self, device_stream *stream, ls_error *error) {
     cuda_enter(self);
-    CUDA_TRY(cudaStreamSynchronize(cuda_stream(stream)), "waiting for a stream");
+    cudaError_t status = cudaStreamSynchronize(cuda_stream(stream));
+    ending_hold();
+    CUDA_TRY(status, "waiting for a stream");
     return LS_OK;
 }
 
@@ -48,6 +52,7 @@ int cuda_event_record(device *self, device_event *event, device_stream *stream, 
 int cuda_event_query(device *self, device_event *event, bool *done, ls_error *error) {
     cuda_enter(self);
     cudaError_t status = cudaEventQuery(cuda_event(event));
+    ending_hold();
     *done = status == cudaSuccess;
     if (status == cudaErrorNotReady) {
         cudaGetLastError(); /* an answer, not an error for the next launch to find */
@@ -59,7 +64,9 @@ int cuda_event_query(device *self, device_event *event, bool *done, ls_error *er
 
 int cuda_event_synchronize(device *self, device_event *event, ls_error *error) {
     cuda_enter(self);
-    CUDA_TRY(cudaEventSynchronize(cuda_event(event)), "waiting for an event");
+    cudaError_t status = cudaEventSynchronize(cuda_event(event));
+    ending_hold();
+    CUDA_TRY(status, "waiting for an event");
     return LS_OK;
 }
 

@@ -1,13 +1,11 @@
 #include "comm/failure.h"
 
+#include "base/ending.h"
 #include "launch/lifeline.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <unistd.h>
-
-static atomic_bool failing;
 
 int comm_trouble(const comm_settings *settings, const char *comm, const collective_name *name,
                  const char *trouble, ls_error *error) {
@@ -49,16 +47,11 @@ _Noreturn void comm_fail(const ls_error *error, void (*abort_comm)(void *context
     static abortion what; /* outlives this call's frame for the other thread; the first one's */
     static atomic_flag started = ATOMIC_FLAG_INIT;
     pthread_t thread;
-    atomic_store(&failing, true);
+    ending_begin();
     if (abort_comm && !atomic_flag_test_and_set(&started)) {
         what = (abortion){.run = abort_comm, .context = context};
         if (pthread_create(&thread, NULL, run_abort, &what) == 0)
             pthread_detach(thread);
     }
     lifeline_fail(error, 0);
-}
-
-void comm_stop_if_failing(void) {
-    while (atomic_load_explicit(&failing, memory_order_relaxed))
-        pause();
 }

@@ -20,12 +20,9 @@ int comm_trouble(const comm_settings *settings, const char *comm, const collecti
 int comm_overdue(const comm_settings *settings, const char *comm, const collective_name *name,
                  ls_error *error);
 
-/* Ends the job from a thread of a comm's own: from now on the calling threads of all comms stay in
- * their next call, so that nothing that a broken collective left behind is computed with, agreed
- * on or printed. `abort_comm` (may be NULL) runs on one more thread and may hang. */
+/* Ends the job from a thread of a comm's own: from now on other threads stay where they next learn
+ * of a result (base/ending.h), so that nothing that a broken collective left behind is computed
+ * with, agreed on or printed. `abort_comm` (may be NULL) runs on one more thread and may hang. */
 _Noreturn void comm_fail(const ls_error *error, void (*abort_comm)(void *context), void *context);
-
-/* Does not return once comm_fail was called. Cheap: in every call that begins or waits. */
-void comm_stop_if_failing(void);
 
 #endif

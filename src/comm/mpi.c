@@ -3,6 +3,7 @@
  * collectives (mpi_calls.c). Nothing advances unless this rank calls
  * progress or wait, which advance all that is outstanding, in the order in which it began. */
 #include "base/clock.h"
+#include "base/ending.h"
 #include "comm/comm_implementations.h"
 #include "comm/comm_mpi.h"
 #include "comm/failure.h"
@@ -130,13 +131,14 @@ int mpi_wait(comm *base, device_stream *stream, comm_work *work, ls_error *error
         return LS_OK;
     for (int turn = 1; mine->state != SLOT_DONE; turn = turn % TURNS_A_LOOK + 1) {
         LS_TRY(mpi_progress(base, error));
-        comm_stop_if_failing();
+        ending_hold();
         if (turn == TURNS_A_LOOK && since == 0)
             since = clock_seconds();
         else if (turn == TURNS_A_LOOK)
             LS_TRY(overdue(self, mine, since, error));
         sched_yield(); /* where two ranks share a core, the peer may be the one that must run */
     }
+    ending_hold();
     mine->state = SLOT_FREE;
     work->handle = NULL;
     return LS_OK;

@@ -1,5 +1,6 @@
 /* The caller's side of a staged comm: a collective becomes a job in the thread's queue. */
 #include "comm/staged.h"
+#include "base/ending.h"
 #include "base/thread.h"
 #include "comm/comm_implementations.h"
 #include "comm/reduce.h"
@@ -56,7 +57,7 @@ static int issue(comm *base, device_stream *stream, const staged_job *wanted, co
     staged_comm *self = (staged_comm *)base;
     device *device = self->device;
     staged_job *job = NULL;
-    comm_stop_if_failing();
+    ending_hold();
     if (!stream && wanted->kind != STAGED_BARRIER)
         return ls_fail(error, LS_FAILED, "mpi %s: host memory given to a comm of device memory",
                        staged_kind_name(wanted->kind));
@@ -150,7 +151,7 @@ static int staged_gather(comm *self, device_stream *stream, const void *part, vo
 
 static int staged_progress(comm *self, ls_error *error) {
     (void)self, (void)error;
-    comm_stop_if_failing();
+    ending_hold();
     return LS_OK;
 }
 
@@ -161,7 +162,7 @@ static int staged_wait(comm *base, device_stream *stream, comm_work *work, ls_er
     staged_job *job = work->handle;
     if (!job)
         return LS_OK;
-    comm_stop_if_failing();
+    ending_hold();
     pthread_mutex_lock(&self->mutex);
     while (!job->landed)
         pthread_cond_wait(&self->changed, &self->mutex);

@@ -1,5 +1,7 @@
 #include "comm_fixture.h"
 
+#include "base/float16.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,32 +21,53 @@ static int open_device(const char *name, const launch *here, ls_error *problem) 
     return memory->is->stream_create(memory, &stream, problem);
 }
 
-int comm_fixture_open(const char *kind, launch *here, ls_error *problem) {
+void (*comm_fixture_adjust)(comm_settings *settings);
+
+int comm_fixture_start(const char *kind, launch *here, ls_error *problem) {
     char name[32];
+    const char *slash = strchr(kind, '/');
+    LS_TRY(launch_start(here, problem));
+    if (strcmp(kind, "host") == 0)
+        return LS_OK;
+    snprintf(name, sizeof name, "%.*s", slash ? (int)(slash - kind) : 3, slash ? kind : "ref");
+    LS_TRY(open_device(name, here, problem));
+    if (strcmp(kind, "staged") == 0)
+        memory->facts.host_addressable = false;
+    return LS_OK;
+}
+
+int comm_fixture_join(const char *kind, const launch *here, ls_error *problem) {
     const char *deadline = getenv("COMM_TEST_DEADLINE");
     const char *slash = strchr(kind, '/');
     const char *which = slash ? slash + 1 : strcmp(kind, "staged") == 0 ? "mpi" : "auto";
-    snprintf(name, sizeof name, "%.*s", slash ? (int)(slash - kind) : 3, slash ? kind : "ref");
-    LS_TRY(launch_start(here, problem));
     comm_settings settings = {.rank = here->rank, .size = here->size, .host = here->host};
     if (here->size > 1)
         LS_TRY(comm_open("auto", &settings, &control, problem));
-    if (strcmp(kind, "host") != 0)
-        LS_TRY(open_device(name, here, problem));
-    if (strcmp(kind, "staged") == 0)
-        memory->facts.host_addressable = false;
     settings.control = control;
     settings.device = memory;
     settings.deadline_seconds = deadline ? strtod(deadline, NULL) : 0;
+    if (comm_fixture_adjust)
+        comm_fixture_adjust(&settings);
     return comm_open(which, &settings, &all, problem);
 }
 
-void comm_fixture_close(void) {
+int comm_fixture_open(const char *kind, launch *here, ls_error *problem) {
+    LS_TRY(comm_fixture_start(kind, here, problem));
+    return comm_fixture_join(kind, here, problem);
+}
+
+void comm_fixture_close_comms(void) {
     comm_close(all);
     comm_close(control);
+    all = control = NULL;
+}
+
+void comm_fixture_close(void) {
+    comm_fixture_close_comms();
     if (memory)
         memory->is->stream_destroy(memory, stream);
     device_close(memory);
+    memory = NULL;
 }
 
 static void must(int status) {
@@ -106,20 +129,6 @@ double expected_of(int64_t index, reduction how) {
     return result;
 }
 
-/* bf16 holds integers up to 256 exactly: the upper half of the fp32. */
-static uint16_t bf16_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return (uint16_t)(bits >> 16);
-}
-
-static float of_bf16(uint16_t half) {
-    uint32_t bits = (uint32_t)half << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 void store(void *buffer, dtype type, int64_t index, double value) {
     switch (type) {
     case DTYPE_F32:
@@ -129,10 +138,10 @@ void store(void *buffer, dtype type, int64_t index, double value) {
         ((double *)buffer)[index] = value;
         break;
     case DTYPE_BF16:
-        ((uint16_t *)buffer)[index] = bf16_of((float)value);
+        ((uint16_t *)buffer)[index] = bf16_of_float((float)value);
         break;
     case DTYPE_F16:
-        ((_Float16 *)buffer)[index] = (_Float16)value;
+        ((uint16_t *)buffer)[index] = fp16_of_float((float)value);
         break;
     case DTYPE_U8:
         ((uint8_t *)buffer)[index] = (uint8_t)value;
@@ -153,9 +162,9 @@ double load(const void *buffer, dtype type, int64_t index) {
     case DTYPE_F64:
         return ((const double *)buffer)[index];
     case DTYPE_BF16:
-        return (double)of_bf16(((const uint16_t *)buffer)[index]);
+        return (double)bf16_to_float(((const uint16_t *)buffer)[index]);
     case DTYPE_F16:
-        return (double)((const _Float16 *)buffer)[index];
+        return (double)fp16_to_float(((const uint16_t *)buffer)[index]);
     case DTYPE_U8:
         return ((const uint8_t *)buffer)[index];
     case DTYPE_I32:

@@ -16,6 +16,12 @@ extern ls_error error;
 /* `kind`: "host": host memory, comm auto; "staged": ref's memory taken for such as the host cannot
  * address, comm mpi; "NAME/COMM": device NAME, comm COMM. LS_FAILED and so on as comm_open. */
 int comm_fixture_open(const char *kind, launch *here, ls_error *error);
+/* Its two halves: launch and device; the comm. */
+int comm_fixture_start(const char *kind, launch *here, ls_error *error);
+int comm_fixture_join(const char *kind, const launch *here, ls_error *error);
+/* Changes the settings of comm_open; NULL: nothing does. */
+extern void (*comm_fixture_adjust)(comm_settings *settings);
+void comm_fixture_close_comms(void);
 void comm_fixture_close(void);
 
 /* An array as the program holds it: in memory of the fixture's kind. */
