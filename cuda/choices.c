@@ -9,6 +9,7 @@
 typedef struct table_entry {
     char shape[CONV_SHAPE_TEXT_BYTES];
     conv_choice choice;
+    bool lasting;
 } table_entry;
 
 struct conv_choices {
@@ -29,7 +30,8 @@ static table_entry *find(const conv_choices *self, const char *shape) {
     return NULL;
 }
 
-static int put(conv_choices *self, const char *shape, const conv_choice *choice, ls_error *error) {
+static int put(conv_choices *self, const char *shape, const conv_choice *choice, bool lasting,
+               ls_error *error) {
     table_entry *entry = find(self, shape);
     if (!entry) {
         if (self->count == self->capacity) {
@@ -44,6 +46,7 @@ static int put(conv_choices *self, const char *shape, const conv_choice *choice,
         snprintf(entry->shape, sizeof entry->shape, "%s", shape);
     }
     entry->choice = *choice;
+    entry->lasting = lasting;
     return LS_OK;
 }
 
@@ -64,7 +67,7 @@ static int take_from_file(conv_choices *self, ls_error *error) {
     choices_file_read(self->path, &file);
     for (int index = 0; index < file.count; index++)
         if (is_ours(self, &file.lines[index])) {
-            int status = put(self, file.lines[index].shape, &file.lines[index].choice, error);
+            int status = put(self, file.lines[index].shape, &file.lines[index].choice, true, error);
             if (status != LS_OK) {
                 choices_file_free(&file);
                 return status;
@@ -111,10 +114,10 @@ bool conv_choices_find(const conv_choices *self, const char *shape, conv_choice 
     return entry != NULL;
 }
 
-int conv_choices_put(conv_choices *self, const char *shape, const conv_choice *choice,
+int conv_choices_put(conv_choices *self, const char *shape, const conv_choice *choice, bool lasting,
                      ls_error *error) {
-    self->changed = true;
-    return put(self, shape, choice, error);
+    self->changed |= lasting;
+    return put(self, shape, choice, lasting, error);
 }
 
 bool conv_choices_imported(const conv_choices *self) {
@@ -155,7 +158,7 @@ static int import_lines(conv_choices *self, const choices_file *from, ls_error *
                            "on every node",
                            line->dnn_version, self->dnn_version);
         if (is_ours(self, line))
-            LS_TRY(put(self, line->shape, &line->choice, error));
+            LS_TRY(put(self, line->shape, &line->choice, false, error));
     }
     self->imported = true;
     return LS_OK;
@@ -176,6 +179,8 @@ void conv_choices_save(conv_choices *self) {
     choices_file file;
     choices_file_read(self->path, &file);
     for (int index = 0; index < self->count; index++) {
+        if (!self->entries[index].lasting)
+            continue;
         choice_line line = line_of(self, &self->entries[index]);
         choices_file_put(&file, &line);
     }

@@ -36,8 +36,8 @@ void conv_choices_destroy(conv_choices *self); /* NULL is fine */
 const char *conv_choices_note(const conv_choices *self);
 
 bool conv_choices_find(const conv_choices *self, const char *shape, conv_choice *out);
-/* Overwrites. */
-int conv_choices_put(conv_choices *self, const char *shape, const conv_choice *choice,
+/* Overwrites. `lasting`: worth a line in the cache file (it was timed). */
+int conv_choices_put(conv_choices *self, const char *shape, const conv_choice *choice, bool lasting,
                      ls_error *error);
 
 /* All choices as text (the caller frees it), and the other end: overwrites what it names, and from

@@ -67,16 +67,19 @@ static int no_plan(cuda_device *device, const char *name, ls_error *error) {
                    cudnnGetVersion(), name, device->base.facts.name);
 }
 
-/* Of runs[count], the one to take: the fastest, or the first where nothing could be timed. */
-static int pick(cuda_device *device, conv_run *runs, int count, char source[CONV_SOURCE_BYTES]) {
+/* Of runs[count], the one to take: the fastest, or the first where nothing could be timed (no
+ * memory for it). */
+static int pick(cuda_device *device, conv_run *runs, int count, bool *timed,
+                char source[CONV_SOURCE_BYTES]) {
     ls_error no_room = {0};
-    int best, timed;
-    int status = conv_time(device, runs, count, &best, &timed, &no_room);
-    if (status == LS_OK && best >= 0)
-        snprintf(source, CONV_SOURCE_BYTES, "best of %d", timed);
+    int best, timed_count;
+    int status = conv_time(device, runs, count, &best, &timed_count, &no_room);
+    *timed = status == LS_OK && best >= 0;
+    if (*timed)
+        snprintf(source, CONV_SOURCE_BYTES, "best of %d", timed_count);
     else
         snprintf(source, CONV_SOURCE_BYTES, "first of %d, untimed", count);
-    return status == LS_OK && best >= 0 ? best : 0;
+    return *timed ? best : 0;
 }
 
 static int choose_anew(cuda_device *device, const conv2d_shape *shape, conv_direction direction,
@@ -92,11 +95,12 @@ static int choose_anew(cuda_device *device, const conv2d_shape *shape, conv_dire
         status = no_plan(device, name, error);
     if (status == LS_OK) {
         snprintf(source, CONV_SOURCE_BYTES, "first offer");
-        int taken = chooses ? pick(device, runs, count, source) : 0;
+        bool timed = false;
+        int taken = chooses ? pick(device, runs, count, &timed, source) : 0;
         *out = runs[taken];
         memset(&runs[taken], 0, sizeof runs[taken]);
         if (chooses)
-            status = conv_choices_put(device->choices, name, &out->choice, error);
+            status = conv_choices_put(device->choices, name, &out->choice, timed, error);
     }
     for (int index = 0; index < MOST_CANDIDATES; index++)
         conv_run_destroy(&runs[index]);

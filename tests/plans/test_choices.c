@@ -27,7 +27,7 @@ static conv_choices *create(const char *gpu, size_t version) {
 
 static void put(conv_choices *self, const char *shape, const conv_choice *choice) {
     ls_error error = {0};
-    CHECK(conv_choices_put(self, shape, choice, &error) == LS_OK, "%s", error.text);
+    CHECK(conv_choices_put(self, shape, choice, true, &error) == LS_OK, "%s", error.text);
 }
 
 static bool has(const conv_choices *self, const char *shape, const conv_choice *expected) {
@@ -107,6 +107,24 @@ static void kept(void) {
     CHECK(has(self, "forward one", &narrow), "another cuDNN's run took its place");
     conv_choices_destroy(self);
     check_case("choices of another GPU or cuDNN are not taken, and stay");
+}
+
+static void passing(void) {
+    ls_error error = {0};
+    char *text;
+    unlink(path);
+    conv_choices *self = create("NVIDIA H200", 91900);
+    CHECK(conv_choices_put(self, "forward one", &narrow, false, &error) == LS_OK, "%s", error.text);
+    put(self, "wgrad two", &plain);
+    CHECK(conv_choices_export(self, &text, &error) == LS_OK && strstr(text, "forward one"), "%s",
+          text);
+    free(text);
+    conv_choices_save(self);
+    conv_choices_destroy(self);
+    self = create("NVIDIA H200", 91900);
+    CHECK(!has(self, "forward one", &narrow) && has(self, "wgrad two", &plain), "what is kept");
+    conv_choices_destroy(self);
+    check_case("a choice that was not timed is sent, and not kept");
 }
 
 static void two_runs(void) {
@@ -248,6 +266,7 @@ int main(void) {
     snprintf(path, sizeof path, "%s/choices", folder);
     keys();
     kept();
+    passing();
     two_runs();
     damaged();
     unreadable();
