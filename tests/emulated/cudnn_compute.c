@@ -1,7 +1,7 @@
 /* cuDNN's stand-in: the convolutions. Small ones are `ref`'s own functions, the truth. For larger
  * ones those take minutes, so there are loops that do the same sums, in double and rounded once,
  * in an order that a compiler vectorises: the channels of the result run innermost. Tests compare
- * both (test_cudnn.c). cuDNN itself adds in fp32, in other orders. */
+ * both (test_convolution.c). cuDNN itself adds in fp32, in other orders. */
 #include "cudnn_emulated.h"
 
 #include "device/ref/ref.h"

@@ -1,80 +1,20 @@
-/* Convolutions of the cuda device against `ref`, and how their engines are chosen, kept and sent,
- * on the emulated cuDNN (which offers engines that a careless choice stumbles over). What is shown
- * is that cuDNN is asked for the right thing and that no bad engine is taken, not cuDNN's own
- * numbers or speed. */
-#include "device/ops.h"
+/* Convolutions of the cuda device against `ref`, on the emulated cuDNN. What is shown is that cuDNN
+ * is asked for the right thing, with the right memory, not cuDNN's own numbers or speed. */
+#include "convolution_fixture.h"
 #include "device/ref/ref.h"
-
-#include "choices_text.h"
 
 #include "../unit/check.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define MUST(call)                                                                                 \
-    do {                                                                                           \
-        ls_error error = {0};                                                                      \
-        int status = (call);                                                                       \
-        CHECK(status == LS_OK, "%d: %s", status, error.text);                                      \
-    } while (0)
-
-extern const device_interface device_cuda;
-
-static char folder[64] = "/tmp/lockstep-convolution-XXXXXX";
-static char cache[128];
 static uint32_t state = 12345;
 
 static float draw(void) {
     state = state * 1664525u + 1013904223u;
     return (float)(state >> 8) / 8388608.0f - 1.0f;
 }
-
-static device *open_gpu(const char *plan_cache) {
-    device *gpu = NULL;
-    device_request request = {.local_size = 1, .threads = 1, .plan_cache = plan_cache};
-    MUST(device_cuda.open(&request, &gpu, &error));
-    return gpu;
-}
-
-static device_stream *open_stream(device *gpu) {
-    device_stream *stream = NULL;
-    MUST(gpu->is->stream_create(gpu, &stream, &error));
-    return stream;
-}
-
-static plan *prepare(device *gpu, const conv2d_shape *shape) {
-    plan *made = NULL;
-    MUST(gpu->is->ops->conv2d_prepare(gpu, shape, NULL, &made, &error));
-    if (!made) {
-        printf("Bail out! nothing to run\n");
-        exit(1);
-    }
-    return made;
-}
-
-static conv2d_shape shape_of(int n, int size, int in, int out, int kernel, int stride, int padding,
-                             precision wanted) {
-    return (conv2d_shape){.n = n,
-                          .height = size,
-                          .width = size + 1,
-                          .in_channels = in,
-                          .out_channels = out,
-                          .kernel = kernel,
-                          .stride = stride,
-                          .padding = padding,
-                          .in_layout = LAYOUT_NHWC,
-                          .out_layout = LAYOUT_NHWC,
-                          .type = precision_type(wanted),
-                          .tf32 = wanted == PRECISION_TF32,
-                          .relu = out % 2 == 0,
-                          .need_dx = true};
-}
-
-/* --- against ref */
 
 /* The same array in memory of the host (for ref) and of the device. */
 typedef struct array {
@@ -232,10 +172,10 @@ static void test_against_ref(device *gpu, device_stream *stream) {
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++)
         for (int wanted = 0; wanted < PRECISION_COUNT; wanted++) {
             char name[64];
-            conv2d_shape shape = shape_of(
+            conv2d_shape shape = fixture_shape(
                 cases[index].n, cases[index].size, cases[index].in, cases[index].out,
                 cases[index].kernel, cases[index].stride, cases[index].padding, (precision)wanted);
-            plan *plan = prepare(gpu, &shape);
+            plan *plan = fixture_plan(gpu, &shape);
             tensors t = tensors_new(gpu, stream, &shape, plan);
             run_all(gpu, stream, &shape, plan, &t);
             tensors_free(gpu, &t);
@@ -247,10 +187,10 @@ static void test_against_ref(device *gpu, device_stream *stream) {
 }
 
 static void test_graph(device *gpu, device_stream *stream) {
-    conv2d_shape shape = shape_of(2, 7, 3, 6, 3, 1, 1, PRECISION_BF16);
+    conv2d_shape shape = fixture_shape(2, 7, 3, 6, 3, 1, 1, PRECISION_BF16);
     const ops *ops = gpu->is->ops;
     device_graph *graph = NULL;
-    plan *plan = prepare(gpu, &shape);
+    plan *plan = fixture_plan(gpu, &shape);
     tensors t = tensors_new(gpu, stream, &shape, plan);
     size_t bytes = t.y.count * 2;
     char *eager = malloc(bytes), *replayed = malloc(bytes);
@@ -281,9 +221,9 @@ static void test_graph(device *gpu, device_stream *stream) {
 }
 
 static void test_refused(device *gpu, device_stream *stream) {
-    conv2d_shape shape = shape_of(1, 5, 3, 6, 3, 1, 1, PRECISION_FP32);
+    conv2d_shape shape = fixture_shape(1, 5, 3, 6, 3, 1, 1, PRECISION_FP32);
     const ops *ops = gpu->is->ops;
-    plan *plan = prepare(gpu, &shape), *none;
+    plan *plan = fixture_plan(gpu, &shape), *none;
     tensors t = tensors_new(gpu, stream, &shape, plan);
     ls_error error = {0};
     CHECK(ops->conv2d_forward(plan, stream, (char *)t.x.there + 4, t.w.there, NULL, t.bias.there,
@@ -300,163 +240,13 @@ static void test_refused(device *gpu, device_stream *stream) {
     check_case("what cannot be is refused");
 }
 
-/* --- choices */
-
-static bool described(device *gpu, plan *plan, const char *source) {
-    const char *text = gpu->is->ops->plan_describe(plan);
-    bool found = strstr(text, source) != NULL;
-    if (!found)
-        printf("# described as: %s\n", text);
-    return found;
-}
-
-/* Prepares one convolution on a device with this cache file and closes it again. */
-static void check_source(const char *source, const char *what) {
-    conv2d_shape shape = shape_of(2, 7, 3, 6, 3, 1, 1, PRECISION_BF16);
-    device *gpu = open_gpu(cache);
-    plan *plan = prepare(gpu, &shape);
-    CHECK(described(gpu, plan, source), "%s: expected \"%s\"", what, source);
-    gpu->is->ops->plan_release(gpu, plan);
-    gpu->is->close(gpu);
-}
-
-/* The engines of the stand-in that a program may take: cudnn_engines.c. */
-static void check_engines(const char *text, precision wanted) {
-    choice_line line;
-    for (const char *at = strchr(text, '\n') + 1; *at; at = strchr(at, '\n') + 1) {
-        bool read = choice_line_read(at, strcspn(at, "\n"), &line);
-        int64_t engine = line.choice.engine.index;
-        CHECK(read && (engine == 0 || (engine == 2 && wanted != PRECISION_FP32) || engine == 60),
-              "%.*s", (int)strcspn(at, "\n"), at);
-    }
-}
-
-static void test_choice(void) {
-    for (int wanted = 0; wanted < PRECISION_COUNT; wanted++) {
-        device *gpu = open_gpu("");
-        conv2d_shape shape = shape_of(2, 7, 3, 6, 3, 1, 1, (precision)wanted);
-        char *text = NULL;
-        plan *plan = prepare(gpu, &shape);
-        CHECK(described(gpu, plan, "(best of "), "not timed");
-        MUST(gpu->is->choices_export(gpu, &text, &error));
-        check_engines(text, (precision)wanted);
-        free(text);
-        gpu->is->ops->plan_release(gpu, plan);
-        gpu->is->close(gpu);
-    }
-    check_case("no engine is chosen that adds in any order, in less than fp32, or is not captured");
-}
-
-/* Every choice in the file becomes this one, with a checksum that holds. */
-static void overwrite_choices(const conv_choice *choice) {
-    static char text[16384];
-    char out[16384] = CHOICES_FIRST_LINE "\n";
-    FILE *file = fopen(cache, "r");
-    text[file ? fread(text, 1, sizeof text - 1, file) : 0] = '\0';
-    fclose(file);
-    for (const char *at = strchr(text, '\n') + 1; *at; at = strchr(at, '\n') + 1) {
-        choice_line line;
-        CHECK(choice_line_read(at, strcspn(at, "\n"), &line), "%s", at);
-        line.choice = *choice;
-        choice_line_write(&line, out + strlen(out));
-    }
-    file = fopen(cache, "w");
-    fputs(out, file);
-    fclose(file);
-}
-
-static void test_cache(void) {
-    unlink(cache);
-    check_source("(best of ", "no file");
-    check_source("(known)", "a file");
-    check_case("choices are kept in the cache file");
-
-    /* bf16's engine 1 is not deterministic, 3 does not build, 9 does not exist; 2 has no tile 99,
-     * 0 no knobs, and neither takes an fp16 bias beside bf16 tensors. */
-    static const conv_choice garbage[] = {
-        {DTYPE_BF16, {.index = 1}},
-        {DTYPE_BF16, {.index = 3}},
-        {DTYPE_BF16, {.index = 9}},
-        {DTYPE_BF16, {.index = 2, .knob_count = 1, .knobs = {{2, 99}}}},
-        {DTYPE_BF16, {.index = 0, .knob_count = 1, .knobs = {{2, 0}}}},
-        {DTYPE_F16, {.index = 0}},
-        {DTYPE_F32, {.index = 0}}};
-    for (size_t index = 0; index < sizeof garbage / sizeof garbage[0]; index++) {
-        overwrite_choices(&garbage[index]);
-        check_source("(best of ", "garbage");
-        check_source("(known)", "what replaced it");
-    }
-    check_case("a choice that does not build is chosen again");
-
-    FILE *file = fopen(cache, "w");
-    fputs("what is this\n", file);
-    fclose(file);
-    check_source("it does not begin with", "noise");
-    check_source("(known)", "what replaced it");
-    unlink(cache);
-    mkdir(cache, 0700);
-    check_source("(best of ", "a folder");
-    rmdir(cache);
-    check_case("a damaged file is rebuilt, a folder in its place does no harm");
-}
-
-static void test_import(void) {
-    device *root = open_gpu(""), *other = open_gpu("");
-    conv2d_shape shape = shape_of(2, 7, 3, 6, 3, 1, 1, PRECISION_BF16);
-    char *text = NULL, *again = NULL;
-    plan *first = prepare(root, &shape);
-    MUST(root->is->choices_export(root, &text, &error));
-    MUST(other->is->choices_import(other, text, &error));
-    plan *same = prepare(other, &shape);
-    CHECK(described(other, same, "(rank 0's)"), "not rank 0's");
-    MUST(other->is->choices_export(other, &again, &error));
-    CHECK(strcmp(text, again) == 0, "another choice was made");
-    free(again);
-    shape.n = 1; /* a ragged batch, which rank 0 does not have */
-    plan *ragged = prepare(other, &shape);
-    CHECK(described(other, ragged, "(first offer)"), "not the first offer");
-    MUST(other->is->choices_export(other, &again, &error));
-    CHECK(strcmp(text, again) == 0, "a choice of its own is in the table");
-    free(again);
-    check_case("another rank takes rank 0's choices and times nothing");
-
-    choice_line line;
-    const char *at = strchr(text, '\n') + 1;
-    char bad[CHOICE_LINE_BYTES + 64] = CHOICES_FIRST_LINE "\n";
-    ls_error error = {0};
-    plan *none;
-    CHECK(choice_line_read(at, strcspn(at, "\n"), &line), "%s", at);
-    line.choice.engine = (conv_engine){.index = 9};
-    choice_line_write(&line, bad + strlen(bad));
-    MUST(other->is->choices_import(other, bad, &error));
-    shape.n = 2;
-    CHECK(other->is->ops->conv2d_prepare(other, &shape, NULL, &none, &error) == LS_FAILED &&
-              strstr(error.text, "forward n2 h7 w8 c3 k6 r3 s1 p1 bf16 relu"),
-          "%s", error.text);
-    root->is->ops->plan_release(root, first);
-    other->is->ops->plan_release(other, same);
-    other->is->ops->plan_release(other, ragged);
-    free(text);
-    root->is->close(root);
-    other->is->close(other);
-    check_case("an imported choice that does not build is an error with the shape's name");
-}
-
 int main(void) {
-    if (!mkdtemp(folder))
-        return 1;
-    snprintf(cache, sizeof cache, "%s/choices", folder);
-    device *gpu = open_gpu("");
-    device_stream *stream = open_stream(gpu);
+    device *gpu = fixture_gpu("");
+    device_stream *stream = fixture_stream(gpu);
     test_against_ref(gpu, stream);
     test_graph(gpu, stream);
     test_refused(gpu, stream);
     gpu->is->stream_destroy(gpu, stream);
     gpu->is->close(gpu);
-    test_choice();
-    test_cache();
-    test_import();
-    unlink(cache);
-    rmdir(folder);
     return check_done();
 }
