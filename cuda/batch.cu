@@ -1,10 +1,10 @@
 // uint8 images, gathered by index and augmented, to a normalised batch, channels last. A block has
-// a piece of one image; a thread has N neighbouring elements of it.
+// a piece of one image; a thread has VECTORS times N neighbouring elements of it.
 #include "base/philox.h"
 #include "divisor.cuh"
 #include "vector.cuh"
 
-enum { THREADS = 128 };
+enum { THREADS = 128, VECTORS = 2 };
 
 typedef struct batch_grid {
     int pieces; // blocks an image
@@ -26,12 +26,7 @@ __device__ static inline crop draw(const make_batch_arguments &a, int64_t id) {
             a.flip && bits[2] % 2 == 1};
 }
 
-// N pixels' channels from element `at` of the image on, as they lie.
-template <int N> __device__ static inline vec<uint8_t, N> plain(const uint8_t *image, uint32_t at) {
-    return load<N>(image + at);
-}
-
-// The same after crop and flip; what lies outside the image is black.
+// Elements `at` to at + N of an image after crop and flip; what lies outside it is black.
 template <int N>
 __device__ static inline vec<uint8_t, N> cropped(const make_batch_arguments &a,
                                                  const batch_grid &grid, const uint8_t *image,
@@ -59,27 +54,40 @@ __device__ static inline vec<uint8_t, N> cropped(const make_batch_arguments &a,
 }
 
 template <typename T, int N>
+__device__ static inline void write(const make_batch_arguments &a, T *to,
+                                    const vec<uint8_t, N> &pixels) {
+    vec<T, N> out;
+    for (int k = 0; k < N; k++)
+        out.at[k] = from_float<T>(fmaf((float)pixels.at[k], a.scale, a.shift));
+    store<N>(to, out);
+}
+
+template <typename T, int N>
 static __global__ void make_batch(const make_batch_arguments a, const batch_grid grid) {
     uint32_t k = blockIdx.x / (uint32_t)grid.pieces, piece = blockIdx.x % (uint32_t)grid.pieces;
     int64_t source = a.order ? a.order[(a.state ? a.state->cursor : 0) + k] : (int64_t)k;
     if (piece == 0 && threadIdx.x == 0)
         a.out_labels[k] = a.labels[source];
     uint32_t elements = (uint32_t)(a.height * a.width * a.channels);
-    uint32_t at = (piece * THREADS + threadIdx.x) * N;
-    if (at >= elements)
-        return;
     const uint8_t *image = a.images + (size_t)source * elements;
-    vec<uint8_t, N> in;
+    T *out = (T *)a.out + (size_t)k * elements;
+    uint32_t at[VECTORS];
+    for (int v = 0; v < VECTORS; v++)
+        at[v] = ((piece * VECTORS + v) * THREADS + threadIdx.x) * N;
     if (a.crop_padding || a.flip) {
-        int64_t id = a.order ? source : a.ids ? a.ids[k] : 0;
-        in = cropped<N>(a, grid, image, draw(a, id), at);
-    } else {
-        in = plain<N>(image, at);
+        crop from = draw(a, a.order ? source : a.ids ? a.ids[k] : 0);
+        for (int v = 0; v < VECTORS; v++)
+            if (at[v] < elements)
+                write<T, N>(a, out + at[v], cropped<N>(a, grid, image, from, at[v]));
+        return;
     }
-    vec<T, N> out;
-    for (int e = 0; e < N; e++)
-        out.at[e] = from_float<T>(fmaf((float)in.at[e], a.scale, a.shift));
-    store<N>((T *)a.out + (size_t)k * elements + at, out);
+    vec<uint8_t, N> in[VECTORS];
+    for (int v = 0; v < VECTORS; v++)
+        if (at[v] < elements)
+            in[v] = load<N>(image + at[v]);
+    for (int v = 0; v < VECTORS; v++)
+        if (at[v] < elements)
+            write<T, N>(a, out + at[v], in[v]);
 }
 
 cudaError_t kernel_make_batch(cudaStream_t stream, dtype type, const make_batch_arguments *a) {
@@ -91,7 +99,8 @@ cudaError_t kernel_make_batch(cudaStream_t stream, dtype type, const make_batch_
         // Every image starts where a vector of bytes may.
         bool is_wide =
             elements % wide<T> == 0 && are_aligned(wide<T>, a->images) && are_aligned(16, a->out);
-        size_t pieces = blocks_for((size_t)elements, (size_t)THREADS * (is_wide ? wide<T> : 1));
+        size_t pieces =
+            blocks_for((size_t)elements, (size_t)THREADS * VECTORS * (is_wide ? wide<T> : 1));
         if (elements > INT32_MAX || pieces * (size_t)a->count > INT32_MAX)
             return cudaErrorInvalidValue;
         batch_grid grid = {(int)pieces, divisor_of((uint32_t)a->width),

@@ -1,16 +1,20 @@
-// One element in, one out. A thread moves ELEMENTWISE_VECTORS vectors, all read before the first
-// is written, a block's next to each other.
+// One element in, one out. A thread moves a few vectors, all read before the first is written; a
+// block's lie next to each other.
 #include "vector.cuh"
 
-enum { THREADS = 256, VECTORS = 2 };
+enum {
+    THREADS = 256,
+    VECTORS = 2,     // a thread's, of each array
+    CAST_VECTORS = 4 // which may be of 8 bytes
+};
 
 // The first element of this thread's vector number v.
-template <int N> __device__ inline size_t place(int v) {
-    return (((size_t)blockIdx.x * VECTORS + (size_t)v) * THREADS + threadIdx.x) * N;
+template <int N> __device__ static inline size_t place(int v, int vectors) {
+    return (((size_t)blockIdx.x * vectors + (size_t)v) * THREADS + threadIdx.x) * N;
 }
 
-template <typename T, int N> static unsigned blocks_of(size_t count) {
-    return blocks_for(count, (size_t)THREADS * VECTORS * N);
+static unsigned blocks_of(size_t count, int n, int vectors) {
+    return blocks_for(count, (size_t)THREADS * (size_t)vectors * (size_t)n);
 }
 
 // to[i] = f(from[i], to[i]), a vector or what is left of the array at a time.
@@ -19,14 +23,14 @@ __device__ static inline void combine(size_t count, const From *from, To *to, F 
     vec<From, N> in[VECTORS];
     vec<To, N> out[VECTORS];
     for (int v = 0; v < VECTORS; v++) {
-        size_t at = place<N>(v);
+        size_t at = place<N>(v, VECTORS);
         if (at + N <= count) {
             in[v] = load<N>(from + at);
             out[v] = load<N>(to + at);
         }
     }
     for (int v = 0; v < VECTORS; v++) {
-        size_t at = place<N>(v);
+        size_t at = place<N>(v, VECTORS);
         if (at + N <= count) {
             for (int k = 0; k < N; k++)
                 out[v].at[k] = f(in[v].at[k], out[v].at[k]);
@@ -49,12 +53,12 @@ template <typename T, int N> static __global__ void add(size_t count, const T *f
 
 template <typename From, typename To, int N>
 static __global__ void cast(size_t count, const From *from, To *to) {
-    vec<From, N> in[VECTORS];
-    for (int v = 0; v < VECTORS; v++)
-        if (place<N>(v) + N <= count)
-            in[v] = load<N>(from + place<N>(v));
-    for (int v = 0; v < VECTORS; v++) {
-        size_t at = place<N>(v);
+    vec<From, N> in[CAST_VECTORS];
+    for (int v = 0; v < CAST_VECTORS; v++)
+        if (place<N>(v, CAST_VECTORS) + N <= count)
+            in[v] = load<N>(from + place<N>(v, CAST_VECTORS));
+    for (int v = 0; v < CAST_VECTORS; v++) {
+        size_t at = place<N>(v, CAST_VECTORS);
         if (at + N <= count) {
             vec<To, N> out;
             for (int k = 0; k < N; k++)
@@ -75,7 +79,7 @@ cudaError_t kernel_relu_backward(cudaStream_t stream, dtype type, size_t count, 
         using T = decltype(element);
         bool is_wide = are_aligned(16, y, dy);
         auto kernel = is_wide ? relu_backward<T, wide<T>> : relu_backward<T, 1>;
-        unsigned blocks = is_wide ? blocks_of<T, wide<T>>(count) : blocks_of<T, 1>(count);
+        unsigned blocks = blocks_of(count, is_wide ? wide<T> : 1, VECTORS);
         return LS_LAUNCH(kernel, blocks, THREADS, stream, count, (const T *)y, (T *)dy);
     });
 }
@@ -87,7 +91,7 @@ cudaError_t kernel_add(cudaStream_t stream, dtype type, size_t count, const void
         using T = decltype(element);
         bool is_wide = are_aligned(16, from, to);
         auto kernel = is_wide ? add<T, wide<T>> : add<T, 1>;
-        unsigned blocks = is_wide ? blocks_of<T, wide<T>>(count) : blocks_of<T, 1>(count);
+        unsigned blocks = blocks_of(count, is_wide ? wide<T> : 1, VECTORS);
         return LS_LAUNCH(kernel, blocks, THREADS, stream, count, (const T *)from, (T *)to);
     });
 }
@@ -98,7 +102,7 @@ static cudaError_t launch_cast(cudaStream_t stream, size_t count, const void *fr
     constexpr int n = wide<From> < wide<To> ? wide<From> : wide<To>;
     bool is_wide = are_aligned(n * sizeof(From), from) && are_aligned(n * sizeof(To), to);
     auto kernel = is_wide ? cast<From, To, n> : cast<From, To, 1>;
-    unsigned blocks = is_wide ? blocks_of<From, n>(count) : blocks_of<From, 1>(count);
+    unsigned blocks = blocks_of(count, is_wide ? n : 1, CAST_VECTORS);
     return LS_LAUNCH(kernel, blocks, THREADS, stream, count, (const From *)from, (To *)to);
 }
 

@@ -3,20 +3,7 @@
 #include "block_sum.cuh"
 #include "vector.cuh"
 
-#include <limits.h>
-
 enum { THREADS = 256 };
-
-typedef struct ranked {
-    float value;
-    int index;
-} ranked;
-
-// The larger value; of equals, the lower index.
-__device__ static inline ranked larger(ranked a, ranked b) {
-    bool take_b = b.value > a.value || (b.value == a.value && b.index < a.index);
-    return take_b ? b : a;
-}
 
 // Calls f(class, logit) for this lane's classes of a row, in ascending order.
 template <typename T, int N, typename F>
@@ -28,19 +15,32 @@ __device__ static inline void for_classes(const T *row, int classes, int lane, i
     }
 }
 
-// Over the group, for each of its lanes. All lanes of the warp call.
+// These three are over the group, for each of its lanes; all lanes of the warp call.
+
 template <typename T, int N>
-__device__ static inline ranked largest_of(const T *row, int classes, int lane, int lanes) {
-    ranked best = {-INFINITY, INT_MAX};
-    for_classes<T, N>(row, classes, lane, lanes, [&](int c, float z) {
-        best = larger(best, {z, c});
-    });
+__device__ static inline float largest_of(const T *row, int classes, int lane, int lanes) {
+    float largest = -INFINITY;
+    for_classes<T, N>(row, classes, lane, lanes,
+                      [&](int, float z) { largest = z > largest ? z : largest; });
     for (int offset = lanes / 2; offset > 0; offset /= 2) {
-        ranked other = {__shfl_xor_sync(0xffffffffu, best.value, offset),
-                        __shfl_xor_sync(0xffffffffu, best.index, offset)};
-        best = larger(best, other);
+        float other = __shfl_xor_sync(0xffffffffu, largest, offset);
+        largest = other > largest ? other : largest;
     }
-    return best;
+    return largest;
+}
+
+// Whether `label` is the lowest class whose logit is the largest.
+template <typename T, int N>
+__device__ static inline bool is_first(const T *row, int lane, int lanes, float largest,
+                                       int label) {
+    bool reached = to_float(row[label]) == largest;
+    int lower = 0;
+    if (reached)
+        for_classes<T, N>(row, label, lane, lanes,
+                          [&](int c, float z) { lower |= c < label && z == largest; });
+    for (int offset = lanes / 2; offset > 0; offset /= 2)
+        lower |= __shfl_xor_sync(0xffffffffu, lower, offset);
+    return reached && !lower;
 }
 
 template <typename T, int N>
@@ -108,14 +108,15 @@ static __global__ void softmax_cross_entropy(int n, int classes, int lanes, cons
             row = n - 1;
         const T *z = logits + row * classes;
         int label = labels[row];
-        ranked best = largest_of<T, N>(z, classes, lane, lanes);
-        float sum = exponentials<T, N>(z, classes, lane, lanes, best.value);
+        float largest = largest_of<T, N>(z, classes, lane, lanes);
+        float sum = exponentials<T, N>(z, classes, lane, lanes, largest);
+        bool right = is_first<T, N>(z, lane, lanes, largest, label);
         if (exists && lane == 0) {
-            loss += (double)logf(sum) + ((double)best.value - (double)to_float(z[label]));
-            correct += best.index == label;
+            loss += (double)logf(sum) + ((double)largest - (double)to_float(z[label]));
+            correct += right;
         }
         if (exists && dlogits)
-            write_gradient<T, N>(z, classes, lane, lanes, best.value, sum, label, scale,
+            write_gradient<T, N>(z, classes, lane, lanes, largest, sum, label, scale,
                                  dlogits + row * classes);
     }
     loss = block_sum(loss);
