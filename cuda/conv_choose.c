@@ -63,7 +63,8 @@ static int build_candidates(cuda_device *device, const conv2d_shape *shape,
 
 static int no_plan(cuda_device *device, const char *name, ls_error *error) {
     return ls_fail(error, LS_FAILED,
-                   "cuDNN %zu has no deterministic plan for the convolution %s on %s",
+                   "cuDNN %zu has no deterministic plan for the convolution %s on %s; try another "
+                   "--precision or batch",
                    cudnnGetVersion(), name, device->base.facts.name);
 }
 
@@ -122,7 +123,7 @@ int conv_choose(cuda_device *device, const conv2d_shape *shape, conv_direction d
         if (imported)
             return ls_fail(error, LS_FAILED,
                            "cuDNN: rank 0's choice for the convolution %s (engine %lld) does not "
-                           "build on this rank (%s)",
+                           "build on this rank (%s); use the same GPUs and drivers on every node",
                            name, (long long)known.engine.index, device->base.facts.name);
     }
     return choose_anew(device, shape, direction, name, out, source, error);
