@@ -12,8 +12,8 @@ CPU_VECTORISED static void bf16_to_fp32(const uint16_t *restrict from, float *re
         to[i] = bf16_to_float(from[i]);
 }
 
-CPU_VECTORISED static void fp32_to_bf16(const float *restrict from, uint16_t *restrict to,
-                                        size_t count) {
+CPU_VECTORISED void cpu_round_to_bf16(const float *restrict from, uint16_t *restrict to,
+                                      size_t count) {
     for (size_t i = 0; i < count; i++)
         to[i] = bf16_of_float(from[i]);
 }
@@ -30,7 +30,7 @@ static void to_fp32(dtype type, const void *from, float *to, size_t count) {
 
 static void from_fp32(dtype type, const float *from, void *to, size_t count) {
     if (type == DTYPE_BF16)
-        fp32_to_bf16(from, to, count);
+        cpu_round_to_bf16(from, to, count);
     else if (type == DTYPE_F32)
         memcpy(to, from, count * sizeof *from);
     else

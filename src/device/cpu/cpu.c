@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static void processor_name(char *out, size_t capacity) {
     char line[256];
@@ -73,13 +74,21 @@ static int cpu_check_precision(device *self, precision wanted, ls_error *error) 
                    precision_name(wanted), onednn_has_bf16() ? " and bf16" : "");
 }
 
+/* Of what is passed over every step, in pages that a TLB holds all of. */
+enum { HUGE_PAGE = 2 << 20 };
+
 static int cpu_allocate(device *self, size_t bytes, const char *what, void **out, ls_error *error) {
     (void)self;
-    size_t rounded = (bytes + 255) & ~(size_t)255;
-    *out = rounded < bytes ? NULL : aligned_alloc(256, rounded ? rounded : 256);
+    size_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : 256;
+    size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    *out = rounded < bytes ? NULL : aligned_alloc(alignment, rounded ? rounded : 256);
     if (!*out)
         return ls_fail(error, LS_FAILED, "device cpu: out of memory: %zu bytes for %s", bytes,
                        what);
+#ifdef MADV_HUGEPAGE
+    if (alignment == HUGE_PAGE)
+        madvise(*out, rounded, MADV_HUGEPAGE); /* a wish: a kernel without them refuses */
+#endif
     memset(*out, 0, rounded);
     return LS_OK;
 }

@@ -24,8 +24,8 @@ typedef struct cpu_plan {
         maxpool2d_shape maxpool2d;
     } shape;
     onednn_call forward, backward_data, backward_weights;
-    /* oneDNN's own blocked weights, one copy for each direction (convolutions; linear layers in
-     * bf16), and a convolution's blocked gradient, which goes to the canonical array right after it
+    /* Convolutions: oneDNN's own blocked weights, one copy for each direction, and its blocked
+     * gradient, which goes to the canonical array right after it
      * was made (there is no fast implementation that writes canonical gradients: oneDNN 2.6 falls
      * back to its reference). */
     onednn_desc packed_forward, packed_backward;
@@ -33,6 +33,7 @@ typedef struct cpu_plan {
     size_t packed_bytes;
     onednn_call pack_forward, pack_backward, unpack_gradient;
     size_t gradient_offset; /* of the blocked gradient in the workspace */
+    bool packed_in_order;   /* linear layers in bf16: the copy is the canonical array, rounded */
     size_t workspace_bytes;
     size_t saved_bytes;
     char description[256];
@@ -63,6 +64,7 @@ int cpu_plan_pack_backward(cpu_plan *self, const onednn_desc *canonical, ls_erro
 static inline size_t cpu_align64(size_t bytes) {
     return (bytes + 63) & ~(size_t)63;
 }
+
 int cpu_pack_weights(plan *plan, device_stream *stream, const float *weights, void *packed,
                      ls_error *error);
 
@@ -91,6 +93,8 @@ int cpu_softmax_cross_entropy(device *self, device_stream *stream, int n, int cl
                               const void *logits, const int32_t *labels, float gradient_scale,
                               const step_state *state, void *dlogits, loss_totals *totals,
                               ls_error *error);
+/* cast.c: one thread's part, and the contract is cast's. */
+void cpu_round_to_bf16(const float *from, uint16_t *to, size_t count);
 int cpu_cast(device *self, device_stream *stream, size_t count, dtype from_type, const void *from,
              dtype to_type, void *to, ls_error *error);
 int cpu_make_batch(device *self, device_stream *stream, const batch_arguments *arguments,

@@ -87,8 +87,8 @@ onednn_desc onednn_matrix(dtype type, int rows, int columns) {
     return described(type, 2, (dnnl_dims_t){rows, columns}, dnnl_ab);
 }
 
-onednn_desc onednn_matrix_any(dtype type, int rows, int columns) {
-    return described(type, 2, (dnnl_dims_t){rows, columns}, dnnl_format_tag_any);
+onednn_desc onednn_matrix_transposed(dtype type, int rows, int columns) {
+    return described(type, 2, (dnnl_dims_t){rows, columns}, dnnl_ba);
 }
 
 onednn_desc onednn_vector(int length) {
@@ -281,6 +281,15 @@ int onednn_linear_backward_weights(onednn *self, const onednn_desc *x, const one
                  "describing a linear layer", error));
     return create(self, &operation, false, forward, weights_names, "linear backward (weights)", out,
                   error);
+}
+
+int onednn_product(onednn *self, const onednn_desc *a, const onednn_desc *b, const onednn_desc *c,
+                   onednn_call *out, ls_error *error) {
+    static const int names[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, 0};
+    dnnl_matmul_desc_t operation;
+    LS_TRY(check(dnnl_matmul_desc_init(&operation, a, b, NULL, c), "describing a matrix product",
+                 error));
+    return create(self, &operation, false, NULL, names, "matrix product", out, error);
 }
 
 int onednn_reorder(onednn *self, const onednn_desc *from, const onednn_desc *to, onednn_call *out,

@@ -47,7 +47,8 @@ bool onednn_has_bf16(void);        /* the CPU has instructions for products of b
 onednn_desc onednn_activation(dtype type, tensor_layout layout, int n, int height, int width,
                               int channels);
 onednn_desc onednn_matrix(dtype type, int rows, int columns); /* row-major */
-onednn_desc onednn_matrix_any(dtype type, int rows, int columns);
+/* Of rows x columns, lying as columns x rows. */
+onednn_desc onednn_matrix_transposed(dtype type, int rows, int columns);
 onednn_desc onednn_vector(int length); /* fp32 */
 onednn_desc onednn_filter_any(dtype type, int out, int in, int kernel);
 onednn_desc onednn_filter_canonical(int out, int in, int kernel); /* [out, kh, kw, in], fp32 */
@@ -77,6 +78,9 @@ int onednn_linear_backward_data(onednn *self, const onednn_desc *dx, const onedn
 int onednn_linear_backward_weights(onednn *self, const onednn_desc *x, const onednn_desc *dweights,
                                    const onednn_desc *dbias, const onednn_desc *dy,
                                    const onednn_call *forward, onednn_call *out, ls_error *error);
+/* c = a * b: DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST. */
+int onednn_product(onednn *self, const onednn_desc *a, const onednn_desc *b, const onednn_desc *c,
+                   onednn_call *out, ls_error *error);
 int onednn_reorder(onednn *self, const onednn_desc *from, const onednn_desc *to, onednn_call *out,
                    ls_error *error);
 

@@ -38,16 +38,55 @@ CPU_VECTORISED static void sgd_plain_chunk(float *restrict w, const float *restr
         w[i] -= rate * (g[i] * unscale + decay * w[i]);
 }
 
+/* What a pass does with `count` elements of the flat arrays, from `first` on. */
+typedef struct update {
+    void (*run)(const struct update *self, size_t first, size_t count);
+    const void *arguments; /* adam_arguments or sgd_arguments */
+    const parameter_range *range;
+    adam_factors adam;
+    float keep, unscale; /* sgd */
+} update;
+
+static void update_adam(const update *self, size_t first, size_t count) {
+    const adam_arguments *a = self->arguments;
+    adam_chunk(a->parameters + first, a->gradients + first, a->first_moment + first,
+               a->second_moment + first, count, &self->adam);
+}
+
+static void update_sgd(const update *self, size_t first, size_t count) {
+    const sgd_arguments *a = self->arguments;
+    const parameter_range *range = self->range;
+    if (a->velocity)
+        sgd_chunk(a->parameters + first, a->gradients + first, a->velocity + first, count,
+                  range->learning_rate, range->weight_decay, a->momentum, self->keep,
+                  self->unscale);
+    else
+        sgd_plain_chunk(a->parameters + first, a->gradients + first, count, range->learning_rate,
+                        range->weight_decay, self->unscale);
+}
+
 /* A thread's chunk: 16 KiB of each array, so that a chunk's arrays stay in the first caches. */
 enum { CHUNK = 4096 };
 
-static size_t chunk_count(size_t first, size_t count) {
-    return count - first < CHUNK ? count - first : CHUNK;
+static size_t at_most(size_t limit, size_t count) {
+    return count < limit ? count : limit;
 }
 
-static int repack(const parameter_range *range, device_stream *stream, const float *parameters,
-                  ls_error *error) {
-    if (!range->packing)
+/* The copy of a chunk that is no more than rounded is made while the chunk is in the cache. */
+static int update_range(const update *self, const float *parameters, device_stream *stream,
+                        ls_error *error) {
+    const parameter_range *range = self->range;
+    const cpu_plan *packing = (const cpu_plan *)range->packing;
+    bool in_order = packing && packing->packed_in_order;
+#pragma omp parallel for schedule(static)
+    for (size_t first = 0; first < range->count; first += CHUNK) {
+        size_t count = at_most(CHUNK, range->count - first);
+        self->run(self, range->first + first, count);
+        if (in_order)
+            cpu_round_to_bf16(parameters + range->first + first, (uint16_t *)range->packed + first,
+                              count);
+    }
+    if (!packing || in_order)
         return LS_OK;
     return cpu_pack_weights(range->packing, stream, parameters + range->first, range->packed,
                             error);
@@ -62,20 +101,13 @@ int cpu_adam(device *self, device_stream *stream, const adam_arguments *a,
     double correction1 = 1.0 - pow(a->beta1, number), correction2 = 1.0 - pow(a->beta2, number);
     for (int index = 0; index < range_count; index++) {
         const parameter_range *range = &ranges[index];
-        adam_factors factors = {a->beta1,
-                                a->beta2,
-                                a->epsilon,
-                                range->weight_decay,
+        update each = {.run = update_adam,
+                       .arguments = a,
+                       .range = range,
+                       .adam = {a->beta1, a->beta2, a->epsilon, range->weight_decay,
                                 (float)((double)range->learning_rate / correction1),
-                                (float)(1.0 / sqrt(correction2)),
-                                1.0f / a->state->loss_scale};
-#pragma omp parallel for schedule(static)
-        for (size_t first = 0; first < range->count; first += CHUNK) {
-            size_t at = range->first + first;
-            adam_chunk(a->parameters + at, a->gradients + at, a->first_moment + at,
-                       a->second_moment + at, chunk_count(first, range->count), &factors);
-        }
-        LS_TRY(repack(range, stream, a->parameters, error));
+                                (float)(1.0 / sqrt(correction2)), 1.0f / a->state->loss_scale}};
+        LS_TRY(update_range(&each, a->parameters, stream, error));
     }
     return LS_OK;
 }
@@ -85,20 +117,13 @@ int cpu_sgd(device *self, device_stream *stream, const sgd_arguments *a,
     (void)self;
     if (a->state->overflow)
         return LS_OK;
-    float keep = a->state->step > 0 ? 1.0f : 0.0f, unscale = 1.0f / a->state->loss_scale;
     for (int index = 0; index < range_count; index++) {
-        const parameter_range *range = &ranges[index];
-#pragma omp parallel for schedule(static)
-        for (size_t first = 0; first < range->count; first += CHUNK) {
-            size_t at = range->first + first, count = chunk_count(first, range->count);
-            if (a->velocity)
-                sgd_chunk(a->parameters + at, a->gradients + at, a->velocity + at, count,
-                          range->learning_rate, range->weight_decay, a->momentum, keep, unscale);
-            else
-                sgd_plain_chunk(a->parameters + at, a->gradients + at, count, range->learning_rate,
-                                range->weight_decay, unscale);
-        }
-        LS_TRY(repack(range, stream, a->parameters, error));
+        update each = {.run = update_sgd,
+                       .arguments = a,
+                       .range = &ranges[index],
+                       .keep = a->state->step > 0 ? 1.0f : 0.0f,
+                       .unscale = 1.0f / a->state->loss_scale};
+        LS_TRY(update_range(&each, a->parameters, stream, error));
     }
     return LS_OK;
 }

@@ -27,10 +27,12 @@ int cpu_plan_pack_backward(cpu_plan *self, const onednn_desc *canonical, ls_erro
 
 int cpu_pack_weights(plan *plan, device_stream *stream, const float *weights, void *packed,
                      ls_error *error) {
-    (void)stream;
     cpu_plan *self = (cpu_plan *)plan;
     if (self->packed_bytes == 0)
         return LS_OK;
+    if (self->packed_in_order)
+        return cpu_cast(&self->device->base, stream, self->packed_bytes / 2, DTYPE_F32, weights,
+                        DTYPE_BF16, packed, error);
     onednn_argument arguments[] = {{DNNL_ARG_FROM, weights}, {DNNL_ARG_TO, packed}};
     LS_TRY(onednn_call_run(&self->pack_forward, arguments, 2, NULL, error));
     if (!self->pack_backward.primitive)
