@@ -16,12 +16,11 @@ static __global__ void check_finite(const float *values, size_t count, step_stat
     vec<float, N> in[VECTORS];
     for (int v = 0; v < VECTORS; v++) {
         size_t at = first + (size_t)v * THREADS * N;
-        in[v] = vec<float, N>();
         if (at + N <= count)
             in[v] = load<N>(values + at);
         else
-            for (int k = 0; at < count; at++, k++)
-                in[v].at[k] = values[at];
+            for (int k = 0; k < N; k++)
+                in[v].at[k] = at + k < count ? values[at + k] : 0;
     }
     bool finite = true;
     for (int v = 0; v < VECTORS; v++)

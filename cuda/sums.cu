@@ -16,12 +16,11 @@ static __global__ void sum_of_squares(const float *values, size_t count, double 
         vec<float, N> in[SQUARE_VECTORS];
         for (int v = 0; v < SQUARE_VECTORS; v++) {
             size_t at = first + (size_t)v * stride + (size_t)threadIdx.x * N;
-            in[v] = vec<float, N>();
             if (at + N <= count)
                 in[v] = load<N>(values + at);
             else
-                for (int k = 0; at < count; at++, k++)
-                    in[v].at[k] = values[at];
+                for (int k = 0; k < N; k++)
+                    in[v].at[k] = at + k < count ? values[at + k] : 0;
         }
         for (int v = 0; v < SQUARE_VECTORS; v++)
             for (int k = 0; k < N; k++)
