@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Training on the emulated cuda device follows the cpu device, loss by loss: in every mode, at 1, 2
+and 4 ranks, each with a GPU of its own (nccl) or all on one (mpi, staged), as a graph and without,
+in every precision, under several orders of the device's work.
+
+usage: train.py LOCKSTEP-EMULATED PART  (single, precisions, or ranks; needs mpirun)
+
+It shows that the host code of cuda/ orders its work rightly and asks the libraries for the right
+thing. What it cannot show stands in README.md; no number of it is a GPU's.
+"""
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+lockstep, part = sys.argv[1:]
+failures = cases = 0
+
+
+def check(name, good, why):
+    global failures, cases
+    cases += 1
+    failures += not good
+    print(f"{'ok' if good else 'not ok'} {cases} - {name}" + ("" if good else f"\n# {why}"), flush=True)
+
+
+def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random"):
+    """The losses of a run's steps and the test losses of its epochs; None and the reason where it failed."""
+    results = os.path.join(work, name.replace(" ", "-"))
+    environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+                       CUDA_VISIBLE_DEVICES=",".join(map(str, range(gpus))), LOCKSTEP_EMULATED_GPUS=str(gpus),
+                       LOCKSTEP_EMULATED_SEED=str(seed), LOCKSTEP_EMULATED_ORDER=order)
+    # What MPI's plug-ins leave behind when they are unloaded has no name that a suppression matches.
+    environment["ASAN_OPTIONS"] = "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")
+    command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks > 1 else []
+    command += [lockstep, "train", "--data", os.path.join(work, "data"), "--device", device, "--seed", "5",
+                "--epochs", "2", "--global-batch", "8", "--threads", "1", "--oversubscribe", "--step-log",
+                "--plan-cache", "off", "--results", results, *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    if done.returncode:
+        return None, f"{' '.join(command)} (seed {seed}, {gpus} GPUs, {order}): exit {done.returncode}\n# " + \
+            "\n# ".join(done.stderr.splitlines()[:40])
+    with open(os.path.join(results, "steps.csv"), newline="") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    with open(os.path.join(results, "epochs.csv"), newline="") as file:
+        losses += [float(row["test_loss"]) for row in csv.DictReader(file)]
+    return losses, done.stdout
+
+
+def follows(name, got, want, early=2e-5, late=5e-3):
+    losses, why = got
+    if losses is None:
+        check(name, False, why)
+        return
+    distances = [abs(a - b) for a, b in zip(losses, want)]
+    check(name, len(losses) == len(want) and max(distances[:2]) < early and max(distances) < late,
+          f"first steps differ by {max(distances[:2]):.3g}, all by {max(distances):.3g}: {losses} against {want}")
+
+
+def same(name, got, want):
+    check(name, got[0] is not None and got[0] == want[0], f"{got[0] or got[1]} against {want[0] or want[1]}")
+
+
+def single(work, want):
+    eager = run(work, "eager", "cuda", 1, "--mode", "single", "--no-graph", order="eager")
+    follows("single, launched step by step, follows cpu", eager, want)
+    for seed, order in ((1, "random"), (2, "random"), (3, "late")):
+        got = run(work, f"graph {seed}", "cuda", 1, "--mode", "single", seed=seed, order=order)
+        same(f"single as a graph has the same bits, seed {seed}, {order}", got, eager)
+        got = run(work, f"no graph {seed}", "cuda", 1, "--mode", "single", "--no-graph", seed=seed, order=order)
+        same(f"single without a graph has the same bits, seed {seed}, {order}", got, eager)
+    options = ["--mode", "single", "--augment", "crop-flip", "--optimizer", "sgd", "--learning-rate", "0.01",
+               "--momentum", "0.9", "--weight-decay", "0.001"]
+    augmented, why = run(work, "augmented cpu", "cpu", 1, *options)
+    follows("single, crop and flip, SGD with momentum, follows cpu",
+            run(work, "augmented", "cuda", 1, *options), augmented or [])
+
+
+def precisions(work, want):
+    for precision, early, late in (("tf32", 1e-2, 0.1), ("bf16", 3e-2, 0.3), ("fp16", 1e-2, 0.1)):
+        options = ["--mode", "single", "--precision", precision]
+        eager = run(work, f"{precision} eager", "cuda", 1, *options, "--no-graph")
+        follows(f"{precision} stays near fp32", eager, want, early, late)
+        same(f"{precision} as a graph has the same bits", run(work, precision, "cuda", 1, *options, seed=4), eager)
+        follows(f"{precision}, ddp at 2 ranks, stays near one rank",
+                run(work, f"{precision} ddp", "cuda", 2, "--mode", "ddp", "--precision", precision, gpus=2),
+                eager[0] or [], early, late)
+
+
+def ranks(work, want):
+    for mode in ("ddp", "dp"):
+        for count in (1, 2, 4):
+            for gpus in sorted({1, count}):
+                where = "on one GPU" if gpus < count else "with a GPU each"
+                options = ["--mode", mode, "--bucket-mb", "0.3"] + (["--share-gpu"] if gpus < count else [])
+                name = f"{mode} at {count} ranks {where}"
+                got = run(work, name, "cuda", count, *options, seed=count, gpus=gpus)
+                follows(f"{name} follows cpu", got, want)
+                if count == 2:
+                    eager = run(work, name + " eager", "cuda", count, *options, "--no-graph", seed=7, gpus=gpus,
+                                order="late")
+                    same(f"{name} without a graph has the same bits", eager, got)
+
+
+if not shutil.which("mpirun"):
+    print("1..0 # SKIP mpirun is not installed")
+    sys.exit(0)
+with tempfile.TemporaryDirectory() as folder:
+    subprocess.run([lockstep, "pack", "synthetic", os.path.join(folder, "data"), "--images", "44", "--size", "8",
+                    "--test-images", "20", "--seed", "3"], check=True, capture_output=True,
+                   env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
+    reference, reason = run(folder, "cpu", "cpu", 1, "--mode", "single")
+    if reference is None:
+        raise SystemExit(f"Bail out! {reason}")
+    check("cpu's own run has 12 steps and 2 epochs", len(reference) == 14, f"{reference}")
+    {"single": single, "precisions": precisions, "ranks": ranks}[part](folder, reference)
+print(f"1..{cases}")
+sys.exit(failures != 0)
