@@ -136,8 +136,8 @@ static int choose(product *self, product_alignment alignment, ls_error *error) {
     bool wide = alignment == ALIGNED_16;
     uint32_t factors = wide ? 16 : (uint32_t)dtype_bytes(self->shape.type);
     uint32_t result = wide ? 16 : (uint32_t)dtype_bytes(self->shape.result_type);
-    /* The search reads the vector's alignment off its pointer and no more. */
-    uintptr_t like = wide ? 256 : 256 + dtype_bytes(self->shape.result_type);
+    /* The search reads the alignment off the pointer, no more: this one has no larger one. */
+    uintptr_t like = 256 + (wide ? 16 : dtype_bytes(self->shape.result_type));
     if (self->shape.epilogue != PRODUCT_PLAIN)
         LS_TRY(set(self->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &like, sizeof like, error));
     cublasLtMatmulPreference_t preference;

@@ -27,7 +27,8 @@ def check(name, good, why):
 
 
 def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random"):
-    """The losses of a run's steps and the test losses of its epochs; None and the reason where it failed."""
+    """The losses of a run's steps, the test losses of its epochs, and its summary's row; None and the reason
+    where it failed. All runs share one cache of cuDNN's plans: other plans may have other bits."""
     results = os.path.join(work, name.replace(" ", "-"))
     environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                        CUDA_VISIBLE_DEVICES=",".join(map(str, range(gpus))), LOCKSTEP_EMULATED_GPUS=str(gpus),
@@ -37,7 +38,7 @@ def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random"):
     command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks > 1 else []
     command += [lockstep, "train", "--data", os.path.join(work, "data"), "--device", device, "--seed", "5",
                 "--epochs", "2", "--global-batch", "8", "--threads", "1", "--oversubscribe", "--step-log",
-                "--plan-cache", "off", "--results", results, *options]
+                "--plan-cache", os.path.join(work, "plans"), "--results", results, *options]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     if done.returncode:
         return None, f"{' '.join(command)} (seed {seed}, {gpus} GPUs, {order}): exit {done.returncode}\n# " + \
@@ -46,7 +47,8 @@ def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random"):
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     with open(os.path.join(results, "epochs.csv"), newline="") as file:
         losses += [float(row["test_loss"]) for row in csv.DictReader(file)]
-    return losses, done.stdout
+    with open(os.path.join(results, "summary.csv"), newline="") as file:
+        return losses, next(csv.DictReader(file))
 
 
 def follows(name, got, want, early=2e-5, late=5e-3):
@@ -61,6 +63,12 @@ def follows(name, got, want, early=2e-5, late=5e-3):
 
 def same(name, got, want):
     check(name, got[0] is not None and got[0] == want[0], f"{got[0] or got[1]} against {want[0] or want[1]}")
+
+
+def says(name, got, column, value):
+    """That the run was what the test takes it for."""
+    if got[0] is not None:
+        check(f"{name}: {column} is {value}", got[1].get(column) == value, got[1].get(column))
 
 
 def single(work, want):
