@@ -93,7 +93,7 @@ if [ $quick = no ] && build build-asan --buildtype=debugoptimized -Dwerror=true 
     export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.txt:print_suppressions=0"
     export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     meson_tests build-asan 8 --suite unit --suite format
-    ASAN_OPTIONS=detect_leaks=0 meson_tests build-asan 8 --suite mpi --suite pack --suite report
+    ASAN_OPTIONS=detect_leaks=0 meson_tests build-asan 8 --suite mpi --suite pack --suite report --suite emulated
 fi
 
 say "done"

@@ -68,7 +68,8 @@ def same(name, got, want):
 def says(name, got, column, value):
     """That the run was what the test takes it for."""
     if got[0] is not None:
-        check(f"{name}: {column} is {value}", got[1].get(column) == value, got[1].get(column))
+        found = got[1].get(column) or ""
+        check(f"{name}: {column} is {value}", found.split(" ")[0] == value, found)
 
 
 def single(work, want):
@@ -77,6 +78,7 @@ def single(work, want):
     for seed, order in ((1, "random"), (2, "random"), (3, "late")):
         got = run(work, f"graph {seed}", "cuda", 1, "--mode", "single", seed=seed, order=order)
         same(f"single as a graph has the same bits, seed {seed}, {order}", got, eager)
+        says(f"seed {seed}", got, "graph", "yes")
         got = run(work, f"no graph {seed}", "cuda", 1, "--mode", "single", "--no-graph", seed=seed, order=order)
         same(f"single without a graph has the same bits, seed {seed}, {order}", got, eager)
     options = ["--mode", "single", "--augment", "crop-flip", "--optimizer", "sgd", "--learning-rate", "0.01",
@@ -106,6 +108,9 @@ def ranks(work, want):
                 name = f"{mode} at {count} ranks {where}"
                 got = run(work, name, "cuda", count, *options, seed=count, gpus=gpus)
                 follows(f"{name} follows cpu", got, want)
+                if count > 1:
+                    says(name, got, "communication", "mpi" if gpus < count else "nccl")
+                    says(name, got, "graph", "yes" if mode == "ddp" and gpus == count else "no")
                 if count == 2:
                     eager = run(work, name + " eager", "cuda", count, *options, "--no-graph", seed=7, gpus=gpus,
                                 order="late")

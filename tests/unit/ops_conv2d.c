@@ -29,12 +29,14 @@ typedef struct conv2d_values {
     float *x, *weights, *bias, *dy;
 } conv2d_values;
 
-/* Weights are not rounded: that is the device's to do. */
+/* Weights of bf16 and fp16 are not rounded: that is the device's to do. tf32's are, since its
+ * products may take a factor rounded, cut or whole; and so is the bias, which a device may hold in
+ * the activations' type. */
 static conv2d_values conv2d_random(const subject *s, const conv2d_shape *shape, uint64_t stream) {
     return (conv2d_values){
         .x = random_values(s, dims_count(input_of(shape)), stream * 4, -1, 1),
-        .weights = random_floats(weights_of(shape), stream * 4 + 1, -1, 1),
-        .bias = random_floats((size_t)shape->out_channels, stream * 4 + 2, -1, 1),
+        .weights = random_weights(s, weights_of(shape), stream * 4 + 1),
+        .bias = random_values(s, (size_t)shape->out_channels, stream * 4 + 2, -1, 1),
         .dy = random_values(s, dims_count(output_of(shape)), stream * 4 + 3, -1, 1)};
 }
 

@@ -189,6 +189,11 @@ float *random_values(const subject *s, size_t count, uint64_t stream, float low,
     return out;
 }
 
+float *random_weights(const subject *s, size_t count, uint64_t stream) {
+    return s->precision == PRECISION_TF32 ? random_values(s, count, stream, -1, 1)
+                                          : random_floats(count, stream, -1, 1);
+}
+
 /* --- device memory */
 
 enum { GUARD = 256, POISON = 0xFF }; /* four bytes of 0xFF are a NaN */

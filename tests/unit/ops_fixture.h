@@ -63,6 +63,8 @@ float rounded_to(precision precision, float value);
 float *rounded_copy(precision precision, const float *values, size_t count);
 /* random_floats, rounded: what an activation can hold. */
 float *random_values(const subject *s, size_t count, uint64_t stream, float low, float high);
+/* In [-1, 1), rounded where the precision is tf32: its products may take them as they are. */
+float *random_weights(const subject *s, size_t count, uint64_t stream);
 
 /* --- device memory with guard bytes on both sides, filled with NaNs: what an op leaves unwritten
  * or adds to shows, and what it writes outside is found by array_free. */

@@ -22,12 +22,12 @@ static size_t weights_of(const linear_shape *shape) {
     return (size_t)shape->out_features * (size_t)shape->in_features;
 }
 
-/* Weights are not rounded: that is the device's to do. */
+/* Weights and biases as in ops_conv2d.c. */
 static linear_values linear_random(const subject *s, const linear_shape *shape, uint64_t stream) {
     return (linear_values){.x = random_values(s, inputs_of(shape), stream * 4, -1, 1),
-                           .weights = random_floats(weights_of(shape), stream * 4 + 1, -1, 1),
+                           .weights = random_weights(s, weights_of(shape), stream * 4 + 1),
                            .bias =
-                               random_floats((size_t)shape->out_features, stream * 4 + 2, -1, 1),
+                               random_values(s, (size_t)shape->out_features, stream * 4 + 2, -1, 1),
                            .dy = random_values(s, outputs_of(shape), stream * 4 + 3, -1, 1)};
 }
 
