@@ -28,7 +28,8 @@ static void test_allreduce(void) {
     for (int t = 0; t < TYPES - (is_mpi() ? 2 : 0); t++)
         for (int c = 0; c < COUNTS; c++)
             for (reduction how = REDUCTION_SUM; how <= REDUCTION_MIN; how++) {
-                if (c > 5 && t > 0 && how != REDUCTION_SUM)
+                /* The large ones once: the emulated device under a sanitiser is slow. */
+                if (c > 5 && (how != REDUCTION_SUM || (memory && t > 0)))
                     continue;
                 array buffer = array_filled(types[t], counts[c], all->rank);
                 comm_work work = {0};
