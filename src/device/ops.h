@@ -128,7 +128,8 @@ struct ops {
 
     /* --- convolution (cross-correlation, as every framework's "convolution").
      * x [n,h,w,in], weights [out,kh,kw,in], bias [out], y [n,oh,ow,out]. dy is the gradient after
-     * the ReLU's mask. */
+     * the ReLU's mask. Where activations are bf16 or fp16, a device may round the bias to that type
+     * before it adds it, and dweights before it stores them. */
     int (*conv2d_forward)(plan *plan, device_stream *stream, const void *x, const float *weights,
                           const void *packed, const float *bias, void *y, void *workspace,
                           ls_error *error);
@@ -138,7 +139,7 @@ struct ops {
     int (*conv2d_backward_weights)(plan *plan, device_stream *stream, const void *x, const void *dy,
                                    float *dweights, float *dbias, void *workspace, ls_error *error);
 
-    /* --- linear: x [n,in], weights [out,in], bias [out], y [n,out]. dy as above. */
+    /* --- linear: x [n,in], weights [out,in], bias [out], y [n,out]. dy and bias as above. */
     int (*linear_forward)(plan *plan, device_stream *stream, const void *x, const float *weights,
                           const void *packed, const float *bias, void *y, void *workspace,
                           ls_error *error);

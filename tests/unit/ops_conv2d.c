@@ -154,8 +154,8 @@ static void compare(const subject *s, const conv2d_shape *shape, const conv2d_re
         expect_close_stored(
             s, "dx", got->dx, want->dx, dims_count(input_of(shape)),
             sum_tolerance((size_t)shape->kernel * (size_t)shape->kernel * channels));
-    expect_close("dweights", got->dweights, want->dweights, weights_of(shape),
-                 sum_tolerance(positions));
+    expect_close_stored(s, "dweights", got->dweights, want->dweights, weights_of(shape),
+                        sum_tolerance(positions));
     expect_close("dbias", got->dbias, want->dbias, channels, sum_tolerance(positions));
 }
 
