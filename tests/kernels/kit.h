@@ -46,6 +46,7 @@ void test_column_sums(void);
 void test_sum_of_squares(void);
 void test_loss_over_blocks(void);
 void test_casts(void);
+void test_finite(void);
 void test_adam_ranges(void);
 void test_sgd_ranges(void);
 void test_alignments(void);

@@ -15,6 +15,7 @@ int main(void) {
     test_sum_of_squares();
     test_loss_over_blocks();
     test_casts();
+    test_finite();
     test_adam_ranges();
     test_sgd_ranges();
     test_alignments();
