@@ -44,6 +44,10 @@ program "$build/lockstep" lockstep
 while read -r name; do
     program "$build/$name" "$(basename "$name")"
 done <"$top/tests/gpu/programs"
+# A build without CUDA has no kernels to test.
+if [ -x "$build/tests/kernels/test_kernels" ]; then
+    program "$build/tests/kernels/test_kernels" test_kernels
+fi
 program "$(readlink -f "$(command -v mpirun)")" mpirun
 program "$(command -v orted)" orted
 

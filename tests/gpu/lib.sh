@@ -12,7 +12,7 @@ cd "$GPU_WORK" || exit 1
 program() { # NAME: its path
     for place in "$GPU_TOP/bin" "${LOCKSTEP_BUILD:-$GPU_TOP/build}" \
         "${LOCKSTEP_BUILD:-$GPU_TOP/build}/tests/unit" "${LOCKSTEP_BUILD:-$GPU_TOP/build}/tests/bench" \
-        "${LOCKSTEP_BUILD:-$GPU_TOP/build}/tests/gpu"; do
+        "${LOCKSTEP_BUILD:-$GPU_TOP/build}/tests/gpu" "${LOCKSTEP_BUILD:-$GPU_TOP/build}/tests/kernels"; do
         if [ -x "$place/$1" ] && [ ! -d "$place/$1" ]; then
             echo "$place/$1"
             return

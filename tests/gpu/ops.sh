@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Every op of the device, forward and backward, against ref in each precision (test_ops prints the
-# cases and their tolerances); then the network's passes.
+# cases and their tolerances); then the network's passes, and the kernels' launchers by themselves.
 # shellcheck source=tests/gpu/lib.sh
 . "$GPU_TOP/tests/gpu/lib.sh"
 
@@ -17,3 +17,6 @@ run_tap() { # PROGRAM: its cases become this part's
 }
 run_tap test_ops
 run_tap test_network
+if [ "$device" = cuda ]; then
+    run_tap test_kernels
+fi
