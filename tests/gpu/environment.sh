@@ -16,5 +16,7 @@ export OPAL_PREFIX="$bundle" OPAL_BINDIR="$bundle/bin" OPAL_LIBDIR="$bundle/lib"
     OPAL_SYSCONFDIR="$bundle/etc"
 export PMIX_PREFIX="$bundle" PMIX_LIBDIR="$bundle/lib" PMIX_PKGLIBDIR="$bundle/lib/pmix" \
     PMIX_PKGDATADIR="$bundle/share"
+# PMIx asks for the user's folder, and crashes where neither HOME nor the password file tells it.
+export HOME="${HOME:-/tmp}"
 # hwloc's plug-ins are linked against the machine's own hwloc.
 export HWLOC_PLUGINS_PATH="$bundle/lib/hwloc"
