@@ -92,6 +92,7 @@ typedef struct run_totals {
     int64_t skipped_updates;      /* as in epoch_record, of all epochs */
     double loss_scale;            /* at the end; 0: losses were not scaled */
     char plan_id[65];             /* which implementations ran */
+    char parameters_hash[17];     /* over the bits of the parameters at the end, 16 hex digits */
     const rank_usage *rank_usage; /* [ranks] */
 } run_totals;
 

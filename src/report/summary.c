@@ -206,6 +206,7 @@ static void put_outcome(csv_row *row, const run_totals *totals) {
     put_loss_scale(row, "final_loss_scale", totals->skipped_updates, totals->loss_scale);
     put_count(row, "sampled_steps", totals->sampled_steps);
     csv_put_text(row, "plan_id", totals->plan_id);
+    csv_put_text(row, "parameters_hash", totals->parameters_hash);
 }
 
 static void put_usage_list(csv_row *row, const char *column, const rank_usage *usage, int ranks,

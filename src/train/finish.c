@@ -58,6 +58,8 @@ static int compare_parameters(trainer *self, ls_error *error) {
         uint64_t hash, updates;
     } mine = {.updates = self->mode->is->updates(self->mode)}, *all;
     LS_TRY(hash_parameters(self, &mine.hash, error));
+    snprintf(self->totals.parameters_hash, sizeof self->totals.parameters_hash, "%016" PRIx64,
+             mine.hash);
     all = calloc((size_t)self->me->size, sizeof *all);
     if (!all)
         return ls_fail(error, LS_FAILED, "out of memory");

@@ -102,7 +102,8 @@ void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank
                    .final_test_accuracy = 0.5,
                    .best_test_accuracy = 0.75,
                    .best_epoch = 2,
-                   .plan_id = "plan"},
+                   .plan_id = "plan",
+                   .parameters_hash = "0123456789abcdef"},
     };
     snprintf(self->facts.mode, sizeof self->facts.mode, "%s", mode);
     make_ranks(self, ranks);
