@@ -9,7 +9,8 @@
 # `N passed, N failed, N skipped`; the exit code is 0 only where nothing failed. It takes less than
 # 8 minutes: each part (tests/gpu/PART.sh) has a limit of its own, and all of them together have one.
 # `--device cpu` and `--quick` (small sizes) are for trying it where there is no GPU: no number that
-# they print says anything about one. LOCKSTEP_BUILD names the build folder (build).
+# they print says anything about one. LOCKSTEP_BUILD names the build folder (build), and
+# LOCKSTEP_PATIENCE=N, a whole number, multiplies every limit.
 set -u
 total_seconds=470
 # What, and at most how many seconds; in this order.
@@ -21,6 +22,7 @@ usage() {
     echo "usage: sh tests/gpu.sh [--device cuda|cpu] [--quick] [--only PART,...] OUT" >&2
     exit 2
 }
+patience=${LOCKSTEP_PATIENCE:-1}
 device=cuda quick='' only='' out=''
 while [ $# -gt 0 ]; do
     case $1 in
@@ -58,7 +60,8 @@ started=$(date +%s)
 rm -f "$out"/*.csv "$out/report.md"
 
 # For the parts; lib.sh says what each is.
-export GPU_TOP="$top" GPU_OUT="$out" GPU_WORK="$work" GPU_DEVICE="$device" GPU_QUICK="$quick"
+export GPU_TOP="$top" GPU_OUT="$out" GPU_WORK="$work" GPU_DEVICE="$device" GPU_QUICK="$quick" \
+    GPU_PATIENCE="$patience"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 # One GPU, also where there are more: what follows shares one.
 if [ "$device" = cuda ]; then
@@ -67,8 +70,8 @@ if [ "$device" = cuda ]; then
 fi
 
 run_part() { # NAME SECONDS: TAP on stdout goes to the log, its cases to checks
-    left=$((started + total_seconds - $(date +%s)))
-    limit=$2
+    left=$((started + total_seconds * patience - $(date +%s)))
+    limit=$(($2 * patience))
     [ "$left" -ge "$limit" ] || limit=$left
     printf '\n=== %s (at most %d s)\n' "$1" "$limit" >>"$log"
     printf '[%3d s] %s\n' $(($(date +%s) - started)) "$1"

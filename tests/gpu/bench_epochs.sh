@@ -4,8 +4,8 @@
 # shellcheck source=tests/gpu/lib.sh
 . "$GPU_TOP/tests/gpu/lib.sh"
 
-epochs=$(quickly 10 2)
-data=${LOCKSTEP_CIFAR10:-$(data_of "$(quickly 50000 640)" "$(quickly 10000 64)")}
+epochs=$(quickly 10 2 1)
+data=${LOCKSTEP_CIFAR10:-$(data_of "$(quickly 50000 640 8)" "$(quickly 10000 64 4)")}
 kind=$([ -n "${LOCKSTEP_CIFAR10:-}" ] && echo real || echo generated)
 wanted=$(quickly "$([ "$device" = cuda ] && echo bf16 tf32 fp32 || echo fp32)" fp32)
 echo precision,images,epochs,training_seconds,images_per_second,evaluation_seconds,start_to_first_step_seconds,total_seconds,best_test_accuracy,energy_joules >"$GPU_OUT/epochs.csv"

@@ -6,7 +6,7 @@
 csv=$GPU_OUT/op_floor.csv
 # shellcheck disable=SC2046
 limit 60 "$(program op_floor)" "$device" "$csv" --precisions "$(precisions | tr ' ' ',')" \
-    --batches "$(quickly 64,512,4096 16)" $([ "$GPU_QUICK" = yes ] && echo --small) \
+    --batches "$(quickly 64,512,4096 16 1)" $([ "$GPU_QUICK" = yes ] && echo --small) \
     --threads "$(quickly "$(getconf _NPROCESSORS_ONLN)" 1)" >op_floor.log 2>&1
 code=$?
 sed 's/^/# /' op_floor.log

@@ -3,7 +3,7 @@
 # shellcheck source=tests/gpu/lib.sh
 . "$GPU_TOP/tests/gpu/lib.sh"
 
-data=$(data_of 640 64)
+data=$(data_of "$(quickly 640 640 8)" "$(quickly 64 64 4)")
 refused() { # WHAT CODE PATTERN RANKS OPTION...
     what=$1 want=$2 pattern=$3
     shift 3

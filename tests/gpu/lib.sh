@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2034 # the parts use what is set here
 # Sourced by every part. gpu.sh has exported GPU_TOP (the tree or the bundle), GPU_OUT (results),
 # GPU_WORK (scratch, removed at the end), GPU_DEVICE, GPU_QUICK (yes: small sizes), GPU_END (when
-# this part must have ended, in seconds since the epoch).
+# this part must have ended, in seconds since the epoch), GPU_PATIENCE (a factor on all limits).
 #
 # A part prints TAP cases (`ok - what`, `not ok - what`, `ok - what # SKIP why`), everything else
 # for the log; a table for the report goes to $GPU_WORK/PART.md. Each case says what held.
@@ -35,13 +35,21 @@ check() { # WHAT COMMAND...: holds where the command succeeds; what it prints sa
     shift
     if "$@"; then pass "$what"; else fail "$what"; fi
 }
-quickly() { # SIZE SMALL-SIZE
-    [ "$GPU_QUICK" = yes ] && echo "$2" || echo "$1"
+# SIZE SMALL [TINY]: what --quick makes of a size; TINY for cuda, whose quick runs are those of the
+# device that the CPU emulates (tests/emulated/), thousands of times slower.
+quickly() {
+    if [ "$GPU_QUICK" != yes ]; then
+        echo "$1"
+    elif [ "$device" = cuda ]; then
+        echo "${3:-$2}"
+    else
+        echo "$2"
+    fi
 }
 
 # At most so many seconds, and not past the end of this part: 124 where it was stopped.
 limit() { # SECONDS COMMAND...
-    seconds=$1
+    seconds=$(($1 * GPU_PATIENCE))
     shift
     left=$((GPU_END - $(date +%s) - 4))
     [ "$left" -ge "$seconds" ] || seconds=$left
@@ -70,17 +78,17 @@ threads() { quickly "" "--threads 1"; }
 
 # Trains; the results lie in NAME/, what it printed in NAME.log. Returns the exit code.
 train() { # NAME RANKS OPTION...; RANKS 0: without a launcher
-    name=$1 launcher=''
+    run=$1 launcher=''
     [ "$2" -eq 0 ] || launcher=$(start_ranks "$2")
     shift 2
     # shellcheck disable=SC2046
     case " $* " in *' --threads '*) ;; *) set -- "$@" $(threads) ;; esac
-    rm -rf "${GPU_WORK:?}/$name"
-    echo "# $name: ${launcher:+mpirun }lockstep train $*"
+    rm -rf "${GPU_WORK:?}/$run"
+    echo "# $run: ${launcher:+mpirun }lockstep train $*"
     # shellcheck disable=SC2086 # launcher is a list of words
-    limit 60 $launcher "$lockstep" train --results "$GPU_WORK/$name" "$@" >"$name.log" 2>&1 </dev/null
+    limit 60 $launcher "$lockstep" train --results "$GPU_WORK/$run" "$@" >"$run.log" 2>&1 </dev/null
     code=$?
-    sed 's/^/# | /' "$name.log"
+    sed 's/^/# | /' "$run.log"
     return $code
 }
 trained() { # as train; a failure is a case of its own

@@ -12,9 +12,10 @@ else
     echo "# nvidia-smi is not installed"
 fi
 
-data=$(data_of 640 64)
+data=$(data_of "$(quickly 640 64 8)" "$(quickly 64 16 8)")
 if trained first 0 --device "$device" --data "$data" --epochs 1; then
     pass "$device opens and trains"
+    field first/summary.csv rank_devices >"$GPU_WORK/device-name"
     check "the summary names the device $device" [ "$(field first/summary.csv device)" = "$device" ]
     if [ "$device" = cuda ]; then
         uuid=$(field first/summary.csv rank_gpu_uuids)

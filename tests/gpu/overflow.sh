@@ -10,7 +10,7 @@ where=$device
 if [ "$device" = cpu ]; then
     where=ref # cpu has no fp16
 fi
-images=$(quickly 640 5)
+images=$(quickly 640 5 8)
 data=$(data_of "$images" 5)
 # shellcheck disable=SC2086
 trained overflow 0 --device $where --precision fp16 --data "$data" --global-batch 1 --epochs 1 \

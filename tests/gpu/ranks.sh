@@ -7,8 +7,8 @@
 . "$GPU_TOP/tests/gpu/lib.sh"
 have_mpirun || { skip "several ranks on the one device" "no mpirun"; exit 0; }
 
-data=$(data_of "$(quickly 2600 160)" 64)
-common="--device $device --data $data --epochs 1 --seed 5 --global-batch $(quickly 64 16) --step-log
+data=$(data_of "$(quickly 2600 160 18)" "$(quickly 64 64 4)")
+common="--device $device --data $data --epochs 1 --seed 5 --global-batch $(quickly 64 16 4) --step-log
     --optimizer sgd --learning-rate 0.01 --momentum 0.9"
 
 follows() { # NAME REFERENCE EARLY LATE

@@ -22,6 +22,10 @@ if [ "$GPU_DEVICE" != cuda ]; then
     echo
     echo "**No GPU was used: this run tried the script on device $GPU_DEVICE. No number here says anything about a GPU.**"
 fi
+if grep -q emulated "$GPU_WORK/device-name" 2>/dev/null; then
+    echo
+    echo "**No GPU was used: the device is emulated by the CPU. No number here says anything about a GPU.**"
+fi
 if [ "$GPU_QUICK" = yes ]; then
     echo
     echo "**Small sizes (--quick): the times mean nothing.**"

@@ -3,7 +3,7 @@
 # shellcheck source=tests/gpu/lib.sh
 . "$GPU_TOP/tests/gpu/lib.sh"
 
-data=$(data_of "$(quickly 10000 640)" "$(quickly 2000 64)")
+data=$(data_of "$(quickly 10000 640 16)" "$(quickly 2000 64 4)")
 started=$(date +%s)
 # A granted GPU is what --device auto takes; --device cpu is for trying this script.
 if trained smoke 0 --data "$data" --model cnn --mode single --batch-per-rank 64 --epochs 1 \

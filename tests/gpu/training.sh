@@ -11,8 +11,8 @@
 . "$GPU_TOP/tests/gpu/lib.sh"
 floor=1e-5 bound=30
 
-images=$(quickly 12800 640) batch=$(quickly 64 16)
-data=$(data_of "$images" 64)
+images=$(quickly 12800 640 20) batch=$(quickly 64 16 4)
+data=$(data_of "$images" "$(quickly 64 64 4)")
 steps=$((images / batch))
 common="--data $data --epochs 1 --seed 5 --global-batch $batch --step-log"
 sgd="--optimizer sgd --learning-rate 0.01 --momentum 0.9"

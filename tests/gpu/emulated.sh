@@ -1,0 +1,20 @@
+#!/bin/sh
+# Tries tests/gpu.sh --device cuda on the device that the CPU emulates (tests/emulated/): that its
+# parts ask for what the program does, not how fast; no result of it is a GPU's.
+#
+#   sh tests/gpu/emulated.sh BUILD-FOLDER OUT [OPTION-OF-gpu.sh...]
+set -eu
+build=$(cd "${1:?usage: sh tests/gpu/emulated.sh BUILD-FOLDER OUT}" && pwd)
+out=$2
+shift 2
+programs=$(mktemp -d)
+trap 'rm -rf "$programs"' EXIT
+ln -s "$build/tests/emulated/lockstep-emulated" "$programs/lockstep"
+for name in test_ops op_floor hold_memory; do
+    for place in emulated gpu; do
+        [ ! -x "$build/tests/$place/${name}_emulated" ] || ln -s "$build/tests/$place/${name}_emulated" "$programs/$name"
+    done
+done
+export CUDA_VISIBLE_DEVICES=0 LOCKSTEP_EMULATED_GPUS=1 LOCKSTEP_BUILD="$programs"
+export LOCKSTEP_PATIENCE="${LOCKSTEP_PATIENCE:-10}"
+sh "$(dirname "$0")/../gpu.sh" --device cuda --quick "$@" "$out"
