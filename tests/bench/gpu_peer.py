@@ -11,11 +11,13 @@ them in the step, PyTorch is handed its batch as floats in its own layout. PyTor
   compiled   torch.compile(mode="reduce-overhead"): CUDA graphs of forward and backward;
   captured   torch.compile, and the whole step with its optimizer captured into one CUDA graph.
 
-Prints TAP; bars at batch 64 on a GPU: 3x eager, 1.5x the better of the compiled. What did not fit
-into --seconds, or PyTorch refused, is said and not measured.
+Eager comes first, for all batches, and what must be compiled afterwards, batch by batch, while there
+is time. Prints TAP; bars at batch 64 on a GPU: 3x eager, 1.5x the better of the compiled. What did
+not fit into --seconds, or PyTorch refused, is said and not measured.
 """
 import argparse
 import csv
+import signal
 import statistics
 import subprocess
 import sys
@@ -119,11 +121,21 @@ class Lockstep:
         self.child.wait(timeout=20)
 
 
+class OutOfTime(Exception):
+    pass
+
+
+def out_of_time(*_):
+    raise OutOfTime("its time was used up")
+
+
 class Comparison:
     def __init__(self, arguments):
         self.arguments = arguments
         self.end = time.monotonic() + arguments.seconds
         self.rows = []
+        self.channels_last = {}  # by precision and batch: which format eager was faster in
+        signal.signal(signal.SIGALRM, out_of_time)
 
     def left(self):
         return self.end - time.monotonic()
@@ -137,13 +149,16 @@ class Comparison:
         made = [Torch(device, precision, batch, channels_last) for channels_last in (False, True)]
         for contender in made:
             contender.run(2)
-        return min(made, key=lambda contender: contender.run(2 if self.arguments.quick else 20))
+        taken = [contender.run(2 if self.arguments.quick else 20) for contender in made]
+        better = taken.index(min(taken))
+        self.channels_last[precision, batch] = bool(better)
+        return {"eager": made[better]}
 
-    def compiled(self, contenders, precision, batch, channels_last):
-        device = self.arguments.device
+    def compiled(self, precision, batch):
         ways = {"compiled": ("reduce-overhead", False)}
-        if device == "cuda":
+        if self.arguments.device == "cuda":
             ways["captured"] = ("default", True)
+        made = {}
         for name, (mode, capture) in ways.items():
             what = f"PyTorch {name}, {precision}, batch {batch}"
             if self.arguments.quick or self.left() < COMPILE_SECONDS:
@@ -151,22 +166,25 @@ class Comparison:
                 self.say(f"ok - {what} # SKIP {why}")
                 continue
             try:
+                signal.alarm(int(self.left() - 8))
                 torch.compiler.reset()
-                contenders[name] = Torch(device, precision, batch, channels_last, mode, capture)
+                made[name] = Torch(self.arguments.device, precision, batch,
+                                   self.channels_last.get((precision, batch), True), mode, capture)
             except Exception as problem:  # whatever inductor raises
                 reason = str(problem).strip().splitlines() or [type(problem).__name__]
                 self.say(f"ok - {what} # SKIP PyTorch says: {reason[0][:120]}")
+            finally:
+                signal.alarm(0)
+        return made
 
-    def measure(self, precision, batch):
+    def measure(self, precision, batch, contenders):
         a = self.arguments
-        eager = self.eager(precision, batch)
-        last = eager.images.is_contiguous(memory_format=torch.channels_last)
-        contenders = {"eager": eager}
-        self.compiled(contenders, precision, batch, last)
+        if not contenders:
+            return
         lockstep = Lockstep(a.program, a.device, precision, batch)
         contenders["lockstep"] = lockstep
-        once = eager.run(2) / 2
-        steps = 2 if a.quick else max(5, min(400, int(0.15 / once)))
+        once = min(contender.run(2) / 2 for contender in contenders.values())
+        steps = 2 if a.quick else max(5, min(400, int(0.1 / once)))
         rounds = 3 if a.quick else 9
         seconds = {name: [] for name in contenders}
         for contender in contenders.values():
@@ -183,27 +201,29 @@ class Comparison:
                   for name, taken in seconds.items()}
         for name, taken in seconds.items():
             rate = batch * steps / statistics.median(taken)
+            against = "" if name == "lockstep" else f"{ratios[name]:.3f}"
             self.rows.append({
                 "precision": precision, "batch": batch, "contender": name,
                 "images_per_second": f"{rate:.1f}",
                 "lowest": f"{batch * steps / max(taken):.1f}",
                 "highest": f"{batch * steps / min(taken):.1f}",
-                "lockstep_over_this": f"{ratios[name]:.3f}"})
+                "lockstep_over_this": against})
             self.say(f"# {precision} batch {batch:5} {name:9}{rate:13.1f} images/s"
-                     + (f", lockstep ({how}) / this {ratios[name]:.2f}" if name != "lockstep" else ""))
+                     + (f", lockstep ({how}) / this {against}" if against else ""))
+        self.write()
         self.judge(precision, batch, ratios)
 
     def judge(self, precision, batch, ratios):
         compiled = [ratios[name] for name in ("compiled", "captured") if name in ratios]
-        found = {"eager": ratios["eager"], "compiled": min(compiled) if compiled else None}
-        barred = self.arguments.device == "cuda" and batch == 64
+        found = {"eager": ratios.get("eager"), "compiled": min(compiled) if compiled else None}
+        barred = self.arguments.device == "cuda" and batch == 64 and not self.arguments.quick
         for name, ratio in found.items():
-            what = f"{precision}, batch {batch}: lockstep against PyTorch {name}"
             if ratio is None:
                 continue
             good = not barred or ratio >= BARS[name]
             bar = f", at least {BARS[name]}x" if barred else ""
-            self.say(f"{'ok' if good else 'not ok'} - {what}: {ratio:.2f}x{bar}")
+            self.say(f"{'ok' if good else 'not ok'} - {precision}, batch {batch}: lockstep against "
+                     f"PyTorch {name}: {ratio:.2f}x{bar}")
 
     def run(self):
         a = self.arguments
@@ -211,26 +231,29 @@ class Comparison:
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
         # The batch with the bars first: what is cut short comes last.
-        for batch in (8,) if a.quick else (64, 512, 4096):
-            for precision in ("bf16", "tf32"):
-                if self.left() < 15 and not a.quick:
-                    self.say(f"ok - PyTorch, {precision}, batch {batch} # SKIP no time left")
+        sizes = [(precision, batch) for batch in ((8,) if a.quick else (64, 512, 4096))
+                 for precision in ("bf16", "tf32")]
+        for kind in (self.eager, self.compiled):
+            for precision, batch in sizes:
+                name = f"PyTorch {kind.__name__}, {precision}, batch {batch}"
+                if self.left() < 10 and not a.quick:
+                    self.say(f"ok - {name} # SKIP no time left")
                     continue
                 try:
-                    self.measure(precision, batch)
+                    self.measure(precision, batch, kind(precision, batch))
                 except Exception as problem:
-                    self.say(f"not ok - {precision}, batch {batch}: measured")
+                    self.say(f"not ok - {name}: measured")
                     self.say(f"# {type(problem).__name__}: {str(problem).splitlines()[:1]}")
 
     def write(self):
         a = self.arguments
-        columns = list(self.rows[0]) if self.rows else []
-        if a.csv and self.rows:
+        columns = list(self.rows[0])
+        if a.csv:
             with open(a.csv, "w", newline="") as file:
                 writer = csv.DictWriter(file, columns, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(self.rows)
-        if a.markdown and self.rows:
+        if a.markdown:
             name = torch.cuda.get_device_name() if a.device == "cuda" else "a CPU"
             with open(a.markdown, "w") as file:
                 file.write(f"PyTorch {torch.__version__} on {name}; medians of interleaved rounds, "
@@ -253,9 +276,7 @@ def main():
     print(f"# PyTorch {torch.__version__}", flush=True)
     if arguments.device == "cpu":
         torch.set_num_threads(1 if arguments.quick else torch.get_num_threads())
-    comparison = Comparison(arguments)
-    comparison.run()
-    comparison.write()
+    Comparison(arguments).run()
     return 0
 
 

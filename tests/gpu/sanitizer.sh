@@ -25,13 +25,15 @@ if [ -x "$GPU_TOP/libexec/test_ops" ]; then
     test=$GPU_TOP/libexec/test_ops
 fi
 for tool in memcheck racecheck; do
-    limit 42 "$sanitizer" --tool $tool --error-exitcode 99 "$test" cuda >$tool.log 2>&1
+    share=$(((GPU_END - $(date +%s) - 6) / GPU_PATIENCE))
+    [ $tool = racecheck ] || share=$((share / 2))
+    limit $share "$sanitizer" --tool $tool --error-exitcode 99 "$test" cuda >$tool.log 2>&1
     code=$?
     grep -E 'ERROR SUMMARY|RACECHECK SUMMARY|^=========.*(Invalid|Error|hazard)' $tool.log | head -n 20 | sed 's/^/# /'
     if grep -Eq 'not supported|Unable to|Internal Sanitizer Error' $tool.log && ! grep -q '^ok' $tool.log; then
         skip "$tool over the op tests" "$(grep -E 'not supported|Unable to|Internal Sanitizer Error' $tool.log | head -n 1)"
     elif [ $code -eq 124 ] && ! grep -Eq '^=========.*(Invalid|hazard)' $tool.log; then
-        skip "$tool over the op tests" "stopped after its time with $(grep -c '^ok' $tool.log) cases clean"
+        skip "$tool over the op tests" "stopped after $((share * GPU_PATIENCE)) s with $(grep -c '^ok' $tool.log) cases clean (LOCKSTEP_PATIENCE=4 and --only sanitizer give it more)"
     elif [ $code -eq 0 ]; then
         pass "$tool over the op tests is clean"
     else
