@@ -2,6 +2,9 @@
 #include "conv_choose.h"
 #include "kernels.h"
 
+#include "base/hash.h"
+
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,12 +36,16 @@ static void need_workspace(cuda_plan *self, size_t bytes) {
         self->workspace_bytes = bytes;
 }
 
-/* "forward 10 (best of 16); wgrad 49 (known)": engines by cuDNN's numbers. */
+/* "forward 10.9f3c21aa (best of 16); wgrad 49.51d0e2b7 (known)": engines by cuDNN's numbers, and a
+ * hash over the values of their knobs. */
 static void describe(cuda_plan *self, const conv_run *run, const char *source) {
     size_t length = strlen(self->description);
-    snprintf(self->description + length, sizeof self->description - length, "%scuDNN %s %lld (%s)",
-             length ? "; " : "", conv_direction_name(run->graph->direction),
-             (long long)run->choice.engine.index, source);
+    char engine[CONV_CHOICE_TEXT_BYTES];
+    conv_engine_describe(&run->choice.engine, engine, sizeof engine);
+    snprintf(self->description + length, sizeof self->description - length,
+             "%scuDNN %s %lld.%08" PRIx32 " (%s)", length ? "; " : "",
+             conv_direction_name(run->graph->direction), (long long)run->choice.engine.index,
+             (uint32_t)hash_bytes(HASH_START, engine, strlen(engine)), source);
 }
 
 static int prepare_direction(cuda_plan *self, conv_direction direction, ls_error *error) {

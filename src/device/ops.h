@@ -120,7 +120,9 @@ struct ops {
     size_t (*plan_workspace_bytes)(const plan *plan); /* scratch for any call of the plan */
     size_t (*plan_packed_bytes)(const plan *plan);    /* device copy of the weights; 0: none */
     size_t (*plan_saved_bytes)(const plan *plan);     /* what forward keeps for backward */
-    const char *(*plan_describe)(const plan *plan);   /* implementation names, for --verbose */
+    /* Implementation names, for --verbose and for plan ids. What stands in parentheses says where a
+     * choice came from (timed, known from another run) and is no part of a plan's id. */
+    const char *(*plan_describe)(const plan *plan);
 
     /* Refreshes the packed copy from canonical weights. */
     int (*pack_weights)(plan *plan, device_stream *stream, const float *weights, void *packed,

@@ -294,10 +294,24 @@ size_t network_describe(const network *self, char *out, size_t capacity) {
     return used;
 }
 
-/* Over the text of network_describe. */
+/* Leaves out what stands in parentheses, in place. */
+static void drop_remarks(char *text) {
+    char *to = text;
+    int depth = 0;
+    for (const char *from = text; *from; from++) {
+        depth += *from == '(';
+        if (depth == 0)
+            *to++ = *from;
+        depth -= *from == ')' && depth > 0;
+    }
+    *to = '\0';
+}
+
+/* Over the text of network_describe, without its remarks. */
 void network_plan_id(const network *self, char out[17]) {
     char text[16384];
     network_describe(self, text, sizeof text);
+    drop_remarks(text);
     uint64_t hash = hash_bytes(HASH_START, text, strlen(text));
     snprintf(out, 17, "%016" PRIx64, hash);
 }
