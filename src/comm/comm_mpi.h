@@ -38,9 +38,8 @@ void mpi_unlock(void);
 /* "what: MPI's text for the code". Under the lock. */
 int mpi_check(int status, const char *what, ls_error *error);
 
-/* MPI's name for a type: as numbers where they are reduced, as bits where they only move. */
+/* MPI's name for a type: it only moves them. */
 MPI_Datatype mpi_type(dtype type);
-MPI_Op mpi_operation(reduction how);
 
 /* A free slot, at the end of what is outstanding. */
 int mpi_take_slot(mpi_comm *self, const char *what, slot_state state, slot **out, ls_error *error);

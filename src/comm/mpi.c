@@ -53,10 +53,6 @@ MPI_Datatype mpi_type(dtype type) {
     return MPI_DATATYPE_NULL;
 }
 
-MPI_Op mpi_operation(reduction how) {
-    return how == REDUCTION_SUM ? MPI_SUM : how == REDUCTION_MAX ? MPI_MAX : MPI_MIN;
-}
-
 /* ---- slots */
 
 int mpi_take_slot(mpi_comm *self, const char *what, slot_state state, slot **out, ls_error *error) {

@@ -61,6 +61,16 @@ int mpi_allgather(comm *base, device_stream *stream, void *buffer, const int64_t
                       true, work, error);
 }
 
+/* The ring's sum goes to all ranks (their buffers are undefined by contract): the last block is at
+ * the root no later than by a gather, and sooner than by MPI_Ireduce, which does not pipeline. */
+int mpi_reduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
+               reduction how, int root, comm_work *work, ls_error *error) {
+    (void)stream, (void)root;
+    LS_TRY(refuse_type("reduce", type, error));
+    return begin_ring((mpi_comm *)base, "reduce", buffer, NULL, count, type, how, true, true, work,
+                      error);
+}
+
 /* ---- Open MPI's own */
 
 /* The request has begun (or not: status): hand it to the caller. */
@@ -81,24 +91,6 @@ int mpi_broadcast(comm *base, device_stream *stream, void *buffer, size_t count,
     int status = mpi_check(
         MPI_Ibcast(buffer, (int)count, mpi_type(type), root, self->collective_comm, &mine->request),
         mine->what, error);
-    mpi_unlock();
-    return hand_out(self, mine, status, work, error);
-}
-
-int mpi_reduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
-               reduction how, int root, comm_work *work, ls_error *error) {
-    mpi_comm *self = (mpi_comm *)base;
-    bool is_root = base->rank == root;
-    slot *mine = NULL;
-    (void)stream;
-    LS_TRY(refuse_type("reduce", type, error));
-    LS_TRY(refuse_count("reduce", (int64_t)count, error));
-    LS_TRY(mpi_take_slot(self, "reduce", SLOT_REQUEST, &mine, error));
-    mpi_lock();
-    int status = mpi_check(MPI_Ireduce(is_root ? MPI_IN_PLACE : buffer, is_root ? buffer : NULL,
-                                       (int)count, mpi_type(type), mpi_operation(how), root,
-                                       self->collective_comm, &mine->request),
-                           mine->what, error);
     mpi_unlock();
     return hand_out(self, mine, status, work, error);
 }
