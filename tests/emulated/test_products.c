@@ -2,13 +2,11 @@
  * placement of the factors, type and epilogue, at sizes that divide nothing, from pointers aligned
  * to 16 bytes and to one element. What is shown is that products are described rightly, not how
  * the real library rounds. */
-#include "device/ops.h"
 #include "product.h"
+#include "product_fixture.h"
 
 #include "../unit/check.h"
 
-#include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,87 +17,8 @@
         CHECK(status == LS_OK, "%d: %s", status, error.text);                                      \
     } while (0)
 
-typedef struct array {
-    dtype type;
-    size_t count;
-    float *values; /* on the host, each as `type` can hold it */
-    void *memory;
-    char *device; /* where the array begins in it: `offset` elements in */
-} array;
-
 static device *gpu;
 static device_stream *stream;
-static uint32_t state = 12345;
-
-/* Multiples of 1/16 in [-2, 2): exact in every type, TF32 among them. */
-static float draw(void) {
-    state = state * 1664525u + 1013904223u;
-    return (float)((int)(state >> 26) - 32) / 16.0f;
-}
-
-/* All values here are exact in bf16 and fp16: no rounding is needed. */
-static uint16_t narrow(dtype type, float value) {
-    if (type == DTYPE_F16) {
-        _Float16 half = (_Float16)value;
-        uint16_t bits;
-        memcpy(&bits, &half, sizeof bits);
-        return bits;
-    }
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return (uint16_t)(bits >> 16);
-}
-
-static float widen(dtype type, uint16_t bits) {
-    float value;
-    _Float16 half;
-    uint32_t wide = (uint32_t)bits << 16;
-    memcpy(&half, &bits, sizeof half);
-    memcpy(&value, &wide, sizeof value);
-    return type == DTYPE_F16 ? (float)half : value;
-}
-
-static array array_new(dtype type, size_t count, size_t offset) {
-    array self = {.type = type, .count = count};
-    size_t bytes = dtype_bytes(type);
-    char *packed = malloc(count * bytes);
-    self.values = malloc(count * sizeof *self.values);
-    for (size_t i = 0; i < count; i++) {
-        self.values[i] = draw();
-        uint16_t bits = narrow(type, self.values[i]);
-        memcpy(packed + i * bytes, type == DTYPE_F32 ? (void *)&self.values[i] : (void *)&bits,
-               bytes);
-    }
-    MUST(gpu->is->allocate(gpu, (count + offset) * bytes, "a matrix", &self.memory, &error));
-    self.device = (char *)self.memory + offset * bytes;
-    MUST(gpu->is->copy(gpu, stream, self.device, packed, count * bytes, COPY_HOST_TO_DEVICE,
-                       &error));
-    free(packed);
-    return self;
-}
-
-/* What the device has now. */
-static void array_read(array *self) {
-    size_t bytes = dtype_bytes(self->type);
-    char *packed = malloc(self->count * bytes);
-    MUST(gpu->is->copy(gpu, stream, packed, self->device, self->count * bytes, COPY_DEVICE_TO_HOST,
-                       &error));
-    MUST(gpu->is->stream_synchronize(gpu, stream, &error));
-    for (size_t i = 0; i < self->count; i++) {
-        uint16_t bits;
-        memcpy(&bits, packed + i * bytes, sizeof bits);
-        if (self->type == DTYPE_F32)
-            memcpy(&self->values[i], packed + i * bytes, bytes);
-        else
-            self->values[i] = widen(self->type, bits);
-    }
-    free(packed);
-}
-
-static void array_free(array *self) {
-    gpu->is->release(gpu, self->memory);
-    free(self->values);
-}
 
 static double left_at(const product_shape *shape, const array *left, int row, int inner) {
     return left
@@ -121,27 +40,20 @@ static double expected_at(const product_shape *shape, const array *left, const a
     return shape->epilogue == PRODUCT_BIAS_RELU && sum < 0 ? 0 : sum;
 }
 
-/* One rounding to the result's type. */
-static bool near(const product_shape *shape, double found, double expected) {
-    double unit = shape->result_type == DTYPE_F32    ? 0x1p-24
-                  : shape->result_type == DTYPE_BF16 ? 0x1p-8
-                                                     : 0x1p-11;
-    return fabs(found - expected) <= unit * fabs(expected);
-}
-
 static void compare(const product_shape *shape, const array *left, const array *right,
                     const array *bias, array *result, array *vector) {
     int wrong = 0;
-    array_read(result), array_read(vector);
+    array_read(gpu, stream, result), array_read(gpu, stream, vector);
     for (int row = 0; row < shape->rows; row++) {
         for (int column = 0; column < shape->columns; column++)
-            wrong += !near(shape, result->values[row * shape->columns + column],
-                           expected_at(shape, left, right, bias, row, column));
+            wrong +=
+                !rounded_once(shape->result_type, result->values[row * shape->columns + column],
+                              expected_at(shape, left, right, bias, row, column));
         double sum = 0;
         for (int inner = 0; inner < shape->inner; inner++)
             sum += left_at(shape, left, row, inner);
         if (shape->epilogue == PRODUCT_LEFT_SUMS)
-            wrong += !near(shape, vector->values[row], sum);
+            wrong += !rounded_once(shape->result_type, vector->values[row], sum);
     }
     CHECK(wrong == 0, "%d wrong of [%d, %d] x [%d, %d], %s to %s, epilogue %d", wrong, shape->rows,
           shape->inner, shape->inner, shape->columns, dtype_name(shape->type),
@@ -156,12 +68,14 @@ static void run(const product_shape *shape, size_t offset) {
         return;
     }
     bool sums = shape->epilogue == PRODUCT_LEFT_SUMS;
-    array left = array_new(shape->type, (size_t)shape->rows * (size_t)shape->inner, offset);
-    array right = array_new(shape->type, (size_t)shape->inner * (size_t)shape->columns, 0);
-    array result =
-        array_new(shape->result_type, (size_t)shape->rows * (size_t)shape->columns, offset);
-    array vector =
-        array_new(shape->result_type, (size_t)(sums ? shape->rows : shape->columns), offset);
+    array left =
+        array_new(gpu, stream, shape->type, (size_t)shape->rows * (size_t)shape->inner, offset);
+    array right =
+        array_new(gpu, stream, shape->type, (size_t)shape->inner * (size_t)shape->columns, 0);
+    array result = array_new(gpu, stream, shape->result_type,
+                             (size_t)shape->rows * (size_t)shape->columns, offset);
+    array vector = array_new(gpu, stream, shape->result_type,
+                             (size_t)(sums ? shape->rows : shape->columns), offset);
     array bias = vector;
     bias.values = malloc(vector.count * sizeof *bias.values);
     memcpy(bias.values, vector.values, vector.count * sizeof *bias.values);
@@ -174,7 +88,8 @@ static void run(const product_shape *shape, size_t offset) {
     compare(shape, &left, &right, &bias, &result, &vector);
     gpu->is->release(gpu, workspace);
     free(bias.values);
-    array_free(&left), array_free(&right), array_free(&result), array_free(&vector);
+    array_free(gpu, &left), array_free(gpu, &right), array_free(gpu, &result),
+        array_free(gpu, &vector);
     product_destroy(tested);
 }
 
