@@ -1,0 +1,68 @@
+"""Runs lockstep train in a mode at a number of ranks, for the tests beside this file: TAP lines, and
+what the run's files say."""
+import csv
+import os
+import shutil
+import subprocess
+import sys
+
+ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+                   CUDA_VISIBLE_DEVICES="")
+
+
+class Tap:
+    """A test's cases; done() prints the plan and gives the exit status."""
+
+    def __init__(self):
+        self.cases = self.failures = 0
+
+    def check(self, name, good, why):
+        self.cases += 1
+        self.failures += not good
+        print(f"{'ok' if good else 'not ok'} {self.cases} - {name}" + ("" if good else f"\n# {why}"),
+              flush=True)
+
+    def skip(self, name, why):
+        self.cases += 1
+        print(f"ok {self.cases} - {name} # SKIP {why}")
+
+    def done(self):
+        print(f"1..{self.cases}")
+        return self.failures != 0
+
+
+def need_mpirun():
+    if not shutil.which("mpirun"):
+        print("mpirun is not installed")
+        sys.exit(77)
+
+
+def pack(lockstep, folder, images, *options):
+    subprocess.run([lockstep, "pack", "synthetic", folder, "--images", str(images), "--seed", "3",
+                    *options], check=True, capture_output=True)
+    return folder
+
+
+def attempt(lockstep, data, results, ranks, *options, device="cpu", epochs=2):
+    """The finished process of one run; ranks = 0: without mpirun."""
+    command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks else []
+    command += [lockstep, "train", "--data", data, "--device", device, "--epochs", str(epochs),
+                "--seed", "5", "--threads", "1", "--oversubscribe", "--step-log",
+                "--results", results, *options]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
+
+
+def train(lockstep, data, results, ranks, *options, **how):
+    """The loss of each step, and epochs.csv's rows."""
+    done = attempt(lockstep, data, results, ranks, *options, **how)
+    if done.returncode:
+        raise SystemExit(f"Bail out! {' '.join(done.args)}: {done.returncode}\n{done.stderr}")
+    with open(os.path.join(results, "steps.csv"), newline="") as file:
+        steps = [float(row["loss"]) for row in csv.DictReader(file)]
+    with open(os.path.join(results, "epochs.csv"), newline="") as file:
+        return steps, list(csv.DictReader(file))
+
+
+def apart(got, want):
+    """The largest difference of two lists of losses."""
+    return max(abs(a - b) for a, b in zip(got, want, strict=True))
