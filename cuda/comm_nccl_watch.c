@@ -115,7 +115,7 @@ static void look_at_replay(nccl_comm *self, watch *last, double now) {
 static bool rest(nccl_comm *self) {
     enum { PERIOD_NANOSECONDS = 20 * 1000 * 1000, SECOND = 1000 * 1000 * 1000 };
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += PERIOD_NANOSECONDS;
     if (until.tv_nsec >= SECOND) {
         until.tv_nsec -= SECOND;
@@ -145,7 +145,11 @@ static void *run(void *context) {
 }
 
 int nccl_watch(nccl_comm *self, ls_error *error) {
-    pthread_cond_init(&self->wake, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
     LS_TRY(thread_start(&self->watcher, "comm nccl", self->settings.processing_units,
                         self->settings.processing_unit_count, run, self, error));
     self->watched = true;

@@ -14,13 +14,14 @@ import time
 
 STEPS = sys.argv[1]
 DEADLINE_SECONDS = 2
+NO_DEADLINE_SECONDS = 100  # where an error is to be seen before any deadline
 GRACE_SECONDS = 8  # start, joining, the echo's patience, the end; generous for a sanitised build
 FAILED, BAD_LAUNCH = 1, 3
 
 number = failures = 0
 
 
-def run(ranks, kind, mode, steps, gpus, fault=""):
+def run(ranks, kind, mode, steps, gpus, fault="", deadline=NO_DEADLINE_SECONDS):
     """(the ranks' exit codes where they were not 0, mpirun's where all were, lines of lockstep's own
     on stderr, all of stderr, seconds, the stand-in's log)"""
     with tempfile.TemporaryDirectory() as folder:
@@ -30,7 +31,7 @@ def run(ranks, kind, mode, steps, gpus, fault=""):
         environment = dict(
             os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
             LOCKSTEP_EMULATED_GPUS=str(gpus), LOCKSTEP_EMULATED_NCCL=fault,
-            LOCKSTEP_EMULATED_NCCL_LOG=log, COMM_TEST_DEADLINE=str(DEADLINE_SECONDS),
+            LOCKSTEP_EMULATED_NCCL_LOG=log, COMM_TEST_DEADLINE=str(deadline),
             COMM_TEST_CODES=codes,
             ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
         start = time.monotonic()
@@ -63,9 +64,10 @@ def goes_well(name, *arguments):
     case(name, [] if codes == [0] and not own else [f"exit codes {codes}"], stderr)
 
 
-def ends(name, arguments, pattern, fault="", code=FAILED, killed=0, aborts=None, limit=None):
+def ends(name, arguments, pattern, fault="", code=FAILED, killed=0, aborts=None, limit=None,
+         deadline=NO_DEADLINE_SECONDS):
     """All ranks that were not killed leave with `code`, within `limit`; one line, that matches."""
-    got, own, stderr, seconds, log = run(*arguments, fault=fault)
+    got, own, stderr, seconds, log = run(*arguments, fault=fault, deadline=deadline)
     limit = limit or DEADLINE_SECONDS + GRACE_SECONDS
     problems = []
     if got != [code] * (arguments[0] - killed):
@@ -97,7 +99,8 @@ def main():
              rf"the stand-in was told to break\) {where}", fault="system:10:1", aborts=1)
         ends(f"a collective that stalls, {mode}", (2, nccl, mode, 100, 2),
              rf"rank [01] \(host \S+\): nccl {first} has not ended for {DEADLINE_SECONDS} s .*"
-             rf"--comm-timeout\) {where} \(the device: in a step\)", fault="stall:9:1")
+             rf"--comm-timeout\) {where} \(the device: in a step\)", fault="stall:9:1",
+             deadline=DEADLINE_SECONDS)
         ends(f"a rank is lost, {mode}", (3, nccl, mode, 100, 3),
              rf"rank 2 \(host \S+\) died {where}", fault="exit:9:2", killed=1)
     ends("NCCL's remote error", (2, nccl, "eager", 100, 2),
@@ -107,9 +110,11 @@ def main():
          rf"rank 1 \(host \S+\): nccl {first} failed \(unhandled system error: the stand-in was "
          rf"told to refuse\) {where}", fault="refuse:11:1")
     ends("a rank that does not come, nccl", (2, nccl, "hang", 100, 2),
-         rf"rank 0 \(host \S+\): nccl {first} has not ended for {DEADLINE_SECONDS} s .*{where}")
+         rf"rank 0 \(host \S+\): nccl {first} has not ended for {DEADLINE_SECONDS} s .*{where}",
+         deadline=DEADLINE_SECONDS)
     ends("a rank that does not come, staged", (2, staged, "hang", 100, 1),
-         rf"rank 0 \(host \S+\): mpi {first} has not ended for {DEADLINE_SECONDS} s .*{where}")
+         rf"rank 0 \(host \S+\): mpi {first} has not ended for {DEADLINE_SECONDS} s .*{where}",
+         deadline=DEADLINE_SECONDS)
     ends("two ranks on one GPU, nccl", (2, nccl, "eager", 1, 1),
          r"--comm nccl: rank 0 \(host \S+\) and rank 1 \(host \S+\) share one GPU \(GPU-.*"
          r"--gpu-bind=single:1", code=BAD_LAUNCH, limit=GRACE_SECONDS)
