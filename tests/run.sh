@@ -73,7 +73,12 @@ meson_tests() { # FOLDER MULTIPLIER-OF-TIMEOUTS OPTION-OF-MESON-TEST...
 }
 
 if build build-test --buildtype=release -Dwerror=true; then
-    meson_tests build-test 2
+    # The emulated GPU's tests run once, in the sanitised build where there is one.
+    if [ $quick = no ]; then
+        meson_tests build-test 2 --no-suite emulated
+    else
+        meson_tests build-test 2
+    fi
     if [ $quick = no ]; then
         cluster=$(mktemp)
         trap 'rm -f "$cluster"' EXIT
