@@ -22,7 +22,7 @@ __device__ static inline double block_sum(double value) {
 }
 
 // KERNEL_SCRATCH_BYTES hold this.
-enum { SUMMED_BLOCKS = 1024 };
+enum { SUMMED_BLOCKS = 2048 };
 typedef struct block_sums {
     unsigned arrived; // blocks; 0 between kernels
     double of_block[2][SUMMED_BLOCKS];

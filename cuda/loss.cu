@@ -1,9 +1,116 @@
-// Softmax cross-entropy: loss, accuracy and gradient in one pass over the rows, each held by a
-// group of lanes of one warp. The blocks' sums are added up by the last block to finish.
+// Softmax cross-entropy: loss, accuracy and gradient in one kernel. A row of few classes belongs to
+// one thread, a longer one to a group of lanes of one warp. The blocks' sums are added up by the
+// last block to finish. exp is taken of numbers that are not positive, where __expf errs by a few
+// 2^-24 of 1, the largest of them.
 #include "block_sum.cuh"
 #include "vector.cuh"
 
-enum { THREADS = 256 };
+enum {
+    THREADS = 256,
+    FEW = 16,      // classes, at most: a row of one thread
+    FEW_ROWS = 128 // a block's rows at once, a thread each
+};
+
+// Thread 0 of the last block adds what all blocks found. `loss` and `correct` are this block's, in
+// its thread 0.
+__device__ static inline void add_to_totals(double loss, double correct, int n, loss_totals *totals,
+                                            block_sums *scratch) {
+    if (gridDim.x > 1) {
+        if (threadIdx.x == 0) {
+            scratch->of_block[0][blockIdx.x] = loss;
+            scratch->of_block[1][blockIdx.x] = correct;
+        }
+        if (!is_last_block(&scratch->arrived))
+            return;
+        loss = grid_sum(scratch, 0);
+        correct = grid_sum(scratch, 1);
+    }
+    if (threadIdx.x == 0) {
+        totals->loss_sum += loss;
+        totals->correct += (int64_t)correct;
+        totals->samples += n;
+    }
+}
+
+// --- rows of few classes: a block's rows lie next to each other, so they come and go through
+// shared memory in wide accesses.
+
+template <typename T, int N> __device__ static inline void copy(T *to, const T *from, int count) {
+    for (int at = (int)threadIdx.x * N; at < count; at += FEW_ROWS * N) {
+        if (at + N <= count)
+            store<N>(to + at, load<N>(from + at));
+        else
+            for (int tail = at; tail < count; tail++)
+                to[tail] = from[tail];
+    }
+}
+
+// The loss of one row, which becomes its gradient. Two classes at a time, the number of classes
+// being the same for all threads.
+template <typename T>
+__device__ static inline double few_classes(T *row, int classes, int label, float scale,
+                                            bool *right) {
+    float z[FEW], largest = -INFINITY, sum = 0;
+    int best = 0;
+    float wanted = to_float(row[label]);
+#pragma unroll
+    for (int c = 0; c < FEW; c++) {
+        if (c % 2 == 0 && c >= classes)
+            break;
+        z[c] = c % 2 == 0 || c < classes ? to_float(row[c]) : -INFINITY;
+        best = z[c] > largest ? c : best;
+        largest = z[c] > largest ? z[c] : largest;
+    }
+#pragma unroll
+    for (int c = 0; c < FEW; c++) {
+        if (c % 2 == 0 && c >= classes)
+            break;
+        z[c] = __expf(z[c] - largest);
+        sum += z[c];
+    }
+    float inverse = 1.0f / sum;
+#pragma unroll
+    for (int c = 0; c < FEW; c++) {
+        if (c % 2 == 0 && c >= classes)
+            break;
+        if (c % 2 == 0 || c < classes)
+            row[c] = from_float<T>(z[c] * inverse * scale);
+    }
+    row[label] = from_float<T>((__expf(wanted - largest) * inverse - 1.0f) * scale);
+    *right = best == label;
+    return (double)logf(sum) + ((double)largest - (double)wanted);
+}
+
+template <typename T, int N>
+static __global__ void few_cross_entropy(int n, int classes, const T *logits, const int32_t *labels,
+                                         float scale, const step_state *state, T *dlogits,
+                                         loss_totals *totals, block_sums *scratch) {
+    __shared__ vec<T, wide<T>> shared[FEW_ROWS * FEW / wide<T>];
+    T *tile = shared[0].at;
+    double loss = 0, correct = 0;
+    if (state)
+        scale *= state->loss_scale;
+    for (int64_t first = (int64_t)blockIdx.x * FEW_ROWS; first < n;
+         first += (int64_t)gridDim.x * FEW_ROWS) {
+        int rows = n - first < FEW_ROWS ? (int)(n - first) : FEW_ROWS;
+        copy<T, N>(tile, logits + first * classes, rows * classes);
+        __syncthreads();
+        if ((int)threadIdx.x < rows) {
+            bool right;
+            loss += few_classes(tile + (int)threadIdx.x * classes, classes,
+                                labels[first + threadIdx.x], scale, &right);
+            correct += right;
+        }
+        __syncthreads();
+        if (dlogits) {
+            copy<T, N>(dlogits + first * classes, tile, rows * classes);
+            __syncthreads();
+        }
+    }
+    loss = block_sum(loss);
+    correct = block_sum(correct);
+    add_to_totals(loss, correct, n, totals, scratch);
+}
 
 // Calls f(class, logit) for this lane's classes of a row, in ascending order.
 template <typename T, int N, typename F>
@@ -15,7 +122,8 @@ __device__ static inline void for_classes(const T *row, int classes, int lane, i
     }
 }
 
-// These three are over the group, for each of its lanes; all lanes of the warp call.
+// --- rows of many classes. These three are over the group, for each of its lanes; all lanes of the
+// warp call.
 
 template <typename T, int N>
 __device__ static inline float largest_of(const T *row, int classes, int lane, int lanes) {
@@ -47,7 +155,7 @@ template <typename T, int N>
 __device__ static inline float exponentials(const T *row, int classes, int lane, int lanes,
                                             float largest) {
     float sum = 0;
-    for_classes<T, N>(row, classes, lane, lanes, [&](int, float z) { sum += expf(z - largest); });
+    for_classes<T, N>(row, classes, lane, lanes, [&](int, float z) { sum += __expf(z - largest); });
     for (int offset = lanes / 2; offset > 0; offset /= 2)
         sum += __shfl_xor_sync(0xffffffffu, sum, offset);
     return sum;
@@ -61,31 +169,10 @@ __device__ static inline void write_gradient(const T *row, int classes, int lane
     for (int c = lane * N; c < classes; c += lanes * N) {
         vec<T, N> in = load<N>(row + c), out;
         for (int k = 0; k < N; k++) {
-            float probability = expf(to_float(in.at[k]) - largest) * inverse;
+            float probability = __expf(to_float(in.at[k]) - largest) * inverse;
             out.at[k] = from_float<T>((probability - (c + k == label ? 1.0f : 0.0f)) * scale);
         }
         store<N>(gradient + c, out);
-    }
-}
-
-// Thread 0 of the last block adds what all blocks found. `loss` and `correct` are this block's, in
-// its thread 0.
-__device__ static inline void add_to_totals(double loss, double correct, int n, loss_totals *totals,
-                                            block_sums *scratch) {
-    if (gridDim.x > 1) {
-        if (threadIdx.x == 0) {
-            scratch->of_block[0][blockIdx.x] = loss;
-            scratch->of_block[1][blockIdx.x] = correct;
-        }
-        if (!is_last_block(&scratch->arrived))
-            return;
-        loss = grid_sum(scratch, 0);
-        correct = grid_sum(scratch, 1);
-    }
-    if (threadIdx.x == 0) {
-        totals->loss_sum += loss;
-        totals->correct += (int64_t)correct;
-        totals->samples += n;
     }
 }
 
@@ -132,6 +219,14 @@ static int lanes_for(int classes, int width) {
     return lanes;
 }
 
+// As many blocks as the GPU runs at once, and the last of them can add up.
+static unsigned grid_for(int processors, int blocks_a_processor, int n, int rows_a_block) {
+    unsigned blocks = blocks_for((size_t)n, (size_t)rows_a_block);
+    unsigned most = (unsigned)(processors * blocks_a_processor);
+    most = most < SUMMED_BLOCKS ? most : (unsigned)SUMMED_BLOCKS;
+    return blocks < most ? blocks : most;
+}
+
 cudaError_t kernel_softmax_cross_entropy(cudaStream_t stream, int processors, dtype type, int n,
                                          int classes, const void *logits, const int32_t *labels,
                                          float gradient_scale, const step_state *state,
@@ -140,15 +235,18 @@ cudaError_t kernel_softmax_cross_entropy(cudaStream_t stream, int processors, dt
         return cudaSuccess;
     return for_type(type, [&](auto element) {
         using T = decltype(element);
-        // dlogits NULL counts as aligned.
-        bool is_wide = classes % wide<T> == 0 && are_aligned(16, logits, dlogits);
+        bool is_wide = are_aligned(16, logits, dlogits); // NULL counts as aligned
+        if (classes <= FEW) {
+            auto kernel = is_wide ? few_cross_entropy<T, wide<T>> : few_cross_entropy<T, 1>;
+            return LS_LAUNCH(kernel, grid_for(processors, 12, n, FEW_ROWS), FEW_ROWS, stream, n,
+                             classes, (const T *)logits, labels, gradient_scale, state,
+                             (T *)dlogits, totals, (block_sums *)scratch);
+        }
+        is_wide = is_wide && classes % wide<T> == 0;
         auto kernel = is_wide ? softmax_cross_entropy<T, wide<T>> : softmax_cross_entropy<T, 1>;
         int lanes = lanes_for(classes, is_wide ? wide<T> : 1);
-        unsigned blocks = blocks_for((size_t)n, (size_t)(THREADS / lanes));
-        unsigned most = (unsigned)processors * 8 < SUMMED_BLOCKS ? (unsigned)processors * 8
-                                                                 : (unsigned)SUMMED_BLOCKS;
-        return LS_LAUNCH(kernel, blocks < most ? blocks : most, THREADS, stream, n, classes, lanes,
-                         (const T *)logits, labels, gradient_scale, state, (T *)dlogits, totals,
-                         (block_sums *)scratch);
+        return LS_LAUNCH(kernel, grid_for(processors, 8, n, THREADS / lanes), THREADS, stream, n,
+                         classes, lanes, (const T *)logits, labels, gradient_scale, state,
+                         (T *)dlogits, totals, (block_sums *)scratch);
     });
 }

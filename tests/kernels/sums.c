@@ -157,8 +157,9 @@ static void one_loss(dtype type, int n, int classes, const memory *scratch) {
 }
 
 void test_loss_over_blocks(void) {
-    static const int sizes[][2] = {{1, 1},     {64, 10},  {300, 10},  {2500, 3}, {77, 100},
-                                   {33, 1000}, {9, 1003}, {2100, 100} /* over 256 blocks */};
+    static const int sizes[][2] = {
+        {1, 1},    {64, 10},   {2000, 10}, {17000, 3}, {777, 16},
+        {77, 100}, {33, 1000}, {9, 1003},  {2100, 100} /* over 256 blocks */};
     void *zero = zeroed(KERNEL_SCRATCH_BYTES);
     memory scratch = memory_new(KERNEL_SCRATCH_BYTES, 0, zero);
     for (size_t t = 0; t < 3; t++)
