@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-lockstep, stand_in = sys.argv[1:]
+lockstep, stand_in = map(os.path.abspath, sys.argv[1:])
 count = failures = 0
 
 
