@@ -34,6 +34,12 @@ echo libnosuch.so.1 >"$work/names"
 sh "$bundle/libexec/find-cuda.sh" "$work/names" >"$work/out" 2>"$work/err"
 [ $? -eq 3 ] && grep -q 'missing: libnosuch.so.1 ' "$work/err" && [ "$(wc -l <"$work/err")" -eq 1 ]
 report $? "find-cuda.sh names what is missing, exit code 3"
+if command -v python3 >/dev/null; then
+    mkdir -p "$work/site/nvidia/some/lib"
+    : >"$work/site/nvidia/some/lib/libnosuch.so.1"
+    [ "$(PYTHONPATH=$work/site sh "$bundle/libexec/find-cuda.sh" "$work/names")" = "$work/site/nvidia/some/lib" ]
+    report $? "find-cuda.sh looks into the nvidia folders of python3's packages"
+fi
 cuda=$(sh "$bundle/libexec/find-cuda.sh" "$bundle/etc/cuda-libraries" 2>"$work/err")
 code=$?
 sed 's/^/# /' "$work/err"
