@@ -15,7 +15,7 @@ set -u
 total_seconds=470
 # What, and at most how many seconds; in this order. Each is a limit, not what it needs: a part that
 # comes late may find less, and says what it left out.
-parts='machine:30 ops:60 training:70 graph:80 ranks:80 overflow:30 memory:50 faults:60 smoke:30
+parts='machine:30 ops:70 comm:40 training:70 graph:80 ranks:80 overflow:30 memory:50 faults:60 smoke:30
 bench_epochs:60 bench_ops:60 bench_pytorch:130 sanitizer:120'
 
 usage() {

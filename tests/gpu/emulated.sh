@@ -10,8 +10,8 @@ shift 2
 programs=$(mktemp -d)
 trap 'rm -rf "$programs"' EXIT
 ln -s "$build/tests/emulated/lockstep-emulated" "$programs/lockstep"
-for name in test_ops op_floor hold_memory; do
-    for place in emulated gpu; do
+for name in test_ops test_comm test_kernels op_floor hold_memory; do
+    for place in emulated kernels gpu; do
         [ ! -x "$build/tests/$place/${name}_emulated" ] || ln -s "$build/tests/$place/${name}_emulated" "$programs/$name"
     done
 done

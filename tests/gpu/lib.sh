@@ -10,9 +10,9 @@ device=$GPU_DEVICE
 cd "$GPU_WORK" || exit 1
 
 program() { # NAME: its path
-    for place in "$GPU_TOP/bin" "${LOCKSTEP_BUILD:-$GPU_TOP/build}" \
-        "${LOCKSTEP_BUILD:-$GPU_TOP/build}/tests/unit" "${LOCKSTEP_BUILD:-$GPU_TOP/build}/tests/bench" \
-        "${LOCKSTEP_BUILD:-$GPU_TOP/build}/tests/gpu" "${LOCKSTEP_BUILD:-$GPU_TOP/build}/tests/kernels"; do
+    build=${LOCKSTEP_BUILD:-$GPU_TOP/build}
+    for place in "$GPU_TOP/bin" "$build" "$build/tests/unit" "$build/tests/bench" "$build/tests/gpu" \
+        "$build/tests/kernels" "$build/tests/plans"; do
         if [ -x "$place/$1" ] && [ ! -d "$place/$1" ]; then
             echo "$place/$1"
             return
@@ -138,4 +138,18 @@ precisions() {
 # Ranks that share the one GPU, or the cores.
 sharing() {
     echo "--threads 1 --oversubscribe$([ "$device" = cuda ] && echo ' --share-gpu')"
+}
+
+# A test program's TAP cases become this part's, and that it ran to its end.
+run_tap() { # TITLE COMMAND...
+    title=$1
+    shift
+    limit 60 "$@" >tap.log 2>&1 </dev/null
+    code=$?
+    sed -E -e "s,^(ok|not ok) [0-9]+ - ,\\1 - $title: ," -e '/^1\.\.[0-9]+$/d' tap.log
+    if [ $code -eq 0 ] && grep -q '^ok' tap.log; then
+        pass "$title ran to its end"
+    else
+        fail "$title ran to its end" "exit code $code" "$(grep -E '^(1\.\.0|Bail|lockstep)' tap.log | head -n 1)"
+    fi
 }
