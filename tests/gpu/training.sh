@@ -53,10 +53,12 @@ for rule in sgd adam; do
     options="$common $([ $rule = sgd ] && echo "$sgd")"
     trained "cpu-$rule" 0 --device cpu $options || continue
     control=$GPU_WORK/cpu-$rule
-    if have_mpirun && trained "cpu-$rule-ddp" 2 --device cpu --mode ddp --threads 1 --oversubscribe $options; then
+    if ! have_mpirun; then
+        skip "$rule: the control on two ranks" "no mpirun: differences up to $floor are allowed, no more"
+    elif trained "cpu-$rule-ddp" 2 --device cpu --mode ddp --threads 1 --oversubscribe $options; then
         control=$GPU_WORK/cpu-$rule-ddp
     else
-        skip "$rule: the control on two ranks" "no mpirun: differences up to $floor are allowed, no more"
+        continue
     fi
     trained "$device-$rule" 0 --device "$device" $options || continue
     if paste -d, "cpu-$rule/steps.csv" "$device-$rule/steps.csv" "$control/steps.csv" |
