@@ -44,7 +44,7 @@ static const option options[] = {
     {"comm", OPTION_CHOICE, AT(comm), "NAME", "auto", COMM_CHOICES, 0, 0,
      "Collectives between the ranks' devices; auto: nccl where each has a GPU of its own.", false},
     {"comm-timeout", OPTION_REAL, AT(comm_timeout), "SECONDS", "300", NULL, 0, 1e6,
-     "A collective between GPUs that takes longer ends the job; 0: never.", false},
+     "A collective of a step that takes longer ends the job; 0: never.", false},
     {"augment", OPTION_CHOICE, AT(augment), "NAME", "none", "none|crop-flip", 0, 0,
      "Of training images: a random crop (4 pixels of padding) and mirroring.", false},
     {"data-place", OPTION_CHOICE, AT(data_place), "WHERE", "auto", FEED_PLACES, 0, 0,

@@ -119,17 +119,19 @@ static size_t bytes_per_sample(const trainer *self) {
 }
 
 int trainer_fit(trainer *self, int status, ls_error *error) {
-    size_t free_bytes, total_bytes;
-    ls_error ignored = {0};
-    if (status != LS_BAD_INPUT || !self->network || !self->device->is->memory)
-        return status;
-    if (self->device->is->memory(self->device, &free_bytes, &total_bytes, &ignored) != LS_OK)
+    if (status != LS_BAD_INPUT || !self->network || self->free_bytes == 0)
         return status;
     size_t flat = self->graph.parameter_count * sizeof(float);
     size_t fixed = flat * (size_t)(2 + optimizer_moments(&self->optimizer));
-    size_t fits = free_bytes > fixed ? (free_bytes - fixed) / bytes_per_sample(self) : 0;
+    size_t fits =
+        self->free_bytes > fixed ? (self->free_bytes - fixed) / bytes_per_sample(self) : 0;
     size_t used = strlen(error->text);
-    snprintf(error->text + used, sizeof error->text - used,
-             "; the largest batch that would fit is about %zu a rank (--batch-per-rank)", fits);
+    if (fits > 0)
+        snprintf(error->text + used, sizeof error->text - used,
+                 "; the largest batch that would fit is about %zu a rank (--batch-per-rank)", fits);
+    else
+        snprintf(error->text + used, sizeof error->text - used,
+                 "; no batch would fit: the model and its optimizer alone need %.1f MiB",
+                 (double)fixed / 1048576.0);
     return status;
 }

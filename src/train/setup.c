@@ -56,6 +56,9 @@ static int open_device(trainer *self, ls_error *error) {
         *error = context.error;
         return error->code;
     }
+    size_t total_bytes;
+    if (self->device->is->memory)
+        LS_TRY(self->device->is->memory(self->device, &self->free_bytes, &total_bytes, error));
     LS_TRY(self->device->is->check_precision(self->device, trainer_precision(self), error));
     return self->device->is->stream_create(self->device, &self->stream, error);
 }

@@ -39,6 +39,7 @@ typedef struct trainer {
     launch_binding binding;
     device *device;
     device_stream *stream;
+    size_t free_bytes; /* of the device, before anything was allocated; 0: no limit of its own */
     graph graph;
     network *network;
     mode *mode;
