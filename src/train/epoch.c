@@ -137,6 +137,12 @@ static int read_scaling(trainer *self, epoch_record *record, ls_error *error) {
     LS_TRY(feed_read_state(&self->train, error));
     record->skipped_updates = self->train.host_state->skipped - before;
     record->loss_scale = (double)self->train.host_state->loss_scale;
+    if (record->skipped_updates == record->steps && record->loss_scale < 1)
+        return ls_fail(
+            error, LS_FAILED,
+            "no update of epoch %d was made: gradients were not finite at any loss scale "
+            "down to %g (a smaller --learning-rate, or --precision bf16, may help)",
+            record->epoch, record->loss_scale);
     return LS_OK;
 }
 
