@@ -22,32 +22,48 @@ static linear_descs describe(const linear_shape *shape) {
                           .gradient = onednn_matrix(DTYPE_F32, out, in)};
 }
 
-/* dx = dy * weights and dweights = transposed dy * x as matrix products: in bf16 these have kernels
- * for plain matrices, which the inner product's backward has not. */
-static int prepare_products(cpu_plan *self, const linear_descs *descs, ls_error *error) {
+/* oneDNN 2.6's AMX matrix product dies of SIGILL on two threads or more where the length of its
+ * sums leaves a tail of 31 (63, 95) and its rows a tail too: it runs another tile shape than the
+ * thread set up. Sums of whole tiles were tried with every tail of the other sizes. */
+static bool sums_whole_tiles(int length) {
+    enum { TILE = 32 };
+    return length % TILE == 0;
+}
+
+/* dx = dy * weights: in bf16 the matrix product has kernels for plain matrices, which the inner
+ * product's backward has not. */
+static int prepare_backward_data(cpu_plan *self, const linear_descs *descs, ls_error *error) {
     onednn *engine = &self->device->engine;
     const linear_shape *shape = &self->shape.linear;
+    if (!shape->need_dx)
+        return LS_OK;
+    self->data_by_product = self->packed_in_order && sums_whole_tiles(shape->out_features);
+    if (self->data_by_product)
+        return onednn_product(engine, &descs->y, &descs->weights, &descs->x, &self->backward_data,
+                              error);
+    return onednn_linear_backward_data(engine, &descs->x, &descs->weights, &descs->y,
+                                       &self->forward, &self->backward_data, error);
+}
+
+/* dweights = transposed dy * x, likewise. */
+static int prepare_backward_weights(cpu_plan *self, const linear_descs *descs, ls_error *error) {
+    onednn *engine = &self->device->engine;
+    const linear_shape *shape = &self->shape.linear;
+    self->weights_by_product = self->packed_in_order && sums_whole_tiles(shape->n);
+    if (!self->weights_by_product)
+        return onednn_linear_backward_weights(engine, &descs->x, &descs->gradient, &descs->bias,
+                                              &descs->y, &self->forward, &self->backward_weights,
+                                              error);
     onednn_desc transposed = onednn_matrix_transposed(shape->type, shape->out_features, shape->n);
-    if (shape->need_dx)
-        LS_TRY(onednn_product(engine, &descs->y, &descs->weights, &descs->x, &self->backward_data,
-                              error));
     return onednn_product(engine, &transposed, &descs->x, &descs->gradient, &self->backward_weights,
                           error);
 }
 
 static int prepare_calls(cpu_plan *self, const linear_descs *descs, ls_error *error) {
-    onednn *engine = &self->device->engine;
-    const linear_shape *shape = &self->shape.linear;
-    LS_TRY(onednn_linear_forward(engine, &descs->x, &descs->weights, &descs->bias, &descs->y,
-                                 shape->relu, &self->forward, error));
-    if (self->packed_in_order)
-        return prepare_products(self, descs, error);
-    if (shape->need_dx)
-        LS_TRY(onednn_linear_backward_data(engine, &descs->x, &descs->weights, &descs->y,
-                                           &self->forward, &self->backward_data, error));
-    return onednn_linear_backward_weights(engine, &descs->x, &descs->gradient, &descs->bias,
-                                          &descs->y, &self->forward, &self->backward_weights,
-                                          error);
+    LS_TRY(onednn_linear_forward(&self->device->engine, &descs->x, &descs->weights, &descs->bias,
+                                 &descs->y, self->shape.linear.relu, &self->forward, error));
+    LS_TRY(prepare_backward_data(self, descs, error));
+    return prepare_backward_weights(self, descs, error);
 }
 
 int cpu_linear_prepare(device *self, const linear_shape *shape, const plan *like, plan **out,
@@ -93,9 +109,9 @@ int cpu_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
                              ls_error *error) {
     (void)stream;
     cpu_plan *self = (cpu_plan *)plan;
-    bool product = self->packed_in_order;
+    bool product = self->data_by_product;
     onednn_argument arguments[] = {{product ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, dy},
-                                   {DNNL_ARG_WEIGHTS, product ? packed : weights},
+                                   {DNNL_ARG_WEIGHTS, self->packed_in_order ? packed : weights},
                                    {product ? DNNL_ARG_DST : DNNL_ARG_DIFF_SRC, dx}};
     return onednn_call_run(&self->backward_data, arguments, 3, workspace, error);
 }
@@ -117,7 +133,7 @@ int cpu_linear_backward_weights(plan *plan, device_stream *stream, const void *x
                                 float *dweights, float *dbias, void *workspace, ls_error *error) {
     (void)stream;
     cpu_plan *self = (cpu_plan *)plan;
-    if (self->packed_in_order) {
+    if (self->weights_by_product) {
         onednn_argument product[] = {
             {DNNL_ARG_SRC, dy}, {DNNL_ARG_WEIGHTS, x}, {DNNL_ARG_DST, dweights}};
         sum_rows(dy, dbias, (size_t)self->shape.linear.n, (size_t)self->shape.linear.out_features);
