@@ -42,7 +42,8 @@ build() { # FOLDER OPTION...
     shift
     say "build: $folder"
     if [ -f "$folder/build.ninja" ]; then set -- --reconfigure "$@"; fi
-    if ! { meson setup "$folder" "$@" && meson compile -C "$folder"; } >"$folder.log" 2>&1; then
+    # shellcheck disable=SC2086 # a command of several words, or none
+    if ! { meson setup "$folder" "$@" && ${gently:-} meson compile -C "$folder"; } >"$folder.log" 2>&1; then
         tail -n 40 "$folder.log"
         echo "FAIL: the build of $folder"
         rm -f "$folder.log"
@@ -72,9 +73,17 @@ meson_tests() { # FOLDER MULTIPLIER-OF-TIMEOUTS OPTION-OF-MESON-TEST...
     count $counts
 }
 
+sanitised=no
 if build build-test --buildtype=release -Dwerror=true; then
-    # The emulated GPU's tests run once, in the sanitised build where there is one.
     if [ $quick = no ]; then
+        # The sanitised build is made beside the first tests, which do not keep two cores busy.
+        (
+            gently='nice -n 19'
+            build build-asan --buildtype=debugoptimized -Dwerror=true \
+                -Db_sanitize=address,undefined -Dcuda=disabled
+        ) </dev/null &
+        sanitised_build=$!
+        # The emulated GPU's tests run once, in the sanitised build.
         meson_tests build-test 2 --no-suite emulated
     else
         meson_tests build-test 2
@@ -82,6 +91,7 @@ if build build-test --buildtype=release -Dwerror=true; then
     if [ $quick = no ]; then
         cluster=$(mktemp)
         trap 'rm -f "$cluster"' EXIT
+        if wait "$sanitised_build"; then sanitised=yes; fi # the cluster's tests want the cores
         say "cluster suite"
         sh tests/cluster/run.sh build-test/lockstep </dev/null | tee "$cluster"
         # Its last line: "cluster: N passed, N failed, N skipped".
@@ -91,8 +101,10 @@ if build build-test --buildtype=release -Dwerror=true; then
         [ -n "$counts" ] || echo "FAIL: the cluster suite stopped half-way"
     fi
 fi
-if [ $quick = no ] && build build-asan --buildtype=debugoptimized -Dwerror=true \
-    -Db_sanitize=address,undefined -Dcuda=disabled; then
+if [ $quick = no ] && [ $sanitised = no ]; then
+    count 0 1 0
+    echo "FAIL: no sanitised build"
+elif [ $quick = no ]; then
     # Leaks are looked for where no MPI runs: what its plug-ins leave behind when they are unloaded
     # has no name that a suppression could match.
     export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.txt:print_suppressions=0"
