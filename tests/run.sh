@@ -109,8 +109,8 @@ elif [ $quick = no ]; then
     # has no name that a suppression could match.
     export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.txt:print_suppressions=0"
     export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-    meson_tests build-asan 8 --suite unit --suite format
-    ASAN_OPTIONS=detect_leaks=0 meson_tests build-asan 8 --suite mpi --suite pack --suite report --suite emulated
+    meson_tests build-asan 8 --suite unit
+    ASAN_OPTIONS=detect_leaks=0 meson_tests build-asan 8 --suite mpi --suite pack --suite emulated
 fi
 
 say "done"

@@ -15,7 +15,7 @@ from kit import Refusal, Suite
 
 suite = Suite(threads=2)
 data = suite.pack("data", 128, 32)
-evaluated = suite.pack("evaluated", 16, 4000)
+evaluated = suite.pack("evaluated", 16, 12000)
 forever = ["--epochs", "100000"]
 AT = r" in (set-up|warm-up|training|evaluation)"
 STEP = r" in (training|evaluation), epoch [0-9]+, step [0-9]+"
@@ -79,7 +79,7 @@ def in_training(title, number, ranks, whom, mode="ddp"):
 def in_evaluation(title, number, ranks):
     job = started(title, ranks, source=evaluated)
     training(job)
-    time.sleep(0.3)
+    time.sleep(0.8)  # past the second epoch's one batch, in evaluation's twelve thousand images
     for pid in job.ranks().values():
         os.kill(pid, number)
     suite.check(job, CODES[number], f"interrupted by {number.name} in evaluation", limit=30)

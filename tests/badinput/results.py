@@ -100,7 +100,8 @@ def limited_steps(folder, title, ranks):
     command = suite.command(ranks, *train(data, "--epochs", "300", "--global-batch", "2",
                                           "--step-log"))
     suite.check(suite.start(title, ["sh", "-c", 'ulimit -f 16; exec "$@" >/dev/null', "sh", *command],
-                            folder=folder), 1, "run/(steps.csv|log.txt|epochs.csv): ")
+                            folder=folder), 1, "run/(steps.csv|log.txt|epochs.csv): ",
+                limit=180)  # some 300 steps, on cores that other tests use too
 
 
 each("a limit on files' sizes in mid-run", limited, (0,))
