@@ -1,0 +1,80 @@
+/* What the network can do: collectives of an open comm timed at given sizes, latency and bandwidth
+ * fitted to the times, and the cost of a collective computed back from them.
+ *
+ * The cost model is the ring's (Thakur, Rabenseifner, Gropp, "Optimization of collective
+ * communication operations in MPICH", 2005, section 4; Patarasuk and Yuan, "Bandwidth optimal
+ * all-reduce algorithms for clusters of workstations", 2009): for R ranks, n bytes, latency a and
+ * bandwidth B of one hop,
+ *   all-reduce  2 (R-1) a + 2 (R-1)/R n/B       n: bytes that every rank holds and sums
+ *   all-gather    (R-1) a +   (R-1)/R n/B       n: bytes of all ranks' parts together
+ * Other algorithms move the same bytes with other latencies; the fit takes what it finds. */
+#ifndef LOCKSTEP_COMM_LINK_H
+#define LOCKSTEP_COMM_LINK_H
+
+#include "comm/comm.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum { LINK_ALLREDUCE, LINK_ALLGATHER } link_call;
+
+/* "allreduce", "allgather". */
+const char *link_call_name(link_call call);
+
+/* One hop. bytes_per_second may be INFINITY: no byte costs time. */
+typedef struct link_cost {
+    double latency_seconds, bytes_per_second;
+} link_cost;
+
+/* What is measured, and through what. */
+typedef struct link_probe {
+    comm *comm;    /* on the device's memory */
+    comm *control; /* on host memory; may be `comm` itself where that takes host memory */
+    device *device;
+    device_stream *stream; /* NULL: host memory, and device is NULL */
+} link_probe;
+
+/* Times `call` on bytes[i] bytes of `type`, one after another: seconds[i] is the median over several
+ * calls of the slowest rank's time, the same number on all ranks. Half a second a size at most,
+ * but never fewer than three calls. Collective; allocates (never in the hot loop); nothing may be
+ * outstanding on the comm. One rank: all 0. */
+int link_measure(const link_probe *self, link_call call, dtype type, const size_t *bytes, int count,
+                 double *seconds, ls_error *error);
+
+/* How a collective gets on while its rank computes, measured at one size and pace. */
+typedef struct link_overlap {
+    /* Of a collective's time (link_measure's), how much passes in a second of computing: 1 where it
+     * runs by itself, 0 where nothing moves before it is waited for. */
+    double progress;
+    /* Seconds that the computing thread spends in the comm's calls for each second of collective
+     * that passes while it computes. */
+    double host_cost;
+} link_overlap;
+
+/* The call begins, then for as long as the collective takes alone (alone_seconds) the thread
+ * computes, with a progress() every gap_seconds, then it waits. Collective; as link_measure. */
+int link_measure_overlap(const link_probe *self, link_call call, dtype type, size_t bytes,
+                         double alone_seconds, double gap_seconds, link_overlap *out,
+                         ls_error *error);
+
+/* Latency and bandwidth that explain the times best: least squares on relative errors, none below
+ * 0. Two sizes or more that differ; ranks of at least 2 (LS_BAD_INPUT). */
+int link_fit(link_call call, int ranks, const size_t *bytes, const double *seconds, int count,
+             link_cost *out, ls_error *error);
+
+/* The formulas above; 0 for one rank. */
+double link_seconds(const link_cost *hop, link_call call, int ranks, double bytes);
+
+/* Two links: between ranks of a node, and between nodes (bandwidth: of a whole node). */
+typedef struct link_network {
+    link_cost inside, between;
+    int ranks_per_node; /* at least 1 */
+    /* true: reduced inside the nodes, then between them, then handed out inside, each node's data
+     * crossing its link once. false: one ring over all ranks, as slow as its slowest hop. */
+    bool two_level;
+} link_network;
+
+/* The time of a collective over `ranks` ranks; ranks_per_node of them on each node. */
+double link_network_seconds(const link_network *self, link_call call, int ranks, double bytes);
+
+#endif
