@@ -1,7 +1,7 @@
 /* The CNN's training step on demand, for peer.py: reads a number of steps a line, runs them, and
  * answers with the seconds they took. Batch 64, cpu device.
  *
- *   cnn_rate THREADS */
+ *   cnn_rate THREADS [PRECISION]     (fp32) */
 #include "base/clock.h"
 #include "base/random.h"
 #include "cnn_step.h"
@@ -24,7 +24,8 @@ int main(int argc, char **argv) {
     static int32_t labels[BATCH];
     ls_error error = {0};
     int steps;
-    must(cnn_step_open(&step, "cpu", PRECISION_FP32, argc > 1 ? atoi(argv[1]) : 1, BATCH, &error),
+    precision precision = precision_of(argc > 2 ? argv[2] : "fp32");
+    must(cnn_step_open(&step, "cpu", precision, argc > 1 ? atoi(argv[1]) : 1, BATCH, &error),
          &error);
     float *parameters = calloc(step.graph.parameter_count, sizeof *parameters);
     if (!parameters)

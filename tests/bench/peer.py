@@ -1,13 +1,15 @@
 """images/s of the CNN's training step: PyTorch's CPU wheel against lockstep.
 
-    peer.py CNN_RATE [ROUNDS]
+    peer.py CNN_RATE [ROUNDS [PRECISION...]]     (11, fp32 and bf16)
 
 CNN_RATE is the built bench of that name. Both stay warm and take turns, a few steps each, round
 after round, so that whatever else the machine does hits both; medians of the rounds' ratios.
 PyTorch gets its images as fp32 tensors in its own layout, while lockstep reads and converts uint8
-in the step. Eager PyTorch is tried in both memory formats with the fused Adam, and the better is
-the peer; torch.compile of the better is reported where it works. Run it through peer.sh.
+in the step. The peer is the best of PyTorch's own ways: eager and torch.compile, each in both
+memory formats, with the fused Adam; bf16 is autocast's, with parameters and moments in fp32 as
+lockstep has them. Run it through peer.sh.
 """
+import contextlib
 import statistics
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from torch import nn
 
 BATCH = 64
 STEPS = 5
+BARS = {"better eager": 1.1, "best of all": 1.25}
 
 
 def cnn():
@@ -30,7 +33,7 @@ def cnn():
 class Torch:
     """A training step in one memory format."""
 
-    def __init__(self, memory_format, compiled=False):
+    def __init__(self, precision, memory_format, compiled=False):
         torch.manual_seed(1)
         self.model = cnn().to(memory_format=memory_format)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=True)
@@ -38,20 +41,27 @@ class Torch:
         images = torch.rand(BATCH, 3, 32, 32) * 2 - 1
         self.images = images.contiguous(memory_format=memory_format)
         self.labels = torch.arange(BATCH) % 10
-        self.forward = torch.compile(self.model) if compiled else self.model
+        self.precision = precision
+        self.loss = torch.compile(self.mean_loss) if compiled else self.mean_loss
+
+    def mean_loss(self, images, labels):
+        low = torch.autocast("cpu", torch.bfloat16) if self.precision == "bf16" \
+            else contextlib.nullcontext()
+        with low:
+            return self.criterion(self.model(images), labels)
 
     def run(self, steps):
         start = time.perf_counter()
         for _ in range(steps):
             self.optimizer.zero_grad(set_to_none=True)
-            self.criterion(self.forward(self.images), self.labels).backward()
+            self.loss(self.images, self.labels).backward()
             self.optimizer.step()
         return time.perf_counter() - start
 
 
 class Lockstep:
-    def __init__(self, program, threads):
-        self.child = subprocess.Popen([program, str(threads)], stdin=subprocess.PIPE,
+    def __init__(self, program, threads, precision):
+        self.child = subprocess.Popen([program, str(threads), precision], stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True)
 
     def run(self, steps):
@@ -64,55 +74,56 @@ class Lockstep:
         self.child.wait()
 
 
-def compiled_torch(memory_format):
-    """torch.compile wants a C++ compiler at run time; without one there is nothing to report."""
-    try:
-        made = Torch(memory_format, compiled=True)
-        made.run(2)
-        return made
-    except Exception as problem:  # whatever inductor raises
-        print(f"torch.compile: not measured ({str(problem).splitlines()[0][:80]})")
-        return None
+def peers(precision):
+    formats = {"default": torch.contiguous_format, "channels last": torch.channels_last}
+    made = {f"eager, {name}": Torch(precision, layout) for name, layout in formats.items()}
+    for name, layout in formats.items():
+        try:  # torch.compile wants a C++ compiler at run time; without one there is no such peer
+            compiled = Torch(precision, layout, compiled=True)
+            compiled.run(2)
+            made[f"compiled, {name}"] = compiled
+        except Exception as problem:  # whatever inductor raises
+            print(f"torch.compile, {name}: not measured ({str(problem).splitlines()[0][:80]})")
+    return made
 
 
-def compare(program, threads, rounds):
+def compare(program, threads, precision, rounds):
     torch.set_num_threads(threads)
-    formats = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
-    runners = {name: Torch(layout) for name, layout in formats.items()}
-    lockstep = Lockstep(program, threads)
-    runners["lockstep"] = lockstep
+    torch.compiler.reset()  # what was compiled for another number of threads
+    lockstep = Lockstep(program, threads, precision)
+    runners = {**peers(precision), "lockstep": lockstep}
     for runner in runners.values():
         runner.run(STEPS)
-    better = min(formats, key=lambda name: runners[name].run(STEPS))
-    compiled = compiled_torch(formats[better])
-    if compiled:
-        runners["compiled"] = compiled
     seconds = {name: [] for name in runners}
     for _ in range(rounds):
         for name, runner in runners.items():
             seconds[name].append(runner.run(STEPS))
     lockstep.close()
-    print(f"\n{threads} thread(s), batch {BATCH}, fp32, {rounds} interleaved rounds of {STEPS} steps")
-    rate = {name: BATCH * STEPS / statistics.median(taken) for name, taken in seconds.items()}
-    peers = [name for name in seconds if name != "lockstep"]
-    print(f"{'lockstep':28}{rate['lockstep']:10.1f} images/s")
-    for name in peers:
-        ratio = statistics.median(theirs / ours for theirs, ours in
-                                  zip(seconds[name], seconds["lockstep"]))
-        print(f"{'PyTorch ' + name:28}{rate[name]:10.1f} images/s   lockstep / this {ratio:6.3f}")
-    eager = max(formats, key=rate.get)
-    ratio = statistics.median(theirs / ours for theirs, ours in
-                              zip(seconds[eager], seconds["lockstep"]))
-    print(f"lockstep / PyTorch (the better eager: {eager}): {ratio:.3f}  (bar 1.1)")
-    return ratio
+
+    def over(name):
+        return statistics.median(theirs / ours for theirs, ours in
+                                 zip(seconds[name], seconds["lockstep"]))
+
+    print(f"\n{threads} thread(s), batch {BATCH}, {precision}, {rounds} interleaved rounds of "
+          f"{STEPS} steps")
+    for name, taken in seconds.items():
+        rate = BATCH * STEPS / statistics.median(taken)
+        ratio = "" if name == "lockstep" else f"   lockstep / this {over(name):6.3f}"
+        print(f"{'' if name == 'lockstep' else 'PyTorch '}{name:28}{rate:10.1f} images/s{ratio}")
+    eager = [over(name) for name in seconds if name.startswith("eager")]
+    everything = [over(name) for name in seconds if name != "lockstep"]
+    for (what, bar), ratio in zip(BARS.items(), (min(eager), min(everything))):
+        print(f"lockstep / PyTorch ({what}): {ratio:.3f}  (bar {bar}"
+              f"{'' if ratio >= bar else ': MISSED'})")
 
 
 def main():
     program = sys.argv[1]
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 11
     print(f"PyTorch {torch.__version__}")
-    for threads in (1, 2):
-        compare(program, threads, rounds)
+    for precision in sys.argv[3:] or ("fp32", "bf16"):
+        for threads in (1, 2):
+            compare(program, threads, precision, rounds)
 
 
 if __name__ == "__main__":
