@@ -1,0 +1,129 @@
+#include "report/layer_table.h"
+
+#include "base/atomic_file.h"
+#include "report/csv.h"
+#include "report/run_text.h"
+#include "report/table.h"
+
+#include <math.h>
+
+static const char *const names[LAYER_PHASES] = {
+    [LAYER_DATA] = "data",
+    [LAYER_FORWARD] = "forward",
+    [LAYER_LOSS] = "loss",
+    [LAYER_BACKWARD_DATA] = "backward_data",
+    [LAYER_BACKWARD_WEIGHTS] = "backward_weights",
+    [LAYER_OPTIMIZER] = "optimizer",
+    [LAYER_COMMUNICATION] = "communication",
+    [LAYER_OTHER] = "other",
+};
+
+const char *layer_phase_name(layer_phase phase) {
+    return names[phase];
+}
+
+static void put_row(csv_row *out, size_t order, const layer_row *row) {
+    csv_put_integer(out, "order", (int64_t)order);
+    csv_put_text(out, "layer", row->layer);
+    csv_put_text(out, "phase", names[row->phase]);
+    csv_put_number(out, "seconds", row->seconds);
+    if (isnan(row->flop)) {
+        csv_put_text(out, "flop", "");
+        csv_put_text(out, "bytes", "");
+    } else { /* whole numbers: nine digits would not do */
+        csv_put_integer(out, "flop", llround(row->flop));
+        csv_put_integer(out, "bytes", llround(row->bytes));
+    }
+    csv_put_number(out, "floor_seconds", row->floor_seconds);
+    csv_put_integer(out, "gradient_first", row->gradient_first);
+    csv_put_integer(out, "gradient_count", row->gradient_count);
+}
+
+static void add_lines(text_buffer *file, const layer_row *rows, size_t count) {
+    for (size_t index = 0; index < count; index++) {
+        csv_row line = {0};
+        put_row(&line, index + 1, &rows[index]);
+        if (index == 0)
+            text_add(file, "%s\n", line.names.bytes ? line.names.bytes : "");
+        text_add(file, "%s\n", line.values.bytes ? line.values.bytes : "");
+        file->failed |= line.names.failed || line.values.failed;
+        csv_row_free(&line);
+    }
+}
+
+int layer_table_write(const char *folder, const layer_row *rows, size_t count, ls_error *error) {
+    char path[4200];
+    text_buffer file = {0};
+    format_plain(path, sizeof path, "%s/" LAYERS_FILE, folder);
+    add_lines(&file, rows, count);
+    int status = text_buffer_check(&file, error);
+    if (status == LS_OK)
+        status = atomic_file_write(path, file.bytes, file.length, error);
+    text_free(&file);
+    return status;
+}
+
+/* A cell, "-" where the value is not known. */
+static void cell(table *out, double value, int decimals) {
+    table_cell(out, "%s", number(value, decimals).text);
+}
+
+static void add_row(table *out, const layer_row *row, double whole) {
+    double seconds = row->seconds;
+    table_cell(out, "%s", row->layer);
+    table_cell(out, "%s", names[row->phase]);
+    cell(out, seconds * 1e6, 1);
+    table_cell(out, "%s", percent(whole > 0 ? seconds / whole : NAN, 1).text);
+    cell(out, row->flop / 1e6, 1);
+    cell(out, row->bytes / 1e6, 2);
+    cell(out, row->floor_seconds * 1e6, 1);
+    cell(out, row->floor_seconds > 0 ? seconds / row->floor_seconds : NAN, 2);
+}
+
+/* The sum of what is known; the floor of the whole step leaves out what has none. */
+static layer_row sum_of(const layer_row *rows, size_t count) {
+    layer_row sum = {.phase = LAYER_PHASES};
+    for (size_t index = 0; index < count; index++) {
+        sum.seconds += rows[index].seconds;
+        if (isnan(rows[index].flop))
+            continue;
+        sum.flop += rows[index].flop;
+        sum.bytes += rows[index].bytes;
+        sum.floor_seconds += rows[index].floor_seconds;
+    }
+    return sum;
+}
+
+static void add_sum(table *out, const layer_row *rows, size_t count, const layer_rates *rates) {
+    layer_row sum = sum_of(rows, count);
+    table_cell(out, "sum");
+    table_cell(out, "%s", "");
+    cell(out, sum.seconds * 1e6, 1);
+    table_cell(out, "%s", percent(sum.seconds / rates->step_seconds, 1).text);
+    cell(out, sum.flop / 1e6, 1);
+    cell(out, sum.bytes / 1e6, 2);
+    cell(out, sum.floor_seconds * 1e6, 1);
+    cell(out, sum.floor_seconds > 0 ? sum.seconds / sum.floor_seconds : NAN, 2);
+}
+
+void layer_table_text(text_buffer *out, const layer_row *rows, size_t count,
+                      const layer_rates *rates) {
+    static const table_column columns[] = {{"layer", true},     {"phase", true},      {"us", false},
+                                           {"of step", false},  {"MFLOP", false},     {"MB", false},
+                                           {"floor us", false}, {"over floor", false}};
+    table lines = {.columns = columns, .column_count = sizeof columns / sizeof columns[0]};
+    for (size_t index = 0; index < count; index++)
+        add_row(&lines, &rows[index], rates->step_seconds);
+    add_sum(&lines, rows, count, rates);
+    text_add(out, "\n");
+    table_print(&lines, TABLE_TEXT, "", out);
+    text_add(out,
+             "rank 0, medians of %d profiled step%s of %s us each; floor: the larger of FLOP at "
+             "%s GFLOP/s (a large matrix product) and bytes at %s GB/s (a large copy), both "
+             "measured here\n",
+             rates->steps, rates->steps == 1 ? "" : "s", number(rates->step_seconds * 1e6, 1).text,
+             number(rates->flop_per_second / 1e9, 1).text,
+             number(rates->bytes_per_second / 1e9, 2).text);
+    out->failed |= lines.failed;
+    table_free(&lines);
+}
