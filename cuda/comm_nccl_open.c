@@ -93,6 +93,15 @@ static void nccl_close(comm *base) {
     free(self);
 }
 
+/* Not registered with NCCL (ncclCommRegister): the emulated NCCL has nothing to check it with. */
+static int nccl_allocate(comm *base, size_t bytes, const char *what, void **out, ls_error *error) {
+    return comm_plain_allocate(((nccl_comm *)base)->settings.device, bytes, what, out, error);
+}
+
+static void nccl_release(comm *base, void *memory) {
+    comm_plain_release(((nccl_comm *)base)->settings.device, memory);
+}
+
 static const comm_interface nccl_interface = {
     .name = "nccl",
     .capturable = true,
@@ -104,6 +113,8 @@ static const comm_interface nccl_interface = {
     .scatter = nccl_scatter,
     .gather = nccl_gather,
     .barrier = nccl_barrier,
+    .allocate = nccl_allocate,
+    .release = nccl_release,
     .progress = nccl_progress,
     .wait = nccl_wait,
     .close = nccl_close,

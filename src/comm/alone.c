@@ -79,6 +79,14 @@ static int alone_barrier(comm *self, ls_error *error) {
     return LS_OK;
 }
 
+static int alone_allocate(comm *self, size_t bytes, const char *what, void **out, ls_error *error) {
+    return comm_plain_allocate(((alone_comm *)self)->device, bytes, what, out, error);
+}
+
+static void alone_release(comm *self, void *memory) {
+    comm_plain_release(((alone_comm *)self)->device, memory);
+}
+
 static int alone_progress(comm *self, ls_error *error) {
     (void)self, (void)error;
     return LS_OK;
@@ -104,6 +112,8 @@ static const comm_interface alone_interface = {
     .scatter = alone_scatter,
     .gather = alone_gather,
     .barrier = alone_barrier,
+    .allocate = alone_allocate,
+    .release = alone_release,
     .progress = alone_progress,
     .wait = alone_wait,
     .close = alone_close,

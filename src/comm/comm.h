@@ -53,6 +53,15 @@ typedef struct comm_interface {
                   const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error);
     int (*barrier)(comm *self, ls_error *error);
 
+    /* Device memory (host memory where the comm is on that) for buffers of collectives:
+     * zero-filled, aligned to 256 bytes. The comm can serve it faster than other memory, which
+     * works as well. Collective, out of the hot loop; `what` is for the text where there is no
+     * room. A call that is given such memory is given it on every rank, from the same allocate() at
+     * the same place. */
+    int (*allocate)(comm *self, size_t bytes, const char *what, void **out, ls_error *error);
+    /* Not collective; nothing is outstanding on it. What is not released goes with the comm. */
+    void (*release)(comm *self, void *memory);
+
     /* Makes progress on what is outstanding without blocking. On the CPU nothing else does:
      * the mode calls it between primitives. Cheap when nothing is outstanding. */
     int (*progress)(comm *self, ls_error *error);
@@ -64,6 +73,7 @@ typedef struct comm_interface {
 struct comm {
     const comm_interface *is;
     int rank, size;
+    char note[160]; /* how it serves memory of allocate(), for the header; "": as all other */
 };
 
 typedef struct device device; /* device/device.h */
@@ -97,6 +107,12 @@ typedef struct comm_settings {
  * GPU, or on another device: LS_BAD_LAUNCH with the fix. Collective over settings->control. */
 int comm_open(const char *name, const comm_settings *settings, comm **out, ls_error *error);
 void comm_close(comm *self); /* NULL is fine */
+
+/* allocate() and release() of a comm for which all memory is alike: the device's, or the host's
+ * where device is NULL. */
+int comm_plain_allocate(device *device, size_t bytes, const char *what, void **out,
+                        ls_error *error);
+void comm_plain_release(device *device, void *memory);
 
 /* Host-memory helpers over any comm that takes host memory (blocking). */
 int comm_allreduce_double(comm *self, double *values, size_t count, reduction how, ls_error *error);

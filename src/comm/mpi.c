@@ -158,6 +158,14 @@ static void mpi_close(comm *base) {
     free(self);
 }
 
+static int mpi_allocate(comm *base, size_t bytes, const char *what, void **out, ls_error *error) {
+    return comm_plain_allocate(((mpi_comm *)base)->settings.device, bytes, what, out, error);
+}
+
+static void mpi_release(comm *base, void *memory) {
+    comm_plain_release(((mpi_comm *)base)->settings.device, memory);
+}
+
 static const comm_interface mpi_interface = {
     .name = "mpi",
     .allreduce = mpi_allreduce,
@@ -168,6 +176,8 @@ static const comm_interface mpi_interface = {
     .scatter = mpi_scatter,
     .gather = mpi_gather,
     .barrier = mpi_barrier,
+    .allocate = mpi_allocate,
+    .release = mpi_release,
     .progress = mpi_progress,
     .wait = mpi_wait,
     .close = mpi_close,

@@ -221,6 +221,15 @@ static void staged_close(comm *base) {
     free(self);
 }
 
+static int staged_allocate(comm *self, size_t bytes, const char *what, void **out,
+                           ls_error *error) {
+    return comm_plain_allocate(((staged_comm *)self)->device, bytes, what, out, error);
+}
+
+static void staged_release(comm *self, void *memory) {
+    comm_plain_release(((staged_comm *)self)->device, memory);
+}
+
 static const comm_interface staged_interface = {
     .name = "mpi",
     .allreduce = staged_allreduce,
@@ -231,6 +240,8 @@ static const comm_interface staged_interface = {
     .scatter = staged_scatter,
     .gather = staged_gather,
     .barrier = staged_barrier,
+    .allocate = staged_allocate,
+    .release = staged_release,
     .progress = staged_progress,
     .wait = staged_wait,
     .close = staged_close,

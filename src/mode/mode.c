@@ -41,12 +41,28 @@ static int allocate(mode *self, size_t bytes, const char *what, void **out, ls_e
     return self->settings.device->is->allocate(self->settings.device, bytes, what, out, error);
 }
 
+/* What is communicated most: memory that the comm serves best. */
+static int allocate_gradients(mode *self, size_t bytes, ls_error *error) {
+    comm *comm = self->settings.comm;
+    void **out = (void **)&self->gradients;
+    return comm ? comm->is->allocate(comm, bytes, "gradients", out, error)
+                : allocate(self, bytes, "gradients", out, error);
+}
+
+static void release_gradients(mode *self) {
+    comm *comm = self->settings.comm;
+    if (comm && self->gradients)
+        comm->is->release(comm, self->gradients);
+    else if (self->gradients)
+        self->settings.device->is->release(self->settings.device, self->gradients);
+}
+
 static int allocate_storage(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     size_t flat = s->graph->parameter_count * sizeof(float);
     size_t batch = (size_t)s->global_batch;
     LS_TRY(allocate(self, flat, "parameters", (void **)&self->parameters, error));
-    LS_TRY(allocate(self, flat, "gradients", (void **)&self->gradients, error));
+    LS_TRY(allocate_gradients(self, flat, error));
     for (int moment = 0; moment < s->moments && self->is->updates(self); moment++)
         LS_TRY(allocate(self, flat, "optimizer state", (void **)&self->moments[moment], error));
     LS_TRY(allocate(self, sizeof *self->totals, "totals", (void **)&self->totals, error));
@@ -88,12 +104,12 @@ void mode_destroy(mode *self) {
         return;
     if (self->state)
         self->is->teardown(self);
-    void *memory[] = {self->parameters,    self->gradients,     self->moments[0],
-                      self->moments[1],    self->totals,        self->labels,
-                      self->staged_images, self->staged_labels, self->staged_ids};
+    void *memory[] = {self->parameters, self->moments[0],    self->moments[1],    self->totals,
+                      self->labels,     self->staged_images, self->staged_labels, self->staged_ids};
     for (size_t index = 0; index < sizeof memory / sizeof memory[0]; index++)
         if (memory[index])
             self->settings.device->is->release(self->settings.device, memory[index]);
+    release_gradients(self);
     step_clock_destroy(self->clock);
     free(self);
 }

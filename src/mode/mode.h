@@ -19,7 +19,7 @@ enum { MODE_MAX_MOMENTS = 2 };
 
 typedef struct mode_settings {
     int rank, size;
-    comm *comm; /* on device memory */
+    comm *comm; /* on device memory; NULL: one rank, in a mode that communicates nothing */
     device *device;
     device_stream *stream;
     const graph *graph;

@@ -69,6 +69,8 @@ static void describe_training(const trainer *self, run_facts *facts) {
     if (strcmp(self->comm->is->name, "mpi") == 0 && !self->device->facts.host_addressable)
         snprintf(facts->comm_note, sizeof facts->comm_note, "%s: staged through pinned host memory",
                  strcmp(self->settings->comm, "mpi") == 0 ? "--comm mpi" : "ranks share a GPU");
+    else
+        COPY(facts->comm_note, self->comm->note);
     COPY(facts->optimizer, s->optimizer);
     COPY(facts->scaling, self->scaling);
     facts->parameters = (int64_t)self->graph.parameter_count;
