@@ -34,14 +34,14 @@ typedef struct link_probe {
     device_stream *stream; /* NULL: host memory, and device is NULL */
 } link_probe;
 
-/* Times `call` on bytes[i] bytes of `type`, one after another: seconds[i] is the median over several
- * calls of the slowest rank's time, the same number on all ranks. Half a second a size at most,
- * but never fewer than three calls. Collective; allocates (never in the hot loop); nothing may be
- * outstanding on the comm. One rank: all 0. */
+/* Times `call` on bytes[i] bytes of `type`, one after another: seconds[i] is the median over
+ * several calls of the slowest rank's time, the same number on all ranks. Half a second a size at
+ * most, but never fewer than three calls. Collective; allocates (never in the hot loop); nothing
+ * may be outstanding on the comm. One rank: all 0. */
 int link_measure(const link_probe *self, link_call call, dtype type, const size_t *bytes, int count,
                  double *seconds, ls_error *error);
 
-/* How a collective gets on while its rank computes, measured at one size and pace. */
+/* How a collective gets on while its rank computes, at one size and pace. */
 typedef struct link_overlap {
     /* Of a collective's time (link_measure's), how much passes in a second of computing: 1 where it
      * runs by itself, 0 where nothing moves before it is waited for. */
@@ -52,7 +52,9 @@ typedef struct link_overlap {
 } link_overlap;
 
 /* The call begins, then for as long as the collective takes alone (alone_seconds) the thread
- * computes, with a progress() every gap_seconds, then it waits. Collective; as link_measure. */
+ * computes, with a progress() every gap_seconds, then it waits. Median, of the slowest rank.
+ * Collective; as link_measure. Not measured, and {1, 0}, where the device is asynchronous: there a
+ * collective needs no host; that it takes memory bandwidth from kernels is not seen. */
 int link_measure_overlap(const link_probe *self, link_call call, dtype type, size_t bytes,
                          double alone_seconds, double gap_seconds, link_overlap *out,
                          ls_error *error);

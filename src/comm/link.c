@@ -1,0 +1,206 @@
+/* The clock around collectives. */
+#include "comm/link.h"
+
+#include "base/clock.h"
+#include "device/device.h"
+
+#include <stdlib.h>
+
+/* A call is repeated for half a second, within these; the buffer is walked through, so that a call
+ * finds its bytes as cold as a step's are. */
+enum { FEWEST_CALLS = 3, MOST_CALLS = 31, PLACES_BYTES = 32 << 20 };
+static const double SECONDS_A_SIZE = 0.5;
+
+const char *link_call_name(link_call call) {
+    return call == LINK_ALLREDUCE ? "allreduce" : "allgather";
+}
+
+typedef struct timed_call {
+    const link_probe *probe;
+    link_call call;
+    dtype type;
+    size_t bytes;    /* rounded down to whole elements, at least one a rank */
+    int64_t *counts; /* all-gather: [ranks] */
+    int places;
+    void *memory; /* `places` times `bytes` */
+} timed_call;
+
+static void close_call(timed_call *self) {
+    comm *comm = self->probe->comm;
+    free(self->counts);
+    if (self->memory)
+        comm->is->release(comm, self->memory);
+}
+
+static int open_call(timed_call *self, const link_probe *probe, link_call call, dtype type,
+                     size_t bytes, ls_error *error) {
+    size_t ranks = (size_t)probe->comm->size, element = dtype_bytes(type);
+    size_t elements = bytes / element < ranks ? ranks : bytes / element;
+    *self = (timed_call){.probe = probe, .call = call, .type = type, .bytes = elements * element};
+    self->counts = calloc(ranks, sizeof *self->counts);
+    if (!self->counts)
+        return ls_fail(error, LS_FAILED, "no memory to measure the network with");
+    for (size_t rank = 0; rank < ranks; rank++)
+        self->counts[rank] =
+            (int64_t)(elements * (rank + 1) / ranks) - (int64_t)(elements * rank / ranks);
+    self->places = PLACES_BYTES / self->bytes < 1 ? 1 : (int)(PLACES_BYTES / self->bytes);
+    self->places = self->places > MOST_CALLS ? MOST_CALLS : self->places;
+    return probe->comm->is->allocate(probe->comm, (size_t)self->places * self->bytes,
+                                     "the network's measurement", &self->memory, error);
+}
+
+static int begin(const timed_call *self, int number, comm_work *work, ls_error *error) {
+    comm *comm = self->probe->comm;
+    char *place = (char *)self->memory + (size_t)(number % self->places) * self->bytes;
+    if (self->call == LINK_ALLREDUCE)
+        return comm->is->allreduce(comm, self->probe->stream, place,
+                                   self->bytes / dtype_bytes(self->type), self->type, REDUCTION_SUM,
+                                   work, error);
+    return comm->is->allgather(comm, self->probe->stream, place, self->counts, self->type, work,
+                               error);
+}
+
+static int wait(const timed_call *self, comm_work *work, ls_error *error) {
+    const link_probe *probe = self->probe;
+    LS_TRY(probe->comm->is->wait(probe->comm, probe->stream, work, error));
+    return probe->stream
+               ? probe->device->is->stream_synchronize(probe->device, probe->stream, error)
+               : LS_OK;
+}
+
+static int time_alone(const timed_call *self, int number, double *seconds, ls_error *error) {
+    comm *control = self->probe->control;
+    comm_work work = {0};
+    LS_TRY(control->is->barrier(control, error));
+    double began = clock_seconds();
+    LS_TRY(begin(self, number, &work, error));
+    LS_TRY(wait(self, &work, error));
+    *seconds = clock_seconds() - began;
+    return LS_OK;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double first = *(const double *)a, second = *(const double *)b;
+    return (first > second) - (first < second);
+}
+
+static double median(double *values, int count) {
+    qsort(values, (size_t)count, sizeof *values, compare_doubles);
+    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+/* How often a call of this duration is made: the same on all ranks. */
+static int choose_calls(comm *control, double seconds, int *calls, ls_error *error) {
+    LS_TRY(comm_allreduce_double(control, &seconds, 1, REDUCTION_MAX, error));
+    double fit = seconds > 0 ? SECONDS_A_SIZE / seconds : MOST_CALLS;
+    *calls = fit < FEWEST_CALLS ? FEWEST_CALLS : fit > MOST_CALLS ? MOST_CALLS : (int)fit;
+    return LS_OK;
+}
+
+/* The slowest rank of each call; then the median, the same bits everywhere. */
+static int agree_on_median(comm *control, double *values, int count, double *out, ls_error *error) {
+    LS_TRY(comm_allreduce_double(control, values, (size_t)count, REDUCTION_MAX, error));
+    *out = median(values, count);
+    return LS_OK;
+}
+
+static int measure_one(const timed_call *self, double *seconds, ls_error *error) {
+    double times[MOST_CALLS];
+    int calls;
+    for (int number = 0; number < 2; number++) /* the first one makes connections */
+        LS_TRY(time_alone(self, number, seconds, error));
+    LS_TRY(choose_calls(self->probe->control, *seconds, &calls, error));
+    for (int number = 0; number < calls; number++)
+        LS_TRY(time_alone(self, number, &times[number], error));
+    return agree_on_median(self->probe->control, times, calls, seconds, error);
+}
+
+int link_measure(const link_probe *self, link_call call, dtype type, const size_t *bytes, int count,
+                 double *seconds, ls_error *error) {
+    for (int index = 0; index < count; index++) {
+        timed_call timed;
+        seconds[index] = 0;
+        if (self->comm->size == 1)
+            continue;
+        int status = open_call(&timed, self, call, type, bytes[index], error);
+        if (status == LS_OK)
+            status = measure_one(&timed, &seconds[index], error);
+        close_call(&timed);
+        LS_TRY(status);
+    }
+    return LS_OK;
+}
+
+/* ---- overlap */
+
+/* Something that a compiler keeps, that uses the caches as computing does. */
+static void compute_for(double seconds) {
+    static volatile float values[1 << 20];
+    static unsigned at;
+    for (double began = clock_seconds(); clock_seconds() - began < seconds;)
+        for (int index = 0; index < 2048; index++, at++)
+            values[at % (sizeof values / sizeof values[0])] += 1.0f;
+}
+
+typedef struct overlap_times {
+    double calls, computing, waiting;
+} overlap_times;
+
+static int time_overlapped(const timed_call *self, int number, double alone, double gap,
+                           overlap_times *out, ls_error *error) {
+    comm *comm = self->probe->comm, *control = self->probe->control;
+    comm_work work = {0};
+    *out = (overlap_times){0};
+    LS_TRY(control->is->barrier(control, error));
+    double now = clock_seconds(), before;
+    LS_TRY(begin(self, number, &work, error));
+    out->calls = clock_seconds() - now;
+    while (out->computing < alone) {
+        before = clock_seconds();
+        compute_for(gap);
+        now = clock_seconds();
+        LS_TRY(comm->is->progress(comm, error));
+        out->computing += now - before;
+        out->calls += clock_seconds() - now;
+    }
+    before = clock_seconds();
+    LS_TRY(wait(self, &work, error));
+    out->waiting = clock_seconds() - before;
+    return LS_OK;
+}
+
+static int measure_overlap(const timed_call *self, double alone, double gap, link_overlap *out,
+                           ls_error *error) {
+    double calls_s[MOST_CALLS], computing[MOST_CALLS], waiting[MOST_CALLS], calls, compute, left;
+    comm *control = self->probe->control;
+    int count;
+    LS_TRY(choose_calls(control, 2 * alone + gap, &count, error));
+    for (int number = 0; number < count; number++) {
+        overlap_times times;
+        LS_TRY(time_overlapped(self, number, alone, gap, &times, error));
+        calls_s[number] = times.calls;
+        computing[number] = times.computing;
+        waiting[number] = times.waiting;
+    }
+    LS_TRY(agree_on_median(control, calls_s, count, &calls, error));
+    LS_TRY(agree_on_median(control, computing, count, &compute, error));
+    LS_TRY(agree_on_median(control, waiting, count, &left, error));
+    double passed = alone > left ? alone - left : 0;
+    out->progress = compute > 0 ? passed / compute : 0;
+    out->host_cost = passed > 0.01 * alone ? calls / passed : 1;
+    return LS_OK;
+}
+
+int link_measure_overlap(const link_probe *self, link_call call, dtype type, size_t bytes,
+                         double alone_seconds, double gap_seconds, link_overlap *out,
+                         ls_error *error) {
+    timed_call timed;
+    *out = (link_overlap){.progress = 1};
+    if (self->comm->size == 1 || (self->device && self->device->facts.asynchronous))
+        return LS_OK;
+    int status = open_call(&timed, self, call, type, bytes, error);
+    if (status == LS_OK)
+        status = measure_overlap(&timed, alone_seconds, gap_seconds, out, error);
+    close_call(&timed);
+    return status;
+}

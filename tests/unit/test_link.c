@@ -1,0 +1,67 @@
+/* Times of collectives, taken on the ranks at hand: `mpirun -n N test_link [KIND]`
+ * (comm_fixture.h). */
+#include "comm/link.h"
+#include "comm_fixture.h"
+#include "launch/lifeline.h"
+
+#include "base/clock.h"
+#include "check.h"
+
+#include <string.h>
+
+static const size_t sizes[] = {1024, 65536, 4 << 20};
+enum { SIZES = sizeof sizes / sizeof sizes[0] };
+
+/* The same bits on all ranks. */
+static bool agrees(const void *values, size_t bytes) {
+    char mine[256], first[256];
+    memcpy(mine, values, bytes);
+    memcpy(first, values, bytes);
+    return comm_broadcast_bytes(control, first, bytes, 0, &error) == LS_OK &&
+           memcmp(first, mine, bytes) == 0;
+}
+
+static void test_times(link_call call) {
+    link_probe probe = {.comm = all, .control = control, .device = memory, .stream = stream};
+    double seconds[SIZES], began = clock_seconds();
+    CHECK(link_measure(&probe, call, DTYPE_F32, sizes, SIZES, seconds, &error) == LS_OK, "measure");
+    CHECK(clock_seconds() - began < 30, "three sizes took %g s", clock_seconds() - began);
+    for (int index = 0; index < SIZES; index++)
+        CHECK(all->size == 1 ? seconds[index] == 0 : seconds[index] > 0, "%zu bytes: %g s",
+              sizes[index], seconds[index]);
+    if (all->size > 1) {
+        CHECK(seconds[2] > seconds[0], "4 MiB take longer than 1 KiB: %g, %g", seconds[2],
+              seconds[0]);
+        CHECK(agrees(seconds, sizeof seconds), "all ranks hold the same times");
+    }
+    END_CASE(link_call_name(call));
+}
+
+static void test_overlap(void) {
+    link_probe probe = {.comm = all, .control = control, .device = memory, .stream = stream};
+    link_overlap overlap;
+    CHECK(link_measure_overlap(&probe, LINK_ALLREDUCE, DTYPE_F32, 4 << 20, 0.01, 0.001, &overlap,
+                               &error) == LS_OK,
+          "measure");
+    CHECK(overlap.progress >= 0 && overlap.progress <= 1, "%g", overlap.progress);
+    CHECK(overlap.host_cost >= 0, "%g", overlap.host_cost);
+    if (all->size > 1)
+        CHECK(agrees(&overlap, sizeof overlap), "all ranks hold the same overlap");
+    else
+        CHECK(overlap.progress == 1 && overlap.host_cost == 0, "alone nothing is in the way");
+    END_CASE("overlap");
+}
+
+int main(int argc, char **argv) {
+    launch here;
+    if (comm_fixture_open(argc > 1 ? argv[1] : "host", &here, &error) != LS_OK)
+        lifeline_fail(&error, 0);
+    test_times(LINK_ALLREDUCE);
+    test_times(LINK_ALLGATHER);
+    test_overlap();
+    int failed = all->rank == 0 ? check_done() : check_failures != 0;
+    comm_fixture_close();
+    if (launch_finish(&here, &error) != LS_OK)
+        lifeline_fail(&error, 0);
+    return failed;
+}
