@@ -5,14 +5,15 @@
 #define LOCKSTEP_COMM_MPI_H
 
 #include "comm/comm.h"
+#include "comm/node.h"
 #include "comm/ring.h"
 
 #include <mpi.h>
 #include <stdbool.h>
 
-enum { MPI_SLOTS = 32, MPI_TAGS = 16384 };
+enum { MPI_SLOTS = NODE_CALLS, MPI_TAGS = 16384 };
 
-typedef enum { SLOT_FREE, SLOT_REQUEST, SLOT_RING, SLOT_DONE } slot_state;
+typedef enum { SLOT_FREE, SLOT_REQUEST, SLOT_RING, SLOT_NODE, SLOT_DONE } slot_state;
 
 /* A collective that has begun and was not waited for yet: a comm_work's handle. */
 typedef struct slot {
@@ -21,12 +22,14 @@ typedef struct slot {
     MPI_Request request;
     int *counts, *displacements; /* [size]: MPI reads them until the request is done */
     ring ring;
+    node_call node;
 } slot;
 
 typedef struct mpi_comm {
     comm base;
     comm_settings settings;
     MPI_Comm ring_comm, collective_comm; /* their messages never meet */
+    node *node;                          /* NULL until memory was asked for */
     int next_tag;
     int order[MPI_SLOTS], outstanding; /* slots that are not done, oldest first */
     slot slots[MPI_SLOTS];

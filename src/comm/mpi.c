@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Fair enough for two threads: whoever polls gives the core away between two turns. */
@@ -68,11 +69,13 @@ int mpi_take_slot(mpi_comm *self, const char *what, slot_state state, slot **out
                    what, MPI_SLOTS);
 }
 
-static int advance(slot *each, ls_error *error) {
+static int advance(mpi_comm *self, slot *each, ls_error *error) {
     bool done = false;
     int flag = 0;
     if (each->state == SLOT_RING) {
         LS_TRY(ring_advance(&each->ring, &done, error));
+    } else if (each->state == SLOT_NODE) {
+        LS_TRY(node_advance(self->node, &each->node, &done, error));
     } else {
         LS_TRY(mpi_check(MPI_Test(&each->request, &flag, MPI_STATUS_IGNORE), each->what, error));
         done = flag;
@@ -87,7 +90,7 @@ static int advance_all(mpi_comm *self, ls_error *error) {
     for (int index = 0; index < self->outstanding; index++) {
         slot *each = &self->slots[self->order[index]];
         if (status == LS_OK)
-            status = advance(each, error);
+            status = advance(self, each, error);
         if (each->state != SLOT_DONE)
             self->order[kept++] = self->order[index];
     }
@@ -144,6 +147,7 @@ int mpi_wait(comm *base, device_stream *stream, comm_work *work, ls_error *error
 
 static void mpi_close(comm *base) {
     mpi_comm *self = (mpi_comm *)base;
+    node_close(self->node);
     for (int index = 0; index < MPI_SLOTS; index++) {
         ring_release(&self->slots[index].ring);
         free(self->slots[index].counts);
@@ -158,12 +162,27 @@ static void mpi_close(comm *base) {
     free(self);
 }
 
+/* Shared with the node's other ranks; where that cannot be, plain, and the note says why. */
 static int mpi_allocate(comm *base, size_t bytes, const char *what, void **out, ls_error *error) {
-    return comm_plain_allocate(((mpi_comm *)base)->settings.device, bytes, what, out, error);
+    mpi_comm *self = (mpi_comm *)base;
+    char why[NODE_WHY] = "";
+    if (!self->node)
+        LS_TRY(node_open(base, self->settings.host, &self->node, error));
+    LS_TRY(node_allocate(self->node, bytes, out, why, error));
+    if (*out)
+        snprintf(base->note, sizeof base->note, "shared memory inside a node");
+    else if (why[0])
+        snprintf(base->note, sizeof base->note, "no shared memory inside a node: %.*s",
+                 NODE_WHY - 36, why);
+    if (*out)
+        return LS_OK;
+    return comm_plain_allocate(self->settings.device, bytes, what, out, error);
 }
 
 static void mpi_release(comm *base, void *memory) {
-    comm_plain_release(((mpi_comm *)base)->settings.device, memory);
+    mpi_comm *self = (mpi_comm *)base;
+    if (!self->node || !node_release(self->node, memory))
+        comm_plain_release(self->settings.device, memory);
 }
 
 static const comm_interface mpi_interface = {

@@ -1,5 +1,6 @@
-/* How the mpi comm's collectives begin: reductions and all-gathers in rings (ring.c), the rest as
- * Open MPI's own non-blocking collectives. */
+/* How the mpi comm's collectives begin: reductions and all-gathers in the memory that a node's
+ * ranks share (node.h) or in rings (ring.h), the rest as Open MPI's own non-blocking collectives.
+ */
 #include "comm/comm_mpi.h"
 #include "comm/reduce.h"
 
@@ -22,53 +23,71 @@ static int refuse_count(const char *what, int64_t count, ls_error *error) {
 
 /* ---- rings */
 
-/* counts NULL: `count` elements in equal blocks. */
-static int begin_ring(mpi_comm *self, const char *what, void *buffer, const int64_t *counts,
-                      size_t count, dtype type, reduction how, bool reduce, bool gather,
-                      comm_work *work, ls_error *error) {
-    slot *mine = NULL;
-    LS_TRY(mpi_take_slot(self, what, SLOT_RING, &mine, error));
-    int64_t *first = mine->ring.first;
-    for (int rank = 0; rank < self->base.size; rank++)
-        first[rank + 1] = counts ? first[rank] + counts[rank]
-                                 : (int64_t)(count * ((size_t)rank + 1) / (size_t)self->base.size);
-    ring_begin(&mine->ring, self->next_tag, buffer, type, how, reduce, gather);
+static int take_tag(mpi_comm *self) {
+    int tag = self->next_tag;
     self->next_tag = (self->next_tag + 1) % MPI_TAGS;
+    return tag;
+}
+
+static void begin_ring(mpi_comm *self, slot *mine, void *buffer, const node_plan *plan) {
+    int64_t *first = mine->ring.first;
+    size_t count = plan->count, size = (size_t)self->base.size;
+    ring_stand(&mine->ring, self->base.rank, self->base.size, NULL);
+    for (size_t rank = 0; rank < size; rank++)
+        first[rank + 1] =
+            plan->counts ? first[rank] + plan->counts[rank] : (int64_t)(count * (rank + 1) / size);
+    ring_begin(&mine->ring, take_tag(self), buffer, plan->type, plan->how, plan->reduces,
+               plan->receiver != NODE_NONE);
+}
+
+/* Through the memory that the node's ranks share, where the buffer lies there; else in a ring of
+ * messages. `receiver` is a rank. */
+static int begin(mpi_comm *self, const char *what, void *buffer, const node_plan *plan,
+                 comm_work *work, ls_error *error) {
+    slot *mine = NULL;
+    bool inside = self->node && node_takes(self->node, buffer, plan);
+    LS_TRY(mpi_take_slot(self, what, inside ? SLOT_NODE : SLOT_RING, &mine, error));
+    if (inside)
+        node_begin(self->node, &mine->node, buffer, plan, &mine->ring, take_tag(self));
+    else
+        begin_ring(self, mine, buffer, plan);
     work->handle = mine;
     return mpi_progress(&self->base, error);
 }
 
 int mpi_allreduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
                   reduction how, comm_work *work, ls_error *error) {
+    node_plan plan = {
+        .reduces = true, .receiver = NODE_ALL, .type = type, .how = how, .count = count};
     (void)stream;
     LS_TRY(refuse_type("allreduce", type, error));
-    return begin_ring((mpi_comm *)base, "allreduce", buffer, NULL, count, type, how, true, true,
-                      work, error);
+    return begin((mpi_comm *)base, "allreduce", buffer, &plan, work, error);
 }
 
 int mpi_reduce_scatter(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
                        dtype type, reduction how, comm_work *work, ls_error *error) {
+    node_plan plan = {
+        .reduces = true, .receiver = NODE_NONE, .type = type, .how = how, .counts = counts};
     (void)stream;
     LS_TRY(refuse_type("reduce_scatter", type, error));
-    return begin_ring((mpi_comm *)base, "reduce_scatter", buffer, counts, 0, type, how, true, false,
-                      work, error);
+    return begin((mpi_comm *)base, "reduce_scatter", buffer, &plan, work, error);
 }
 
 int mpi_allgather(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
                   dtype type, comm_work *work, ls_error *error) {
+    node_plan plan = {.receiver = NODE_ALL, .type = type, .counts = counts};
     (void)stream;
-    return begin_ring((mpi_comm *)base, "allgather", buffer, counts, 0, type, REDUCTION_SUM, false,
-                      true, work, error);
+    return begin((mpi_comm *)base, "allgather", buffer, &plan, work, error);
 }
 
-/* The ring's sum goes to all ranks (their buffers are undefined by contract): the last block is at
+/* A ring's sum goes to all ranks (their buffers are undefined by contract): the last block is at
  * the root no later than by a gather, and sooner than by MPI_Ireduce, which does not pipeline. */
 int mpi_reduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
                reduction how, int root, comm_work *work, ls_error *error) {
-    (void)stream, (void)root;
+    node_plan plan = {.reduces = true, .receiver = root, .type = type, .how = how, .count = count};
+    (void)stream;
     LS_TRY(refuse_type("reduce", type, error));
-    return begin_ring((mpi_comm *)base, "reduce", buffer, NULL, count, type, how, true, true, work,
-                      error);
+    return begin((mpi_comm *)base, "reduce", buffer, &plan, work, error);
 }
 
 /* ---- Open MPI's own */

@@ -21,6 +21,12 @@ void ring_release(ring *self) {
     self->scratch = NULL;
 }
 
+void ring_stand(ring *self, int place, int size, const int *ranks) {
+    self->rank = place;
+    self->size = size;
+    self->ranks = ranks;
+}
+
 static int64_t chunk_elements(const ring *self) {
     return RING_CHUNK_BYTES / (int64_t)dtype_bytes(self->type);
 }
@@ -99,10 +105,14 @@ static bool may_send(const ring *self) {
     return next < self->chunks || next - self->chunks < self->receive_done;
 }
 
+static int rank_at(const ring *self, int place) {
+    return self->ranks ? self->ranks[place] : place;
+}
+
 static int post_receive(ring *self, ls_error *error) {
     int64_t next = self->receive_posted++;
     piece where = received(self, next);
-    int from = (self->rank + self->size - 1) % self->size;
+    int from = rank_at(self, (self->rank + self->size - 1) % self->size);
     return mpi_check(MPI_Irecv(reduces(self, next) ? scratch_of(self, next) : where.address,
                                (int)(where.elements * dtype_bytes(self->type)), MPI_BYTE, from,
                                self->tag, self->comm, &self->receives[next % RING_WINDOW]),
@@ -112,8 +122,9 @@ static int post_receive(ring *self, ls_error *error) {
 static int post_send(ring *self, ls_error *error) {
     int64_t next = self->send_posted++;
     piece what = sent(self, next);
+    int to = rank_at(self, (self->rank + 1) % self->size);
     return mpi_check(MPI_Isend(what.address, (int)(what.elements * dtype_bytes(self->type)),
-                               MPI_BYTE, (self->rank + 1) % self->size, self->tag, self->comm,
+                               MPI_BYTE, to, self->tag, self->comm,
                                &self->sends[next % RING_WINDOW]),
                      "MPI_Isend", error);
 }

@@ -20,7 +20,8 @@ enum { RING_WINDOW = 4, RING_CHUNK_BYTES = 256 * 1024 };
 
 typedef struct ring {
     MPI_Comm comm;
-    int rank, size, tag;
+    int rank, size, tag; /* place in the ring, places in it */
+    const int *ranks;    /* [size]: who stands there; NULL: the rank of that number */
     char *buffer;
     int64_t *first; /* [size + 1]: where each rank's block starts, in elements */
     char *scratch;  /* RING_WINDOW chunks: what arrives before it is reduced */
@@ -32,13 +33,18 @@ typedef struct ring {
     MPI_Request sends[RING_WINDOW], receives[RING_WINDOW];
 } ring;
 
-/* The storage that a ring needs, for its lifetime: counts for `size` ranks and scratch. */
+/* The storage that a ring needs, for its lifetime: counts for `size` ranks and scratch. `rank` and
+ * `size` are the comm's. */
 int ring_allocate(ring *self, MPI_Comm comm, int rank, int size, ls_error *error);
 void ring_release(ring *self);
 
+/* Before each ring_begin: this rank's place among `size` places, at most as many as were allocated
+ * for. ranks[place] stands there; NULL: the rank of that number. */
+void ring_stand(ring *self, int place, int size, const int *ranks);
+
 /* Begins a collective on blocks of first[r] .. first[r + 1] (filled by the caller): reduce, so
  * that each rank's own block is the reduction; gather, so that every rank has every block. All
- * ranks begin the same ones with the same tags. */
+ * ranks of a ring begin the same ones with the same tags. */
 void ring_begin(ring *self, int tag, void *buffer, dtype type, reduction how, bool reduce,
                 bool gather);
 

@@ -88,6 +88,15 @@ array array_make(dtype type, int64_t count) {
     return self;
 }
 
+array array_of_comm(dtype type, int64_t count) {
+    array self = {.bytes = ((size_t)count + 1) * dtype_bytes(type), .from = all};
+    must(all->is->allocate(all, self.bytes, "a test", &self.data, &error));
+    self.host = self.data;
+    if (memory)
+        must(memory->is->host_allocate(memory, self.bytes, &self.host, &error));
+    return self;
+}
+
 void array_give(array *self) {
     if (memory)
         must(memory->is->copy(memory, stream, self->data, self->host, self->bytes,
@@ -103,13 +112,16 @@ void array_take(array *self) {
 }
 
 void array_free(array *self) {
-    if (memory) {
+    if (memory)
         must(memory->is->stream_synchronize(memory, stream, &error));
-        memory->is->release(memory, self->data);
+    if (memory)
         memory->is->host_release(memory, self->host);
-    } else {
+    else if (!self->from)
         free(self->host);
-    }
+    if (self->from)
+        self->from->is->release(self->from, self->data);
+    else if (memory)
+        memory->is->release(memory, self->data);
     *self = (array){0};
 }
 

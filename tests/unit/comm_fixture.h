@@ -29,10 +29,13 @@ typedef struct array {
     void *host; /* what is checked and filled */
     void *data; /* what is communicated; the same on host memory */
     size_t bytes;
+    comm *from; /* whose allocate() gave `data`; NULL: the device, or the host */
 } array;
 
 /* Zeros; at least one element. */
 array array_make(dtype type, int64_t count);
+/* The same in memory of the comm under test. Collective. */
+array array_of_comm(dtype type, int64_t count);
 /* host -> data, in stream order; and back, waited for. */
 void array_give(array *self);
 void array_take(array *self);

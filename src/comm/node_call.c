@@ -1,0 +1,210 @@
+/* A collective inside a node, from its beginning to its end. */
+#include "comm/node_parts.h"
+#include "comm/reduce.h"
+
+#include <string.h>
+
+static node_board *board_of(const node *self, int member) {
+    return (node_board *)(void *)self->board.parts[member];
+}
+
+static size_t total_bytes(const node *self, const node_plan *plan) {
+    size_t count = plan->count;
+    for (int rank = 0; plan->counts && rank < self->group.over->size; rank++)
+        count += (size_t)plan->counts[rank];
+    return count * dtype_bytes(plan->type);
+}
+
+/* -1: none of ours. bytes > 0. */
+static int find_block(const node *self, const char *buffer, size_t bytes) {
+    for (int index = 0; index < self->block_count; index++) {
+        const node_block *block = &self->blocks[index];
+        if (!block->parts || buffer < block->parts[self->group.mine])
+            continue;
+        size_t offset = (size_t)(buffer - block->parts[self->group.mine]);
+        if (offset < block->bytes && bytes <= block->bytes - offset)
+            return index;
+    }
+    return -1;
+}
+
+bool node_takes(const node *self, const void *buffer, const node_plan *plan) {
+    size_t bytes = total_bytes(self, plan);
+    bool fits = self->node_count == 1 || (plan->reduces && !plan->counts);
+    return self->board.parts && fits && bytes > 0 && find_block(self, buffer, bytes) >= 0;
+}
+
+/* Where part `index` of equal ones starts, in elements: on a cache line. */
+static int64_t border(const node_call *call, int index, int parts) {
+    size_t element = dtype_bytes(call->plan.type), count = call->plan.count;
+    if (index == 0 || index == parts)
+        return index == 0 ? 0 : (int64_t)count;
+    size_t at = call->offset + count * (size_t)index / (size_t)parts * element;
+    size_t line = at / NODE_LINE * NODE_LINE;
+    return line > call->offset ? (int64_t)((line - call->offset) / element) : 0;
+}
+
+static void find_part(const node *self, node_call *call) {
+    int mine = self->group.mine;
+    const int64_t *counts = call->plan.counts;
+    call->first = 0;
+    if (!counts) {
+        call->first = border(call, mine, self->group.count);
+        call->end = border(call, mine + 1, self->group.count);
+        return;
+    }
+    for (int rank = 0; rank < self->group.over->rank; rank++)
+        call->first += counts[rank];
+    call->end = call->first + counts[self->group.over->rank];
+    call->plan.counts = NULL; /* the caller's */
+}
+
+void node_begin(node *self, node_call *call, void *buffer, const node_plan *plan, ring *ring,
+                int tag) {
+    node_board *mine = board_of(self, self->group.mine);
+    int block = find_block(self, buffer, total_bytes(self, plan));
+    size_t offset = (size_t)((char *)buffer - self->blocks[block].parts[self->group.mine]);
+    *call = (node_call){.number = self->begun++,
+                        .block = block,
+                        .offset = offset,
+                        .plan = *plan,
+                        .ring = ring,
+                        .tag = tag};
+    find_part(self, call);
+    mine->places[call->number % NODE_CALLS].block = (uint64_t)block;
+    mine->places[call->number % NODE_CALLS].offset = offset;
+    atomic_store_explicit(&mine->ready, call->number + 1, memory_order_release);
+}
+
+/* ---- the own part */
+
+static char *part_of(const node *self, const node_call *call, int member, int64_t at) {
+    return self->blocks[call->block].parts[member] + call->offset +
+           (size_t)at * dtype_bytes(call->plan.type);
+}
+
+/* `from` -> the same place in the buffers of those that get the result; not where it lies. */
+static void hand_out(const node *self, const node_call *call, const char *from, int64_t at,
+                     size_t bytes) {
+    /* Over several nodes every buffer holds a part of the ring: all get the result. */
+    int receiver = self->node_count > 1 ? NODE_ALL : call->plan.receiver;
+    for (int member = 0; member < self->group.count; member++) {
+        char *to = part_of(self, call, member, at);
+        bool gets = receiver == NODE_NONE ? member == self->group.mine
+                                          : receiver == NODE_ALL || receiver == member;
+        if (gets && to != from)
+            memcpy(to, from, bytes);
+    }
+}
+
+static void reduce_part(const node *self, const node_call *call) {
+    const node_plan *plan = &call->plan;
+    int64_t step = NODE_SCRATCH / (int64_t)dtype_bytes(plan->type);
+    for (int64_t at = call->first; at < call->end; at += step) {
+        size_t count = (size_t)(call->end - at < step ? call->end - at : step);
+        size_t bytes = count * dtype_bytes(plan->type);
+        memcpy(self->scratch, part_of(self, call, 0, at), bytes);
+        for (int member = 1; member < self->group.count; member++)
+            reduce_into(self->scratch, part_of(self, call, member, at), count, plan->type,
+                        plan->how);
+        if (self->node_count > 1)
+            memcpy(part_of(self, call, self->group.mine, at), self->scratch, bytes);
+        else
+            hand_out(self, call, self->scratch, at, bytes);
+    }
+}
+
+static void share_part(const node *self, const node_call *call) {
+    size_t bytes = (size_t)(call->end - call->first) * dtype_bytes(call->plan.type);
+    if (bytes > 0)
+        hand_out(self, call, part_of(self, call, self->group.mine, call->first), call->first,
+                 bytes);
+}
+
+static void begin_ring(const node *self, node_call *call) {
+    ring *ring = call->ring;
+    int64_t count = call->end - call->first;
+    ring_stand(ring, self->my_node, self->node_count, self->column);
+    for (int node = 0; node < self->node_count; node++)
+        ring->first[node + 1] = count * (node + 1) / self->node_count;
+    ring_begin(ring, call->tag, part_of(self, call, self->group.mine, call->first), call->plan.type,
+               call->plan.how, true, true);
+}
+
+/* ---- how far it is */
+
+typedef enum { READY, DONE } counter;
+
+static bool all_past(const node *self, const node_call *call, counter which) {
+    for (int member = 0; member < self->group.count; member++) {
+        const node_board *board = board_of(self, member);
+        const _Atomic uint64_t *there = which == READY ? &board->ready : &board->done;
+        if (atomic_load_explicit(there, memory_order_acquire) <= call->number)
+            return false;
+    }
+    return true;
+}
+
+static int check_places(const node *self, const node_call *call, ls_error *error) {
+    for (int member = 0; member < self->group.count; member++) {
+        const node_board *board = board_of(self, member);
+        size_t place = call->number % NODE_CALLS;
+        if (board->places[place].block != (uint64_t)call->block ||
+            board->places[place].offset != call->offset)
+            return ls_fail(
+                error, LS_FAILED,
+                "comm mpi: the ranks' buffers differ: byte %zu of shared memory %d here, "
+                "byte %llu of %llu on rank %d",
+                call->offset, call->block, (unsigned long long)board->places[place].offset,
+                (unsigned long long)board->places[place].block, self->group.members[member]);
+    }
+    return LS_OK;
+}
+
+static int gather(node *self, node_call *call, ls_error *error) {
+    if (!all_past(self, call, READY))
+        return LS_OK;
+    LS_TRY(check_places(self, call, error));
+    if (call->plan.reduces)
+        reduce_part(self, call);
+    else
+        share_part(self, call);
+    call->phase = NODE_TELLS;
+    if (self->node_count > 1) {
+        begin_ring(self, call);
+        call->phase = NODE_CROSSES;
+    }
+    return LS_OK;
+}
+
+static int cross(node *self, node_call *call, ls_error *error) {
+    bool done = false;
+    LS_TRY(ring_advance(call->ring, &done, error));
+    if (!done)
+        return LS_OK;
+    share_part(self, call);
+    call->phase = NODE_TELLS;
+    return LS_OK;
+}
+
+/* In the order of the calls: one counter says it of all. */
+static void tell(node *self, node_call *call) {
+    _Atomic uint64_t *done = &board_of(self, self->group.mine)->done;
+    if (atomic_load_explicit(done, memory_order_relaxed) != call->number)
+        return;
+    atomic_store_explicit(done, call->number + 1, memory_order_release);
+    call->phase = NODE_LEAVES;
+}
+
+int node_advance(node *self, node_call *call, bool *done, ls_error *error) {
+    *done = false;
+    if (call->phase == NODE_GATHERS)
+        LS_TRY(gather(self, call, error));
+    if (call->phase == NODE_CROSSES)
+        LS_TRY(cross(self, call, error));
+    if (call->phase == NODE_TELLS)
+        tell(self, call);
+    if (call->phase == NODE_LEAVES)
+        *done = all_past(self, call, DONE);
+    return LS_OK;
+}
