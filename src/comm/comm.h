@@ -67,6 +67,8 @@ typedef struct comm_interface {
     int (*progress)(comm *self, ls_error *error);
     /* Blocks (or makes `stream` wait) until the work is done. Work with a NULL handle: no-op. */
     int (*wait)(comm *self, device_stream *stream, comm_work *work, ls_error *error);
+    /* True where wait() would return at once, as far as progress has come. NULL: not known. */
+    bool (*is_done)(const comm_work *work);
     void (*close)(comm *self);
 } comm_interface;
 

@@ -199,6 +199,7 @@ static const comm_interface mpi_interface = {
     .release = mpi_release,
     .progress = mpi_progress,
     .wait = mpi_wait,
+    .is_done = mpi_is_done,
     .close = mpi_close,
 };
 

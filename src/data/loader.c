@@ -90,7 +90,9 @@ static void read_ahead(loader *self) {
         int64_t batch = self->filled;
         slot *target = &self->slots[batch % self->settings.slots];
         pthread_mutex_unlock(&self->lock);
+        device_range_begin(self->device, "gather");
         gather(self, &order, batch, target);
+        device_range_end(self->device);
         pthread_mutex_lock(&self->lock);
         if (started == self->generation) {
             self->filled++;

@@ -118,9 +118,18 @@ typedef struct device_interface {
                       ls_error *error);
 } device_interface;
 
+/* Told of every named range, beside a profiler: of the thread that computes, whose ranges stand for
+ * what it puts into its stream meanwhile, and of threads that help it. Ranges nest on a thread. */
+typedef struct device_observer {
+    void *context;
+    void (*begin)(void *context, const char *name); /* name: valid while the observer is */
+    void (*end)(void *context);
+} device_observer;
+
 struct device {
     const device_interface *is;
     device_facts facts;
+    const device_observer *observer; /* NULL: nobody watches; set while no range is open */
 };
 
 /* Opens by name. "auto": cuda where a GPU was granted (CUDA_VISIBLE_DEVICES, else Slurm's
@@ -133,12 +142,17 @@ void device_close(device *self); /* NULL is fine */
  * where opening it will fail (which says why). */
 int device_numa_node(const char *name, const device_request *request);
 
+/* A range of the calling thread: what the profiler (range_begin) and the observer see. */
 static inline void device_range_begin(device *self, const char *name) {
     if (self->is->range_begin)
         self->is->range_begin(self, name);
+    if (self->observer)
+        self->observer->begin(self->observer->context, name);
 }
 
 static inline void device_range_end(device *self) {
+    if (self->observer)
+        self->observer->end(self->observer->context);
     if (self->is->range_end)
         self->is->range_end(self);
 }

@@ -91,10 +91,12 @@ int step_clock_mark(step_clock *self, step_part part, ls_error *error) {
 }
 
 int step_clock_waiting(step_clock *self, ls_error *error) {
+    device_range_begin(self->device, "communication");
     return mark(self, STEP_PARTS, error);
 }
 
 int step_clock_resumed(step_clock *self, ls_error *error) {
+    device_range_end(self->device);
     return mark(self, STEP_COMMUNICATION, error);
 }
 

@@ -26,7 +26,8 @@ void step_clock_destroy(step_clock *self); /* NULL is fine */
 int step_clock_begin(step_clock *self, bool sampled, ls_error *error);
 /* `part` ends here; the next begins. */
 int step_clock_mark(step_clock *self, step_part part, ls_error *error);
-/* Communication that the compute stream (or the calling thread) waits for stands between these. */
+/* Communication that the compute stream (or the calling thread) waits for stands between these: for
+ * a profiler and a profile, the range "communication". */
 int step_clock_waiting(step_clock *self, ls_error *error);
 int step_clock_resumed(step_clock *self, ls_error *error);
 

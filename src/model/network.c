@@ -198,18 +198,25 @@ static int backward_layer(network *self, pass *pass, int index, const layer_run 
     const graph_layer *layer = at->layer;
     layer_parameters parameters;
     LS_TRY(unit_parameters(self, layer, true, hooks, &parameters, error));
-    if (layer->relu && !at->dy_masked)
+    if (layer->relu && !at->dy_masked) {
+        device_range_begin(self->device, "relu");
         LS_TRY(self->device->is->ops->relu_backward(self->device, run->stream, at->elements,
                                                     self->type, at->y, at->dy, error));
+        device_range_end(self->device);
+    }
     if (layer->is->backward_weights) {
+        device_range_begin(self->device, "backward_weights");
         LS_TRY(layer->is->backward_weights(run, at, &parameters, error));
+        device_range_end(self->device);
         if (hooks->gradient_ready)
             LS_TRY(hooks->gradient_ready(hooks->context, layer->unit, error));
         LS_TRY(between(hooks, error));
     }
     if (at->dx[0] || at->dx[1]) {
+        device_range_begin(self->device, "backward_data");
         LS_TRY(layer->is->backward_data(run, at, &parameters, error));
         LS_TRY(add_extra(self, pass, index, run, error));
+        device_range_end(self->device);
         LS_TRY(between(hooks, error));
     }
     return released(layer, hooks, error);

@@ -40,6 +40,7 @@ static const struct {
     {"learning_rate", "learning rate", SAME_VALUE},
     {"momentum", "momentum", SAME_VALUE},
     {"weight_decay", "weight decay", SAME_VALUE},
+    {"profile_steps", "number of profiled steps", SAME_VALUE},
 };
 
 static bool is_on_host(const finished_run *run) {

@@ -130,6 +130,17 @@ static int check_version(const finished_run *self, ls_error *error) {
     return LS_OK;
 }
 
+/* What was left out of an ablated run makes its time no training time. */
+static int refuse_ablated(const finished_run *self, ls_error *error) {
+    const char *ablated = csv_get(&self->summary, 0, "ablate");
+    if (!ablated || strcmp(ablated, "none") == 0)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT,
+                   "%s: a run with --ablate %.40s is no training: train it without --ablate to "
+                   "report it",
+                   self->folder, ablated);
+}
+
 static int check_folder(finished_run *self, ls_error *error) {
     struct stat status;
     if (stat(self->folder, &status) != 0)
@@ -154,6 +165,7 @@ static int read_summary(finished_run *self, ls_error *error) {
                        self->folder);
     LS_TRY(csv_read(&self->summary, path, error));
     LS_TRY(check_version(self, error));
+    LS_TRY(refuse_ablated(self, error));
     return check_columns(self, error);
 }
 

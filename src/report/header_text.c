@@ -101,6 +101,15 @@ static void add_ranks(text_buffer *out, const run_facts *facts) {
     add_far_ranks(out, facts);
 }
 
+const char *ablated_text(const run_facts *facts) {
+    if (strcmp(facts->ablate, "comm") == 0)
+        return "comm: the training's collectives are left out; this is no training, only a time";
+    if (strcmp(facts->ablate, "data") == 0)
+        return "data: one batch is every batch, nothing is loaded; this is no training, only a "
+               "time";
+    return "";
+}
+
 void header_text(text_buffer *out, const run_facts *facts) {
     text_add(out, "lockstep %s: %s, %d rank%s on %d node%s\n", facts->version, facts->mode,
              facts->ranks, plural(facts->ranks), facts->nodes, plural(facts->nodes));
@@ -124,6 +133,10 @@ void header_text(text_buffer *out, const run_facts *facts) {
     add_batch(out, facts);
     if (facts->oversubscribed)
         line(out, "oversubscribed", "ranks may share cores: these times are no measure of scaling");
+    line(out, "ABLATED", ablated_text(facts));
+    if (facts->profile_steps > 0)
+        text_add(out, "%-15s%d step%s of epoch 1, into layers.csv and trace.json\n", "profile",
+                 facts->profile_steps, plural(facts->profile_steps));
     text_add(out, "\n");
     add_ranks(out, facts);
     text_add(out, "\n");

@@ -1,6 +1,7 @@
 #include "report/run.h"
 
 #include "base/atomic_file.h"
+#include "report/chrome_trace.h"
 #include "report/csv.h"
 #include "report/log.h"
 #include "report/run_text.h"
@@ -200,14 +201,46 @@ int run_note(run *self, ls_error *error, const char *format, ...) {
     return say(self, &lines, error);
 }
 
+static void describe_profile(text_buffer *out, const run_facts *facts, const run_profile *profile) {
+    text_add(out, "%d step%s in " TRACE_FILE ", %zu spans", profile->rates.steps,
+             profile->rates.steps == 1 ? "" : "s", profile->span_count);
+    if (profile->lost > 0)
+        text_add(out, ", %" PRId64 " more for which there was no room", profile->lost);
+    if (facts->ranks > 1)
+        text_add(out, "; clocks of the ranks aligned at barriers, within %s us",
+                 number(profile->uncertainty_seconds * 1e6, 1).text);
+    if (profile->eager)
+        text_add(out, "; these steps were launched one call at a time, the others as a CUDA graph");
+}
+
+int run_write_profile(run *self, const run_profile *profile, ls_error *error) {
+    if (!self)
+        return LS_OK;
+    text_buffer lines = {0}, note = {0};
+    describe_profile(&note, &self->facts, profile);
+    int status = text_buffer_check(&note, error);
+    if (status == LS_OK)
+        status = chrome_trace_write(self->folder, &self->facts, profile->spans, profile->span_count,
+                                    note.bytes, error);
+    if (status == LS_OK)
+        status = layer_table_write(self->folder, profile->rows, profile->row_count, error);
+    layer_table_text(&lines, profile->rows, profile->row_count, &profile->rates);
+    text_add(&lines, "%s\n", note.bytes ? note.bytes : "");
+    text_free(&note);
+    if (status == LS_OK)
+        return say(self, &lines, error);
+    text_free(&lines);
+    return status;
+}
+
 /* The summary comes last: where it stands, everything else is on the disk. */
 int run_finish(run *self, const run_totals *totals, ls_error *error) {
     if (!self)
         return LS_OK;
     text_buffer lines = {0};
     closing_text(&lines, &self->facts, totals);
-    text_add(&lines, "results in %s: %s, %s, %s\n", self->folder, SUMMARY_FILE, EPOCHS_FILE,
-             LOG_FILE);
+    text_add(&lines, "results in %s: %s, %s, %s%s\n", self->folder, SUMMARY_FILE, EPOCHS_FILE,
+             LOG_FILE, self->facts.profile_steps ? ", " LAYERS_FILE ", " TRACE_FILE : "");
     LS_TRY(say(self, &lines, error));
     LS_TRY(log_sync(&self->log, error));
     return write_summary(self, totals, error);

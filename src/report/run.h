@@ -5,7 +5,9 @@
 #define LOCKSTEP_REPORT_RUN_H
 
 #include "base/error.h"
+#include "base/span.h"
 #include "base/usage.h"
+#include "report/layer_table.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -77,6 +79,8 @@ typedef struct run_facts {
     char versions[512]; /* "Open MPI 4.1.4, PMIx 4.2.2, HDF5 1.10.8, oneDNN 2.6.3, hwloc 2.9.0" */
     char scaling[16];   /* "weak" (--batch-per-rank given) or "strong" (--global-batch) */
     bool oversubscribed;
+    char ablate[16];   /* "comm" or "data": what training left out, which is no training then; "" */
+    int profile_steps; /* --profile; 0: none */
     const rank_facts *rank_list; /* [ranks] */
 } run_facts;
 
@@ -115,6 +119,19 @@ int run_epoch(run *self, const epoch_record *epoch, ls_error *error);
 /* A line for the log only. */
 int run_note(run *self, ls_error *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+typedef struct run_profile {
+    const span *spans; /* [span_count], of all ranks, in one clock */
+    size_t span_count;
+    int64_t lost;               /* spans that there was no room for */
+    double uncertainty_seconds; /* of one rank's clock against another's */
+    const layer_row *rows;      /* [row_count] */
+    size_t row_count;
+    layer_rates rates;
+    bool eager; /* the run's other steps were replayed from graphs */
+} run_profile;
+
+/* trace.json, layers.csv, and a table of them. */
+int run_write_profile(run *self, const run_profile *profile, ls_error *error);
 /* Closing table, summary.csv. The run is complete only when summary.csv exists. */
 int run_finish(run *self, const run_totals *totals, ls_error *error);
 void run_close(run *self);

@@ -108,7 +108,9 @@ static void add_usage(text_buffer *out, const run_facts *facts, const rank_usage
     table_free(&ranks);
 }
 
-static void add_outcome(text_buffer *out, const run_totals *totals) {
+static void add_outcome(text_buffer *out, const run_facts *facts, const run_totals *totals) {
+    if (facts->ablate[0])
+        text_add(out, "ABLATED %s\n", ablated_text(facts));
     text_add(out, "trained on %" PRId64 " images in %" PRId64 " steps, %s images/s\n",
              totals->images, totals->steps,
              number(rate(totals->images, totals->training_seconds), 1).text);
@@ -127,6 +129,8 @@ static void add_outcome(text_buffer *out, const run_totals *totals) {
 
 void closing_text(text_buffer *out, const run_facts *facts, const run_totals *totals) {
     text_add(out, "\n");
+    if (facts->ablate[0])
+        text_add(out, "ABLATED %s\n\n", ablated_text(facts));
     add_times(out, totals);
     text_add(out, "\n");
     add_phases(out, totals);
@@ -134,5 +138,5 @@ void closing_text(text_buffer *out, const run_facts *facts, const run_totals *to
     add_usage(out, facts, totals->rank_usage);
     add_gpu_usage(out, facts, totals->rank_usage);
     text_add(out, "\n");
-    add_outcome(out, totals);
+    add_outcome(out, facts, totals);
 }

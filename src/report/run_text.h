@@ -8,6 +8,8 @@
 void header_text(text_buffer *out, const run_facts *facts);
 void epoch_titles_text(text_buffer *out);
 void epoch_text(text_buffer *out, const epoch_record *epoch);
+/* What --ablate left out, and so what the times are not; "" where nothing was. */
+const char *ablated_text(const run_facts *facts);
 void closing_text(text_buffer *out, const run_facts *facts, const run_totals *totals);
 
 /* A number, or "-" where it was not measured. "%.*f". */

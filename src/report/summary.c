@@ -173,6 +173,8 @@ static void put_work(csv_row *row, const run_facts *facts) {
     csv_put_number(row, "learning_rate", facts->learning_rate);
     csv_put_number(row, "momentum", facts->momentum);
     csv_put_number(row, "weight_decay", facts->weight_decay);
+    csv_put_text(row, "ablate", facts->ablate[0] ? facts->ablate : "none");
+    put_count(row, "profile_steps", facts->profile_steps);
 }
 
 /* Empty where losses are not scaled. */

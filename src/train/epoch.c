@@ -41,7 +41,7 @@ static int sum_totals(trainer *self, const feed *split, const char *phase, doubl
                        (long long)counts[1], (long long)split->data->facts.images);
     *loss = loss_sum / (double)counts[1];
     *accuracy = (double)counts[0] / (double)counts[1];
-    if (!isfinite(*loss))
+    if (!isfinite(*loss) && !trainer_ablates(self, "comm"))
         return ls_fail(error, LS_FAILED,
                        "the loss of %s is not a finite number (--learning-rate %g is too high?)",
                        phase, self->settings->learning_rate);
@@ -80,25 +80,35 @@ static bool is_sampled(const trainer *self, int64_t index) {
     return index == batches / 3 || index == 2 * batches / 3;
 }
 
-static int train_steps(trainer *self, epoch_record *record, double parts[STEP_PARTS], double start,
-                       ls_error *error) {
+static int one_step(trainer *self, const epoch_record *record, int64_t index,
+                    double parts[STEP_PARTS], ls_error *error) {
+    mode_batch batch;
+    bool profiled = trainer_is_profiled(self, record->epoch, index);
+    bool sampled = profiled || is_sampled(self, index);
+    if (profiled)
+        LS_TRY(trace_step_begin(self->trace, error));
+    LS_TRY(step_clock_begin(self->mode->clock, sampled, error));
+    device_range_begin(self->device, "load");
+    LS_TRY(feed_next(&self->train, index, &batch, error));
+    device_range_end(self->device);
+    LS_TRY(trainer_train_step(self, &batch, sampled, error));
+    if (profiled)
+        LS_TRY(trace_step_end(self->trace, error));
+    self->totals.sampled_steps += sampled && self->device->facts.asynchronous;
+    return step_clock_collect(self->mode->clock, parts, error);
+}
+
+static int train_steps(trainer *self, const epoch_record *record, double parts[STEP_PARTS],
+                       double start, ls_error *error) {
     loss_totals before = {0};
     for (int64_t index = 0; index < self->train.batches; index++) {
-        mode_batch batch;
-        bool sampled = is_sampled(self, index);
         lifeline_at("training", record->epoch, index + 1);
-        LS_TRY(step_clock_begin(self->mode->clock, sampled, error));
-        LS_TRY(feed_next(&self->train, index, &batch, error));
-        LS_TRY(trainer_train_step(self, &batch, sampled, error));
-        LS_TRY(step_clock_collect(self->mode->clock, parts, error));
-        self->totals.sampled_steps += sampled && self->device->facts.asynchronous;
+        LS_TRY(one_step(self, record, index, parts, error));
         self->steps++;
-        record->images += batch.global_count;
         if (self->step_log)
             LS_TRY(log_step(self, record->epoch, &before, error));
         LS_TRY(show_progress(self, record->epoch, index + 1, start, error));
     }
-    record->steps = self->train.batches;
     return self->device->is->stream_synchronize(self->device, self->stream, error);
 }
 
@@ -129,15 +139,46 @@ static int combine_times(trainer *self, epoch_record *record, ls_error *error) {
     return LS_OK;
 }
 
+/* What the device has counted so far: images by their losses, and updates. Read right before the
+ * clock starts and right after it stops, so that the difference is what stood inside it. */
+typedef struct done_work {
+    int64_t images, steps, skipped;
+} done_work;
+
+static int read_done(trainer *self, done_work *out, ls_error *error) {
+    loss_totals totals;
+    LS_TRY(read_totals(self, &totals, error));
+    LS_TRY(feed_read_state(&self->train, error));
+    out->images = totals.samples;
+    out->skipped = self->train.host_state->skipped;
+    out->steps = self->train.host_state->step + out->skipped;
+    return LS_OK;
+}
+
+/* All ranks' images; the updates of those that update. Nothing may be left out of the time. */
+static int count_timed(trainer *self, const done_work *before, const done_work *after,
+                       epoch_record *record, ls_error *error) {
+    record->images = after->images - before->images;
+    record->steps = after->steps - before->steps;
+    LS_TRY(comm_allreduce_int64(self->control, &record->images, 1, REDUCTION_SUM, error));
+    LS_TRY(comm_allreduce_int64(self->control, &record->steps, 1, REDUCTION_MAX, error));
+    int64_t images = self->train.data->facts.images, steps = self->train.batches;
+    if (record->images == images && record->steps == steps)
+        return LS_OK;
+    return ls_fail(error, LS_FAILED,
+                   "the training time of epoch %d holds %lld images of %lld, %lld steps of %lld",
+                   record->epoch, (long long)record->images, (long long)images,
+                   (long long)record->steps, (long long)steps);
+}
+
 /* What loss scaling did in this epoch: rank 0's, which always updates. */
-static int read_scaling(trainer *self, epoch_record *record, ls_error *error) {
-    int64_t before = self->train.host_state->skipped; /* as the epoch found it */
+static int note_scaling(trainer *self, int64_t skipped, epoch_record *record, ls_error *error) {
     if (!self->optimizer.scaling)
         return LS_OK;
-    LS_TRY(feed_read_state(&self->train, error));
-    record->skipped_updates = self->train.host_state->skipped - before;
+    record->skipped_updates = skipped;
     record->loss_scale = (double)self->train.host_state->loss_scale;
-    if (record->skipped_updates == record->steps && record->loss_scale < 1)
+    if (record->skipped_updates == record->steps && record->loss_scale < 1 &&
+        !trainer_ablates(self, "comm"))
         return ls_fail(
             error, LS_FAILED,
             "no update of epoch %d was made: gradients were not finite at any loss scale "
@@ -148,18 +189,22 @@ static int read_scaling(trainer *self, epoch_record *record, ls_error *error) {
 
 int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
     double parts[STEP_PARTS] = {0};
+    done_work before, after;
     LS_TRY(clear_totals(self, error));
     LS_TRY(self->control->is->barrier(self->control, error));
     monitor_start(self->monitor);
+    LS_TRY(read_done(self, &before, error));
     double cpu_start = cpu_seconds(), start = clock_seconds();
     LS_TRY(feed_start_epoch(&self->train, record->epoch, error));
     LS_TRY(train_steps(self, record, parts, start, error));
     record->seconds = clock_seconds() - start;
+    LS_TRY(read_done(self, &after, error));
     monitor_stop(self->monitor);
+    LS_TRY(count_timed(self, &before, &after, record, error));
     record->phases = phases_of(self, parts, record->seconds);
     self->cpu_seconds_training += cpu_seconds() - cpu_start;
     LS_TRY(combine_times(self, record, error));
-    LS_TRY(read_scaling(self, record, error));
+    LS_TRY(note_scaling(self, after.skipped - before.skipped, record, error));
     return sum_totals(self, &self->train, "training", &record->train_loss, &record->train_accuracy,
                       error);
 }

@@ -58,9 +58,10 @@ static int to_device(feed *self, void *to, const void *from, size_t bytes, ls_er
                             error);
 }
 
-static int place_on_device(feed *self, ls_error *error) {
+/* `images` of them, at `from`. */
+static int place_on_device(feed *self, size_t images, const uint8_t *from, const int32_t *labels,
+                           ls_error *error) {
     device *device = self->settings.device;
-    size_t images = (size_t)self->data->facts.images;
     size_t order = (size_t)epoch_share(self) * sizeof(int64_t);
     LS_TRY(device->is->allocate(device, images * image_bytes(self), "the data set's images",
                                 (void **)&self->images, error));
@@ -69,9 +70,44 @@ static int place_on_device(feed *self, ls_error *error) {
     LS_TRY(device->is->allocate(device, order, "the order of the images", (void **)&self->order,
                                 error));
     LS_TRY(device->is->host_allocate(device, order, (void **)&self->host_order, error));
-    LS_TRY(to_device(self, self->images, self->data->images, images * image_bytes(self), error));
-    LS_TRY(to_device(self, self->labels, self->data->labels, images * sizeof(int32_t), error));
+    LS_TRY(to_device(self, self->images, from, images * image_bytes(self), error));
+    LS_TRY(to_device(self, self->labels, labels, images * sizeof(int32_t), error));
     return device->is->stream_synchronize(device, self->settings.stream, error);
+}
+
+static int allocate_blank(feed *self, ls_error *error) {
+    const feed_settings *s = &self->settings;
+    size_t most = (size_t)share_of(s->global_batch, 0, s->size).count;
+    self->blank_images = calloc(most, image_bytes(self));
+    self->blank_labels = calloc(most, sizeof *self->blank_labels);
+    self->blank_ids = calloc(most, sizeof *self->blank_ids);
+    if (!self->blank_images || !self->blank_labels || !self->blank_ids)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    return LS_OK;
+}
+
+/* This rank's share of an epoch's first batch. */
+static share first_share(const feed *self) {
+    return share_of(feed_batch_images(self, 0), self->settings.rank, self->settings.size);
+}
+
+static int hold_first_batch(feed *self, ls_error *error) {
+    const feed_settings *s = &self->settings;
+    share mine = first_share(self);
+    size_t bytes = image_bytes(self);
+    sampler order;
+    LS_TRY(allocate_blank(self, error));
+    sampler_start(&order, self->data->facts.images, s->seed, 1, s->training);
+    for (int64_t index = 0; index < mine.count; index++) {
+        int64_t sample = sampler_index(&order, mine.first + index);
+        self->blank_ids[index] = sample;
+        self->blank_labels[index] = self->data->labels[sample];
+        memcpy(self->blank_images + (size_t)index * bytes,
+               self->data->images + (size_t)sample * bytes, bytes);
+    }
+    if (s->device->facts.host_addressable)
+        return LS_OK;
+    return place_on_device(self, (size_t)mine.count, self->blank_images, self->blank_labels, error);
 }
 
 static int open_loader(feed *self, ls_error *error) {
@@ -84,12 +120,7 @@ static int open_loader(feed *self, ls_error *error) {
                                 .slots = SLOTS,
                                 .processing_units = s->processing_units,
                                 .processing_unit_count = s->processing_unit_count};
-    size_t most = (size_t)share_of(s->global_batch, 0, s->size).count;
-    self->blank_images = calloc(most, image_bytes(self));
-    self->blank_labels = calloc(most, sizeof *self->blank_labels);
-    self->blank_ids = calloc(most, sizeof *self->blank_ids);
-    if (!self->blank_images || !self->blank_labels || !self->blank_ids)
-        return ls_fail(error, LS_FAILED, "out of memory");
+    LS_TRY(allocate_blank(self, error));
     if (s->device->facts.asynchronous)
         LS_TRY(s->device->is->event_create(s->device, &self->staged, error));
     return loader_create(self->data, s->device, &settings, &self->loader, error);
@@ -113,7 +144,13 @@ int feed_open(feed *self, const feed_settings *settings, ls_error *error) {
         return LS_OK;
     LS_TRY(dataset_load(self->data, error));
     LS_TRY(choose_place(self, &resident, error));
-    LS_TRY(resident ? place_on_device(self, error) : open_loader(self, error));
+    if (settings->one_batch)
+        LS_TRY(hold_first_batch(self, error));
+    else if (resident)
+        LS_TRY(place_on_device(self, (size_t)self->data->facts.images, self->data->images,
+                               self->data->labels, error));
+    else
+        LS_TRY(open_loader(self, error));
     self->settings.processing_units = NULL;
     return LS_OK;
 }
@@ -159,7 +196,8 @@ static int upload_order(feed *self, int epoch, ls_error *error) {
         share mine = share_of(feed_batch_images(self, batch), s->rank, s->size);
         for (int64_t index = 0; index < mine.count; index++)
             self->host_order[count++] =
-                sampler_index(&order, batch * s->global_batch + mine.first + index);
+                s->one_batch ? index
+                             : sampler_index(&order, batch * s->global_batch + mine.first + index);
     }
     return to_device(self, self->order, self->host_order, (size_t)count * sizeof(int64_t), error);
 }
@@ -182,12 +220,24 @@ static void describe_resident(const feed *self, mode_batch *out) {
     out->loaded = (int)share_of(out->global_count, s->rank, s->size).count;
 }
 
+static void describe_blank(const feed *self, mode_batch *out) {
+    const feed_settings *s = &self->settings;
+    if (!self->blank_images)
+        return;
+    out->images = self->blank_images;
+    out->labels = self->blank_labels;
+    out->ids = self->blank_ids;
+    out->loaded = (int)share_of(out->global_count, s->rank, s->size).count;
+}
+
 int feed_next(feed *self, int64_t index, mode_batch *out, ls_error *error) {
     *out = (mode_batch){.global_count = feed_batch_images(self, index),
                         .training = self->settings.training,
                         .state = self->state};
     if (self->order)
         describe_resident(self, out);
+    else if (self->settings.one_batch)
+        describe_blank(self, out);
     if (!self->loader)
         return LS_OK;
     loader_batch loaded;
@@ -209,15 +259,10 @@ int feed_staged(feed *self, ls_error *error) {
 }
 
 void feed_blank(feed *self, int64_t global_count, mode_batch *out) {
-    const feed_settings *s = &self->settings;
-    *out =
-        (mode_batch){.global_count = global_count, .training = s->training, .state = self->state};
+    *out = (mode_batch){
+        .global_count = global_count, .training = self->settings.training, .state = self->state};
     if (self->order)
         describe_resident(self, out);
-    if (!self->loader)
-        return;
-    out->images = self->blank_images;
-    out->labels = self->blank_labels;
-    out->ids = self->blank_ids;
-    out->loaded = (int)share_of(global_count, s->rank, s->size).count;
+    else
+        describe_blank(self, out);
 }

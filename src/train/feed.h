@@ -13,8 +13,9 @@ typedef struct feed_settings {
     int rank, size; /* whose share of each batch; size 0: this rank reads nothing */
     int64_t global_batch;
     uint64_t seed;
-    bool training;               /* shuffled; a batch carries it */
-    const char *place;           /* "auto", "device" or "host": where the images lie */
+    bool training;     /* shuffled; a batch carries it */
+    bool one_batch;    /* --ablate data: the first batch, held in memory, is every batch */
+    const char *place; /* "auto", "device" or "host": where the images lie */
     const int *processing_units; /* for the loader's thread; borrowed until feed_open returns */
     int processing_unit_count;
 } feed_settings;
@@ -32,7 +33,7 @@ typedef struct feed {
     int32_t *labels;
     int64_t *order;
     int64_t *host_order;   /* pinned */
-    uint8_t *blank_images; /* host memory, for warm-up: zeros */
+    uint8_t *blank_images; /* host memory, for warm-up: zeros; with one_batch, that batch */
     int32_t *blank_labels;
     int64_t *blank_ids;
     step_state *state;      /* device memory: this split's */

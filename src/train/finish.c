@@ -75,7 +75,11 @@ static int compare_parameters(trainer *self, ls_error *error) {
 
 int trainer_finish(trainer *self, ls_error *error) {
     run_totals *totals = &self->totals;
-    LS_TRY(compare_parameters(self, error));
+    if (trainer_ablates(self,
+                        "comm")) /* each rank trained alone: they differ, and no hash is all's */
+        totals->parameters_hash[0] = '\0';
+    else
+        LS_TRY(compare_parameters(self, error));
     LS_TRY(gather_usage(self, totals->training_seconds, error));
     LS_TRY(trainer_write_samples(self, error));
     double times[] = {self->setup_seconds, self->warmup_seconds, self->start_to_first_step_seconds};
@@ -91,5 +95,6 @@ int trainer_finish(trainer *self, ls_error *error) {
     network_plan_id(self->network, totals->plan_id);
     if (self->step_log)
         LS_TRY(step_log_finish(self->step_log, error));
+    LS_TRY(trainer_write_profile(self, error));
     return self->me->rank == 0 ? run_finish(self->run, totals, error) : LS_OK;
 }

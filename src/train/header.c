@@ -81,6 +81,9 @@ static void describe_training(const trainer *self, run_facts *facts) {
     facts->learning_rate = s->learning_rate;
     facts->momentum = self->optimizer.adam ? NAN : s->momentum;
     facts->weight_decay = s->weight_decay;
+    if (!trainer_ablates(self, "none"))
+        COPY(facts->ablate, s->ablate);
+    facts->profile_steps = (int)s->profile;
 }
 
 /* Whether steps are replayed, and where not, why: on a device that could. */

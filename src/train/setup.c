@@ -1,4 +1,5 @@
 /* Opens what a run needs, in the order in which one thing needs another. */
+#include "comm/ablated.h"
 #include "launch/lifeline.h"
 #include "train/trainer.h"
 
@@ -76,6 +77,12 @@ static void progress_describe(const volatile void *progress, char *out, size_t c
              (long long)(at->state.step + at->state.skipped + 1));
 }
 
+static int open_ablated(trainer *self, ls_error *error) {
+    LS_TRY(comm_ablated_open(self->comm, &self->ablated, error));
+    self->comm = self->ablated;
+    return LS_OK;
+}
+
 static int open_comm(trainer *self, ls_error *error) {
     device *device = self->device;
     if (self->me->size > 1 && device->facts.asynchronous)
@@ -93,7 +100,8 @@ static int open_comm(trainer *self, ls_error *error) {
                               .progress_describe = progress_describe,
                               .processing_units = self->binding.processing_units,
                               .processing_unit_count = self->binding.threads};
-    return comm_open(self->settings->comm, &settings, &self->comm, error);
+    LS_TRY(comm_open(self->settings->comm, &settings, &self->comm, error));
+    return trainer_ablates(self, "comm") ? open_ablated(self, error) : LS_OK;
 }
 
 static int open_control(trainer *self, ls_error *error) {
@@ -172,12 +180,21 @@ static int open_feed(trainer *self, feed *feed, bool training, ls_error *error) 
                               .global_batch = self->global_batch,
                               .seed = (uint64_t)self->settings->seed,
                               .training = training,
+                              .one_batch = training && trainer_ablates(self, "data"),
                               .place = self->settings->data_place,
                               .processing_units = self->binding.processing_units,
                               .processing_unit_count = self->binding.threads};
     LS_TRY(mode_loader_share(self->settings->mode, &self->mode->settings, &settings.rank,
                              &settings.size, error));
     return feed_open(feed, &settings, error);
+}
+
+static int check_ablation(const trainer *self, ls_error *error) {
+    if (!trainer_ablates(self, "comm") || self->me->size > 1)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT,
+                   "--ablate comm: one rank has no communication to leave out: expected 2 or more "
+                   "(mpirun -n 2, srun -n 2)");
 }
 
 int trainer_setup(trainer *self, ls_error *error) {
@@ -187,14 +204,19 @@ int trainer_setup(trainer *self, ls_error *error) {
     LS_TRY(optimizer_create(&self->optimizer, s->optimizer, s->learning_rate, s->weight_decay,
                             s->momentum, trainer_precision(self) == PRECISION_FP16, error));
     LS_TRY(open_control(self, error));
+    LS_TRY(check_ablation(self, error));
     LS_TRY(open_data(self, error));
+    LS_TRY(trainer_check_profile(self, error));
     LS_TRY(trainer_agree(self, error));
     LS_TRY(open_device(self, error));
     LS_TRY(trainer_check_gpus(self, error));
     LS_TRY(open_comm(self, error));
     LS_TRY(prepare_network(self, error));
+    LS_TRY(trainer_open_profile(self, error));
     mode_settings settings = describe_mode(self);
     LS_TRY(trainer_fit(self, mode_create(s->mode, &settings, &self->mode, error), error));
+    if (self->ablated) /* the mode has measured what it chooses by */
+        comm_ablate(self->ablated);
     self->records = !s->no_graph && self->device->is->graph_begin && self->mode->is->capturable &&
                     self->comm->is->capturable;
     LS_TRY(optimizer_attach(&self->optimizer, self->network, &self->graph, error));
@@ -217,6 +239,7 @@ void trainer_close(trainer *self) {
     if (self->stream)
         self->device->is->stream_destroy(self->device, self->stream);
     comm_close(self->comm);
+    trace_close(self->trace);
     if (self->progress)
         self->device->is->host_release(self->device, self->progress);
     comm_close(self->control);

@@ -30,7 +30,9 @@ static int compute_step(trainer *self, const mode_batch *batch, ls_error *error)
 
     device_range_begin(device, "forward");
     LS_TRY(network_forward(self->network, pass, self->stream, &mode->hooks, error));
+    device_range_begin(device, "loss");
     LS_TRY(mode->is->loss(mode, batch, pass, error));
+    device_range_end(device);
     device_range_end(device);
     LS_TRY(step_clock_mark(mode->clock, STEP_FORWARD, error));
 
@@ -60,8 +62,10 @@ static device_graph *recording_of(const trainer *self, int64_t global_count) {
 
 int trainer_train_step(trainer *self, const mode_batch *batch, bool sampled, ls_error *error) {
     device_graph *recording = sampled ? NULL : recording_of(self, batch->global_count);
+    device_range_begin(self->device, "stage");
     LS_TRY(mode_stage(self->mode, batch, error));
     LS_TRY(feed_staged(&self->train, error));
+    device_range_end(self->device);
     if (recording)
         return self->device->is->graph_launch(self->device, recording, self->stream, error);
     return compute_step(self, batch, error);

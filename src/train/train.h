@@ -10,13 +10,15 @@
 
 typedef struct train_settings {
     const char *data, *model, *mode, *device, *precision, *optimizer, *results;
-    const char *comm, *augment, *data_place;
+    const char *comm, *augment, *data_place, *ablate;
     const char *plan_cache;               /* a file, "off", or NULL: in the user's cache folder */
     int64_t batch_per_rank, global_batch; /* as given; 0: not given */
-    int64_t epochs, seed, threads;
+    int64_t epochs, seed, threads, profile;
     double learning_rate, weight_decay, momentum, bucket_mb, comm_timeout;
     bool oversubscribe, step_log, verbose, no_graph, share_gpu;
 } train_settings;
+
+#define ABLATE_CHOICES "none|comm|data"
 
 /* Runs the whole job on this rank, after launch_start: collective over all ranks.
  * `options_text`: option_describe's text, compared between the ranks. */

@@ -8,9 +8,12 @@
 #include "monitor/monitor.h"
 #include "report/run.h"
 #include "report/step_log.h"
+#include "trace/trace.h"
 #include "train/feed.h"
 #include "train/optimizer.h"
 #include "train/train.h"
+
+#include <string.h>
 
 /* A training step recorded for one global count, replayed by one launch. */
 typedef struct step_recording {
@@ -49,6 +52,9 @@ typedef struct trainer {
     step_recording recordings[2]; /* of the full and of the last batch */
     step_progress *progress;      /* pinned; NULL alone */
     monitor *monitor;             /* NULL on a device without a UUID */
+    comm *ablated;                /* --ablate comm: inside `comm`, or it; else NULL */
+    trace *trace;                 /* --profile; else NULL */
+    int64_t profile_first;        /* step of epoch 1 (0, 1, ...) where the profile begins */
     run *run;
     step_log *step_log;
     rank_facts *ranks;
@@ -97,6 +103,25 @@ int trainer_evaluation_step(trainer *self, const mode_batch *batch, ls_error *er
 /* Records a training step of this batch's size. */
 int trainer_record_step(trainer *self, const mode_batch *batch, ls_error *error);
 void trainer_forget_recordings(trainer *self);
+
+/* profile.c: --profile. */
+/* LS_BAD_INPUT where an epoch has fewer steps. */
+int trainer_check_profile(trainer *self, ls_error *error);
+/* Opens the trace and puts it between the mode and its comm. */
+int trainer_open_profile(trainer *self, ls_error *error);
+/* Before and after the profiled epoch, out of its time. Collective. */
+int trainer_align_profile(trainer *self, ls_error *error);
+static inline bool trainer_is_profiled(const trainer *self, int epoch, int64_t step) {
+    return self->trace && epoch == 1 && step >= self->profile_first &&
+           step < self->profile_first + self->settings->profile;
+}
+/* All ranks' spans gathered, floors measured, files and table written. Collective. */
+int trainer_write_profile(trainer *self, ls_error *error);
+
+/* --ablate "comm", "data" or "none". */
+static inline bool trainer_ablates(const trainer *self, const char *what) {
+    return strcmp(self->settings->ablate, what) == 0;
+}
 
 /* epoch.c: one epoch of each, totals over all ranks. */
 int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error);

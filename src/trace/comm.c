@@ -1,0 +1,269 @@
+/* A comm that records the collectives of another: from the call to the result, which may come long
+ * before anybody waits for it. While no step is recorded it only passes calls on.
+ *
+ * On a device that works by itself the end is an event in a stream of the trace's own, which waits
+ * for the collective: where waiting does not hold the host (capturable), right after the call, else
+ * when the mode waits. On a host the end is seen after each call that makes progress. */
+#include "trace/trace_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TRACED_WORKS = 64 };
+
+typedef struct traced_work {
+    comm_work inner;
+    int span; /* of the row */
+    bool taken, ended;
+} traced_work;
+
+typedef struct traced_comm {
+    comm base;
+    comm_interface interface;
+    comm *inner;
+    trace *trace;
+    traced_work works[TRACED_WORKS];
+} traced_comm;
+
+static traced_comm *of(comm *base) {
+    return (traced_comm *)base;
+}
+
+static bool is_asynchronous(const traced_comm *self) {
+    return self->trace->device->facts.asynchronous;
+}
+
+static void end(traced_comm *self, traced_work *work, device_stream *stream) {
+    trace_end(self->trace, ROW_COMMUNICATION, work->span, stream);
+    work->ended = true;
+}
+
+/* What progress has brought to its end. */
+static void look(traced_comm *self) {
+    bool (*is_done)(const comm_work *work) = self->inner->is->is_done;
+    for (int index = 0; index < TRACED_WORKS; index++) {
+        traced_work *work = &self->works[index];
+        if (work->taken && !work->ended &&
+            (!work->inner.handle || (is_done && is_done(&work->inner))))
+            end(self, work, NULL);
+    }
+}
+
+/* Before the call. NULL: this one is not recorded. */
+static traced_work *take(traced_comm *self, device_stream *stream, const char *name,
+                         int64_t bytes) {
+    if (!atomic_load(&self->trace->active))
+        return NULL;
+    for (int index = 0; index < TRACED_WORKS; index++) {
+        traced_work *work = &self->works[index];
+        if (work->taken)
+            continue;
+        int span = trace_begin(self->trace, ROW_COMMUNICATION, name, stream);
+        if (span < 0)
+            return NULL;
+        self->trace->rows[ROW_COMMUNICATION].spans[span].bytes = bytes;
+        *work = (traced_work){.span = span, .taken = true};
+        return work;
+    }
+    self->trace->lost++;
+    return NULL;
+}
+
+/* The inner comm ends `work`, seen from the trace's stream. */
+static int follow(traced_comm *self, traced_work *work, ls_error *error) {
+    comm *inner = self->inner;
+    LS_TRY(inner->is->wait(inner, self->trace->side, &work->inner, error));
+    end(self, work, self->trace->side);
+    return LS_OK;
+}
+
+/* After the call, which returned `status`. */
+static int hand_out(traced_comm *self, traced_work *mine, int status, comm_work *work,
+                    ls_error *error) {
+    LS_TRY(status);
+    if (!mine)
+        return LS_OK;
+    work->handle = mine;
+    if (!is_asynchronous(self))
+        look(self);
+    else if (self->base.is->capturable)
+        return follow(self, mine, error);
+    return LS_OK;
+}
+
+static int64_t sum(const traced_comm *self, const int64_t *counts) {
+    int64_t total = 0;
+    for (int rank = 0; rank < self->base.size; rank++)
+        total += counts[rank];
+    return total;
+}
+
+static int64_t bytes_of(int64_t count, dtype type) {
+    return count * (int64_t)dtype_bytes(type);
+}
+
+static int allreduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
+                     reduction how, comm_work *work, ls_error *error) {
+    traced_comm *self = of(base);
+    comm *inner = self->inner;
+    traced_work *mine = take(self, stream, "allreduce", bytes_of((int64_t)count, type));
+    int status = inner->is->allreduce(inner, stream, buffer, count, type, how,
+                                      mine ? &mine->inner : work, error);
+    return hand_out(self, mine, status, work, error);
+}
+
+static int reduce_scatter(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
+                          dtype type, reduction how, comm_work *work, ls_error *error) {
+    traced_comm *self = of(base);
+    comm *inner = self->inner;
+    traced_work *mine = take(self, stream, "reduce_scatter", bytes_of(sum(self, counts), type));
+    int status = inner->is->reduce_scatter(inner, stream, buffer, counts, type, how,
+                                           mine ? &mine->inner : work, error);
+    return hand_out(self, mine, status, work, error);
+}
+
+static int allgather(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
+                     dtype type, comm_work *work, ls_error *error) {
+    traced_comm *self = of(base);
+    comm *inner = self->inner;
+    traced_work *mine = take(self, stream, "allgather", bytes_of(sum(self, counts), type));
+    int status = inner->is->allgather(inner, stream, buffer, counts, type,
+                                      mine ? &mine->inner : work, error);
+    return hand_out(self, mine, status, work, error);
+}
+
+static int broadcast(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
+                     int root, comm_work *work, ls_error *error) {
+    traced_comm *self = of(base);
+    comm *inner = self->inner;
+    traced_work *mine = take(self, stream, "broadcast", bytes_of((int64_t)count, type));
+    int status = inner->is->broadcast(inner, stream, buffer, count, type, root,
+                                      mine ? &mine->inner : work, error);
+    return hand_out(self, mine, status, work, error);
+}
+
+static int reduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
+                  reduction how, int root, comm_work *work, ls_error *error) {
+    traced_comm *self = of(base);
+    comm *inner = self->inner;
+    traced_work *mine = take(self, stream, "reduce", bytes_of((int64_t)count, type));
+    int status = inner->is->reduce(inner, stream, buffer, count, type, how, root,
+                                   mine ? &mine->inner : work, error);
+    return hand_out(self, mine, status, work, error);
+}
+
+static int64_t moved(const traced_comm *self, const int64_t *counts, dtype type, int root) {
+    return bytes_of(self->base.rank == root ? sum(self, counts) : counts[self->base.rank], type);
+}
+
+static int scatter(comm *base, device_stream *stream, const void *whole, void *part,
+                   const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error) {
+    traced_comm *self = of(base);
+    comm *inner = self->inner;
+    traced_work *mine = take(self, stream, "scatter", moved(self, counts, type, root));
+    int status = inner->is->scatter(inner, stream, whole, part, counts, type, root,
+                                    mine ? &mine->inner : work, error);
+    return hand_out(self, mine, status, work, error);
+}
+
+static int gather(comm *base, device_stream *stream, const void *part, void *whole,
+                  const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error) {
+    traced_comm *self = of(base);
+    comm *inner = self->inner;
+    traced_work *mine = take(self, stream, "gather", moved(self, counts, type, root));
+    int status = inner->is->gather(inner, stream, part, whole, counts, type, root,
+                                   mine ? &mine->inner : work, error);
+    return hand_out(self, mine, status, work, error);
+}
+
+static int barrier(comm *base, ls_error *error) {
+    comm *inner = of(base)->inner;
+    return inner->is->barrier(inner, error);
+}
+
+static int progress(comm *base, ls_error *error) {
+    traced_comm *self = of(base);
+    LS_TRY(self->inner->is->progress(self->inner, error));
+    if (!is_asynchronous(self) && atomic_load(&self->trace->active))
+        look(self);
+    return LS_OK;
+}
+
+/* The stream passes this point when the span's end is passed in the trace's own. */
+static int wait_for_end(traced_comm *self, device_stream *stream, const traced_work *work,
+                        ls_error *error) {
+    device *device = self->trace->device;
+    device_event *at = trace_end_event(self->trace, ROW_COMMUNICATION, work->span);
+    return stream ? device->is->stream_wait_event(device, stream, at, error)
+                  : device->is->event_synchronize(device, at, error);
+}
+
+static int wait_recorded(traced_comm *self, device_stream *stream, traced_work *work,
+                         ls_error *error) {
+    comm *inner = self->inner;
+    if (is_asynchronous(self)) {
+        if (!work->ended)
+            LS_TRY(follow(self, work, error));
+        return wait_for_end(self, stream, work, error);
+    }
+    LS_TRY(inner->is->wait(inner, stream, &work->inner, error));
+    if (!work->ended)
+        end(self, work, stream);
+    look(self); /* waiting made progress on the others too */
+    return LS_OK;
+}
+
+static int wait(comm *base, device_stream *stream, comm_work *work, ls_error *error) {
+    traced_comm *self = of(base);
+    traced_work *mine = work->handle;
+    if (mine < self->works || mine >= self->works + TRACED_WORKS)
+        return self->inner->is->wait(self->inner, stream, work, error);
+    LS_TRY(wait_recorded(self, stream, mine, error));
+    mine->taken = false;
+    work->handle = NULL;
+    return LS_OK;
+}
+
+static int allocate(comm *base, size_t bytes, const char *what, void **out, ls_error *error) {
+    comm *inner = of(base)->inner;
+    int status = inner->is->allocate(inner, bytes, what, out, error);
+    memcpy(base->note, inner->note, sizeof base->note);
+    return status;
+}
+
+static void release(comm *base, void *memory) {
+    comm *inner = of(base)->inner;
+    inner->is->release(inner, memory);
+}
+
+static void close_both(comm *base) {
+    comm_close(of(base)->inner);
+    free(base);
+}
+
+int trace_comm(trace *self, comm *inner, comm **out, ls_error *error) {
+    traced_comm *made = calloc(1, sizeof *made);
+    if (!made)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    made->interface = (comm_interface){.name = inner->is->name,
+                                       .capturable = inner->is->capturable,
+                                       .allreduce = allreduce,
+                                       .reduce_scatter = reduce_scatter,
+                                       .allgather = allgather,
+                                       .broadcast = broadcast,
+                                       .reduce = reduce,
+                                       .scatter = scatter,
+                                       .gather = gather,
+                                       .barrier = barrier,
+                                       .progress = progress,
+                                       .wait = wait,
+                                       .allocate = allocate,
+                                       .release = release,
+                                       .close = close_both};
+    made->base = *inner;
+    made->base.is = &made->interface;
+    made->inner = inner;
+    made->trace = self;
+    *out = &made->base;
+    return LS_OK;
+}

@@ -1,0 +1,90 @@
+/* --profile N: N steps in the middle of the first epoch are recorded, and what they say is written
+ * at the end of the run. */
+#include "train/profile.h"
+#include "launch/lifeline.h"
+#include "trace/rates.h"
+#include "train/trainer.h"
+
+#include <stdlib.h>
+
+/* Steps of the whole batch, where an epoch has more than one. */
+static int64_t whole_steps(const trainer *self) {
+    int64_t batches = self->train.batches;
+    return batches > 1 && self->train.last < self->global_batch ? batches - 1 : batches;
+}
+
+int trainer_check_profile(trainer *self, ls_error *error) {
+    int64_t wanted = self->settings->profile, found = whole_steps(self);
+    if (wanted > found)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--profile %lld: an epoch has %lld step%s of the whole batch (%lld images): "
+                       "expected at most as many",
+                       (long long)wanted, (long long)found, found == 1 ? "" : "s",
+                       (long long)self->global_batch);
+    self->profile_first = (found - wanted) / 2;
+    return LS_OK;
+}
+
+int trainer_open_profile(trainer *self, ls_error *error) {
+    comm *traced;
+    if (self->settings->profile == 0)
+        return LS_OK;
+    LS_TRY(trace_open(self->device, self->stream, (int)self->settings->profile,
+                      self->graph.layer_count, &self->trace, error));
+    LS_TRY(trace_comm(self->trace, self->comm, &traced, error));
+    self->comm = traced;
+    return LS_OK;
+}
+
+int trainer_align_profile(trainer *self, ls_error *error) {
+    return self->trace ? trace_align(self->trace, self->control, error) : LS_OK;
+}
+
+static profile_work describe_work(const trainer *self) {
+    int64_t batch = self->train.batches > 1 ? self->global_batch : self->train.last;
+    const feed_settings *feed = &self->train.settings;
+    return (profile_work){
+        .graph = &self->graph,
+        .count = mode_local_count(self->mode, batch),
+        .loaded = feed->size > 0 ? (int)share_of(batch, feed->rank, feed->size).count : 0,
+        .moments = self->mode->is->updates(self->mode) ? optimizer_moments(&self->optimizer) : -1,
+        .type = network_type(self->network)};
+}
+
+/* Rank 0's own spans, in its rows; the others wait. */
+static int write_files(trainer *self, run_profile *profile, ls_error *error) {
+    profile_work work = describe_work(self);
+    device_rates rates;
+    int count;
+    const span *mine = trace_spans(self->trace, ROW_COMPUTE, &count);
+    lifeline_at("profile", 0, 0);
+    LS_TRY(
+        device_rates_measure(self->device, self->stream, trainer_precision(self), &rates, error));
+    profile->rates = (layer_rates){.flop_per_second = rates.flop_per_second,
+                                   .bytes_per_second = rates.bytes_per_second,
+                                   .steps = trace_steps(self->trace)};
+    layer_row *rows = calloc((size_t)self->graph.layer_count * 3 + 5, sizeof *rows);
+    if (!rows)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    profile->rows = rows;
+    profile->row_count = profile_rows(&work, &profile->rates, rows);
+    int status = profile_seconds(&self->graph, mine, count, profile->rates.steps, rows,
+                                 profile->row_count, &profile->rates.step_seconds, error);
+    if (status == LS_OK)
+        status = run_write_profile(self->run, profile, error);
+    free(rows);
+    return status;
+}
+
+int trainer_write_profile(trainer *self, ls_error *error) {
+    run_profile profile = {.eager = self->records};
+    span *spans = NULL;
+    if (!self->trace)
+        return LS_OK;
+    LS_TRY(trace_gather(self->trace, self->control, &spans, &profile.span_count, &profile.lost,
+                        &profile.uncertainty_seconds, error));
+    profile.spans = spans;
+    int status = self->me->rank == 0 ? write_files(self, &profile, error) : LS_OK;
+    free(spans);
+    return status;
+}
