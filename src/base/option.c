@@ -29,8 +29,9 @@ static int out_of_range(const option *entry, const char *value, ls_error *error)
         return ls_fail(error, LS_BAD_INPUT,
                        "--%s: expected a whole number between %.0f and %.0f, found '%s'",
                        entry->name, entry->minimum, entry->maximum, value);
-    return ls_fail(error, LS_BAD_INPUT, "--%s: expected a number between %g and %g, found '%s'",
-                   entry->name, entry->minimum, entry->maximum, value);
+    return ls_fail(error, LS_BAD_INPUT, "--%s: expected %s%sa number between %g and %g, found '%s'",
+                   entry->name, entry->choices ? entry->choices : "", entry->choices ? " or " : "",
+                   entry->minimum, entry->maximum, value);
 }
 
 static int store_integer(const option *entry, const char *value, void *field, ls_error *error) {
@@ -50,9 +51,14 @@ static int store_integer(const option *entry, const char *value, void *field, ls
 static int store_real(const option *entry, const char *value, void *field, ls_error *error) {
     char *end = NULL;
     double number = strtod(value, &end);
+    if (entry->choices && is_choice(entry->choices, value)) {
+        number = 0;
+        memcpy(field, &number, sizeof number);
+        return LS_OK;
+    }
     if (end == value || *end != '\0' || number != number)
-        return ls_fail(error, LS_BAD_INPUT, "--%s: expected a number, found '%s'", entry->name,
-                       value);
+        return ls_fail(error, LS_BAD_INPUT, "--%s: expected %s%sa number, found '%s'", entry->name,
+                       entry->choices ? entry->choices : "", entry->choices ? " or " : "", value);
     bool limited = entry->minimum != 0 || entry->maximum != 0;
     if (limited && !(number >= entry->minimum && number <= entry->maximum))
         return out_of_range(entry, value, error);

@@ -24,10 +24,12 @@ typedef struct option {
     size_t offset;            /* of the value in the command's settings struct */
     const char *placeholder;  /* what --help shows for the value: "N", "DIR" */
     const char *default_text; /* parsed like a value from the command line; NULL: zero / NULL */
-    const char *choices;      /* OPTION_CHOICE: "single|dp|ddp" */
-    double minimum, maximum;  /* OPTION_INTEGER, OPTION_REAL; both 0: no limits */
-    const char *help;         /* one sentence */
-    bool may_differ;          /* ranks may have different values (a log path, say) */
+    /* OPTION_CHOICE: "single|dp|ddp". OPTION_REAL: "auto" stands for 0, which then is beyond the
+     * limits; NULL: it takes numbers only. */
+    const char *choices;
+    double minimum, maximum; /* OPTION_INTEGER, OPTION_REAL; both 0: no limits */
+    const char *help;        /* one sentence */
+    bool may_differ;         /* ranks may have different values (a log path, say) */
 } option;
 
 typedef struct command {

@@ -1,9 +1,10 @@
 #include "comm/reduce.h"
+#include "base/float16.h"
 
 #include <stdint.h>
 
 bool reduce_supports(dtype type) {
-    return type != DTYPE_BF16 && type != DTYPE_F16;
+    return type != DTYPE_F16;
 }
 
 /* One plain loop a type and operation, so that the compiler makes vectors of it. */
@@ -27,6 +28,18 @@ REDUCE(u8, uint8_t)
 REDUCE(i32, int32_t)
 REDUCE(i64, int64_t)
 
+/* Computed in fp32, rounded once. */
+static void reduce_bf16(uint16_t *restrict into, const uint16_t *restrict from, size_t count,
+                        reduction how) {
+    for (size_t i = 0; i < count; i++) {
+        float a = bf16_to_float(into[i]), b = bf16_to_float(from[i]);
+        float larger = b > a ? b : a, smaller = b < a ? b : a;
+        into[i] = bf16_of_float(how == REDUCTION_SUM   ? a + b
+                                : how == REDUCTION_MAX ? larger
+                                                       : smaller);
+    }
+}
+
 void reduce_into(void *into, const void *from, size_t count, dtype type, reduction how) {
     switch (type) {
     case DTYPE_F32:
@@ -45,6 +58,8 @@ void reduce_into(void *into, const void *from, size_t count, dtype type, reducti
         reduce_i64(into, from, count, how);
         break;
     case DTYPE_BF16:
+        reduce_bf16(into, from, count, how);
+        break;
     case DTYPE_F16:
         break; /* refused before */
     }

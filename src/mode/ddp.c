@@ -1,48 +1,60 @@
 /* ddp: DistributedDataParallel. Every rank holds all parameters and computes its share of the
- * batch; the gradient is summed over the ranks in buckets that start as soon as backward has
- * written them (Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel
- * Training", VLDB 2020, section 3.2). A bucket is a range of the flat gradient, cut from its end,
- * where gradients become ready first; tensors are not its borders. Sums, not means: the loss's
- * gradient already carries 1 / global count. */
+ * batch; the gradient is summed over the ranks in buckets (mode/buckets.h) that start as soon as
+ * backward has written them, or, for linear layers where that is cheaper, formed by every rank from
+ * all ranks' factors (mode/factors.h). Sums, not means: the loss's gradient already carries
+ * 1 / global count.
+ *
+ * In bf16 a bucket is rounded, summed and widened again: each rank's value is rounded once, and a
+ * ring rounds its sum at each of its R - 1 additions, so the error of a sum over R ranks is at most
+ * R * 2^-8 * sum |g_r| * (1 + 2^-8)^R, in any order of adding. One rank sends nothing and rounds
+ * nothing. */
+#include "mode/exchange.h"
+#include "mode/factors.h"
+#include "mode/outstanding.h"
 #include "mode/parts.h"
 
 #include <stdlib.h>
 
-typedef struct bucket {
-    size_t first, count;
-    comm_work work;
-} bucket;
-
 typedef struct ddp_state {
-    int bucket_count, started, finished; /* started in order, waited for in order */
-    bucket buckets[];                    /* [0] is the end of the flat array */
+    bool training;    /* the batch at hand */
+    factors *factors; /* NULL: no unit goes as factors */
+    outstanding works;
+    uint16_t *low; /* bf16 [parameter_count]: gradients on their way; NULL: they go in fp32 */
+    int bucket_count, started;
+    bucket buckets[]; /* [0] is the end of the flat array */
 } ddp_state;
 
-static int cut_buckets(mode *self, ls_error *error) {
-    size_t total = self->settings.graph->parameter_count;
-    size_t most = self->settings.bucket_bytes / sizeof(float);
-    size_t count = (total + most - 1) / most;
-    ddp_state *state = calloc(1, sizeof *state + count * sizeof state->buckets[0]);
-    if (!state)
-        return ls_fail(error, LS_FAILED, "out of memory");
-    self->state = state;
-    state->bucket_count = (int)count;
-    for (size_t index = 0; index < count; index++) {
-        size_t end = total - index * most;
-        size_t first = end > most ? end - most : 0;
-        state->buckets[index] = (bucket){.first = first, .count = end - first};
-    }
-    return LS_OK;
+static bool takes_factors(void *context, int unit) {
+    mode *self = context;
+    return ((ddp_state *)self->state)->training && self->exchange.units[unit].factors;
 }
 
-/* What a comm holds at once is bounded; no network is faster with more. */
-enum { MOST_OUTSTANDING = 16 };
+static int input_ready(void *context, int unit, const void *x, ls_error *error) {
+    ddp_state *state = ((mode *)context)->state;
+    return factors_input(state->factors, &state->works, unit, x, error);
+}
 
-static int wait_oldest(mode *self, ls_error *error) {
+static int delta_ready(void *context, int unit, const void *dy, ls_error *error) {
+    ddp_state *state = ((mode *)context)->state;
+    return factors_delta(state->factors, &state->works, unit, dy, error);
+}
+
+static int start_bucket(mode *self, bucket *next, ls_error *error) {
     ddp_state *state = self->state;
-    comm *comm = self->settings.comm;
-    return comm->is->wait(comm, self->settings.stream, &state->buckets[state->finished++].work,
-                          error);
+    const mode_settings *s = &self->settings;
+    void *sent = self->gradients + next->first;
+    dtype type = DTYPE_F32;
+    LS_TRY(outstanding_make_room(&state->works, error));
+    if (state->low) {
+        sent = state->low + next->first;
+        type = DTYPE_BF16;
+        LS_TRY(s->device->is->ops->cast(s->device, s->stream, next->count, DTYPE_F32,
+                                        self->gradients + next->first, DTYPE_BF16, sent, error));
+    }
+    LS_TRY(s->comm->is->allreduce(s->comm, s->stream, sent, next->count, type, REDUCTION_SUM,
+                                  &next->work, error));
+    outstanding_add(&state->works, &next->work);
+    return LS_OK;
 }
 
 /* Starts every bucket that lies wholly in what backward has written: [frontier, end). */
@@ -51,16 +63,9 @@ static int gradient_ready(void *context, int unit, ls_error *error) {
     ddp_state *state = self->state;
     const graph *graph = self->settings.graph;
     size_t frontier = graph->layers[graph->unit_layers[unit]].first_weight;
-    comm *comm = self->settings.comm;
     LS_TRY(step_clock_waiting(self->clock, error));
-    while (state->started < state->bucket_count &&
-           state->buckets[state->started].first >= frontier) {
-        if (state->started - state->finished == MOST_OUTSTANDING)
-            LS_TRY(wait_oldest(self, error));
-        bucket *next = &state->buckets[state->started++];
-        LS_TRY(comm->is->allreduce(comm, self->settings.stream, self->gradients + next->first,
-                                   next->count, DTYPE_F32, REDUCTION_SUM, &next->work, error));
-    }
+    while (state->started < state->bucket_count && state->buckets[state->started].first >= frontier)
+        LS_TRY(start_bucket(self, &state->buckets[state->started++], error));
     return step_clock_resumed(self->clock, error);
 }
 
@@ -72,12 +77,27 @@ static int between(void *context, ls_error *error) {
     return step_clock_resumed(self->clock, error);
 }
 
+static int finish_bucket(mode *self, bucket *each, ls_error *error) {
+    ddp_state *state = self->state;
+    const mode_settings *s = &self->settings;
+    LS_TRY(s->comm->is->wait(s->comm, s->stream, &each->work, error));
+    if (!state->low)
+        return LS_OK;
+    return s->device->is->ops->cast(s->device, s->stream, each->count, DTYPE_BF16,
+                                    state->low + each->first, DTYPE_F32,
+                                    self->gradients + each->first, error);
+}
+
+/* The products first: what is still on its way passes meanwhile. */
 static int finish(mode *self, ls_error *error) {
     ddp_state *state = self->state;
+    if (state->factors)
+        LS_TRY(factors_finish(state->factors, error));
     LS_TRY(step_clock_waiting(self->clock, error));
-    while (state->finished < state->started)
-        LS_TRY(wait_oldest(self, error));
-    state->started = state->finished = 0;
+    for (int index = 0; index < state->started; index++)
+        LS_TRY(finish_bucket(self, &state->buckets[index], error));
+    outstanding_clear(&state->works);
+    state->started = 0;
     return step_clock_resumed(self->clock, error);
 }
 
@@ -93,26 +113,88 @@ static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
     return step_clock_resumed(self->clock, error);
 }
 
+static int begin(mode *self, const mode_batch *batch, pass *pass, ls_error *error) {
+    ddp_state *state = self->state;
+    state->training = batch->training;
+    if (state->factors)
+        factors_begin(state->factors, batch->global_count);
+    return mode_begin_own_batch(self, batch, pass, error);
+}
+
+static void describe_buckets(mode *self) {
+    ddp_state *state = self->state;
+    mode_exchange *exchange = &self->exchange;
+    size_t element = dtype_bytes(self->settings.gradient_type);
+    exchange->bucket_count = state->bucket_count;
+    for (int index = 0; index < state->bucket_count; index++) {
+        size_t bytes = state->buckets[index].count * element;
+        if (index == 0)
+            exchange->first_bucket_bytes = bytes;
+        if (bytes > exchange->largest_bucket_bytes)
+            exchange->largest_bucket_bytes = bytes;
+    }
+}
+
+static int cut_buckets(mode *self, const bool *factored, ls_error *error) {
+    const graph *graph = self->settings.graph;
+    bucket_rule rule = {self->exchange.bucket_most, self->exchange.bucket_worth};
+    int count = buckets_cut(graph, factored, rule, NULL);
+    ddp_state *state = calloc(1, sizeof *state + (size_t)count * sizeof state->buckets[0]);
+    if (!state)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    self->state = state;
+    state->bucket_count = buckets_cut(graph, factored, rule, state->buckets);
+    state->works = (outstanding){.comm = self->settings.comm, .stream = self->settings.stream};
+    describe_buckets(self);
+    return LS_OK;
+}
+
+static int allocate(mode *self, const bool *factored, bool any, ls_error *error) {
+    ddp_state *state = self->state;
+    const mode_settings *s = &self->settings;
+    if (any)
+        LS_TRY(factors_create(self, factored, &state->factors, error));
+    if (s->gradient_type == DTYPE_F32 || s->size == 1)
+        return LS_OK;
+    return s->comm->is->allocate(s->comm, s->graph->parameter_count * sizeof *state->low,
+                                 "gradients in bf16", (void **)&state->low, error);
+}
+
 static int setup(mode *self, ls_error *error) {
+    bool factored[GRAPH_MAX_LAYERS] = {false}, any = false;
     self->hooks.parameters = mode_whole_parameters;
     self->hooks.gradient = mode_whole_gradient;
     self->hooks.gradient_ready = gradient_ready;
     if (!self->settings.device->facts.asynchronous) /* there, the comm gets on by itself */
         self->hooks.between = between;
-    return cut_buckets(self, error);
+    LS_TRY(exchange_choose(self, error));
+    for (int unit = 0; unit < self->settings.graph->unit_count; unit++)
+        any |= factored[unit] = self->exchange.units[unit].factors;
+    if (any) {
+        self->hooks.takes_factors = takes_factors;
+        self->hooks.input_ready = input_ready;
+        self->hooks.delta_ready = delta_ready;
+    }
+    LS_TRY(cut_buckets(self, factored, error));
+    return allocate(self, factored, any, error);
 }
 
 static void teardown(mode *self) {
-    free(self->state);
+    ddp_state *state = self->state;
+    factors_destroy(state->factors);
+    if (state->low)
+        self->settings.comm->is->release(self->settings.comm, state->low);
+    free(state);
 }
 
 const mode_interface mode_ddp = {
     .name = "ddp",
     .capturable = true,
+    .exchanges = true,
     .loader_share = mode_loader_own_share,
     .setup = setup,
     .teardown = teardown,
-    .begin = mode_begin_own_batch,
+    .begin = begin,
     .loss = mode_loss_own_batch,
     .finish = finish,
     .agree_overflow = agree_overflow,

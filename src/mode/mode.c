@@ -1,6 +1,9 @@
 /* The list of modes, and the storage they share. */
 #include "mode/mode.h"
+#include "base/hash.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +29,31 @@ int mode_check(const char *name, int size, ls_error *error) {
                        "--mode %s runs on one rank, found %d (use srun -n 1, or --mode ddp)", name,
                        size);
     return LS_OK;
+}
+
+int mode_check_exchange(const char *name, const char *gradient_type, const char *factors,
+                        ls_error *error) {
+    const mode_interface *chosen = find(name, error);
+    if (!chosen)
+        return error->code;
+    if (!chosen->exchanges && strcmp(gradient_type, "fp32") != 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--grad-comm %s belongs to --mode ddp; found it with --mode %s",
+                       gradient_type, name);
+    if (!chosen->exchanges && strcmp(factors, "on") == 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--factor-comm on belongs to --mode ddp; found it with --mode %s", name);
+    return LS_OK;
+}
+
+dtype mode_gradient_type(const char *name) {
+    return strcmp(name, "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
+}
+
+factor_choice mode_factor_choice(const char *name) {
+    return strcmp(name, "on") == 0    ? FACTORS_ON
+           : strcmp(name, "off") == 0 ? FACTORS_OFF
+                                      : FACTORS_AUTO;
 }
 
 int mode_loader_share(const char *name, const mode_settings *settings, int *rank, int *size,
@@ -97,6 +125,19 @@ int mode_create(const char *name, const mode_settings *settings, mode **out, ls_
     }
     *out = self;
     return LS_OK;
+}
+
+void mode_plan_id(const mode *self, char out[17]) {
+    const mode_exchange *exchange = &self->exchange;
+    network_plan_id(self->settings.network, out);
+    if (!exchange->used)
+        return;
+    uint64_t hash = hash_bytes(HASH_START, out, strlen(out));
+    hash = hash_bytes(hash, &exchange->bucket_most, sizeof exchange->bucket_most);
+    hash = hash_bytes(hash, &exchange->bucket_worth, sizeof exchange->bucket_worth);
+    for (int unit = 0; unit < self->settings.graph->unit_count; unit++)
+        hash = hash_bytes(hash, &exchange->units[unit].factors, sizeof(bool));
+    snprintf(out, 17, "%016" PRIx64, hash);
 }
 
 void mode_destroy(mode *self) {

@@ -17,16 +17,25 @@
 
 enum { MODE_MAX_MOMENTS = 2 };
 
+/* Which linear layers' gradients ddp exchanges as factors (mode/factors.h). */
+typedef enum { FACTORS_AUTO, FACTORS_ON, FACTORS_OFF } factor_choice;
+#define FACTOR_CHOICES "auto|on|off"
+#define GRADIENT_TYPES "fp32|bf16"
+
 typedef struct mode_settings {
     int rank, size;
-    comm *comm; /* on device memory; NULL: one rank, in a mode that communicates nothing */
+    comm *comm;    /* on device memory; NULL: one rank, in a mode that communicates nothing */
+    comm *control; /* host memory: choices travel by it; may be NULL where none are left open */
     device *device;
     device_stream *stream;
     const graph *graph;
     network *network;
-    int moments;          /* flat arrays the optimizer keeps: Adam 2, SGD with momentum 1 */
-    size_t bucket_bytes;  /* ddp: gradient bytes a bucket, at most */
-    int64_t global_batch; /* the largest that will come */
+    int moments;           /* flat arrays the optimizer keeps: Adam 2, SGD with momentum 1 */
+    size_t bucket_bytes;   /* ddp: bytes a bucket on their way, at most; 0: ddp chooses */
+    dtype gradient_type;   /* ddp: of gradients on their way, DTYPE_F32 or DTYPE_BF16 */
+    factor_choice factors; /* ddp */
+    int64_t global_batch;  /* the largest that will come */
+    int64_t training_batch, last_training_batch; /* ddp: the global counts of training's batches */
     int height, width, channels, classes;
     float scale, shift;   /* pixels: x * scale + shift */
     augmentation augment; /* of training batches */
@@ -47,6 +56,24 @@ typedef struct mode_batch {
     step_state *state; /* device memory: training's or evaluation's */
 } mode_batch;
 
+/* How a unit's gradient is exchanged. The seconds that were weighed, NAN where none were measured:
+ * of its all-reduce, and of gathering its factors with the products that this adds. */
+typedef struct unit_exchange {
+    bool factors;
+    double reduce_seconds, factor_seconds;
+} unit_exchange;
+
+/* What a mode chose for the exchange of gradients, for the run's header. */
+typedef struct mode_exchange {
+    bool used;                        /* false: this mode has no such choice */
+    size_t bucket_most, bucket_worth; /* elements: mode/buckets.h */
+    int bucket_count;
+    size_t first_bucket_bytes, largest_bucket_bytes; /* as they travel */
+    /* Of one hop of an all-reduce, measured (comm/link.h); NAN: not measured. */
+    double latency_seconds, bytes_per_second;
+    unit_exchange units[GRAPH_MAX_LAYERS];
+} mode_exchange;
+
 typedef struct mode_interface mode_interface;
 
 typedef struct mode {
@@ -60,6 +87,7 @@ typedef struct mode {
     uint8_t *staged_images; /* device memory, NULL where the device addresses host memory */
     int32_t *staged_labels;
     int64_t *staged_ids;
+    mode_exchange exchange;
     step_clock *clock; /* the trainer marks a step's phases, the mode what it waits for */
     void *state;       /* the mode's own */
 } mode;
@@ -67,6 +95,7 @@ typedef struct mode {
 struct mode_interface {
     const char *name;
     bool one_rank;   /* runs on exactly one */
+    bool exchanges;  /* has --grad-comm, --factor-comm and buckets */
     bool capturable; /* nothing between begin and the update needs the host */
     /* Rank and size for the loader's share of each global batch; size 0: this rank loads nothing.
      */
@@ -92,6 +121,12 @@ extern const char mode_choices[]; /* "single|dp|ddp" */
 
 /* LS_BAD_LAUNCH where the mode does not fit the number of ranks. */
 int mode_check(const char *name, int size, ls_error *error);
+/* LS_BAD_INPUT where --grad-comm or --factor-comm asks for what the mode does not do. */
+int mode_check_exchange(const char *name, const char *gradient_type, const char *factors,
+                        ls_error *error);
+/* Of GRADIENT_TYPES and FACTOR_CHOICES. */
+dtype mode_gradient_type(const char *name);
+factor_choice mode_factor_choice(const char *name);
 
 /* Collective. */
 int mode_create(const char *name, const mode_settings *settings, mode **out, ls_error *error);
@@ -100,6 +135,10 @@ void mode_destroy(mode *self); /* NULL is fine */
 /* Copies a batch in host memory to the device, in stream order; nothing where it is there. The
  * host memory may be given back once the stream has passed this point. */
 int mode_stage(mode *self, const mode_batch *batch, ls_error *error);
+
+/* network_plan_id, and where the mode chose how gradients are exchanged, a hash over that too:
+ * buckets and factors decide the order of sums. */
+void mode_plan_id(const mode *self, char out[17]);
 
 /* Whose share the loader of this rank reads, before the mode exists. */
 int mode_loader_share(const char *name, const mode_settings *settings, int *rank, int *size,

@@ -37,6 +37,8 @@ struct layer_interface {
     bool masks_input;
     /* True where forward's input (x) or output (y) is read again in backward. */
     bool backward_reads_input, backward_reads_output;
+    /* True where the weight gradient is dy [n, out] transposed times x [n, in]. */
+    bool has_factors;
     /* in_layouts, out_layout: of inputs[0] and the output. `like`: the same layer at another n. */
     int (*prepare)(const graph *graph, const graph_layer *layer, device *device, int n,
                    precision precision, tensor_layout in_layout, tensor_layout out_layout,

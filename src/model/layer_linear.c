@@ -38,6 +38,7 @@ static int backward_data(const layer_run *run, layer_pass *pass, const layer_par
 const layer_interface layer_linear = {
     .kind = "linear",
     .backward_reads_input = true,
+    .has_factors = true,
     .prepare = prepare,
     .forward = forward,
     .backward_weights = backward_weights,

@@ -1,26 +1,7 @@
 #include "model/network.h"
-#include "base/hash.h"
-#include "model/pass.h"
+#include "model/network_parts.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-enum { MAX_PASSES = 16 };
-
-struct network {
-    const graph *graph;
-    device *device;
-    precision precision;
-    dtype type; /* of activations */
-    tensor_layout layouts[GRAPH_MAX_TENSORS];
-    pass *passes[MAX_PASSES];
-    int pass_count;
-    void *packed[GRAPH_MAX_LAYERS];
-    char *arena;
-    size_t arena_bytes;
-};
 
 static tensor_layout layout_of(const graph *graph, const device *device, dtype type, int tensor) {
     const graph_tensor *t = &graph->tensors[tensor];
@@ -48,6 +29,7 @@ int network_create(const graph *graph, device *device, precision precision, netw
 void network_destroy(network *self) {
     if (!self)
         return;
+    network_forget_gathered(self);
     for (int index = 0; index < self->pass_count; index++)
         pass_destroy(self->passes[index], self->device, self->graph->layer_count);
     for (int layer = 0; layer < self->graph->layer_count; layer++)
@@ -66,7 +48,7 @@ pass *network_pass(network *self, int n) {
 }
 
 /* The pass whose plans decide how weights are packed: the first that has plans. */
-static pass *leading_pass(const network *self) {
+pass *network_leading_pass(const network *self) {
     for (int index = 0; index < self->pass_count; index++)
         if (self->passes[index]->n > 0)
             return self->passes[index];
@@ -80,7 +62,7 @@ int network_prepare(network *self, int n, ls_error *error) {
         return ls_fail(error, LS_FAILED, "model: no pass for a batch of %d can be added now", n);
     pass *made;
     LS_TRY(pass_create(self->graph, self->device, self->precision, self->layouts, n,
-                       leading_pass(self), &made, error));
+                       network_leading_pass(self), &made, error));
     self->passes[self->pass_count++] = made;
     if (made->arena_bytes > self->arena_bytes)
         self->arena_bytes = made->arena_bytes;
@@ -88,7 +70,7 @@ int network_prepare(network *self, int n, ls_error *error) {
 }
 
 static int allocate_packed(network *self, ls_error *error) {
-    pass *leading = leading_pass(self);
+    pass *leading = network_leading_pass(self);
     for (int layer = 0; leading && layer < self->graph->layer_count; layer++) {
         plan *plan = leading->layers[layer].plan;
         size_t bytes = plan ? self->device->is->ops->plan_packed_bytes(plan) : 0;
@@ -130,6 +112,11 @@ tensor_layout network_input_layout(const network *self) {
     return self->layouts[0];
 }
 
+static bool goes_as_factors(const graph_layer *layer, const network_hooks *hooks) {
+    return layer->is->has_factors && hooks->takes_factors &&
+           hooks->takes_factors(hooks->context, layer->unit);
+}
+
 /* A unit's parameters and gradient as the mode says for this use. */
 static int unit_parameters(const network *self, const graph_layer *layer, bool backward,
                            const network_hooks *hooks, layer_parameters *out, ls_error *error) {
@@ -144,6 +131,10 @@ static int unit_parameters(const network *self, const graph_layer *layer, bool b
     LS_TRY(hooks->gradient(hooks->context, layer->unit, &out->dweights, error));
     out->dbias = out->dweights + layer->weight_count;
     return LS_OK;
+}
+
+static int between(const network_hooks *hooks, ls_error *error) {
+    return hooks->between ? hooks->between(hooks->context, error) : LS_OK;
 }
 
 static int released(const graph_layer *layer, const network_hooks *hooks, ls_error *error) {
@@ -164,16 +155,16 @@ int network_forward(network *self, pass *pass, device_stream *stream, const netw
         layer_parameters parameters;
         device_range_begin(self->device, layer->name);
         LS_TRY(unit_parameters(self, layer, false, hooks, &parameters, error));
+        if (goes_as_factors(layer, hooks))
+            LS_TRY(
+                hooks->input_ready(hooks->context, layer->unit, pass->layers[index].x[0], error));
         if (pass->n > 0)
             LS_TRY(layer->is->forward(&run, &pass->layers[index], &parameters, error));
+        LS_TRY(between(hooks, error));
         LS_TRY(released(layer, hooks, error));
         device_range_end(self->device);
     }
     return LS_OK;
-}
-
-static int between(const network_hooks *hooks, ls_error *error) {
-    return hooks->between ? hooks->between(hooks->context, error) : LS_OK;
 }
 
 /* Adds what a reader wrote aside to the gradient of a tensor that was used more than once. */
@@ -192,6 +183,10 @@ static int add_extra(const network *self, const pass *pass, int index, const lay
     return LS_OK;
 }
 
+static int gradient_ready(int unit, const network_hooks *hooks, ls_error *error) {
+    return hooks->gradient_ready ? hooks->gradient_ready(hooks->context, unit, error) : LS_OK;
+}
+
 static int backward_layer(network *self, pass *pass, int index, const layer_run *run,
                           const network_hooks *hooks, ls_error *error) {
     layer_pass *at = &pass->layers[index];
@@ -204,12 +199,13 @@ static int backward_layer(network *self, pass *pass, int index, const layer_run 
                                                     self->type, at->y, at->dy, error));
         device_range_end(self->device);
     }
-    if (layer->is->backward_weights) {
+    if (goes_as_factors(layer, hooks)) {
+        LS_TRY(hooks->delta_ready(hooks->context, layer->unit, at->dy, error));
+    } else if (layer->is->backward_weights) {
         device_range_begin(self->device, "backward_weights");
         LS_TRY(layer->is->backward_weights(run, at, &parameters, error));
         device_range_end(self->device);
-        if (hooks->gradient_ready)
-            LS_TRY(hooks->gradient_ready(hooks->context, layer->unit, error));
+        LS_TRY(gradient_ready(layer->unit, hooks, error));
         LS_TRY(between(hooks, error));
     }
     if (at->dx[0] || at->dx[1]) {
@@ -222,20 +218,26 @@ static int backward_layer(network *self, pass *pass, int index, const layer_run 
     return released(layer, hooks, error);
 }
 
+static int empty_unit(network *self, int unit, device_stream *stream, const network_hooks *hooks,
+                      ls_error *error) {
+    const graph_layer *layer = &self->graph->layers[self->graph->unit_layers[unit]];
+    layer_parameters parameters;
+    if (goes_as_factors(layer, hooks))
+        return hooks->delta_ready(hooks->context, unit, NULL, error);
+    LS_TRY(unit_parameters(self, layer, true, hooks, &parameters, error));
+    LS_TRY(self->device->is->fill_zero(self->device, stream, parameters.dweights,
+                                       (layer->weight_count + layer->bias_count) * sizeof(float),
+                                       error));
+    LS_TRY(gradient_ready(unit, hooks, error));
+    return released(layer, hooks, error);
+}
+
 /* A rank without a sample of this batch: its gradient is zero, and it joins the collectives. */
 static int backward_empty(network *self, device_stream *stream, const network_hooks *hooks,
                           ls_error *error) {
     for (int unit = self->graph->unit_count - 1; unit >= 0; unit--) {
-        const graph_layer *layer = &self->graph->layers[self->graph->unit_layers[unit]];
-        layer_parameters parameters;
-        LS_TRY(unit_parameters(self, layer, true, hooks, &parameters, error));
-        LS_TRY(self->device->is->fill_zero(
-            self->device, stream, parameters.dweights,
-            (layer->weight_count + layer->bias_count) * sizeof(float), error));
-        if (hooks->gradient_ready)
-            LS_TRY(hooks->gradient_ready(hooks->context, unit, error));
+        LS_TRY(empty_unit(self, unit, stream, hooks, error));
         LS_TRY(between(hooks, error));
-        LS_TRY(released(layer, hooks, error));
     }
     return LS_OK;
 }
@@ -254,7 +256,7 @@ int network_backward(network *self, pass *pass, device_stream *stream, const net
 }
 
 int network_ranges(network *self, float learning_rate, float weight_decay, parameter_range *out) {
-    pass *leading = leading_pass(self);
+    pass *leading = network_leading_pass(self);
     int count = 0;
     for (int unit = 0; unit < self->graph->unit_count; unit++) {
         int index = self->graph->unit_layers[unit];
@@ -275,50 +277,11 @@ int network_ranges(network *self, float learning_rate, float weight_decay, param
 }
 
 int network_pack(network *self, device_stream *stream, const float *parameters, ls_error *error) {
-    pass *leading = leading_pass(self);
+    pass *leading = network_leading_pass(self);
     for (int layer = 0; leading && layer < self->graph->layer_count; layer++)
         if (self->packed[layer])
             LS_TRY(self->device->is->ops->pack_weights(
                 leading->layers[layer].plan, stream,
                 parameters + self->graph->layers[layer].first_weight, self->packed[layer], error));
     return LS_OK;
-}
-
-size_t network_describe(const network *self, char *out, size_t capacity) {
-    size_t used = 0;
-    if (capacity)
-        out[0] = '\0';
-    for (int index = 0; index < self->pass_count; index++)
-        for (int layer = 0; layer < self->graph->layer_count; layer++) {
-            const layer_pass *at = &self->passes[index]->layers[layer];
-            if (!at->plan)
-                continue;
-            size_t room = used < capacity ? capacity - used : 0;
-            used += (size_t)snprintf(room ? out + used : NULL, room, "%s n=%d: %s\n",
-                                     at->layer->name, self->passes[index]->n,
-                                     self->device->is->ops->plan_describe(at->plan));
-        }
-    return used;
-}
-
-/* Leaves out what stands in parentheses, in place. */
-static void drop_remarks(char *text) {
-    char *to = text;
-    int depth = 0;
-    for (const char *from = text; *from; from++) {
-        depth += *from == '(';
-        if (depth == 0)
-            *to++ = *from;
-        depth -= *from == ')' && depth > 0;
-    }
-    *to = '\0';
-}
-
-/* Over the text of network_describe, without its remarks. */
-void network_plan_id(const network *self, char out[17]) {
-    char text[16384];
-    network_describe(self, text, sizeof text);
-    drop_remarks(text);
-    uint64_t hash = hash_bytes(HASH_START, text, strlen(text));
-    snprintf(out, 17, "%016" PRIx64, hash);
 }

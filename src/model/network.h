@@ -22,9 +22,18 @@ typedef struct network_hooks {
     /* Where backward writes the unit's gradient. */
     int (*gradient)(void *context, int unit, float **out, ls_error *error);
     int (*gradient_ready)(void *context, int unit, ls_error *error);
-    /* Called after each primitive of backward: progress of communication on devices where nothing
-     * else makes it. */
+    /* Called after each primitive of forward and backward: progress of communication on devices
+     * where nothing else makes it. */
     int (*between)(void *context, ls_error *error);
+    /* Of a unit that has factors (graph_unit_factors): the mode forms its gradient itself. Forward
+     * then tells it the unit's input x [n, in] as soon as that is there, backward the gradient of
+     * its output, masked, dy [n, out], and computes no weight gradient; `gradient` and
+     * `gradient_ready` are not called. Both memories are the pass's: valid until it writes there
+     * again, in stream order (x until this unit's backward, dy until the call returns). A pass of
+     * 0 samples calls both with NULL. */
+    bool (*takes_factors)(void *context, int unit);
+    int (*input_ready)(void *context, int unit, const void *x, ls_error *error);
+    int (*delta_ready)(void *context, int unit, const void *dy, ls_error *error);
 } network_hooks;
 
 /* The graph must outlive the network; the device too. */
@@ -52,6 +61,18 @@ int network_forward(network *self, pass *pass, device_stream *stream, const netw
 int network_backward(network *self, pass *pass, device_stream *stream, const network_hooks *hooks,
                      ls_error *error);
 
+/* A unit whose weight gradient is the product of its input and its output's gradient, summed over
+ * the rows of a batch (a linear layer): true, and how long the rows of x and dy are. */
+bool graph_unit_factors(const graph *graph, int unit, int64_t *in_features, int64_t *out_features);
+/* A plan for such a unit's gradient over `rows` rows, and its use: x [rows, in], dy [rows, out] of
+ * network_type, gradient: the unit's block, overwritten. At any time out of the hot loop. */
+int network_prepare_gathered(network *self, int unit, int rows, ls_error *error);
+int network_gathered_gradient(network *self, int unit, int rows, device_stream *stream,
+                              const void *x, const void *dy, float *gradient, ls_error *error);
+
+/* Releases all such plans. */
+void network_forget_gathered(network *self);
+
 /* The ranges an optimizer updates: one a weight tensor and one a bias, in flat order, with the
  * network's packed copies; learning_rate and weight_decay as given. Returns how many (at most
  * 2 * unit_count). */
@@ -67,7 +88,8 @@ void network_initialise(const graph *graph, uint64_t seed, float *parameters);
 
 /* A hash over the implementations chosen, as 16 hex digits: equal ids, equal plans. */
 void network_plan_id(const network *self, char out[17]);
-/* "conv1 n=64: jit:avx512_core / - / jit:avx512_core\n" for every pass and layer. */
+/* "conv1 n=64: jit:avx512_core / - / jit:avx512_core\n" for every pass and layer, then
+ * "fc1 n=128 gathered: ..." for every plan of gathered rows. */
 size_t network_describe(const network *self, char *out, size_t capacity);
 
 #endif

@@ -23,6 +23,7 @@ static const struct {
     {"model", "model", SAME_VALUE},
     {"parameters", "number of parameters", SAME_VALUE},
     {"precision", "precision", SAME_VALUE},
+    {"grad_comm", "type of exchanged gradients", SAME_VALUE},
     {"device", "device", SAME_VALUE},
     {"device_library", "device library", SAME_VALUE},
     {"rank_devices", "set of devices", SAME_SET},

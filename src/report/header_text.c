@@ -66,6 +66,23 @@ static void add_optimizer(text_buffer *out, const run_facts *facts) {
              facts->seed);
 }
 
+/* What was measured of the network, and what was chosen by it. */
+static void add_exchange(text_buffer *out, const run_facts *facts) {
+    if (!facts->factor_comm[0])
+        return;
+    text_add(out, "%-15s%s, %d bucket%s", "gradients", facts->grad_comm, facts->buckets,
+             plural(facts->buckets));
+    if (facts->buckets > 0)
+        text_add(out, " of at most %.3g MiB, the first %.3g MiB",
+                 facts->largest_bucket_bytes / 1048576, facts->first_bucket_bytes / 1048576);
+    text_add(out, " (%s", facts->buckets_chosen ? "auto" : "given");
+    if (!isnan(facts->hop_latency_seconds))
+        text_add(out, "; measured: %.3g us and %.4g MB/s a hop", 1e6 * facts->hop_latency_seconds,
+                 facts->hop_bytes_per_second / 1e6);
+    text_add(out, ")\n%-15s%s%s%s\n", "factors", facts->factor_comm,
+             facts->factor_note[0] ? ": " : "", facts->factor_note);
+}
+
 static void add_node(table *ranks, int node) {
     if (node >= 0)
         table_cell(ranks, "%d", node);
@@ -123,6 +140,7 @@ void header_text(text_buffer *out, const run_facts *facts) {
     add_drivers(out, facts);
     text_add(out, "%-15s%s%s%s%s\n", "communication", facts->comm, facts->comm_note[0] ? " (" : "",
              facts->comm_note, facts->comm_note[0] ? ")" : "");
+    add_exchange(out, facts);
     line(out, "CUDA graph", facts->graph);
     text_add(out, "%-15s%s: %" PRId64 " training and %" PRId64 " test images\n", "data",
              facts->data_folder, facts->train_images, facts->test_images);

@@ -63,6 +63,15 @@ typedef struct run_facts {
     char launcher[32], slurm_job_id[32];
     int ranks, nodes;
     char mode[16], model[32], device[16], device_library[160], precision[16], comm[16];
+    /* How gradients are exchanged. `grad_comm`: the type that travels. */
+    char grad_comm[8];
+    char factor_comm[8];     /* as asked for; "" (and all below empty) where a mode has no choice */
+    char factor_layers[256]; /* that go as factors: "fc1;fc2" */
+    char factor_note[512];   /* the reasons, for the header */
+    bool buckets_chosen;     /* by the measured network, not given */
+    int buckets;
+    double largest_bucket_bytes, first_bucket_bytes;
+    double hop_latency_seconds, hop_bytes_per_second; /* of an all-reduce; NAN: not measured */
     char
         comm_note[160]; /* why this comm: "ranks 0 and 1 share a GPU: staged through host memory" */
     /* How steps of training run on a device that has graphs: "yes", or "no (WHY)"; "" where the

@@ -155,6 +155,21 @@ static void put_place(csv_row *row, const run_facts *facts) {
     put_rank_list(row, "rank_gpu_drivers", facts, DRIVER);
 }
 
+/* Buckets and factors change no more than the order of sums; the type of gradients changes what is
+ * computed (comparable.c). */
+static void put_exchange(csv_row *row, const run_facts *facts) {
+    bool any = facts->factor_comm[0] != '\0';
+    csv_put_text(row, "grad_comm", facts->grad_comm);
+    csv_put_text(row, "factor_comm", facts->factor_comm);
+    csv_put_text(row, "factor_layers", facts->factor_layers);
+    csv_put_text(row, "bucket_choice", !any ? "" : facts->buckets_chosen ? "auto" : "given");
+    put_count(row, "buckets", facts->buckets);
+    put_bytes(row, "largest_bucket_bytes", any ? facts->largest_bucket_bytes : NAN);
+    put_bytes(row, "first_bucket_bytes", any ? facts->first_bucket_bytes : NAN);
+    csv_put_number(row, "hop_latency_seconds", any ? facts->hop_latency_seconds : NAN);
+    csv_put_number(row, "hop_bytes_per_second", any ? facts->hop_bytes_per_second : NAN);
+}
+
 static void put_work(csv_row *row, const run_facts *facts) {
     csv_put_text(row, "mode", facts->mode);
     csv_put_text(row, "model", facts->model);
@@ -242,6 +257,7 @@ static void put_usage(csv_row *row, const rank_usage *usage, int ranks) {
 void summary_row(csv_row *row, const run_facts *facts, const run_totals *totals) {
     put_origin(row, facts);
     put_place(row, facts);
+    put_exchange(row, facts);
     put_work(row, facts);
     put_times(row, totals);
     put_outcome(row, totals);

@@ -92,7 +92,7 @@ int trainer_finish(trainer *self, ls_error *error) {
     totals->best_epoch = self->best.epoch;
     totals->best_test_accuracy = self->best.test_accuracy;
     totals->rank_usage = self->usage;
-    network_plan_id(self->network, totals->plan_id);
+    mode_plan_id(self->mode, totals->plan_id);
     if (self->step_log)
         LS_TRY(step_log_finish(self->step_log, error));
     LS_TRY(trainer_write_profile(self, error));

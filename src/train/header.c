@@ -86,6 +86,40 @@ static void describe_training(const trainer *self, run_facts *facts) {
     facts->profile_steps = (int)s->profile;
 }
 
+/* "fc1" as factors, or not, and the times that were weighed. */
+static void describe_unit(const unit_exchange *unit, const char *name, run_facts *facts) {
+    size_t noted = strlen(facts->factor_note), listed = strlen(facts->factor_layers);
+    char *note = facts->factor_note + noted;
+    if (unit->factors)
+        snprintf(facts->factor_layers + listed, sizeof facts->factor_layers - listed, "%s%s",
+                 listed ? ";" : "", name);
+    if (!isnan(unit->reduce_seconds))
+        snprintf(note, sizeof facts->factor_note - noted,
+                 "%s%s%s (%.3g ms as factors, %.3g ms all-reduced)", noted ? ", " : "",
+                 unit->factors ? "" : "not ", name, 1e3 * unit->factor_seconds,
+                 1e3 * unit->reduce_seconds);
+    else if (unit->factors)
+        snprintf(note, sizeof facts->factor_note - noted, "%s%s", noted ? ", " : "", name);
+}
+
+static void describe_exchange(const trainer *self, run_facts *facts) {
+    const mode_exchange *exchange = &self->mode->exchange;
+    COPY(facts->grad_comm, self->settings->grad_comm);
+    facts->hop_latency_seconds = facts->hop_bytes_per_second = NAN;
+    if (!exchange->used)
+        return;
+    COPY(facts->factor_comm, self->settings->factor_comm);
+    for (int unit = 0; unit < self->graph.unit_count; unit++)
+        describe_unit(&exchange->units[unit],
+                      self->graph.layers[self->graph.unit_layers[unit]].name, facts);
+    facts->buckets_chosen = self->settings->bucket_mb == 0;
+    facts->buckets = exchange->bucket_count;
+    facts->largest_bucket_bytes = (double)exchange->largest_bucket_bytes;
+    facts->first_bucket_bytes = (double)exchange->first_bucket_bytes;
+    facts->hop_latency_seconds = exchange->latency_seconds;
+    facts->hop_bytes_per_second = exchange->bytes_per_second;
+}
+
 /* Whether steps are replayed, and where not, why: on a device that could. */
 static void describe_graph(const trainer *self, run_facts *facts) {
     facts->no_graph = self->settings->no_graph;
@@ -107,6 +141,7 @@ int trainer_open_run(trainer *self, ls_error *error) {
     describe_job(self, &facts);
     describe_data(self, &facts);
     describe_training(self, &facts);
+    describe_exchange(self, &facts);
     describe_graph(self, &facts);
     bool writes = self->me->rank == 0;
     if (writes) {

@@ -157,13 +157,19 @@ static mode_settings describe_mode(trainer *self) {
     return (mode_settings){.rank = self->me->rank,
                            .size = self->me->size,
                            .comm = self->comm,
+                           .control = self->control,
                            .device = self->device,
                            .stream = self->stream,
                            .graph = &self->graph,
                            .network = self->network,
                            .moments = optimizer_moments(&self->optimizer),
                            .bucket_bytes = (size_t)(self->settings->bucket_mb * 1048576.0),
+                           .gradient_type = mode_gradient_type(self->settings->grad_comm),
+                           .factors = mode_factor_choice(self->settings->factor_comm),
                            .global_batch = self->global_batch,
+                           .training_batch =
+                               self->train.batches > 1 ? self->global_batch : self->train.last,
+                           .last_training_batch = self->train.last,
                            .height = facts->height,
                            .width = facts->width,
                            .channels = facts->channels,
@@ -201,6 +207,7 @@ int trainer_setup(trainer *self, ls_error *error) {
     const train_settings *s = self->settings;
     lifeline_at("set-up", 0, 0);
     LS_TRY(mode_check(s->mode, self->me->size, error));
+    LS_TRY(mode_check_exchange(s->mode, s->grad_comm, s->factor_comm, error));
     LS_TRY(optimizer_create(&self->optimizer, s->optimizer, s->learning_rate, s->weight_decay,
                             s->momentum, trainer_precision(self) == PRECISION_FP16, error));
     LS_TRY(open_control(self, error));

@@ -34,7 +34,10 @@ for option, value, expected in (
         ("--learning-rate", "inf", r"--learning-rate: .*'inf'"),
         ("--learning-rate", "-1", r"--learning-rate: .*'-1'"),
         ("--momentum", "1", r"--momentum: .*'1'"),
-        ("--bucket-mb", "0", r"--bucket-mb: .*'0'"),
+        ("--bucket-mb", "0", r"--bucket-mb: expected auto or a number .*'0'"),
+        ("--bucket-mb", "automatic", r"--bucket-mb: expected auto or a number.*'automatic'"),
+        ("--grad-comm", "fp16", r"--grad-comm: expected one of fp32\|bf16.*'fp16'"),
+        ("--factor-comm", "maybe", r"--factor-comm: expected one of auto\|on\|off.*'maybe'"),
         ("--threads", "9999", r"--threads: .*'9999'"),
         ("--seed", "-1", r"--seed: .*'-1'"),
         ("--results", "", r"--results: .*found nothing")):
@@ -60,6 +63,10 @@ suite.refused("a global batch that does not divide", 2,
 suite.refused("a global batch smaller than the ranks", 2, r"--global-batch 1 .*3 ranks",
               train(data, "--global-batch", "1"), ranks=(3,))
 suite.refused("momentum without sgd", 2, r"--momentum", train(data, "--momentum", "0.9"))
+suite.refused("bf16 gradients of dp", 2, r"--grad-comm bf16 .*--mode ddp",
+              train(data, "--grad-comm", "bf16", mode="dp"), ranks=(0, 2))
+suite.refused("factors of single", 2, r"--factor-comm on .*--mode ddp",
+              train(data, "--factor-comm", "on", mode="single"), ranks=(0,))
 suite.refused("single on several ranks", 3, "mode single", train(data, mode="single"), ranks=(2, 3))
 
 # ---- options and programs that differ between ranks

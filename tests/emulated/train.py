@@ -95,7 +95,8 @@ def precisions(work, want):
         follows(f"{precision} stays near fp32", eager, want, early, late)
         same(f"{precision} as a graph has the same bits", run(work, precision, "cuda", 1, *options, seed=4), eager)
         follows(f"{precision}, ddp at 2 ranks, stays near one rank",
-                run(work, f"{precision} ddp", "cuda", 2, "--mode", "ddp", "--precision", precision, gpus=2),
+                run(work, f"{precision} ddp", "cuda", 2, "--mode", "ddp", "--precision", precision,
+                    "--factor-comm", "on", gpus=2),
                 eager[0] or [], early, late)
 
 
@@ -104,8 +105,10 @@ def ranks(work, want):
         for count in (1, 2, 4):
             for gpus in sorted({1, count}):
                 where = "on one GPU" if gpus < count else "with a GPU each"
-                options = ["--mode", mode, "--bucket-mb", "0.3"] + (["--share-gpu"] if gpus < count else [])
-                name = f"{mode} at {count} ranks {where}"
+                factors = "on" if mode == "ddp" and count == 2 else "off"
+                options = ["--mode", mode, "--bucket-mb", "0.3", "--factor-comm", factors]
+                options += ["--share-gpu"] if gpus < count else []
+                name = f"{mode} at {count} ranks {where}, factors {factors}"
                 got = run(work, name, "cuda", count, *options, seed=count, gpus=gpus)
                 follows(f"{name} follows cpu", got, want)
                 if count > 1:

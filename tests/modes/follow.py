@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""dp and ddp at 1 to 4 ranks follow single's loss, step by step, at the same global batch.
+"""dp and ddp at 1 to 4 ranks follow single's loss, step by step, at the same global batch; ddp also
+with linear layers exchanged as factors.
 
 usage: follow.py LOCKSTEP  (the binary; needs mpirun, exit 77 where there is none)
 
@@ -29,18 +30,22 @@ with tempfile.TemporaryDirectory() as work:
             expected = 2 * -(-images // batch)
             tap.check(f"single, {rule}, {images} images: {expected} steps and a falling loss",
                   len(want) == expected and min(want[-3:]) < want[0], f"{want}")
-            for mode in ("ddp", "dp"):
+            for mode, factors in (("ddp", "off"), ("dp", "off"), ("ddp", "on")):
                 for ranks in (1, 2, 3, 4):
-                    if rule == "sgd" and ranks in (1, 3):
+                    if rule == "sgd" and (ranks in (1, 3) or factors == "on"):
                         continue
-                    results = os.path.join(work, f"{mode}{ranks}-{images}-{rule}")
+                    if factors == "on" and (images == 201 or ranks == 1):
+                        continue
+                    results = os.path.join(work, f"{mode}{ranks}-{images}-{rule}-{factors}")
                     got, epochs = kit.train(lockstep, data, results, ranks, "--mode", mode,
-                                            "--bucket-mb", str(0.3 * ranks), *options)
+                                            "--bucket-mb", str(0.3 * ranks), "--factor-comm",
+                                            factors, *options)
                     early = max(abs(a - b) for a, b in zip(got[:3], want[:3]))
                     late = max(abs(a - b) for a, b in zip(got, want))
                     same = [abs(float(a["test_loss"]) - float(b["test_loss"]))
                             for a, b in zip(epochs, want_epochs)]
-                    tap.check(f"{mode} at {ranks} ranks follows single, {rule}, {images} images",
+                    how = ", factors" if factors == "on" else ""
+                    tap.check(f"{mode}{how} at {ranks} ranks follows single, {rule}, {images} images",
                           len(got) == len(want) and early < 2e-5 and late < 5e-3
                           and max(same) < 5e-3,
                           f"first steps differ by {early}, all by {late}, test loss by {same}")

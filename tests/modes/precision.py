@@ -38,14 +38,15 @@ def modes_follow(work, data, device, precision, options, ranks_of):
     want, want_epochs = follows_fp32(work, data, device, precision, options)
     for mode, ranks_list in ranks_of.items():
         for ranks in ranks_list:
+            factors = "on" if mode == "ddp" and ranks in (2, 3) else "off"
             got, epochs = kit.train(
                 lockstep, data, os.path.join(work, f"{device}-{precision}-{mode}{ranks}"), ranks,
-                "--mode", mode, "--precision", precision, "--bucket-mb", "0.5", *options,
-                device=device)
+                "--mode", mode, "--precision", precision, "--bucket-mb", "0.5",
+                "--factor-comm", factors, *options, device=device)
             early, late = kit.apart(got[:3], want[:3]), kit.apart(got, want)
             test = kit.apart([float(row["test_loss"]) for row in epochs],
                              [float(row["test_loss"]) for row in want_epochs])
-            tap.check(f"{device} {precision}: {mode} at {ranks} ranks follows single",
+            tap.check(f"{device} {precision}: {mode} at {ranks} ranks, factors {factors}, follows single",
                       early <= SPACING[precision] / 8 and max(late, test) <= SPACING[precision],
                       f"first steps differ by {early}, all by {late}, test loss by {test}")
 
@@ -59,7 +60,8 @@ def overflow(work, data, options):
     counts = {}
     for mode, ranks in runs:
         steps, epochs = kit.train(lockstep, data, os.path.join(work, f"overflow-{mode}{ranks}"),
-                                  ranks, "--mode", mode, "--precision", "fp16", *options,
+                                  ranks, "--mode", mode, "--precision", "fp16", "--factor-comm",
+                                  "on" if (mode, ranks) == ("ddp", 4) else "off", *options,
                                   device="ref", epochs=1)
         skipped, scale = int(epochs[0]["skipped_updates"]), float(epochs[0]["loss_scale"])
         stuck = steps[1:2 + skipped]

@@ -1,0 +1,18 @@
+/* How ddp exchanges gradients, chosen before the first step: the buckets' sizes, and which layers
+ * go as factors. What the user left open ("auto") is chosen by rank 0 from the network, measured
+ * at start, and by how long the products take that factors cost; its choice is everyone's.
+ *
+ * A layer goes as factors where
+ *   all-gather(x) + all-gather(dy) + (R-1)/R x product  <  all-reduce(the layer's bytes)
+ * by a tenth and by more than an all-reduce's latency: in doubt the gradient goes as it is. The
+ * product is that over the global batch; its R-th part is work that the all-reduce leaves too. */
+#ifndef LOCKSTEP_MODE_EXCHANGE_H
+#define LOCKSTEP_MODE_EXCHANGE_H
+
+#include "mode/buckets.h"
+#include "mode/mode.h"
+
+/* Fills mode->exchange (rule, factored units, what was measured). Collective. */
+int exchange_choose(mode *mode, ls_error *error);
+
+#endif
