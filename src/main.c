@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const command *const commands[] = {&command_train, &command_pack, &command_report};
+static const command *const commands[] = {&command_train, &command_pack, &command_report,
+                                          &command_forecast};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_usage(FILE *out) {

@@ -8,5 +8,6 @@
 extern const command command_train;
 extern const command command_pack;
 extern const command command_report;
+extern const command command_forecast;
 
 #endif

@@ -1,13 +1,12 @@
 /* lockstep report: the speedup table of finished runs. */
-#include "base/atomic_file.h"
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "launch/lifeline.h"
 #include "report/speedup.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 typedef struct report_settings {
     const char *format, *output;
@@ -42,46 +41,16 @@ static int read_runs(const operands *folders, finished_run *runs, size_t *count,
     return LS_OK;
 }
 
-static int write_out(const text_buffer *text, const char *output, ls_error *error) {
-    LS_TRY(text_buffer_check(text, error));
-    if (output)
-        return atomic_file_write(output, text->bytes, text->length, error);
-    if (fwrite(text->bytes, 1, text->length, stdout) != text->length || fflush(stdout) != 0)
-        return ls_fail_errno(error, LS_FAILED, "standard output: cannot write");
-    return LS_OK;
-}
-
-/* An --output that cannot be is known before anything is read. */
-static int check_output(const char *output, ls_error *error) {
-    struct stat status;
-    if (!output)
-        return LS_OK;
-    if (stat(output, &status) == 0 && S_ISDIR(status.st_mode))
-        return ls_fail(error, LS_BAD_INPUT, "--output: expected a file, found the folder '%s'",
-                       output);
-    const char *slash = strrchr(output, '/');
-    char folder[PATH_MAX];
-    if (!slash || slash == output)
-        return LS_OK;
-    if (slash - output >= (ptrdiff_t)sizeof folder)
-        return ls_fail(error, LS_BAD_INPUT, "--output: the path '%.80s...' is too long", output);
-    memcpy(folder, output, (size_t)(slash - output));
-    folder[slash - output] = '\0';
-    if (stat(folder, &status) != 0)
-        return ls_fail_errno(error, LS_BAD_INPUT, "--output: %s", folder);
-    return LS_OK;
-}
-
 static int report(finished_run *runs, const operands *folders, const report_settings *settings,
                   size_t *count, ls_error *error) {
     size_t baseline = 0;
     scaling_kind scaling = SCALING_NONE;
-    LS_TRY(check_output(settings->output, error));
+    LS_TRY(output_check("--output", settings->output, error));
     LS_TRY(read_runs(folders, runs, count, error));
     LS_TRY(comparable_check(runs, *count, &baseline, &scaling, error));
     text_buffer text = {0};
     speedup_text(&text, runs, *count, baseline, scaling, format_of(settings->format));
-    int status = write_out(&text, settings->output, error);
+    int status = output_write(&text, settings->output, error);
     text_free(&text);
     return status;
 }

@@ -1,0 +1,264 @@
+#include "forecast/measure.h"
+
+#include "base/clock.h"
+#include "comm/comm.h"
+#include "comm/reduce.h"
+#include "device/ops.h"
+#include "launch/lifeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- at which sizes: rank 0's choice */
+
+typedef struct measure_plan {
+    double gap_seconds; /* between two of the comm's chances to get on */
+    size_t bytes[LINK_KINDS][LINK_MOST_POINTS];
+    int counts[LINK_KINDS];
+} measure_plan;
+
+/* Ascending, none twice, none nearer than a tenth to another; what does not fit is left out. */
+static void add_size(measure_plan *self, link_kind kind, int64_t bytes) {
+    size_t *sizes = self->bytes[kind];
+    int at = self->counts[kind];
+    if (bytes < 64 || at == LINK_MOST_POINTS)
+        return;
+    for (int index = 0; index < at; index++)
+        if (llabs((int64_t)sizes[index] - bytes) * 10 < bytes)
+            return;
+    self->counts[kind]++;
+    for (; at > 0 && (int64_t)sizes[at - 1] > bytes; at--)
+        sizes[at] = sizes[at - 1];
+    sizes[at] = (size_t)bytes;
+}
+
+static void add_run_sizes(measure_plan *self, const step_model *step, int64_t bucket_bytes,
+                          int ranks) {
+    int64_t whole = 4 * step->parameters, element = (int64_t)dtype_bytes(step->type);
+    double backward = 0;
+    int rows = 0;
+    add_size(self, LINK_SUM_F32, whole);
+    add_size(self, LINK_SUM_BF16, whole / 2);
+    for (size_t index = 0; index < step->row_count; index++) {
+        const step_row *row = &step->rows[index];
+        if (row->phase == LAYER_BACKWARD_DATA || row->phase == LAYER_BACKWARD_WEIGHTS) {
+            backward += row->seconds[0];
+            rows++;
+        }
+        add_size(self, LINK_GATHER, element * step->batch * ranks * row->in_features);
+        add_size(self, LINK_GATHER, element * step->batch * ranks * row->out_features);
+    }
+    if (rows > 0)
+        self->gap_seconds = backward / rows;
+    if (bucket_bytes < whole) {
+        add_size(self, LINK_SUM_F32, bucket_bytes);
+        add_size(self, LINK_SUM_BF16, bucket_bytes / 2);
+        add_size(self, LINK_SUM_F32, whole % bucket_bytes);
+        add_size(self, LINK_SUM_BF16, whole % bucket_bytes / 2);
+    }
+}
+
+static void make_plan(measure_plan *self, const measure_settings *settings, int ranks) {
+    static const int64_t ladder[] = {4 << 10, 64 << 10, 1 << 20, 4 << 20};
+    *self = (measure_plan){.gap_seconds = 1e-3};
+    if (settings->step)
+        add_run_sizes(self, settings->step, settings->bucket_bytes, ranks);
+    for (int kind = 0; kind < LINK_KINDS; kind++) {
+        for (size_t index = 0; index < sizeof ladder / sizeof ladder[0]; index++)
+            add_size(self, (link_kind)kind, ladder[index]);
+        if (!settings->step)
+            add_size(self, (link_kind)kind, 16 << 20);
+    }
+}
+
+/* ---- through what */
+
+typedef struct bench {
+    const launch *me;
+    const measure_settings *settings;
+    launch_binding binding;
+    device *device;
+    device_stream *stream;
+    comm *comm, *control;
+    ls_error bind_error;
+} bench;
+
+static int check_place(const launch *me, ls_error *error) {
+    if (me->size < 2)
+        return ls_fail(error, LS_BAD_LAUNCH,
+                       "--measure-network: expected 2 ranks or more, found 1 (start it by srun or "
+                       "mpirun, as train)");
+    if (me->node_count > 1 && me->size != me->node_count)
+        return ls_fail(error, LS_BAD_LAUNCH,
+                       "--measure-network: %d ranks on %d nodes time two links as one (one node: "
+                       "the link inside it; one rank a node: the link between nodes)",
+                       me->size, me->node_count);
+    return LS_OK;
+}
+
+/* What differs would measure other things on other ranks, or wait for ever. */
+static int agree(bench *self, ls_error *error) {
+    char theirs[4096] = "";
+    comm *control = self->control;
+    size_t length = strlen(self->settings->options_text);
+    if (length >= sizeof theirs)
+        return ls_fail(error, LS_BAD_INPUT, "--measure-network: %zu bytes of options are too many",
+                       length);
+    memcpy(theirs, self->settings->options_text, length);
+    LS_TRY(comm_broadcast_bytes(control, theirs, sizeof theirs, 0, error));
+    if (strcmp(theirs, self->settings->options_text) != 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "the ranks differ: rank %d (host %s) has other options than rank 0",
+                       self->me->rank, self->me->host);
+    return control->is->barrier(control, error);
+}
+
+static void bind_thread(void *context, int thread) {
+    bench *self = context;
+    ls_error error = {0};
+    if (launch_bind_thread(self->me, &self->binding, thread, &error) != LS_OK) {
+#pragma omp critical
+        self->bind_error = error;
+    }
+}
+
+static int open_device(bench *self, launch *me, ls_error *error) {
+    device_request request = {.local_rank = me->local_rank,
+                              .local_size = me->local_size,
+                              .bind_thread = bind_thread,
+                              .bind_context = self,
+                              .share_gpu = self->settings->share_gpu,
+                              .plan_cache = ""};
+    LS_TRY(launch_bind(me, (int)self->settings->threads, self->settings->oversubscribe,
+                       device_numa_node(self->settings->device, &request), &self->binding, error));
+    request.threads = self->binding.threads;
+    LS_TRY(device_open(self->settings->device, &request, &self->device, error));
+    if (self->bind_error.code != LS_OK) {
+        *error = self->bind_error;
+        return error->code;
+    }
+    return self->device->is->stream_create(self->device, &self->stream, error);
+}
+
+enum { DEADLINE_SECONDS = 300 }; /* of a collective, as train's */
+
+static int open_bench(bench *self, launch *me, ls_error *error) {
+    comm_settings settings = {.rank = me->rank, .size = me->size, .host = me->host};
+    LS_TRY(comm_open("auto", &settings, &self->control, error));
+    LS_TRY(agree(self, error));
+    LS_TRY(check_place(me, error));
+    LS_TRY(open_device(self, me, error));
+    settings.device = self->device;
+    settings.control = self->control;
+    settings.deadline_seconds = DEADLINE_SECONDS;
+    settings.processing_units = self->binding.processing_units;
+    settings.processing_unit_count = self->binding.threads;
+    return comm_open(self->settings->comm, &settings, &self->comm, error);
+}
+
+static void close_bench(bench *self) {
+    comm_close(self->comm);
+    if (self->stream)
+        self->device->is->stream_destroy(self->device, self->stream);
+    device_close(self->device);
+    comm_close(self->control);
+}
+
+/* ---- measuring */
+
+static int measure_kind(const link_probe *probe, link_kind kind, const measure_plan *plan,
+                        link_table *out, ls_error *error) {
+    double seconds[LINK_MOST_POINTS];
+    link_call call = link_kind_call(kind);
+    dtype type = link_kind_type(kind);
+    LS_TRY(link_measure(probe, call, type, plan->bytes[kind], plan->counts[kind], seconds, error));
+    for (int index = 0; index < plan->counts[kind]; index++) {
+        link_point *point = &out->points[index];
+        *point = (link_point){.bytes = plan->bytes[kind][index], .seconds = seconds[index]};
+        LS_TRY(link_measure_overlap(probe, call, type, point->bytes, point->seconds,
+                                    plan->gap_seconds, &point->overlap, error));
+        out->count++;
+    }
+    return LS_OK;
+}
+
+enum { CAST_ELEMENTS = 1 << 22, CAST_TIMES = 5 };
+
+static int time_cast(const bench *self, void *wide, void *narrow, double *seconds,
+                     ls_error *error) {
+    const ops *ops = self->device->is->ops;
+    double best = 0;
+    for (int time = 0; time < CAST_TIMES; time++) {
+        double began = clock_seconds();
+        LS_TRY(ops->cast(self->device, self->stream, CAST_ELEMENTS, DTYPE_F32, wide, DTYPE_BF16,
+                         narrow, error));
+        LS_TRY(ops->cast(self->device, self->stream, CAST_ELEMENTS, DTYPE_BF16, narrow, DTYPE_F32,
+                         wide, error));
+        LS_TRY(self->device->is->stream_synchronize(self->device, self->stream, error));
+        double took = clock_seconds() - began;
+        best = time == 0 || took < best ? took : best; /* the first one touches the memory */
+    }
+    *seconds = best;
+    return LS_OK;
+}
+
+/* To bf16 and back, of as many fp32 bytes; the slowest rank's. */
+static int measure_cast(const bench *self, double *seconds_per_byte, ls_error *error) {
+    device *device = self->device;
+    void *wide = NULL, *narrow = NULL;
+    double seconds = 0;
+    LS_TRY(device->is->allocate(device, 4 * CAST_ELEMENTS, "the casts' measurement", &wide, error));
+    int status =
+        device->is->allocate(device, 2 * CAST_ELEMENTS, "the casts' measurement", &narrow, error);
+    if (status == LS_OK) {
+        status = time_cast(self, wide, narrow, &seconds, error);
+        device->is->release(device, narrow);
+    }
+    device->is->release(device, wide);
+    LS_TRY(status);
+    LS_TRY(comm_allreduce_double(self->control, &seconds, 1, REDUCTION_MAX, error));
+    *seconds_per_byte = seconds / (4.0 * CAST_ELEMENTS);
+    return LS_OK;
+}
+
+static int list_hosts(const bench *self, text_buffer *out, ls_error *error) {
+    size_t each = sizeof self->me->host;
+    char *hosts = calloc((size_t)self->me->size, each);
+    if (!hosts)
+        return ls_fail(error, LS_FAILED, "no memory for %d host names", self->me->size);
+    int status = comm_allgather_bytes(self->control, self->me->host, hosts, each, error);
+    for (int rank = 0; rank < self->me->size && status == LS_OK; rank++)
+        if (rank == 0 || strcmp(hosts + (size_t)rank * each, hosts + (size_t)(rank - 1) * each))
+            text_add(out, "%s%s", rank ? " " : "", hosts + (size_t)rank * each);
+    free(hosts);
+    return status;
+}
+
+static int measure_all(const bench *self, measure_result *out, ls_error *error) {
+    link_probe probe = {self->comm, self->control, self->device, self->stream};
+    measure_plan plan;
+    make_plan(&plan, self->settings, self->me->size);
+    LS_TRY(comm_broadcast_bytes(self->control, &plan, sizeof plan, 0, error));
+    if (strcmp(self->comm->is->name, "mpi") == 0 && !reduce_supports(DTYPE_BF16))
+        plan.counts[LINK_SUM_BF16] = 0; /* taken for fp32 of as many bytes */
+    for (int kind = 0; kind < LINK_KINDS; kind++) {
+        lifeline_at("measuring the network", 0, kind);
+        LS_TRY(measure_kind(&probe, (link_kind)kind, &plan, &out->link.kinds[kind], error));
+    }
+    LS_TRY(measure_cast(self, &out->link.cast_seconds_per_byte, error));
+    return list_hosts(self, &out->hosts, error);
+}
+
+int network_measure(launch *me, const measure_settings *settings, measure_result *out,
+                    ls_error *error) {
+    bench self = {.me = me, .settings = settings};
+    *out = (measure_result){.link = {.ranks = me->size, .nodes = me->node_count}};
+    LS_TRY(open_bench(&self, me, error)); /* a failure ends all ranks through the lifeline */
+    LS_TRY(measure_all(&self, out, error));
+    format_plain(out->comm, sizeof out->comm, "%s%s%s", self.comm->is->name,
+                 self.comm->note[0] ? ": " : "", self.comm->note);
+    format_plain(out->device, sizeof out->device, "%s: %s", self.device->is->name,
+                 self.device->facts.name);
+    close_bench(&self);
+    return network_fit(&out->link, error);
+}

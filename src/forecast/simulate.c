@@ -1,0 +1,238 @@
+#include "forecast/simulate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const comm_choice_names[CHOICES] = {
+    [CHOICE_PLAIN] = "plain",
+    [CHOICE_BUCKETS] = "buckets",
+    [CHOICE_BUCKETS_BF16] = "buckets-bf16",
+    [CHOICE_FACTORS] = "factors",
+};
+
+/* A layer that goes as factors: x is known in forward, dy in backward. */
+typedef struct factored {
+    const step_row *row; /* its backward_weights */
+    double product_seconds;
+    double x_bytes, dy_bytes;
+    int last_collective; /* dy's: what the product waits for */
+} factored;
+
+/* The queue is a prefix of all that ever start: [done, started) is outstanding, in order. */
+typedef struct simulation {
+    const step_case *in;
+    collective_cost *collectives;
+    int done, started;
+    double left_seconds; /* of the collective at `done` */
+    double wall;         /* so far */
+    int64_t cut;         /* the gradient's elements from here on have been sent */
+    factored *factored;  /* in backward's order */
+    int factored_count;
+} simulation;
+
+/* ---- time passes */
+
+static void pop(simulation *self) {
+    self->done++;
+    if (self->done < self->started)
+        self->left_seconds = self->collectives[self->done].seconds;
+}
+
+/* The rank computes; what is outstanding gets on as far as it can beside that. */
+static void compute(simulation *self, double seconds) {
+    while (seconds > 0 && self->done < self->started) {
+        link_overlap overlap = self->collectives[self->done].overlap;
+        double needed = overlap.progress > 0 ? self->left_seconds / overlap.progress : seconds + 1;
+        double passed = needed < seconds ? needed : seconds;
+        self->wall += passed * (1 + overlap.progress * overlap.host_cost);
+        seconds -= passed;
+        self->left_seconds -= passed * overlap.progress;
+        if (needed <= passed)
+            pop(self);
+    }
+    self->wall += seconds;
+}
+
+/* The rank waits until collectives [0, until) are done. */
+static void wait_for(simulation *self, int until) {
+    while (self->done < until) {
+        self->wall += self->left_seconds;
+        pop(self);
+    }
+}
+
+static void start(simulation *self, link_kind kind, double bytes) {
+    self->collectives[self->started] =
+        network_cost(self->in->network, kind, self->in->ranks, bytes);
+    if (self->done == self->started)
+        self->left_seconds = self->collectives[self->started].seconds;
+    self->started++;
+}
+
+/* ---- gradients */
+
+static link_kind gradient_kind(const simulation *self) {
+    return self->in->choice == CHOICE_BUCKETS_BF16 ? LINK_SUM_BF16 : LINK_SUM_F32;
+}
+
+/* Rounding to bf16, or widening again: half of both. */
+static void cast(simulation *self, int64_t elements) {
+    const forecast_network *network = self->in->network;
+    if (self->in->choice == CHOICE_BUCKETS_BF16)
+        compute(self, 4 * (double)elements * network->between.cast_seconds_per_byte / 2);
+}
+
+static void send_gradient(simulation *self, int64_t from) {
+    link_kind kind = gradient_kind(self);
+    cast(self, self->cut - from);
+    start(self, kind, (double)(self->cut - from) * (double)dtype_bytes(link_kind_type(kind)));
+    self->cut = from;
+}
+
+static factored *find_factored(simulation *self, const step_row *row) {
+    for (int index = 0; index < self->factored_count; index++)
+        if (self->factored[index].row == row)
+            return &self->factored[index];
+    return NULL;
+}
+
+/* [first, cut) is final: what fills a bucket starts, and at the array's beginning what is left. */
+static void gradient_final(simulation *self, int64_t first) {
+    bool plain = self->in->choice == CHOICE_PLAIN;
+    int64_t most = plain ? self->in->step->parameters : self->in->buckets.most;
+    while (self->cut - first >= most)
+        send_gradient(self, self->cut - most);
+    bool worth_it = !plain && self->cut - first >= self->in->buckets.worth;
+    if (self->cut > first && (first == 0 || worth_it))
+        send_gradient(self, first);
+}
+
+/* ---- factors */
+
+static void weigh(const simulation *self, const step_row *row, factored *out) {
+    const step_case *in = self->in;
+    double element = (double)dtype_bytes(in->step->type);
+    *out = (factored){.row = row,
+                      .product_seconds = step_row_seconds(in->step, row, in->global_batch),
+                      .x_bytes = element * (double)(in->global_batch * row->in_features),
+                      .dy_bytes = element * (double)(in->global_batch * row->out_features)};
+}
+
+/* As `train --factor-comm auto` weighs: in doubt the gradient goes as it is. */
+static bool is_cheaper(const simulation *self, const factored *with) {
+    const step_case *in = self->in;
+    double reduce =
+        network_cost(in->network, LINK_SUM_F32, in->ranks, 4 * (double)with->row->gradient_count)
+            .seconds;
+    double latency = network_cost(in->network, LINK_SUM_F32, in->ranks, 4).seconds;
+    double factors = network_cost(in->network, LINK_GATHER, in->ranks, with->x_bytes).seconds +
+                     network_cost(in->network, LINK_GATHER, in->ranks, with->dy_bytes).seconds +
+                     with->product_seconds * (in->ranks - 1) / in->ranks;
+    return factors < 0.9 * reduce - latency;
+}
+
+static void choose_factors(simulation *self) {
+    const step_model *step = self->in->step;
+    if (self->in->choice != CHOICE_FACTORS || self->in->ranks == 1)
+        return;
+    for (size_t index = 0; index < step->row_count; index++) {
+        factored layer;
+        if (step->rows[index].in_features == 0)
+            continue;
+        weigh(self, &step->rows[index], &layer);
+        if (is_cheaper(self, &layer))
+            self->factored[self->factored_count++] = layer;
+    }
+}
+
+/* A factored layer's input is on its way as soon as its forward begins. */
+static void start_input(simulation *self, const step_row *row) {
+    for (int index = 0; index < self->factored_count; index++)
+        if (row->phase == LAYER_FORWARD &&
+            strcmp(self->factored[index].row->layer, row->layer) == 0)
+            start(self, LINK_GATHER, self->factored[index].x_bytes);
+}
+
+/* ---- the step */
+
+static void run_row(simulation *self, const step_row *row) {
+    const step_case *in = self->in;
+    factored *layer = find_factored(self, row);
+    start_input(self, row);
+    if (layer) { /* its product is made at the end, from all ranks' rows; buckets break here */
+        if (self->cut > row->gradient_first + row->gradient_count)
+            send_gradient(self, row->gradient_first + row->gradient_count);
+        layer->last_collective = self->started;
+        start(self, LINK_GATHER, layer->dy_bytes);
+        self->cut = row->gradient_first;
+        return;
+    }
+    compute(self, step_row_seconds(in->step, row, in->batch));
+    if (row->gradient_count > 0 && in->ranks > 1)
+        gradient_final(self, row->gradient_first);
+}
+
+/* All gradients become what the update needs. The products come first: what is still on its way
+ * passes meanwhile. */
+static void finish(simulation *self) {
+    for (int index = 0; index < self->factored_count; index++) {
+        wait_for(self, self->factored[index].last_collective + 1);
+        compute(self, self->factored[index].product_seconds);
+    }
+    wait_for(self, self->started);
+    if (self->in->ranks > 1)
+        cast(self, self->in->step->parameters);
+}
+
+static bool is_after_backward(const step_row *row) {
+    return row->phase == LAYER_OPTIMIZER || row->phase == LAYER_OTHER;
+}
+
+static void run_step(simulation *self) {
+    const step_model *step = self->in->step;
+    bool finished = false;
+    self->cut = step->parameters;
+    choose_factors(self);
+    for (size_t index = 0; index < step->row_count; index++) {
+        const step_row *row = &step->rows[index];
+        if (row->phase == LAYER_COMMUNICATION)
+            continue;
+        if (is_after_backward(row) && !finished) {
+            finish(self);
+            finished = true;
+        }
+        run_row(self, row);
+    }
+    if (!finished)
+        finish(self);
+}
+
+static double alone_seconds(const step_case *in) {
+    double sum = 0;
+    for (size_t row = 0; row < in->step->row_count; row++)
+        if (in->step->rows[row].phase != LAYER_COMMUNICATION)
+            sum += step_row_seconds(in->step, &in->step->rows[row], in->batch);
+    return sum;
+}
+
+/* No more can start: full buckets, and three of each row (a break, x and dy). */
+static size_t most_collectives(const step_case *in) {
+    return (size_t)(in->step->parameters / in->buckets.most) + 1 + 3 * in->step->row_count;
+}
+
+int step_simulate(const step_case *self, step_forecast *out, ls_error *error) {
+    simulation run = {.in = self};
+    run.collectives = calloc(most_collectives(self), sizeof *run.collectives);
+    run.factored = calloc(self->step->row_count, sizeof *run.factored);
+    bool complete = run.collectives && run.factored;
+    if (complete) {
+        run_step(&run);
+        *out = (step_forecast){.seconds = run.wall,
+                               .computing_seconds = alone_seconds(self),
+                               .collectives = run.started,
+                               .factored_layers = run.factored_count};
+    }
+    free(run.collectives);
+    free(run.factored);
+    return complete ? LS_OK : ls_fail(error, LS_FAILED, "no memory to forecast a step with");
+}
