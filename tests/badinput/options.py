@@ -38,6 +38,9 @@ for option, value, expected in (
         ("--bucket-mb", "automatic", r"--bucket-mb: expected auto or a number.*'automatic'"),
         ("--grad-comm", "fp16", r"--grad-comm: expected one of fp32\|bf16.*'fp16'"),
         ("--factor-comm", "maybe", r"--factor-comm: expected one of auto\|on\|off.*'maybe'"),
+        ("--profile", "0", r"--profile: expected a whole number .*'0'"),
+        ("--profile", "all", r"--profile: expected a whole number.*'all'"),
+        ("--ablate", "x", r"--ablate: expected one of none\|comm\|data.*'x'"),
         ("--threads", "9999", r"--threads: .*'9999'"),
         ("--seed", "-1", r"--seed: .*'-1'"),
         ("--results", "", r"--results: .*found nothing")):
@@ -69,6 +72,12 @@ suite.refused("factors of single", 2, r"--factor-comm on .*--mode ddp",
               train(data, "--factor-comm", "on", mode="single"), ranks=(0,))
 suite.refused("single on several ranks", 3, "mode single", train(data, mode="single"), ranks=(2, 3))
 
+suite.refused("more steps to profile than there are", 2,
+              r"--profile 99: an epoch has \d+ steps? of the whole batch",
+              train(data, "--profile", "99"))
+suite.refused("no communication to leave out", 2, r"--ablate comm: one rank has no communication",
+              train(data, "--ablate", "comm", mode="single"), ranks=(0,))
+
 # ---- options and programs that differ between ranks
 
 
@@ -89,6 +98,10 @@ differ("--device differs", 2, r"ranks differ: device is 'ref'",
        train(data), train(data, "--device", "ref"))
 differ("--step-log differs", 2, r"ranks differ: step-log", train(data),
        train(data, "--step-log"))
+differ("--ablate differs", 2, r"ranks differ: ablate is 'comm' on rank 1", train(data),
+       train(data, "--ablate", "comm"))
+differ("--profile differs", 2, r"ranks differ: profile", train(data, "--profile", "1"),
+       train(data))
 differ("batches differ", 2, r"ranks differ: (batch-per-rank|global-batch)", train(data),
        train(data, "--global-batch", "128"))
 differ("--results differs", 2, r"ranks differ: results is 'run2' on rank 1", train(data),

@@ -141,6 +141,8 @@ static int write_run(fixture *self, const char *path, run **opened, ls_error *er
     for (int index = 0; index < 3; index++)
         LS_TRY(run_epoch(*opened, &self->epochs[index], error));
     LS_TRY(run_note(*opened, error, "a note: %d", 42));
+    if (self->profile)
+        LS_TRY(run_write_profile(*opened, self->profile, error));
     return run_finish(*opened, &self->totals, error);
 }
 

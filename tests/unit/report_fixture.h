@@ -11,6 +11,7 @@ typedef struct fixture {
     epoch_record epochs[3];
     rank_facts ranks[4];
     rank_usage usage[4];
+    const run_profile *profile; /* NULL: none was made */
 } fixture;
 
 /* A temporary folder that becomes the working directory, so that runs have short names. */

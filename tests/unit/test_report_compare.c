@@ -59,6 +59,9 @@ static void change_model(fixture *f) {
 static void change_parameters(fixture *f) {
     f->facts.parameters = 11;
 }
+static void change_profile(fixture *f) {
+    f->facts.profile_steps = 4;
+}
 static void change_precision(fixture *f) {
     strcpy(f->facts.precision, "bf16");
 }
@@ -127,6 +130,7 @@ static void every_difference_is_named(void) {
                            "1 in other"},
         {change_model, "model is cnn in single but resnet18 in other"},
         {change_parameters, "number of parameters is 4275594 in single but 11 in other"},
+        {change_profile, "number of profiled steps is not given in single but 4 in other"},
         {change_precision, "precision is fp32 in single but bf16 in other"},
         {change_device, "device is cpu in single but ref in other"},
         {change_library, "device library is a library 1.2 in single but a library 1.3 in other"},
