@@ -83,42 +83,47 @@ static char *part_of(const node *self, const node_call *call, int member, int64_
            (size_t)at * dtype_bytes(call->plan.type);
 }
 
-/* `from` -> the same place in the buffers of those that get the result; not where it lies. */
-static void hand_out(const node *self, const node_call *call, const char *from, int64_t at,
-                     size_t bytes) {
-    /* Over several nodes every buffer holds a part of the ring: all get the result. */
-    int receiver = self->node_count > 1 ? NODE_ALL : call->plan.receiver;
+/* `from` -> the same place in the receivers' buffers, but where it lies already. */
+static void hand_out(const node *self, const node_call *call, int receiver, const char *from,
+                     int64_t at, size_t bytes) {
     for (int member = 0; member < self->group.count; member++) {
         char *to = part_of(self, call, member, at);
-        bool gets = receiver == NODE_NONE ? member == self->group.mine
-                                          : receiver == NODE_ALL || receiver == member;
-        if (gets && to != from)
+        if ((receiver == NODE_ALL || receiver == member) && to != from)
             memcpy(to, from, bytes);
     }
 }
 
-static void reduce_part(const node *self, const node_call *call) {
+/* The order of summation. Between two ranks the sum can stand in the own buffer at once; between
+ * more it takes scratch. Returns where it stands. */
+static const char *reduce_piece(const node *self, const node_call *call, int64_t at, size_t count) {
     const node_plan *plan = &call->plan;
-    int64_t step = NODE_SCRATCH / (int64_t)dtype_bytes(plan->type);
+    bool pair = self->group.count == 2;
+    char *sum = pair ? part_of(self, call, self->group.mine, at) : self->scratch;
+    reduce_two(sum, part_of(self, call, 0, at), part_of(self, call, 1, at), count, plan->type,
+               plan->how);
+    for (int member = 2; member < self->group.count; member++)
+        reduce_into(sum, part_of(self, call, member, at), count, plan->type, plan->how);
+    return sum;
+}
+
+static void reduce_part(const node *self, const node_call *call) {
+    size_t element = dtype_bytes(call->plan.type);
+    int64_t step = NODE_SCRATCH / (int64_t)element;
+    bool keeps = self->node_count > 1 || call->plan.receiver == NODE_NONE;
+    int receiver = keeps ? self->group.mine : call->plan.receiver;
     for (int64_t at = call->first; at < call->end; at += step) {
         size_t count = (size_t)(call->end - at < step ? call->end - at : step);
-        size_t bytes = count * dtype_bytes(plan->type);
-        memcpy(self->scratch, part_of(self, call, 0, at), bytes);
-        for (int member = 1; member < self->group.count; member++)
-            reduce_into(self->scratch, part_of(self, call, member, at), count, plan->type,
-                        plan->how);
-        if (self->node_count > 1)
-            memcpy(part_of(self, call, self->group.mine, at), self->scratch, bytes);
-        else
-            hand_out(self, call, self->scratch, at, bytes);
+        const char *sum = reduce_piece(self, call, at, count);
+        hand_out(self, call, receiver, sum, at, count * element);
     }
 }
 
+/* The own buffer's part to all. */
 static void share_part(const node *self, const node_call *call) {
+    const char *from = part_of(self, call, self->group.mine, call->first);
     size_t bytes = (size_t)(call->end - call->first) * dtype_bytes(call->plan.type);
     if (bytes > 0)
-        hand_out(self, call, part_of(self, call, self->group.mine, call->first), call->first,
-                 bytes);
+        hand_out(self, call, NODE_ALL, from, call->first, bytes);
 }
 
 static void begin_ring(const node *self, node_call *call) {

@@ -6,14 +6,13 @@
 
 enum { CHUNK = 4096 }; /* a pair of types without a loop of its own goes through fp32 in pieces */
 
-CPU_VECTORISED static void bf16_to_fp32(const uint16_t *restrict from, float *restrict to,
-                                        size_t count) {
+VECTORISED static void bf16_to_fp32(const uint16_t *restrict from, float *restrict to,
+                                    size_t count) {
     for (size_t i = 0; i < count; i++)
         to[i] = bf16_to_float(from[i]);
 }
 
-CPU_VECTORISED void cpu_round_to_bf16(const float *restrict from, uint16_t *restrict to,
-                                      size_t count) {
+VECTORISED void cpu_round_to_bf16(const float *restrict from, uint16_t *restrict to, size_t count) {
     for (size_t i = 0; i < count; i++)
         to[i] = bf16_of_float(from[i]);
 }

@@ -3,6 +3,7 @@
 #ifndef LOCKSTEP_DEVICE_CPU_CPU_H
 #define LOCKSTEP_DEVICE_CPU_CPU_H
 
+#include "base/vectorised.h"
 #include "device/cpu/onednn.h"
 #include "device/ops.h"
 
@@ -39,13 +40,6 @@ typedef struct cpu_plan {
     size_t saved_bytes;
     char description[256];
 } cpu_plan;
-
-/* Marks a loop nest for which the compiler makes versions for wider vectors, chosen at start. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(LOCKSTEP_NO_CLONES)
-#define CPU_VECTORISED __attribute__((target_clones("default", "avx2", "avx512f"), optimize("O3")))
-#else
-#define CPU_VECTORISED
-#endif
 
 int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
                        ls_error *error);

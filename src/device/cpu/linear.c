@@ -117,8 +117,8 @@ int cpu_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
 }
 
 /* Rows are added in order, 64 columns side by side. */
-CPU_VECTORISED static void sum_rows(const uint16_t *restrict from, float *restrict to, size_t rows,
-                                    size_t columns) {
+VECTORISED static void sum_rows(const uint16_t *restrict from, float *restrict to, size_t rows,
+                                size_t columns) {
     for (size_t first = 0; first < columns; first += 64) {
         size_t count = columns - first < 64 ? columns - first : 64;
         float sums[64] = {0};

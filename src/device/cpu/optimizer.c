@@ -8,9 +8,8 @@ typedef struct adam_factors {
     float beta1, beta2, epsilon, decay, step_size, inverse_root_correction2, unscale;
 } adam_factors;
 
-CPU_VECTORISED static void adam_chunk(float *restrict w, const float *restrict g, float *restrict m,
-                                      float *restrict v, size_t count,
-                                      const adam_factors *factors) {
+VECTORISED static void adam_chunk(float *restrict w, const float *restrict g, float *restrict m,
+                                  float *restrict v, size_t count, const adam_factors *factors) {
     const adam_factors f = *factors;
     for (size_t i = 0; i < count; i++) {
         float gradient = g[i] * f.unscale + f.decay * w[i];
@@ -22,9 +21,9 @@ CPU_VECTORISED static void adam_chunk(float *restrict w, const float *restrict g
     }
 }
 
-CPU_VECTORISED static void sgd_chunk(float *restrict w, const float *restrict g,
-                                     float *restrict velocity, size_t count, float rate,
-                                     float decay, float momentum, float keep, float unscale) {
+VECTORISED static void sgd_chunk(float *restrict w, const float *restrict g,
+                                 float *restrict velocity, size_t count, float rate, float decay,
+                                 float momentum, float keep, float unscale) {
     for (size_t i = 0; i < count; i++) {
         float change = keep * velocity[i] * momentum + g[i] * unscale + decay * w[i];
         velocity[i] = change;
@@ -32,8 +31,8 @@ CPU_VECTORISED static void sgd_chunk(float *restrict w, const float *restrict g,
     }
 }
 
-CPU_VECTORISED static void sgd_plain_chunk(float *restrict w, const float *restrict g, size_t count,
-                                           float rate, float decay, float unscale) {
+VECTORISED static void sgd_plain_chunk(float *restrict w, const float *restrict g, size_t count,
+                                       float rate, float decay, float unscale) {
     for (size_t i = 0; i < count; i++)
         w[i] -= rate * (g[i] * unscale + decay * w[i]);
 }

@@ -137,15 +137,13 @@ ALWAYS_INLINE void row_forward(bool bf16, const void *x, size_t at, void *y, siz
     }
 }
 
-CPU_VECTORISED static void row_forward_fp32(const void *x, size_t at, void *y, size_t to,
-                                            uint8_t *saved, int out_width, int group,
-                                            pool_steps by) {
+VECTORISED static void row_forward_fp32(const void *x, size_t at, void *y, size_t to,
+                                        uint8_t *saved, int out_width, int group, pool_steps by) {
     row_forward(false, x, at, y, to, saved, out_width, group, by);
 }
 
-CPU_VECTORISED static void row_forward_bf16(const void *x, size_t at, void *y, size_t to,
-                                            uint8_t *saved, int out_width, int group,
-                                            pool_steps by) {
+VECTORISED static void row_forward_bf16(const void *x, size_t at, void *y, size_t to,
+                                        uint8_t *saved, int out_width, int group, pool_steps by) {
     row_forward(true, x, at, y, to, saved, out_width, group, by);
 }
 

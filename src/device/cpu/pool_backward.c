@@ -69,13 +69,13 @@ ALWAYS_INLINE void row_backward(bool bf16, const row_gradient *r, int out_width,
     }
 }
 
-CPU_VECTORISED static void row_backward_fp32(const row_gradient *r, int out_width, int group,
-                                             pool_steps by) {
+VECTORISED static void row_backward_fp32(const row_gradient *r, int out_width, int group,
+                                         pool_steps by) {
     row_backward(false, r, out_width, group, by);
 }
 
-CPU_VECTORISED static void row_backward_bf16(const row_gradient *r, int out_width, int group,
-                                             pool_steps by) {
+VECTORISED static void row_backward_bf16(const row_gradient *r, int out_width, int group,
+                                         pool_steps by) {
     row_backward(true, r, out_width, group, by);
 }
 

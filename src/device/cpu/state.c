@@ -6,7 +6,7 @@
 enum { CHUNK = 16384, PIECES = 64 };
 
 /* All ones in the exponent: infinite or NaN. */
-CPU_VECTORISED static uint32_t not_finite(const float *values, size_t count) {
+VECTORISED static uint32_t not_finite(const float *values, size_t count) {
     uint32_t found = 0;
     for (size_t i = 0; i < count; i++)
         found |= (float_bits(values[i]) & 0x7F800000u) == 0x7F800000u;
@@ -45,7 +45,7 @@ int cpu_advance(device *self, device_stream *stream, step_state *state, int64_t 
 }
 
 /* Eight sums side by side, in an order that no vector width changes. */
-CPU_VECTORISED static double squares(const float *values, size_t count) {
+VECTORISED static double squares(const float *values, size_t count) {
     double sums[8] = {0}, rest = 0;
     size_t whole = count / 8 * 8;
     for (size_t i = 0; i < whole; i += 8)
