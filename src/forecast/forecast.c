@@ -1,5 +1,7 @@
 #include "forecast/forecast.h"
 
+#include "mode/buckets.h"
+
 static int64_t divide_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
@@ -12,6 +14,31 @@ static step_case case_of(const step_model *step, const forecast_network *network
                        .ranks = ranks,
                        .batch = batch,
                        .global_batch = strong ? step->batch : step->batch * ranks};
+}
+
+/* What the fit says that an all-reduce takes: so much, and so much a byte. */
+static double fitted(const forecast_network *network, link_kind kind, int ranks, double bytes) {
+    link_network links = {.inside = network->inside.kinds[kind].fit,
+                          .between = network->between.kinds[kind].fit,
+                          .ranks_per_node = network->ranks_per_node,
+                          .two_level = network->two_level};
+    return link_network_seconds(&links, LINK_ALLREDUCE, ranks, bytes);
+}
+
+static step_buckets buckets_of(const step_case *at, int64_t bucket_bytes) {
+    link_kind kind = at->choice == CHOICE_BUCKETS_BF16 ? LINK_SUM_BF16 : LINK_SUM_F32;
+    size_t element = dtype_bytes(link_kind_type(kind));
+    if (bucket_bytes > 0) /* bytes on their way, as train counts them */
+        return (step_buckets){
+            .most = bucket_bytes > (int64_t)element ? bucket_bytes / (int64_t)element : 1,
+            .worth = INT64_MAX};
+    if (at->ranks == 1)
+        return (step_buckets){.most = at->step->parameters, .worth = at->step->parameters};
+    double latency = fitted(at->network, kind, at->ranks, 0);
+    double megabyte = fitted(at->network, kind, at->ranks, 1e6) - latency;
+    bucket_rule rule =
+        bucket_rule_for((size_t)at->step->parameters, element, latency, 1e6 / megabyte);
+    return (step_buckets){.most = (int64_t)rule.most, .worth = (int64_t)rule.worth};
 }
 
 static forecast_line line_of(const step_case *at, const step_forecast *found, double alone_rate) {
@@ -43,8 +70,6 @@ static void keep_best(forecast *self, int line) {
 int forecast_make(const step_model *step, const forecast_network *network, int64_t bucket_bytes,
                   bool strong, forecast *out, ls_error *error) {
     *out = (forecast){.strong = strong};
-    step_buckets buckets = {.most = bucket_bytes / 4 > 0 ? bucket_bytes / 4 : 1,
-                            .worth = INT64_MAX};
     double alone_rate = 0;
     for (int ranks = 1, line = 0; ranks <= FORECAST_MOST_RANKS; ranks *= 2, line++) {
         if (strong && ranks > step->batch)
@@ -53,7 +78,7 @@ int forecast_make(const step_model *step, const forecast_network *network, int64
             step_case at = case_of(step, network, strong, ranks);
             step_forecast found;
             at.choice = (comm_choice)choice;
-            at.buckets = buckets;
+            at.buckets = buckets_of(&at, bucket_bytes);
             LS_TRY(step_simulate(&at, &found, error));
             if (!(found.seconds > 0))
                 return ls_fail(error, LS_BAD_INPUT, "a step takes no time: every row is 0 seconds");

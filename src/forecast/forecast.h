@@ -31,7 +31,8 @@ typedef struct forecast {
     bool strong;
 } forecast;
 
-/* bucket_bytes: of fp32 gradient a bucket, at most. */
+/* bucket_bytes: of fp32 gradient a bucket, at most; 0: by the network, as `train --bucket-mb auto`.
+ */
 int forecast_make(const step_model *step, const forecast_network *network, int64_t bucket_bytes,
                   bool strong, forecast *out, ls_error *error);
 

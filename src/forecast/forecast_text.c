@@ -62,7 +62,7 @@ static void add_step(text_buffer *out, const step_model *step) {
         for (int run = 0; run < step->run_count; run++)
             text_add(out, "%s %" PRId64, run ? "," : "", step->batches[run]);
     }
-    text_add(out, "\ngradient  %s MB in fp32, buckets of at most ",
+    text_add(out, "\ngradient  %s MB in fp32, buckets ",
              number(4e-6 * (double)step->parameters, 2).text);
 }
 
@@ -71,7 +71,10 @@ void forecast_text(const forecast *self, const step_model *step, const forecast_
     bool inside = network->ranks_per_node > 1;
     text_add(out, "Forecast, not measured: %s scaling\n", self->strong ? "strong" : "weak");
     add_step(out, step);
-    text_add(out, "%s MiB\n", number((double)bucket_bytes / 1048576, 3).text);
+    if (bucket_bytes > 0)
+        text_add(out, "of at most %s MiB\n", number((double)bucket_bytes / 1048576, 3).text);
+    else
+        text_add(out, "by the network\n");
     add_link(out, "network   ", &network->between);
     if (inside)
         add_link(out, "in a node ", &network->inside);

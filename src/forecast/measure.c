@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "comm/comm.h"
-#include "comm/reduce.h"
 #include "device/ops.h"
 #include "launch/lifeline.h"
 
@@ -50,11 +49,16 @@ static void add_run_sizes(measure_plan *self, const step_model *step, int64_t bu
     }
     if (rows > 0)
         self->gap_seconds = backward / rows;
-    if (bucket_bytes < whole) {
+    if (bucket_bytes == 0) /* as auto may cut them */
+        for (int64_t bytes = whole / 16; bytes < whole; bytes *= 2) {
+            add_size(self, LINK_SUM_F32, bytes);
+            add_size(self, LINK_SUM_BF16, bytes / 2);
+        }
+    else if (bucket_bytes < whole) {
         add_size(self, LINK_SUM_F32, bucket_bytes);
-        add_size(self, LINK_SUM_BF16, bucket_bytes / 2);
+        add_size(self, LINK_SUM_BF16, bucket_bytes);
         add_size(self, LINK_SUM_F32, whole % bucket_bytes);
-        add_size(self, LINK_SUM_BF16, whole % bucket_bytes / 2);
+        add_size(self, LINK_SUM_BF16, whole / 2 % bucket_bytes);
     }
 }
 
@@ -239,8 +243,6 @@ static int measure_all(const bench *self, measure_result *out, ls_error *error) 
     measure_plan plan;
     make_plan(&plan, self->settings, self->me->size);
     LS_TRY(comm_broadcast_bytes(self->control, &plan, sizeof plan, 0, error));
-    if (strcmp(self->comm->is->name, "mpi") == 0 && !reduce_supports(DTYPE_BF16))
-        plan.counts[LINK_SUM_BF16] = 0; /* taken for fp32 of as many bytes */
     for (int kind = 0; kind < LINK_KINDS; kind++) {
         lifeline_at("measuring the network", 0, kind);
         LS_TRY(measure_kind(&probe, (link_kind)kind, &plan, &out->link.kinds[kind], error));
