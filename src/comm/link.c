@@ -4,11 +4,12 @@
 #include "base/clock.h"
 #include "device/device.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* A call is repeated for half a second, within these; the buffer is walked through, so that a call
  * finds its bytes as cold as a step's are. */
-enum { FEWEST_CALLS = 3, MOST_CALLS = 31, PLACES_BYTES = 32 << 20 };
+enum { FEWEST_CALLS = 3, MOST_CALLS = 31, PLACES_BYTES = 32 << 20, MOST_AT_ONCE = 4 };
 static const double SECONDS_A_SIZE = 0.5;
 
 const char *link_call_name(link_call call) {
@@ -43,8 +44,8 @@ static int open_call(timed_call *self, const link_probe *probe, link_call call, 
     for (size_t rank = 0; rank < ranks; rank++)
         self->counts[rank] =
             (int64_t)(elements * (rank + 1) / ranks) - (int64_t)(elements * rank / ranks);
-    self->places = PLACES_BYTES / self->bytes < 1 ? 1 : (int)(PLACES_BYTES / self->bytes);
-    self->places = self->places > MOST_CALLS ? MOST_CALLS : self->places;
+    size_t places = PLACES_BYTES / self->bytes;
+    self->places = places < 2 ? 2 : places > MOST_CALLS ? MOST_CALLS : (int)places;
     return probe->comm->is->allocate(probe->comm, (size_t)self->places * self->bytes,
                                      "the network's measurement", &self->memory, error);
 }
@@ -131,37 +132,86 @@ int link_measure(const link_probe *self, link_call call, dtype type, const size_
     return LS_OK;
 }
 
+/* ---- one behind the other */
+
+static int time_several(const timed_call *self, int at_once, double *seconds, ls_error *error) {
+    comm *control = self->probe->control;
+    comm_work works[MOST_AT_ONCE] = {{0}};
+    LS_TRY(control->is->barrier(control, error));
+    double began = clock_seconds();
+    for (int number = 0; number < at_once; number++)
+        LS_TRY(begin(self, number, &works[number], error));
+    for (int number = 0; number < at_once; number++)
+        LS_TRY(wait(self, &works[number], error));
+    *seconds = clock_seconds() - began;
+    return LS_OK;
+}
+
+static int measure_following(const timed_call *self, double alone, double *out, ls_error *error) {
+    int at_once = self->places < MOST_AT_ONCE ? self->places : MOST_AT_ONCE, calls;
+    double times[MOST_CALLS], all;
+    LS_TRY(choose_calls(self->probe->control, alone * at_once, &calls, error));
+    for (int number = 0; number < calls; number++)
+        LS_TRY(time_several(self, at_once, &times[number], error));
+    LS_TRY(agree_on_median(self->probe->control, times, calls, &all, error));
+    *out = all > alone ? (all - alone) / (at_once - 1) : 0;
+    return LS_OK;
+}
+
+int link_measure_following(const link_probe *self, link_call call, dtype type, size_t bytes,
+                           double alone_seconds, double *seconds, ls_error *error) {
+    timed_call timed;
+    *seconds = 0;
+    if (self->comm->size == 1)
+        return LS_OK;
+    int status = open_call(&timed, self, call, type, bytes, error);
+    if (status == LS_OK)
+        status = measure_following(&timed, alone_seconds, seconds, error);
+    close_call(&timed);
+    return status;
+}
+
 /* ---- overlap */
 
 /* Something that a compiler keeps, that uses the caches as computing does. */
-static void compute_for(double seconds) {
+static double compute(int64_t units) {
     static volatile float values[1 << 20];
     static unsigned at;
-    for (double began = clock_seconds(); clock_seconds() - began < seconds;)
-        for (int index = 0; index < 2048; index++, at++)
+    double began = clock_seconds();
+    for (; units > 0; units--)
+        for (int index = 0; index < 256; index++, at++)
             values[at % (sizeof values / sizeof values[0])] += 1.0f;
+    return clock_seconds() - began;
+}
+
+/* Work, not time: what the system does meanwhile makes it longer, and that is seen. */
+static int64_t units_of(double seconds) {
+    enum { UNITS = 2000, TIMES = 5 };
+    double best = compute(UNITS);
+    for (int time = 1; time < TIMES; time++)
+        best = fmin(best, compute(UNITS));
+    double units = seconds / best * UNITS;
+    return units < 1 ? 1 : (int64_t)units;
 }
 
 typedef struct overlap_times {
-    double calls, computing, waiting;
+    double computing, longer, waiting;
 } overlap_times;
 
 static int time_overlapped(const timed_call *self, int number, double alone, double gap,
-                           overlap_times *out, ls_error *error) {
+                           int64_t units, overlap_times *out, ls_error *error) {
     comm *comm = self->probe->comm, *control = self->probe->control;
     comm_work work = {0};
     *out = (overlap_times){0};
     LS_TRY(control->is->barrier(control, error));
-    double now = clock_seconds(), before;
+    double before = clock_seconds();
     LS_TRY(begin(self, number, &work, error));
-    out->calls = clock_seconds() - now;
-    while (out->computing < alone) {
+    out->longer = clock_seconds() - before;
+    for (; out->computing < alone; out->computing += gap) {
+        out->longer += compute(units) - gap;
         before = clock_seconds();
-        compute_for(gap);
-        now = clock_seconds();
         LS_TRY(comm->is->progress(comm, error));
-        out->computing += now - before;
-        out->calls += clock_seconds() - now;
+        out->longer += clock_seconds() - before;
     }
     before = clock_seconds();
     LS_TRY(wait(self, &work, error));
@@ -171,23 +221,23 @@ static int time_overlapped(const timed_call *self, int number, double alone, dou
 
 static int measure_overlap(const timed_call *self, double alone, double gap, link_overlap *out,
                            ls_error *error) {
-    double calls_s[MOST_CALLS], computing[MOST_CALLS], waiting[MOST_CALLS], calls, compute, left;
+    double longer_s[MOST_CALLS], waiting[MOST_CALLS], longer, left, computing = 0;
+    int64_t units = units_of(gap);
     comm *control = self->probe->control;
     int count;
     LS_TRY(choose_calls(control, 2 * alone + gap, &count, error));
     for (int number = 0; number < count; number++) {
         overlap_times times;
-        LS_TRY(time_overlapped(self, number, alone, gap, &times, error));
-        calls_s[number] = times.calls;
-        computing[number] = times.computing;
+        LS_TRY(time_overlapped(self, number, alone, gap, units, &times, error));
+        longer_s[number] = times.longer;
+        computing = times.computing;
         waiting[number] = times.waiting;
     }
-    LS_TRY(agree_on_median(control, calls_s, count, &calls, error));
-    LS_TRY(agree_on_median(control, computing, count, &compute, error));
+    LS_TRY(agree_on_median(control, longer_s, count, &longer, error));
     LS_TRY(agree_on_median(control, waiting, count, &left, error));
     double passed = alone > left ? alone - left : 0;
-    out->progress = compute > 0 ? passed / compute : 0;
-    out->host_cost = passed > 0.01 * alone ? calls / passed : 1;
+    out->progress = computing > 0 ? fmin(passed / computing, 1) : 0;
+    out->host_cost = passed > 0.01 * alone ? fmax(longer, 0) / passed : 1;
     return LS_OK;
 }
 

@@ -41,13 +41,20 @@ typedef struct link_probe {
 int link_measure(const link_probe *self, link_call call, dtype type, const size_t *bytes, int count,
                  double *seconds, ls_error *error);
 
+/* What one more call of the same size costs right behind others, which is less than alone where
+ * their latencies overlap, and more where an idle link sends its first bytes for nothing (a token
+ * bucket): several begun at once, less alone_seconds, over the others. Median, of the slowest rank.
+ * Collective; as link_measure. */
+int link_measure_following(const link_probe *self, link_call call, dtype type, size_t bytes,
+                           double alone_seconds, double *seconds, ls_error *error);
+
 /* How a collective gets on while its rank computes, at one size and pace. */
 typedef struct link_overlap {
     /* Of a collective's time (link_measure's), how much passes in a second of computing: 1 where it
      * runs by itself, 0 where nothing moves before it is waited for. */
     double progress;
-    /* Seconds that the computing thread spends in the comm's calls for each second of collective
-     * that passes while it computes. */
+    /* Seconds that computing takes longer for each second of collective that passes beside it: the
+     * comm's calls, and what the system does for them on the same core. */
     double host_cost;
 } link_overlap;
 

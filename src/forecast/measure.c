@@ -179,6 +179,8 @@ static int measure_kind(const link_probe *probe, link_kind kind, const measure_p
     for (int index = 0; index < plan->counts[kind]; index++) {
         link_point *point = &out->points[index];
         *point = (link_point){.bytes = plan->bytes[kind][index], .seconds = seconds[index]};
+        LS_TRY(link_measure_following(probe, call, type, point->bytes, point->seconds,
+                                      &point->following_seconds, error));
         LS_TRY(link_measure_overlap(probe, call, type, point->bytes, point->seconds,
                                     plan->gap_seconds, &point->overlap, error));
         out->count++;

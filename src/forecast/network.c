@@ -44,20 +44,22 @@ static double blend(const place *at, double low, double high) {
     return low + at->share * (high - low);
 }
 
-/* What was measured over what the fit says. */
-static double residual(const measured_link *link, link_kind kind, const link_point *point) {
-    double fit = link_seconds(&link->kinds[kind].fit, link_kind_call(kind), link->ranks,
-                              (double)point->bytes);
-    return fit > 0 ? point->seconds / fit : 1;
-}
-
-/* A link's cost at one size, and the overlap there. */
+/* A link's cost at one size, alone or right behind another, and the overlap there. */
 typedef struct link_here {
     link_cost cost;
     link_overlap overlap;
 } link_here;
 
-static link_here link_at(const measured_link *link, link_kind kind, double bytes) {
+/* What was measured over what the fit says. */
+static double residual(const measured_link *link, link_kind kind, const link_point *point,
+                       bool following) {
+    double fit = link_seconds(&link->kinds[kind].fit, link_kind_call(kind), link->ranks,
+                              (double)point->bytes);
+    double seconds = following ? point->following_seconds : point->seconds;
+    return fit > 0 ? seconds / fit : 1;
+}
+
+static link_here link_at(const measured_link *link, link_kind kind, double bytes, bool following) {
     link_here out = {.cost = link->kinds[kind].fit, .overlap = {.progress = 1}};
     if (link->kinds[kind].count == 0)
         kind = LINK_SUM_F32;
@@ -65,7 +67,8 @@ static link_here link_at(const measured_link *link, link_kind kind, double bytes
     if (table->count == 0)
         return out;
     place at = find_place(table, bytes);
-    double factor = blend(&at, residual(link, kind, at.low), residual(link, kind, at.high));
+    double factor = blend(&at, residual(link, kind, at.low, following),
+                          residual(link, kind, at.high, following));
     out.cost.latency_seconds *= factor;
     out.cost.bytes_per_second /= factor;
     out.overlap.progress = blend(&at, at.low->overlap.progress, at.high->overlap.progress);
@@ -86,23 +89,41 @@ static link_overlap join(link_overlap a, double a_seconds, link_overlap b, doubl
                               (a.host_cost * a_seconds + b.host_cost * b_seconds) / seconds};
 }
 
+/* Both links at this size. */
+typedef struct links_here {
+    link_here inside, between;
+    link_network network;
+} links_here;
+
+static links_here links_at(const forecast_network *self, link_kind kind, double bytes,
+                           bool following) {
+    links_here out = {.between = link_at(&self->between, kind, bytes, following)};
+    out.inside =
+        self->ranks_per_node > 1 ? link_at(&self->inside, kind, bytes, following) : out.between;
+    out.network = (link_network){.inside = out.inside.cost,
+                                 .between = out.between.cost,
+                                 .ranks_per_node = self->ranks_per_node,
+                                 .two_level = self->two_level};
+    return out;
+}
+
 collective_cost network_cost(const forecast_network *self, link_kind kind, int ranks,
                              double bytes) {
     link_call call = link_kind_call(kind);
-    link_here between = link_at(&self->between, kind, bytes);
-    link_here inside = self->ranks_per_node > 1 ? link_at(&self->inside, kind, bytes) : between;
-    link_network links = {.inside = inside.cost,
-                          .between = between.cost,
-                          .ranks_per_node = self->ranks_per_node,
-                          .two_level = self->two_level};
-    collective_cost out = {.seconds = link_network_seconds(&links, call, ranks, bytes)};
-    if (self->ranks_per_node == 1 || ranks <= self->ranks_per_node) {
-        out.overlap = self->ranks_per_node == 1 ? between.overlap : inside.overlap;
+    links_here alone = links_at(self, kind, bytes, false),
+               behind = links_at(self, kind, bytes, true);
+    collective_cost out = {.seconds = link_network_seconds(&alone.network, call, ranks, bytes),
+                           .following_seconds =
+                               link_network_seconds(&behind.network, call, ranks, bytes),
+                           .overlap = alone.between.overlap};
+    if (self->ranks_per_node == 1)
         return out;
+    if (ranks <= self->ranks_per_node) {
+        out.overlap = alone.inside.overlap;
+    } else if (self->two_level) {
+        double in_node = link_seconds(&alone.inside.cost, call, self->ranks_per_node, bytes);
+        out.overlap =
+            join(alone.inside.overlap, in_node, alone.between.overlap, out.seconds - in_node);
     }
-    double in_node = link_seconds(&inside.cost, call, self->ranks_per_node, bytes);
-    out.overlap = self->two_level
-                      ? join(inside.overlap, in_node, between.overlap, out.seconds - in_node)
-                      : between.overlap;
     return out;
 }

@@ -23,7 +23,8 @@ static inline dtype link_kind_type(link_kind kind) {
 
 typedef struct link_point {
     size_t bytes;
-    double seconds;
+    double seconds;           /* alone */
+    double following_seconds; /* right behind another */
     link_overlap overlap;
 } link_point;
 
@@ -51,7 +52,7 @@ typedef struct forecast_network {
 
 /* What a collective takes alone, and how it gets on beside computing. */
 typedef struct collective_cost {
-    double seconds;
+    double seconds, following_seconds;
     link_overlap overlap;
 } collective_cost;
 
@@ -78,9 +79,9 @@ int network_preset(const char *option, const char *name, measured_link *out, ls_
 void network_nominal(const char *name, double latency_seconds, double bytes_per_second,
                      measured_link *out);
 
-/* network.csv: columns call, type, ranks, nodes, hosts, comm, device, bytes, seconds, progress,
- * host_cost; a row a size. A row of call "cast" has the seconds of both casts of `bytes`.
- * LS_BAD_INPUT for what cannot be. */
+/* network.csv: columns call, type, ranks, nodes, hosts, comm, device, bytes, seconds,
+ * following_seconds, progress, host_cost; a row a size. A row of call "cast" has the seconds of
+ * both casts of `bytes`. LS_BAD_INPUT for what cannot be. */
 int network_read(const char *path, measured_link *out, ls_error *error);
 /* The same file from what was measured. */
 typedef struct network_origin {

@@ -35,7 +35,7 @@ typedef struct simulation {
 static void pop(simulation *self) {
     self->done++;
     if (self->done < self->started)
-        self->left_seconds = self->collectives[self->done].seconds;
+        self->left_seconds = self->collectives[self->done].following_seconds;
 }
 
 /* The rank computes; what is outstanding gets on as far as it can beside that. */

@@ -11,9 +11,9 @@ from kit import Refusal, Suite, clean_environment
 
 suite = Suite()
 HEADER = ("order,layer,phase,seconds,flop,bytes,floor_seconds,gradient_first,gradient_count\n")
-NETWORK = ("call,type,ranks,nodes,hosts,comm,device,bytes,seconds,progress,host_cost\n"
-           "allreduce,fp32,2,2,a b,mpi,cpu,4096,0.0001,0.5,0.1\n"
-           "allreduce,fp32,2,2,a b,mpi,cpu,1048576,0.01,0.5,0.1\n")
+NETWORK = ("call,type,ranks,nodes,hosts,comm,device,bytes,seconds,following_seconds,progress,host_cost\n"
+           "allreduce,fp32,2,2,a b,mpi,cpu,4096,0.0001,0.0001,0.5,0.1\n"
+           "allreduce,fp32,2,2,a b,mpi,cpu,1048576,0.01,0.01,0.5,0.1\n")
 
 
 def write(path, text):
@@ -151,7 +151,7 @@ refused("one batch twice", "a second run at batch 64", run, run, *PRESET)
 # ---- networks
 refused("a network that is not there", "nowhere.csv", run, "--network", "nowhere.csv")
 for name, pattern, text in (
-        ("negative seconds", "seconds: expected a number", NETWORK.replace("0.01,", "-0.01,")),
+        ("negative seconds", "seconds: expected a number", NETWORK.replace(",0.01,", ",-0.01,")),
         ("one size", "two sizes or more, found 1", "".join(NETWORK.splitlines(True)[:2])),
         ("cut", "network", NETWORK[:-9]),
         ("another number of ranks", "expected 2 ranks on 2 nodes", NETWORK.replace(

@@ -111,8 +111,8 @@ static void factors(void) {
 
 /* A link measured at two sizes, on whose collectives the computing thread works. */
 static void set_overlap(forecast_network *network, double progress, double host_cost) {
-    link_point points[] = {{400, 0.020, {progress, host_cost}},
-                           {800, 0.040, {progress, host_cost}}};
+    link_point points[] = {{400, 0.020, 0.020, {progress, host_cost}},
+                           {800, 0.040, 0.040, {progress, host_cost}}};
     ls_error error = {0};
     *network = (forecast_network){.ranks_per_node = 1, .between = {.ranks = 2, .nodes = 1}};
     network->between.kinds[LINK_SUM_F32].count = 2;
@@ -135,6 +135,14 @@ static void overlap(void) {
     set_overlap(&network, 0.5, 0.2);
     CHECK_MS(simulated(&step, &network, CHOICE_BUCKETS, 200, &found), 80 + 4 + 40 + 10);
     check_case("overlap as it was measured");
+    /* In buckets of 100, b's second goes right behind its first: 40 to 60, to 75; a's 80 to 100. */
+    set_overlap(&network, 1, 0);
+    network.between.kinds[LINK_SUM_F32].points[0].following_seconds = 0.015;
+    CHECK_MS(simulated(&step, &network, CHOICE_BUCKETS, 100, &found), 110);
+    /* At 30 ms behind: 40 to 60, to 90, then a's behind that to 120. */
+    network.between.kinds[LINK_SUM_F32].points[0].following_seconds = 0.030;
+    CHECK_MS(simulated(&step, &network, CHOICE_BUCKETS, 100, &found), 130);
+    check_case("one collective right behind another");
 }
 
 static void residuals(void) {
@@ -142,7 +150,7 @@ static void residuals(void) {
     set_overlap(&network, 1, 0);
     link_point *points = network.between.kinds[LINK_SUM_F32].points;
     ls_error error = {0};
-    points[1].seconds = 0.080; /* no line through 0 */
+    points[1].seconds = points[1].following_seconds = 0.080; /* no line through 0 */
     points[0].seconds = 0.010;
     CHECK(network_fit(&network.between, &error) == LS_OK, "%s", error.text);
     CHECK_MS(network_cost(&network, LINK_SUM_F32, 2, 400).seconds * MS, 10);

@@ -40,6 +40,11 @@ static void test_times(link_call call) {
 static void test_overlap(void) {
     link_probe probe = {.comm = all, .control = control, .device = memory, .stream = stream};
     link_overlap overlap;
+    double following;
+    CHECK(link_measure_following(&probe, LINK_ALLREDUCE, DTYPE_F32, 4 << 20, 0, &following,
+                                 &error) == LS_OK,
+          "measure");
+    CHECK(all->size == 1 ? following == 0 : following > 0, "%g", following);
     CHECK(link_measure_overlap(&probe, LINK_ALLREDUCE, DTYPE_F32, 4 << 20, 0.01, 0.001, &overlap,
                                &error) == LS_OK,
           "measure");
