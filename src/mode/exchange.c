@@ -5,7 +5,40 @@
 #include <math.h>
 #include <string.h>
 
-enum { SIZES = 4 };
+/* Times of a call at the sizes that it will have, ascending. Between them a straight line: a real
+ * link is no straight line over all sizes (buffers and token buckets take small ones at once). */
+enum { CURVE_POINTS = 8, SMALLEST_BYTES = 4096 };
+
+typedef struct curve {
+    size_t bytes[CURVE_POINTS];
+    double seconds[CURVE_POINTS];
+    int count;
+} curve;
+
+/* Further sizes than it holds are left to the line between those that it has. */
+static void curve_add(curve *self, size_t bytes) {
+    int at = 0;
+    while (at < self->count && self->bytes[at] < bytes)
+        at++;
+    if (self->count == CURVE_POINTS || (at < self->count && self->bytes[at] == bytes))
+        return;
+    memmove(self->bytes + at + 1, self->bytes + at,
+            (size_t)(self->count - at) * sizeof *self->bytes);
+    self->bytes[at] = bytes;
+    self->count++;
+}
+
+/* Below the smallest size its time, for that is latency. */
+static double curve_at(const curve *self, size_t bytes) {
+    int at = 1;
+    if (bytes <= self->bytes[0])
+        return self->seconds[0];
+    while (at < self->count - 1 && self->bytes[at] < bytes)
+        at++;
+    double slope = (self->seconds[at] - self->seconds[at - 1]) /
+                   (double)(self->bytes[at] - self->bytes[at - 1]);
+    return self->seconds[at] + slope * ((double)bytes - (double)self->bytes[at]);
+}
 
 /* A layer that could go as factors. */
 static bool is_candidate(const mode_settings *s, int unit, int64_t *in, int64_t *out) {
@@ -25,29 +58,54 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-/* Latency and bandwidth of a call from times up to the largest size that will come. */
-static int measure(const mode_settings *s, link_call call, dtype type, size_t largest,
-                   link_cost *out, ls_error *error) {
-    size_t bytes[SIZES] = {4096, 65536, 1048576, larger(largest, 4194304)};
-    double seconds[SIZES];
-    link_probe probe = {s->comm, s->control, s->device, s->stream};
-    LS_TRY(link_measure(&probe, call, type, bytes, SIZES, seconds, error));
-    return link_fit(call, s->size, bytes, seconds, SIZES, out, error);
+/* What is measured of the network. */
+typedef struct network_times {
+    curve reduce, gather;
+} network_times;
+
+/* The largest sizes first: they must not be left out. */
+static void list_sizes(const mode_settings *s, network_times *out) {
+    curve_add(&out->reduce, SMALLEST_BYTES);
+    curve_add(&out->gather, SMALLEST_BYTES);
+    size_t largest = 256 << 10;
+    for (int unit = 0; unit < s->graph->unit_count; unit++)
+        largest = larger(largest, unit_bytes(s, unit));
+    curve_add(&out->reduce, largest);
+    largest = 0;
+    int64_t in, width;
+    for (int unit = 0; unit < s->graph->unit_count; unit++)
+        if (is_candidate(s, unit, &in, &width))
+            largest = larger(largest, rows_bytes(s, in > width ? in : width));
+    curve_add(&out->gather, larger(largest, 2 * SMALLEST_BYTES));
+    for (int unit = 0; unit < s->graph->unit_count; unit++)
+        if (is_candidate(s, unit, &in, &width)) {
+            curve_add(&out->reduce, unit_bytes(s, unit));
+            curve_add(&out->gather, rows_bytes(s, in));
+            curve_add(&out->gather, rows_bytes(s, width));
+        }
 }
 
-static int measure_network(const mode_settings *s, link_cost *reduce, link_cost *gather,
+static int measure_network(const mode_settings *s, bool weighs, network_times *out,
                            ls_error *error) {
-    size_t unit_most = 0, rows_most = 0;
-    for (int unit = 0; unit < s->graph->unit_count; unit++) {
-        int64_t in, out;
-        unit_most = larger(unit_most, unit_bytes(s, unit));
-        if (is_candidate(s, unit, &in, &out))
-            rows_most = larger(rows_most, rows_bytes(s, larger((size_t)in, (size_t)out)));
-    }
-    LS_TRY(measure(s, LINK_ALLREDUCE, s->gradient_type, unit_most, reduce, error));
-    if (s->factors != FACTORS_AUTO)
+    link_probe probe = {s->comm, s->control, s->device, s->stream};
+    list_sizes(s, out);
+    LS_TRY(link_measure(&probe, LINK_ALLREDUCE, s->gradient_type, out->reduce.bytes,
+                        out->reduce.count, out->reduce.seconds, error));
+    if (!weighs)
         return LS_OK;
-    return measure(s, LINK_ALLGATHER, network_type(s->network), rows_most, gather, error);
+    return link_measure(&probe, LINK_ALLGATHER, network_type(s->network), out->gather.bytes,
+                        out->gather.count, out->gather.seconds, error);
+}
+
+/* Of one hop, by link.h's formula: the latency is all of the smallest call's time, the bandwidth
+ * the slope from there to the largest. */
+static link_cost hop_of(const mode_settings *s, const curve *reduce) {
+    int last = reduce->count - 1;
+    double hops = 2.0 * (s->size - 1), ranks = s->size;
+    double slope = (reduce->seconds[last] - reduce->seconds[0]) /
+                   (double)(reduce->bytes[last] - reduce->bytes[0]);
+    return (link_cost){.latency_seconds = reduce->seconds[0] / hops,
+                       .bytes_per_second = slope > 0 ? hops / ranks / slope : INFINITY};
 }
 
 /* The slowest rank's seconds of every candidate's product. */
@@ -66,44 +124,43 @@ static int measure_products(mode *mode, const bool *candidates, double *seconds,
                                  error);
 }
 
-static void weigh(const mode_settings *s, int unit, const link_cost *reduce,
-                  const link_cost *gather, double product_seconds, unit_exchange *out) {
+static void weigh(const mode_settings *s, int unit, const network_times *times,
+                  double product_seconds, unit_exchange *out) {
     int64_t in = 0, width = 0;
     is_candidate(s, unit, &in, &width);
-    out->reduce_seconds =
-        link_seconds(reduce, LINK_ALLREDUCE, s->size, (double)unit_bytes(s, unit));
-    out->factor_seconds =
-        link_seconds(gather, LINK_ALLGATHER, s->size, (double)rows_bytes(s, in)) +
-        link_seconds(gather, LINK_ALLGATHER, s->size, (double)rows_bytes(s, width)) +
-        product_seconds * (s->size - 1) / s->size;
-    out->factors = out->factor_seconds <
-                   0.9 * out->reduce_seconds - link_seconds(reduce, LINK_ALLREDUCE, s->size, 0);
+    out->reduce_seconds = curve_at(&times->reduce, unit_bytes(s, unit));
+    out->factor_seconds = curve_at(&times->gather, rows_bytes(s, in)) +
+                          curve_at(&times->gather, rows_bytes(s, width)) +
+                          product_seconds * (s->size - 1) / s->size;
+    out->factors = out->factor_seconds < 0.9 * out->reduce_seconds - times->reduce.seconds[0];
 }
 
-static int choose_factors(mode *mode, const bool *candidates, const link_cost *reduce,
-                          const link_cost *gather, ls_error *error) {
+static int choose_factors(mode *mode, const bool *candidates, const network_times *times,
+                          ls_error *error) {
     const mode_settings *s = &mode->settings;
     double products[GRAPH_MAX_LAYERS] = {0};
     LS_TRY(measure_products(mode, candidates, products, error));
     for (int unit = 0; unit < s->graph->unit_count; unit++)
         if (candidates[unit])
-            weigh(s, unit, reduce, gather, products[unit], &mode->exchange.units[unit]);
+            weigh(s, unit, times, products[unit], &mode->exchange.units[unit]);
     return LS_OK;
 }
 
-/* Where there is nothing to choose from: one rank, or all was given. */
+/* Nothing to do where there is nothing to choose: one rank, or all was given. */
 static int choose_by_measuring(mode *mode, const bool *candidates, ls_error *error) {
     const mode_settings *s = &mode->settings;
     mode_exchange *exchange = &mode->exchange;
-    bool any = memchr(candidates, true, (size_t)s->graph->unit_count) != NULL;
-    link_cost reduce = {0}, gather = {0};
-    if (s->size == 1 || (s->bucket_bytes > 0 && !(s->factors == FACTORS_AUTO && any)))
+    bool weighs = s->factors == FACTORS_AUTO &&
+                  memchr(candidates, true, (size_t)s->graph->unit_count) != NULL;
+    network_times times = {0};
+    if (s->size == 1 || (s->bucket_bytes > 0 && !weighs))
         return LS_OK;
-    LS_TRY(measure_network(s, &reduce, &gather, error));
-    exchange->latency_seconds = reduce.latency_seconds;
-    exchange->bytes_per_second = reduce.bytes_per_second;
-    if (s->factors == FACTORS_AUTO && any)
-        LS_TRY(choose_factors(mode, candidates, &reduce, &gather, error));
+    LS_TRY(measure_network(s, weighs, &times, error));
+    link_cost hop = hop_of(s, &times.reduce);
+    exchange->latency_seconds = hop.latency_seconds;
+    exchange->bytes_per_second = hop.bytes_per_second;
+    if (weighs)
+        LS_TRY(choose_factors(mode, candidates, &times, error));
     return comm_broadcast_bytes(s->control, exchange, sizeof *exchange, 0, error);
 }
 
@@ -114,7 +171,7 @@ static bucket_rule rule_of(const mode *mode) {
         return (bucket_rule){.most = larger(s->bucket_bytes / element, 1), .worth = SIZE_MAX};
     if (isnan(mode->exchange.latency_seconds)) /* nothing travels */
         return (bucket_rule){.most = total, .worth = total};
-    /* All-reduce of n bytes by the fit: 2 a + 2 (R-1)/R n/B. */
+    /* link.h: 2 a + 2 (R-1)/R n/B; latency x bandwidth of the whole call is R a B. */
     return bucket_rule_for(total, element, mode->exchange.latency_seconds * s->size,
                            mode->exchange.bytes_per_second);
 }

@@ -4,7 +4,7 @@
  *
  * A layer goes as factors where
  *   all-gather(x) + all-gather(dy) + (R-1)/R x product  <  all-reduce(the layer's bytes)
- * by a tenth and by more than an all-reduce's latency: in doubt the gradient goes as it is. The
+ * by a tenth and by more than the smallest all-reduce: in doubt the gradient goes as it is. The
  * product is that over the global batch; its R-th part is work that the all-reduce leaves too. */
 #ifndef LOCKSTEP_MODE_EXCHANGE_H
 #define LOCKSTEP_MODE_EXCHANGE_H

@@ -167,7 +167,8 @@ static void put_exchange(csv_row *row, const run_facts *facts) {
     put_bytes(row, "largest_bucket_bytes", any ? facts->largest_bucket_bytes : NAN);
     put_bytes(row, "first_bucket_bytes", any ? facts->first_bucket_bytes : NAN);
     csv_put_number(row, "hop_latency_seconds", any ? facts->hop_latency_seconds : NAN);
-    csv_put_number(row, "hop_bytes_per_second", any ? facts->hop_bytes_per_second : NAN);
+    bool finite = any && isfinite(facts->hop_bytes_per_second); /* infinite: too fast to measure */
+    csv_put_number(row, "hop_bytes_per_second", finite ? facts->hop_bytes_per_second : NAN);
 }
 
 static void put_work(csv_row *row, const run_facts *facts) {

@@ -20,7 +20,12 @@ def train(lockstep, data, folder, *options, ranks=0, core=None):
         command = ["taskset", "-c", str(core)]
     command += [lockstep, "train", "--data", data, "--device", "cpu", "--results", folder,
                 *map(str, options)]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    return finish(command, folder, ENVIRONMENT)
+
+
+def finish(command, folder, environment):
+    """Runs `command`, which trains into `folder`: what train() returns."""
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
     with open(os.path.join(folder, "summary.csv"), newline="") as file:

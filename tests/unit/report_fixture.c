@@ -73,6 +73,7 @@ void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank
                   .device_library = "a library 1.2",
                   .precision = "fp32",
                   .comm = "mpi",
+                  .grad_comm = "fp32",
                   .data_folder = "data/test",
                   .dataset_id = "0123456789abcdef",
                   .train_images = 1000,

@@ -168,6 +168,9 @@ static double bf16_error(double magnitude) {
     return all->size * 0x1p-8 * pow(1 + 0x1p-8, all->size) * magnitude;
 }
 
+/* Of bf16: the largest error so far, as a share of its bound. */
+static double worst_share;
+
 /* Returns how many values of all-reduced units are not what fp32 would have. */
 static int compare(const mode *mode, const truth *want, const char *name) {
     float *got = take(mode);
@@ -183,6 +186,7 @@ static int compare(const mode *mode, const truth *want, const char *name) {
             if (low && !mode->exchange.units[unit].factors) {
                 limit += bf16_error(want->magnitude[index]);
                 rounded += off > exact;
+                worst_share = fmax(worst_share, (off - exact) / (limit - exact));
             }
             wrong += !(off <= limit);
         }
@@ -243,6 +247,8 @@ int main(int argc, char **argv) {
     test_way("factors, the rest in bf16", DTYPE_BF16, FACTORS_ON, 1000);
     test_way("auto", DTYPE_F32, FACTORS_AUTO, 0);
     test_auto();
+    if (here.rank == 0 && here.size > 1)
+        printf("# bf16's largest error is %.2f of its bound\n", worst_share);
     network_destroy(net);
     comm_fixture_close();
     if (launch_finish(&here, &error) != LS_OK)

@@ -123,6 +123,44 @@ static void expect_in_log(const char *folder, const char *const *parts, size_t c
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+static void an_exchange_of_gradients(void) {
+    static const char *const columns[][2] = {{"grad_comm", "bf16"},
+                                             {"factor_comm", "auto"},
+                                             {"factor_layers", "fc1;fc2"},
+                                             {"bucket_choice", "auto"},
+                                             {"buckets", "3"},
+                                             {"largest_bucket_bytes", "1048576"},
+                                             {"first_bucket_bytes", "2048"},
+                                             {"hop_latency_seconds", "0.00025"},
+                                             {"hop_bytes_per_second", ""}};
+    static const char *const lines[] = {
+        "gradients      bf16, 3 buckets of at most 1 MiB, the first 0.00195 MiB (auto; measured: "
+        "250 us and inf MB/s a hop)\n",
+        "factors        auto: reasons\n"};
+    static const char *const none[][2] = {
+        {"grad_comm", "fp32"}, {"factor_comm", ""}, {"bucket_choice", ""}, {"buckets", ""}};
+    fixture made;
+    ls_error error = {0};
+    fixture_make(&made, "ddp", 2, 64, 141);
+    CHECK(fixture_write(&made, "plain", &error) == LS_OK, "%s", error.text);
+    expect_columns("plain", none, COUNT(none));
+    run_facts *facts = &made.facts;
+    strcpy(facts->grad_comm, "bf16");
+    strcpy(facts->factor_comm, "auto");
+    strcpy(facts->factor_layers, "fc1;fc2");
+    strcpy(facts->factor_note, "reasons");
+    facts->buckets_chosen = true;
+    facts->buckets = 3;
+    facts->largest_bucket_bytes = 1048576;
+    facts->first_bucket_bytes = 2048;
+    facts->hop_latency_seconds = 250e-6;
+    facts->hop_bytes_per_second = INFINITY;
+    CHECK(fixture_write(&made, "exchanging", &error) == LS_OK, "%s", error.text);
+    expect_columns("exchanging", columns, COUNT(columns));
+    expect_in_log("exchanging", lines, COUNT(lines));
+    check_case("an exchange of gradients says what was chosen, and by what");
+}
+
 static void a_run_on_gpus(void) {
     static const char *const columns[][2] = {
         {"graph", "yes"},
@@ -433,6 +471,7 @@ int main(void) {
     a_run_leaves_its_files();
     the_summary_comes_back();
     a_run_without_gpus();
+    an_exchange_of_gradients();
     a_run_on_gpus();
     gpus_shared_or_unseen();
     what_the_monitors_saw();

@@ -65,6 +65,9 @@ static void change_profile(fixture *f) {
 static void change_precision(fixture *f) {
     strcpy(f->facts.precision, "bf16");
 }
+static void change_grad_comm(fixture *f) {
+    strcpy(f->facts.grad_comm, "bf16");
+}
 static void change_device(fixture *f) {
     strcpy(f->facts.device, "ref");
 }
@@ -132,6 +135,7 @@ static void every_difference_is_named(void) {
         {change_parameters, "number of parameters is 4275594 in single but 11 in other"},
         {change_profile, "number of profiled steps is not given in single but 4 in other"},
         {change_precision, "precision is fp32 in single but bf16 in other"},
+        {change_grad_comm, "type of exchanged gradients is fp32 in single but bf16 in other"},
         {change_device, "device is cpu in single but ref in other"},
         {change_library, "device library is a library 1.2 in single but a library 1.3 in other"},
         {change_device_name, "set of devices is a CPU in single but a CPU;another CPU in other"},
