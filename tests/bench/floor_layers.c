@@ -1,7 +1,11 @@
-/* The CNN's layers: each op that its training step calls, at one batch. */
+/* The CNN's layers: each op that its training step calls, at one batch. Their FLOP and bytes are
+ * those of model/work.h, as in `train --profile`. */
 #include "floor.h"
 
+#include "model/work.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct layer {
     floor_bench *bench;
@@ -9,10 +13,6 @@ typedef struct layer {
     void *x, *y, *dx, *dy, *packed, *workspace, *saved;
     float *weights, *bias, *dweights, *dbias;
 } layer;
-
-static size_t element_bytes(const floor_bench *self) {
-    return dtype_bytes(precision_type(self->precision));
-}
 
 /* x and y elements; weights 0: a layer without parameters. */
 static void open_layer(layer *self, size_t x, size_t y, size_t weights, size_t outputs) {
@@ -58,28 +58,38 @@ CALL(linear_backward_weights, l->x, l->dy, l->dweights, l->dbias, l->workspace)
 CALL(maxpool2d_forward, l->x, l->y, l->saved)
 CALL(maxpool2d_backward, l->dy, l->y, l->saved, l->dx)
 
-/* Elements and products of a layer with weights, and what its three ops read and write. */
+/* Elements of a layer with weights. */
 typedef struct sizes {
     size_t x, y, weights, outputs;
-    double flop;
     bool need_dx;
 } sizes;
 
-static void run_three(layer *self, const char *name, const char *shape, const sizes *s,
+/* Of the CNN's layer of this name. */
+static work work_of(const floor_bench *self, const char *name, layer_pass_kind pass, int n) {
+    static graph cnn;
+    ls_error error = {0};
+    if (cnn.layer_count == 0)
+        floor_must(model_build("cnn", 32, 32, 3, 10, &cnn, &error), &error);
+    for (int index = 0; index < cnn.layer_count; index++)
+        if (strcmp(cnn.layers[index].name, name) == 0)
+            return layer_work(&cnn, index, pass, n, precision_type(self->precision));
+    ls_fail(&error, LS_FAILED, "the cnn has no layer %s", name);
+    floor_must(error.code, &error);
+    return (work){0};
+}
+
+static void run_three(layer *self, const char *name, const char *shape, int n, const sizes *s,
                       const floor_call calls[3]) {
-    floor_bench *b = self->bench;
-    double e = (double)element_bytes(b), x = e * (double)s->x, y = e * (double)s->y;
-    double weights = e * (double)s->weights, gradient = 4.0 * (double)s->weights;
-    char text[64];
-    snprintf(text, sizeof text, "%s forward", name);
-    floor_row(b, text, shape, x + weights + y, s->flop, false, floor_seconds(b, calls[0], self));
-    if (s->need_dx) {
-        snprintf(text, sizeof text, "%s backward data", name);
-        floor_row(b, text, shape, y + weights + x, s->flop, false,
-                  floor_seconds(b, calls[1], self));
+    static const char *const passes[] = {"forward", "backward data", "backward weights"};
+    for (int pass = 0; pass < 3; pass++) {
+        char text[64];
+        work needed = work_of(self->bench, name, (layer_pass_kind)pass, n);
+        if (pass == PASS_BACKWARD_DATA && !s->need_dx)
+            continue;
+        snprintf(text, sizeof text, "%s %s", name, passes[pass]);
+        floor_row(self->bench, text, shape, needed.bytes, needed.flop, false,
+                  floor_seconds(self->bench, calls[pass], self));
     }
-    snprintf(text, sizeof text, "%s backward weights", name);
-    floor_row(b, text, shape, x + y + gradient, s->flop, false, floor_seconds(b, calls[2], self));
 }
 
 static void run_conv2d(floor_bench *b, const char *name, int n, int side, int in, int out,
@@ -108,12 +118,11 @@ static void run_conv2d(floor_bench *b, const char *name, int n, int side, int in
                .outputs = (size_t)out,
                .weights = 9 * (size_t)in * (size_t)out,
                .need_dx = need_dx};
-    s.flop = 2.0 * (double)pixels * (double)s.weights;
     floor_must(b->ops->conv2d_prepare(b->device, &shape, NULL, &self.plan, &error), &error);
     open_layer(&self, s.x, s.y, s.weights, s.outputs);
     char text[64];
     snprintf(text, sizeof text, "%dx%dx%dx%d->%d", n, side, side, in, out);
-    run_three(&self, name, text, &s,
+    run_three(&self, name, text, n, &s,
               (floor_call[]){call_conv2d_forward, call_conv2d_backward_data,
                              call_conv2d_backward_weights});
     close_layer(&self);
@@ -140,11 +149,10 @@ static void run_linear(floor_bench *b, const char *name, int n, int in, int out)
                .outputs = (size_t)out,
                .weights = (size_t)in * (size_t)out,
                .need_dx = true};
-    s.flop = 2.0 * n * (double)s.weights;
     open_layer(&self, s.x, s.y, s.weights, s.outputs);
     char text[64];
     snprintf(text, sizeof text, "%dx%d->%d", n, in, out);
-    run_three(&self, name, text, &s,
+    run_three(&self, name, text, n, &s,
               (floor_call[]){call_linear_forward, call_linear_backward_data,
                              call_linear_backward_weights});
     close_layer(&self);
@@ -168,14 +176,14 @@ static void run_pool(floor_bench *b, const char *name, int n, int side, int chan
     floor_must(b->ops->maxpool2d_prepare(b->device, &shape, &self.plan, &error), &error);
     size_t x = (size_t)n * (size_t)side * (size_t)side * (size_t)channels, y = x / 4;
     open_layer(&self, x, y, 0, 0);
-    double e = (double)element_bytes(b), saved = (double)b->ops->plan_saved_bytes(self.plan);
+    double saved = (double)b->ops->plan_saved_bytes(self.plan); /* of the winners: a device's own */
     char text[64], shape_text[64];
     snprintf(shape_text, sizeof shape_text, "%dx%dx%dx%d", n, side, side, channels);
     snprintf(text, sizeof text, "%s forward", name);
-    floor_row(b, text, shape_text, e * (double)(x + y) + saved, 0, true,
+    floor_row(b, text, shape_text, work_of(b, name, PASS_FORWARD, n).bytes + saved, 0, true,
               floor_seconds(b, call_maxpool2d_forward, &self));
     snprintf(text, sizeof text, "%s backward", name);
-    floor_row(b, text, shape_text, e * (double)(x + 2 * y) + saved, 0, true,
+    floor_row(b, text, shape_text, work_of(b, name, PASS_BACKWARD_DATA, n).bytes + saved, 0, true,
               floor_seconds(b, call_maxpool2d_backward, &self));
     close_layer(&self);
 }
