@@ -67,7 +67,7 @@ def ablated(work, data, what, ranks, *options, device="cpu"):
 with tempfile.TemporaryDirectory() as work:
     small = [kit.pack(lockstep, os.path.join(work, f"data{images}"), images, "--size", "8", "--test-images", "9")
              for images in (101, 97)]
-    for mode, ranks in (("single", 0), ("ddp", 1), ("ddp", 2), ("ddp", 3), ("dp", 2), ("dp", 3)):
+    for mode, ranks in (("single", 0), ("ddp", 2), ("ddp", 3), ("dp", 3)):
         counted(work, small[0], 101, 24, mode, ranks)
     counted(work, small[1], 97, 24, "ddp", 3)  # two ranks have none of the last image
     batch = ["--global-batch", "24"]
