@@ -68,10 +68,10 @@ static void check_range(array *buffer, dtype type, int64_t from, int64_t count, 
 }
 
 static void test_allreduce(void) {
-    static const dtype types[] = {DTYPE_F32, DTYPE_F64, DTYPE_I32, DTYPE_I64};
+    static const dtype types[] = {DTYPE_F32, DTYPE_F64, DTYPE_I32, DTYPE_I64, DTYPE_BF16};
     static const int64_t counts[] = {0, 1, 2, 3, 5, 63, 64, 65, 1000, 4096 + 3},
                          offsets[] = {0, 1, 15, 16, 1003};
-    enum { TYPES = 4, COUNTS = 10, OFFSETS = 5, SMALL = 6000 };
+    enum { TYPES = 5, COUNTS = 10, OFFSETS = 5, SMALL = 6000 };
     for (int t = 0; t < TYPES; t++) {
         array buffer = array_of_comm(types[t], SMALL);
         for (int c = 0; c < COUNTS * OFFSETS; c++) {
