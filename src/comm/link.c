@@ -184,13 +184,16 @@ static double compute(int64_t units) {
     return clock_seconds() - began;
 }
 
-/* Work, not time: what the system does meanwhile makes it longer, and that is seen. */
+/* Work, not time: what the system does meanwhile makes it longer, and that is seen. Over many
+ * turns of the scheduler, whose cores may have other work too. */
 static int64_t units_of(double seconds) {
-    enum { UNITS = 2000, TIMES = 5 };
-    double best = compute(UNITS);
-    for (int time = 1; time < TIMES; time++)
-        best = fmin(best, compute(UNITS));
-    double units = seconds / best * UNITS;
+    static const double LONG_ENOUGH = 0.05;
+    enum { UNITS = 1000 };
+    double spent = 0;
+    int64_t done = 0;
+    for (; spent < LONG_ENOUGH; done += UNITS)
+        spent += compute(UNITS);
+    double units = seconds / spent * (double)done;
     return units < 1 ? 1 : (int64_t)units;
 }
 
@@ -237,7 +240,7 @@ static int measure_overlap(const timed_call *self, double alone, double gap, lin
     LS_TRY(agree_on_median(control, waiting, count, &left, error));
     double passed = alone > left ? alone - left : 0;
     out->progress = computing > 0 ? fmin(passed / computing, 1) : 0;
-    out->host_cost = passed > 0.01 * alone ? fmax(longer, 0) / passed : 1;
+    out->slowdown = computing > 0 ? fmax(longer, 0) / computing : 0;
     return LS_OK;
 }
 

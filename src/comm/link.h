@@ -53,9 +53,9 @@ typedef struct link_overlap {
     /* Of a collective's time (link_measure's), how much passes in a second of computing: 1 where it
      * runs by itself, 0 where nothing moves before it is waited for. */
     double progress;
-    /* Seconds that computing takes longer for each second of collective that passes beside it: the
-     * comm's calls, and what the system does for them on the same core. */
-    double host_cost;
+    /* How much longer a second of computing takes meanwhile: the comm's calls, and what the system
+     * does for them on the same core. 0: no longer. */
+    double slowdown;
 } link_overlap;
 
 /* The call begins, then for as long as the collective takes alone (alone_seconds) the thread

@@ -92,9 +92,9 @@ void forecast_text(const forecast *self, const step_model *step, const forecast_
 
 void network_text(const measured_link *link, const network_origin *origin, text_buffer *out) {
     static const table_column columns[] = {
-        {"call", true},       {"type", true},       {"bytes", false},
-        {"ms", false},        {"ms behind", false}, {"beside", false},
-        {"host cost", false}, {"us a hop", false},  {"GB/s", false}};
+        {"call", true},      {"type", true},       {"bytes", false},
+        {"ms", false},       {"ms behind", false}, {"beside", false},
+        {"slowdown", false}, {"us a hop", false},  {"GB/s", false}};
     table lines = {.columns = columns, .column_count = sizeof columns / sizeof columns[0]};
     for (int kind = 0; kind < LINK_KINDS; kind++)
         for (int index = 0; index < link->kinds[kind].count; index++) {
@@ -106,18 +106,17 @@ void network_text(const measured_link *link, const network_origin *origin, text_
             table_cell(&lines, "%s", number(point->seconds * 1e3, 3).text);
             table_cell(&lines, "%s", number(point->following_seconds * 1e3, 3).text);
             table_cell(&lines, "%s", number(point->overlap.progress, 2).text);
-            table_cell(&lines, "%s", number(point->overlap.host_cost, 2).text);
+            table_cell(&lines, "%s", number(point->overlap.slowdown, 2).text);
             table_cell(&lines, "%s", index ? "" : number(fit->latency_seconds * 1e6, 1).text);
             table_cell(&lines, "%s", index ? "" : number(fit->bytes_per_second / 1e9, 3).text);
         }
     text_add(out, "%d ranks on %d node%s (%s), comm %s, device %s\n\n", link->ranks, link->nodes,
              link->nodes == 1 ? "" : "s", origin->hosts, origin->comm, origin->device);
     table_print(&lines, TABLE_TEXT, "", out);
-    text_add(out, "ms: alone; ms behind: right behind another; beside: of a collective's time, "
-                  "what passes in a "
-                  "second of computing; host cost: "
-                  "seconds that its\ncalls take of the computing thread for each second that so "
-                  "passes; us a hop, GB/s: the ring's fit\n");
+    text_add(out,
+             "ms: alone; ms behind: right behind another; beside: of a collective's time, what "
+             "passes in a second of\ncomputing; slowdown: how much longer a second of computing "
+             "takes meanwhile; us a hop, GB/s: the ring's fit\n");
     out->failed |= lines.failed;
     table_free(&lines);
 }

@@ -72,21 +72,23 @@ static link_here link_at(const measured_link *link, link_kind kind, double bytes
     out.cost.latency_seconds *= factor;
     out.cost.bytes_per_second /= factor;
     out.overlap.progress = blend(&at, at.low->overlap.progress, at.high->overlap.progress);
-    out.overlap.host_cost = blend(&at, at.low->overlap.host_cost, at.high->overlap.host_cost);
+    out.overlap.slowdown = blend(&at, at.low->overlap.slowdown, at.high->overlap.slowdown);
     return out;
 }
 
-/* One after the other: the times of the parts add up, and so does what the host spends. */
+/* One after the other: each takes its own seconds of computing to pass. */
 static link_overlap join(link_overlap a, double a_seconds, link_overlap b, double b_seconds) {
-    double seconds = a_seconds + b_seconds;
-    if (!(seconds > 0))
+    if (!(a_seconds > 0))
         return b;
-    bool stands = (a_seconds > 0 && a.progress <= 0) || (b_seconds > 0 && b.progress <= 0);
-    double computing =
-        (a_seconds > 0 ? a_seconds / a.progress : 0) + (b_seconds > 0 ? b_seconds / b.progress : 0);
-    return (link_overlap){.progress = stands ? 0 : seconds / computing,
-                          .host_cost =
-                              (a.host_cost * a_seconds + b.host_cost * b_seconds) / seconds};
+    if (!(b_seconds > 0))
+        return a;
+    if (a.progress <= 0 || b.progress <= 0) /* it stands still there, for as long as there is */
+        return a.progress <= 0 ? a : b;
+    double a_computing = a_seconds / a.progress, b_computing = b_seconds / b.progress;
+    double computing = a_computing + b_computing;
+    return (link_overlap){.progress = (a_seconds + b_seconds) / computing,
+                          .slowdown =
+                              (a.slowdown * a_computing + b.slowdown * b_computing) / computing};
 }
 
 /* Both links at this size. */

@@ -80,7 +80,7 @@ void network_nominal(const char *name, double latency_seconds, double bytes_per_
                      measured_link *out);
 
 /* network.csv: columns call, type, ranks, nodes, hosts, comm, device, bytes, seconds,
- * following_seconds, progress, host_cost; a row a size. A row of call "cast" has the seconds of
+ * following_seconds, progress, slowdown; a row a size. A row of call "cast" has the seconds of
  * both casts of `bytes`. LS_BAD_INPUT for what cannot be. */
 int network_read(const char *path, measured_link *out, ls_error *error);
 /* The same file from what was measured. */

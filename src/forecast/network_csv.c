@@ -24,7 +24,7 @@ static void put_row(text_buffer *out, const measured_link *link, const network_o
     csv_put_number(&row, "seconds", point->seconds);
     csv_put_number(&row, "following_seconds", point->following_seconds);
     csv_put_number(&row, "progress", point->overlap.progress);
-    csv_put_number(&row, "host_cost", point->overlap.host_cost);
+    csv_put_number(&row, "slowdown", point->overlap.slowdown);
     if (out->length == 0)
         text_add(out, "%s\n", row.names.bytes ? row.names.bytes : "");
     text_add(out, "%s\n", row.values.bytes ? row.values.bytes : "");
@@ -41,7 +41,7 @@ void network_write(const measured_link *link, const network_origin *origin, text
         link_point cast = {.bytes = 1 << 24};
         cast.seconds = link->cast_seconds_per_byte * (double)cast.bytes;
         cast.following_seconds = cast.seconds;
-        cast.overlap.host_cost = 1;
+        cast.overlap.progress = 0;
         put_row(out, link, origin, "cast", "bf16", &cast);
     }
 }
@@ -72,7 +72,7 @@ static int get_point(const reader *self, link_point *out, ls_error *error) {
     LS_TRY(get(self, "seconds", 1e-9, &out->seconds, error));
     LS_TRY(get(self, "following_seconds", 0, &out->following_seconds, error));
     LS_TRY(get(self, "progress", 0, &out->overlap.progress, error));
-    LS_TRY(get(self, "host_cost", 0, &out->overlap.host_cost, error));
+    LS_TRY(get(self, "slowdown", 0, &out->overlap.slowdown, error));
     if (bytes != floor(bytes) || bytes > 1e15 || out->overlap.progress > 1)
         return ls_fail(error, LS_BAD_INPUT,
                        "%s: row %zu: expected whole bytes and progress of at most 1, found '%.40s' "
@@ -136,8 +136,8 @@ static int take_row(const reader *self, measured_link *out, ls_error *error) {
 
 static int read_rows(reader *self, measured_link *out, ls_error *error) {
     static const char *const columns[] = {
-        "call",     "type",     "ranks", "nodes", "bytes", "seconds", "following_seconds",
-        "progress", "host_cost"};
+        "call",     "type",    "ranks", "nodes", "bytes", "seconds", "following_seconds",
+        "progress", "slowdown"};
     for (size_t index = 0; index < sizeof columns / sizeof columns[0]; index++)
         if (self->table.rows == 0 || !csv_get(&self->table, 0, columns[index]))
             return ls_fail(error, LS_BAD_INPUT,

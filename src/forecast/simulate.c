@@ -44,7 +44,7 @@ static void compute(simulation *self, double seconds) {
         link_overlap overlap = self->collectives[self->done].overlap;
         double needed = overlap.progress > 0 ? self->left_seconds / overlap.progress : seconds + 1;
         double passed = needed < seconds ? needed : seconds;
-        self->wall += passed * (1 + overlap.progress * overlap.host_cost);
+        self->wall += passed * (1 + overlap.slowdown);
         seconds -= passed;
         self->left_seconds -= passed * overlap.progress;
         if (needed <= passed)

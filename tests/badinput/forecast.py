@@ -11,7 +11,7 @@ from kit import Refusal, Suite, clean_environment
 
 suite = Suite()
 HEADER = ("order,layer,phase,seconds,flop,bytes,floor_seconds,gradient_first,gradient_count\n")
-NETWORK = ("call,type,ranks,nodes,hosts,comm,device,bytes,seconds,following_seconds,progress,host_cost\n"
+NETWORK = ("call,type,ranks,nodes,hosts,comm,device,bytes,seconds,following_seconds,progress,slowdown\n"
            "allreduce,fp32,2,2,a b,mpi,cpu,4096,0.0001,0.0001,0.5,0.1\n"
            "allreduce,fp32,2,2,a b,mpi,cpu,1048576,0.01,0.01,0.5,0.1\n")
 

@@ -28,7 +28,7 @@ CHOICES = {
     "buckets-bf16": ["--grad-comm", "bf16", "--factor-comm", "off"],
     "factors": ["--factor-comm", "auto"],
 }
-PROFILED = 20
+PROFILED = 20  # steps, or all there are
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("lockstep")
@@ -95,7 +95,7 @@ def one_round(place, data, work, predicted, measured):
     """Adds this round's seconds to predicted and measured, by choice."""
     single, network, table = f"{work}/single", f"{work}/network.csv", f"{work}/forecast.csv"
     alone = ["taskset", "-c", "0"]
-    train(data[1], single, alone, "--profile", PROFILED)
+    train(data[1], single, alone, "--profile", min(PROFILED, given.steps))
     if place.name == "1 rank":
         run([lockstep, "forecast", single, "--preset", "1gbe", "--csv", table])
         ranks, choices = "1", {"single": "plain"}

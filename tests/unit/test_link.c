@@ -49,11 +49,11 @@ static void test_overlap(void) {
                                &error) == LS_OK,
           "measure");
     CHECK(overlap.progress >= 0 && overlap.progress <= 1, "%g", overlap.progress);
-    CHECK(overlap.host_cost >= 0, "%g", overlap.host_cost);
+    CHECK(overlap.slowdown >= 0, "%g", overlap.slowdown);
     if (all->size > 1)
         CHECK(agrees(&overlap, sizeof overlap), "all ranks hold the same overlap");
     else
-        CHECK(overlap.progress == 1 && overlap.host_cost == 0, "alone nothing is in the way");
+        CHECK(overlap.progress == 1 && overlap.slowdown == 0, "alone nothing is in the way");
     END_CASE("overlap");
 }
 
