@@ -41,6 +41,11 @@ static size_t plan_packed_bytes(const plan *plan) {
     return ((const cuda_plan *)plan)->packed_bytes;
 }
 
+static size_t plan_packed_element(const plan *plan) {
+    const cuda_plan *made = (const cuda_plan *)plan;
+    return made->packed_bytes ? dtype_bytes(made->packed_type) : 0;
+}
+
 static size_t plan_saved_bytes(const plan *plan) {
     return ((const cuda_plan *)plan)->saved_bytes;
 }
@@ -68,6 +73,7 @@ const ops ops_cuda = {
     .plan_release = cuda_plan_release,
     .plan_workspace_bytes = plan_workspace_bytes,
     .plan_packed_bytes = plan_packed_bytes,
+    .plan_packed_element = plan_packed_element,
     .plan_saved_bytes = plan_saved_bytes,
     .plan_describe = plan_describe,
     .pack_weights = pack_weights,

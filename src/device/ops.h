@@ -85,8 +85,8 @@ typedef struct parameter_range {
     size_t first, count; /* elements of the flat arrays */
     float learning_rate; /* this step's, this range's */
     float weight_decay;  /* L2, added to the gradient */
-    plan *packing;       /* whose packed copy the pass refreshes; NULL: none, or range is partial */
-    void *packed;        /* plan_packed_bytes(packing) bytes */
+    plan *packing;       /* whose packed copy the pass refreshes; NULL: none */
+    void *packed;        /* the copy; of a piece: where the piece's first element lies in it */
 } parameter_range;
 
 typedef struct adam_arguments {
@@ -119,6 +119,9 @@ struct ops {
     void (*plan_release)(device *self, plan *plan);
     size_t (*plan_workspace_bytes)(const plan *plan); /* scratch for any call of the plan */
     size_t (*plan_packed_bytes)(const plan *plan);    /* device copy of the weights; 0: none */
+    /* Bytes of the copy's elements where it is the canonical array in its order, so that a piece of
+     * the weights may be updated alone; 0: only all of them at once (or there is no copy). */
+    size_t (*plan_packed_element)(const plan *plan);
     size_t (*plan_saved_bytes)(const plan *plan);     /* what forward keeps for backward */
     /* Implementation names, for --verbose and for plan ids. What stands in parentheses says where a
      * choice came from (timed, known from another run) and is no part of a plan's id. */

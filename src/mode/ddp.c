@@ -20,8 +20,8 @@ typedef struct ddp_state {
     factors *factors; /* NULL: no unit goes as factors */
     outstanding works;
     uint16_t *low; /* bf16 [parameter_count]: gradients on their way; NULL: they go in fp32 */
-    int bucket_count, started;
-    bucket buckets[]; /* [0] is the end of the flat array */
+    int bucket_count, started, finished; /* in this order; [0, finished) were waited for */
+    bucket buckets[];                    /* [0] is the end of the flat array */
 } ddp_state;
 
 static bool takes_factors(void *context, int unit) {
@@ -77,28 +77,45 @@ static int between(void *context, ls_error *error) {
     return step_clock_resumed(self->clock, error);
 }
 
+/* The bucket's sum is there; it is waited for where the update will be made. */
 static int finish_bucket(mode *self, bucket *each, ls_error *error) {
     ddp_state *state = self->state;
     const mode_settings *s = &self->settings;
-    LS_TRY(s->comm->is->wait(s->comm, s->stream, &each->work, error));
-    if (!state->low)
-        return LS_OK;
-    return s->device->is->ops->cast(s->device, s->stream, each->count, DTYPE_BF16,
-                                    state->low + each->first, DTYPE_F32,
-                                    self->gradients + each->first, error);
+    device_stream *stream = mode_update_stream(self);
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(s->comm->is->wait(s->comm, stream, &each->work, error));
+    if (state->low)
+        LS_TRY(s->device->is->ops->cast(s->device, stream, each->count, DTYPE_BF16,
+                                        state->low + each->first, DTYPE_F32,
+                                        self->gradients + each->first, error));
+    LS_TRY(step_clock_resumed(self->clock, error));
+    return mode_settle(self, each->first, each->count, error);
 }
 
-/* The products first: what is still on its way passes meanwhile. */
+/* Where waiting only orders streams, the update of a bucket goes behind its sum at once, beside the
+ * rest of backward. */
+static int backward_done(void *context, int unit, ls_error *error) {
+    mode *self = context;
+    ddp_state *state = self->state;
+    const graph *graph = self->settings.graph;
+    size_t frontier = graph->layers[graph->unit_layers[unit]].first_weight;
+    while (state->finished < state->started && state->buckets[state->finished].first >= frontier)
+        LS_TRY(finish_bucket(self, &state->buckets[state->finished++], error));
+    return LS_OK;
+}
+
+/* The products first: what is still on its way passes meanwhile. A bucket is updated as soon as it
+ * was waited for: the rank that was first here works on, while the slower one comes to its last
+ * gradient. */
 static int finish(mode *self, ls_error *error) {
     ddp_state *state = self->state;
     if (state->factors)
         LS_TRY(factors_finish(state->factors, error));
-    LS_TRY(step_clock_waiting(self->clock, error));
-    for (int index = 0; index < state->started; index++)
-        LS_TRY(finish_bucket(self, &state->buckets[index], error));
+    while (state->finished < state->started)
+        LS_TRY(finish_bucket(self, &state->buckets[state->finished++], error));
     outstanding_clear(&state->works);
-    state->started = 0;
-    return step_clock_resumed(self->clock, error);
+    state->started = state->finished = 0;
+    return LS_OK;
 }
 
 /* The summed gradient is the same on all ranks, and so is what they find in it; they agree all the
@@ -167,6 +184,8 @@ static int setup(mode *self, ls_error *error) {
     self->hooks.gradient_ready = gradient_ready;
     if (!self->settings.device->facts.asynchronous) /* there, the comm gets on by itself */
         self->hooks.between = between;
+    else if (self->settings.settled && self->settings.comm->is->capturable)
+        self->hooks.backward_done = backward_done;
     LS_TRY(exchange_choose(self, error));
     for (int unit = 0; unit < self->settings.graph->unit_count; unit++)
         any |= factored[unit] = self->exchange.units[unit].factors;

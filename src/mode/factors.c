@@ -1,5 +1,6 @@
 #include "mode/factors.h"
 #include "base/clock.h"
+#include "mode/parts.h"
 
 #include <stdlib.h>
 
@@ -144,6 +145,7 @@ int factors_finish(factors *self, ls_error *error) {
         LS_TRY(s->comm->is->wait(s->comm, s->stream, &at->dy.work, error));
         LS_TRY(step_clock_resumed(self->mode->clock, error));
         LS_TRY(form_gradient(self, at, self->global_count, error));
+        LS_TRY(mode_settle_unit(self->mode, at->unit, error));
     }
     return LS_OK;
 }

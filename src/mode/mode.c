@@ -85,6 +85,14 @@ static void release_gradients(mode *self) {
         self->settings.device->is->release(self->settings.device, self->gradients);
 }
 
+static int create_events(mode *self, ls_error *error) {
+    const mode_settings *s = &self->settings;
+    if (!s->settled || s->update_stream == s->stream)
+        return LS_OK;
+    LS_TRY(s->device->is->event_create(s->device, &self->settled_event, error));
+    return s->device->is->event_create(s->device, &self->updated_event, error);
+}
+
 static int allocate_storage(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     size_t flat = s->graph->parameter_count * sizeof(float);
@@ -115,6 +123,8 @@ int mode_create(const char *name, const mode_settings *settings, mode **out, ls_
     self->settings = *settings;
     self->hooks.context = self;
     int status = step_clock_create(settings->device, settings->stream, &self->clock, error);
+    if (status == LS_OK)
+        status = create_events(self, error);
     if (status == LS_OK)
         status = allocate_storage(self, error);
     if (status == LS_OK)
@@ -151,6 +161,10 @@ void mode_destroy(mode *self) {
         if (memory[index])
             self->settings.device->is->release(self->settings.device, memory[index]);
     release_gradients(self);
+    device_event *events[] = {self->settled_event, self->updated_event};
+    for (size_t index = 0; index < sizeof events / sizeof events[0]; index++)
+        if (events[index])
+            self->settings.device->is->event_destroy(self->settings.device, events[index]);
     step_clock_destroy(self->clock);
     free(self);
 }

@@ -39,6 +39,14 @@ typedef struct mode_settings {
     int height, width, channels, classes;
     float scale, shift;   /* pixels: x * scale + shift */
     augmentation augment; /* of training batches */
+    /* Where the update is made piece by piece, beside backward: told by the mode, in training, on
+     * the ranks where updates(), which elements of the flat gradient are final and whose
+     * parameters this step reads no more, both in the order of `update_stream`. A mode tells each
+     * element once a step, before finish() has returned, or none at all. NULL: nobody asks. */
+    int (*settled)(void *context, device_stream *stream, size_t first, size_t count,
+                   ls_error *error);
+    void *settled_context;
+    device_stream *update_stream; /* may be `stream`; where settled: never NULL */
 } mode_settings;
 
 /* One global batch as this rank's loader has it. On ranks whose loader reads nothing (dp, not
@@ -88,6 +96,7 @@ typedef struct mode {
     int32_t *staged_labels;
     int64_t *staged_ids;
     mode_exchange exchange;
+    device_event *settled_event, *updated_event; /* between the two streams; NULL: they are one */
     step_clock *clock; /* the trainer marks a step's phases, the mode what it waits for */
     void *state;       /* the mode's own */
 } mode;
@@ -139,6 +148,9 @@ int mode_stage(mode *self, const mode_batch *batch, ls_error *error);
 /* network_plan_id, and where the mode chose how gradients are exchanged, a hash over that too:
  * buckets and factors decide the order of sums. */
 void mode_plan_id(const mode *self, char out[17]);
+
+/* What was put into update_stream is done before what comes next in `stream`. */
+int mode_join_updates(mode *self, ls_error *error);
 
 /* Whose share the loader of this rank reads, before the mode exists. */
 int mode_loader_share(const char *name, const mode_settings *settings, int *rank, int *size,

@@ -18,6 +18,49 @@ int mode_whole_gradient(void *context, int unit, float **out, ls_error *error) {
     return LS_OK;
 }
 
+static bool has_update_stream(const mode *self) {
+    return self->settled_event != NULL;
+}
+
+/* `later` goes on when `earlier` has come to where it is now. */
+static int order_streams(const mode *self, device_event *event, device_stream *earlier,
+                         device_stream *later, ls_error *error) {
+    device *device = self->settings.device;
+    LS_TRY(device->is->event_record(device, event, earlier, error));
+    return device->is->stream_wait_event(device, later, event, error);
+}
+
+device_stream *mode_update_stream(const mode *self) {
+    return has_update_stream(self) ? self->settings.update_stream : self->settings.stream;
+}
+
+int mode_settle(mode *self, size_t first, size_t count, ls_error *error) {
+    const mode_settings *s = &self->settings;
+    if (!s->settled)
+        return LS_OK;
+    if (has_update_stream(self)) {
+        LS_TRY(order_streams(self, self->settled_event, s->stream, s->update_stream, error));
+        return s->settled(s->settled_context, s->update_stream, first, count, error);
+    }
+    LS_TRY(step_clock_leave(self->clock, error));
+    device_range_begin(s->device, "optimizer");
+    LS_TRY(s->settled(s->settled_context, s->stream, first, count, error));
+    device_range_end(s->device);
+    return step_clock_return(self->clock, STEP_OPTIMIZER, error);
+}
+
+int mode_settle_unit(mode *self, int unit, ls_error *error) {
+    const graph_layer *layer = layer_of(self, unit);
+    return mode_settle(self, layer->first_weight, layer->weight_count + layer->bias_count, error);
+}
+
+int mode_join_updates(mode *self, ls_error *error) {
+    const mode_settings *s = &self->settings;
+    if (!has_update_stream(self))
+        return LS_OK;
+    return order_streams(self, self->updated_event, s->update_stream, s->stream, error);
+}
+
 /* A batch in host memory that the device cannot address goes through the staging buffers, which
  * lie still, so that a recorded step finds the next batch there. */
 static bool is_staged(const mode *self, const mode_batch *batch) {

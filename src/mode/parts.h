@@ -11,6 +11,13 @@ int mode_whole_gradient(void *mode, int unit, float **out, ls_error *error);
 /* uint8 images and labels of the batch -> `out` (input layout) and mode->labels. */
 int mode_make_batch(mode *self, const mode_batch *batch, void *out, ls_error *error);
 
+/* Where what only the update reads may be waited for. */
+device_stream *mode_update_stream(const mode *self);
+/* settings.settled, with update_stream put behind what `stream` holds now; where nobody asks,
+ * nothing. */
+int mode_settle(mode *self, size_t first, size_t count, ls_error *error);
+int mode_settle_unit(mode *self, int unit, ls_error *error);
+
 /* begin and loss of a rank that computes what it loaded. */
 int mode_begin_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error);
 int mode_loss_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error);

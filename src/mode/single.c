@@ -1,10 +1,16 @@
 /* single: one rank, no communication: the baseline that the others are measured against. */
 #include "mode/parts.h"
 
+/* Backward is done with a unit: its update may run beside the rest. */
+static int backward_done(void *context, int unit, ls_error *error) {
+    return mode_settle_unit(context, unit, error);
+}
+
 static int setup(mode *self, ls_error *error) {
     (void)error;
     self->hooks.parameters = mode_whole_parameters;
     self->hooks.gradient = mode_whole_gradient;
+    self->hooks.backward_done = backward_done;
     return LS_OK;
 }
 

@@ -7,9 +7,10 @@
 /* Marks of one sampled step: its parts, and two for each wait (one a unit at most). */
 enum { MOST_MARKS = 1024 };
 
-/* What ends at a mark. STEP_PARTS: the time up to it belongs to the part that is going on. */
+/* What the time up to a mark belongs to. STEP_PARTS: to the part that is going on. */
 typedef struct step_mark {
     step_part ends;
+    bool inside;         /* the part that is going on goes on: `ends` stood in it */
     device_event *event; /* made at first use, kept from step to step */
 } step_mark;
 
@@ -43,10 +44,10 @@ void step_clock_destroy(step_clock *self) {
     free(self);
 }
 
-/* The time since the last mark was `seconds`; `ends` ends here. */
-static void account(step_clock *self, step_part ends, double seconds) {
-    if (ends == STEP_COMMUNICATION) {
-        self->parts[STEP_COMMUNICATION] += seconds;
+/* The time since the last mark was `seconds`. */
+static void account(step_clock *self, step_part ends, bool inside, double seconds) {
+    if (inside) {
+        self->parts[ends] += seconds;
         return;
     }
     self->own += seconds;
@@ -56,23 +57,24 @@ static void account(step_clock *self, step_part ends, double seconds) {
     self->own = 0;
 }
 
-static int record(step_clock *self, step_part ends, ls_error *error) {
+static int record(step_clock *self, step_part ends, bool inside, ls_error *error) {
     if (self->count == MOST_MARKS)
         return ls_fail(error, LS_FAILED, "a step has more than %d marks of time", MOST_MARKS);
     step_mark *mark = &self->marks[self->count++];
     mark->ends = ends;
+    mark->inside = inside;
     if (!mark->event)
         LS_TRY(self->device->is->event_create(self->device, &mark->event, error));
     return self->device->is->event_record(self->device, mark->event, self->stream, error);
 }
 
-static int mark(step_clock *self, step_part ends, ls_error *error) {
+static int mark(step_clock *self, step_part ends, bool inside, ls_error *error) {
     if (!self->counts)
         return LS_OK;
     if (self->device->facts.asynchronous)
-        return record(self, ends, error);
+        return record(self, ends, inside, error);
     double now = clock_seconds();
-    account(self, ends, now - self->last);
+    account(self, ends, inside, now - self->last);
     self->last = now;
     return LS_OK;
 }
@@ -83,21 +85,30 @@ int step_clock_begin(step_clock *self, bool sampled, ls_error *error) {
     self->own = 0;
     memset(self->parts, 0, sizeof self->parts);
     self->last = clock_seconds();
-    return sampled && self->device->facts.asynchronous ? record(self, STEP_PARTS, error) : LS_OK;
+    return sampled && self->device->facts.asynchronous ? record(self, STEP_PARTS, false, error)
+                                                       : LS_OK;
 }
 
 int step_clock_mark(step_clock *self, step_part part, ls_error *error) {
-    return mark(self, part, error);
+    return mark(self, part, false, error);
+}
+
+int step_clock_leave(step_clock *self, ls_error *error) {
+    return mark(self, STEP_PARTS, false, error);
+}
+
+int step_clock_return(step_clock *self, step_part spent, ls_error *error) {
+    return mark(self, spent, true, error);
 }
 
 int step_clock_waiting(step_clock *self, ls_error *error) {
     device_range_begin(self->device, "communication");
-    return mark(self, STEP_PARTS, error);
+    return step_clock_leave(self, error);
 }
 
 int step_clock_resumed(step_clock *self, ls_error *error) {
     device_range_end(self->device);
-    return mark(self, STEP_COMMUNICATION, error);
+    return step_clock_return(self, STEP_COMMUNICATION, error);
 }
 
 static int account_events(step_clock *self, ls_error *error) {
@@ -107,7 +118,7 @@ static int account_events(step_clock *self, ls_error *error) {
         double seconds;
         LS_TRY(is->event_seconds(self->device, self->marks[index - 1].event,
                                  self->marks[index].event, &seconds, error));
-        account(self, self->marks[index].ends, seconds);
+        account(self, self->marks[index].ends, self->marks[index].inside, seconds);
     }
     return LS_OK;
 }

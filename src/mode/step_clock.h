@@ -26,8 +26,11 @@ void step_clock_destroy(step_clock *self); /* NULL is fine */
 int step_clock_begin(step_clock *self, bool sampled, ls_error *error);
 /* `part` ends here; the next begins. */
 int step_clock_mark(step_clock *self, step_part part, ls_error *error);
-/* Communication that the compute stream (or the calling thread) waits for stands between these: for
- * a profiler and a profile, the range "communication". */
+/* What stands between these is no part of the phase that goes on: `spent` takes its time. */
+int step_clock_leave(step_clock *self, ls_error *error);
+int step_clock_return(step_clock *self, step_part spent, ls_error *error);
+/* The same, for communication that the compute stream (or the calling thread) waits for; a range
+ * "communication" for a profiler and a profile. */
 int step_clock_waiting(step_clock *self, ls_error *error);
 int step_clock_resumed(step_clock *self, ls_error *error);
 

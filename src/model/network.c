@@ -143,6 +143,12 @@ static int released(const graph_layer *layer, const network_hooks *hooks, ls_err
     return hooks->released(hooks->context, layer->unit, error);
 }
 
+static int backward_done(const graph_layer *layer, const network_hooks *hooks, ls_error *error) {
+    if (layer->unit < 0 || !hooks->backward_done)
+        return LS_OK;
+    return hooks->backward_done(hooks->context, layer->unit, error);
+}
+
 static layer_run run_of(const network *self, const pass *pass, device_stream *stream) {
     return (layer_run){self->device, stream, pass->workspace_memory, self->type};
 }
@@ -215,7 +221,8 @@ static int backward_layer(network *self, pass *pass, int index, const layer_run 
         device_range_end(self->device);
         LS_TRY(between(hooks, error));
     }
-    return released(layer, hooks, error);
+    LS_TRY(released(layer, hooks, error));
+    return backward_done(layer, hooks, error);
 }
 
 static int empty_unit(network *self, int unit, device_stream *stream, const network_hooks *hooks,
@@ -229,7 +236,8 @@ static int empty_unit(network *self, int unit, device_stream *stream, const netw
                                        (layer->weight_count + layer->bias_count) * sizeof(float),
                                        error));
     LS_TRY(gradient_ready(unit, hooks, error));
-    return released(layer, hooks, error);
+    LS_TRY(released(layer, hooks, error));
+    return backward_done(layer, hooks, error);
 }
 
 /* A rank without a sample of this batch: its gradient is zero, and it joins the collectives. */

@@ -22,6 +22,8 @@ typedef struct network_hooks {
     /* Where backward writes the unit's gradient. */
     int (*gradient)(void *context, int unit, float **out, ls_error *error);
     int (*gradient_ready)(void *context, int unit, ls_error *error);
+    /* Backward has written the unit's gradient and reads its parameters no more. */
+    int (*backward_done)(void *context, int unit, ls_error *error);
     /* Called after each primitive of forward and backward: progress of communication on devices
      * where nothing else makes it. */
     int (*between)(void *context, ls_error *error);

@@ -61,7 +61,11 @@ static int open_device(trainer *self, ls_error *error) {
     if (self->device->is->memory)
         LS_TRY(self->device->is->memory(self->device, &self->free_bytes, &total_bytes, error));
     LS_TRY(self->device->is->check_precision(self->device, trainer_precision(self), error));
-    return self->device->is->stream_create(self->device, &self->stream, error);
+    LS_TRY(self->device->is->stream_create(self->device, &self->stream, error));
+    self->update_stream = self->stream;
+    if (!self->device->facts.asynchronous)
+        return LS_OK;
+    return self->device->is->stream_create(self->device, &self->update_stream, error);
 }
 
 static bool progress_busy(const volatile void *progress) {
@@ -162,7 +166,6 @@ static mode_settings describe_mode(trainer *self) {
                            .stream = self->stream,
                            .graph = &self->graph,
                            .network = self->network,
-                           .moments = optimizer_moments(&self->optimizer),
                            .bucket_bytes = (size_t)(self->settings->bucket_mb * 1048576.0),
                            .gradient_type = mode_gradient_type(self->settings->grad_comm),
                            .factors = mode_factor_choice(self->settings->factor_comm),
@@ -221,12 +224,13 @@ int trainer_setup(trainer *self, ls_error *error) {
     LS_TRY(prepare_network(self, error));
     LS_TRY(trainer_open_profile(self, error));
     mode_settings settings = describe_mode(self);
+    optimizer_describe(&self->optimizer, self->update_stream, &settings);
     LS_TRY(trainer_fit(self, mode_create(s->mode, &settings, &self->mode, error), error));
     if (self->ablated) /* the mode has measured what it chooses by */
         comm_ablate(self->ablated);
     self->records = !s->no_graph && self->device->is->graph_begin && self->mode->is->capturable &&
                     self->comm->is->capturable;
-    LS_TRY(optimizer_attach(&self->optimizer, self->network, &self->graph, error));
+    LS_TRY(optimizer_attach(&self->optimizer, self->mode, self->network, &self->graph, error));
     lifeline_at("set-up", 0, 1); /* the slow parts are places of their own */
     LS_TRY(open_feed(self, &self->train, true, error));
     lifeline_at("set-up", 0, 2);
@@ -243,6 +247,8 @@ void trainer_close(trainer *self) {
     mode_destroy(self->mode);
     optimizer_destroy(&self->optimizer);
     network_destroy(self->network);
+    if (self->update_stream && self->update_stream != self->stream)
+        self->device->is->stream_destroy(self->device, self->update_stream);
     if (self->stream)
         self->device->is->stream_destroy(self->device, self->stream);
     comm_close(self->comm);

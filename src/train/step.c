@@ -22,6 +22,7 @@ static int compute_step(trainer *self, const mode_batch *batch, ls_error *error)
     device *device = self->device;
     pass *pass = network_pass(self->network, mode_local_count(mode, batch->global_count));
 
+    optimizer_begin(&self->optimizer, batch->state);
     LS_TRY(progress(self, PLACE_FORWARD, error));
     device_range_begin(device, "data");
     LS_TRY(mode->is->begin(mode, batch, pass, error));
@@ -45,7 +46,7 @@ static int compute_step(trainer *self, const mode_batch *batch, ls_error *error)
 
     LS_TRY(progress(self, PLACE_OPTIMIZER, error));
     device_range_begin(device, "optimizer");
-    LS_TRY(optimizer_update(&self->optimizer, mode, batch->state, error));
+    LS_TRY(optimizer_update(&self->optimizer, batch->state, error));
     LS_TRY(device->is->ops->advance(device, self->stream, batch->state, batch->loaded,
                                     mode->is->updates(mode), self->optimizer.scaling, error));
     device_range_end(device);

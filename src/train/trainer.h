@@ -41,7 +41,7 @@ typedef struct trainer {
     comm *comm;    /* device memory: the mode's */
     launch_binding binding;
     device *device;
-    device_stream *stream;
+    device_stream *stream, *update_stream; /* the second may be the first */
     size_t free_bytes; /* of the device, before anything was allocated; 0: no limit of its own */
     graph graph;
     network *network;

@@ -3,7 +3,11 @@
 static int open_device(cnn_step *self, const char *name, int threads, ls_error *error) {
     device_request request = {.local_size = 1, .threads = threads};
     LS_TRY(device_open(name, &request, &self->device, error));
-    return self->device->is->stream_create(self->device, &self->stream, error);
+    LS_TRY(self->device->is->stream_create(self->device, &self->stream, error));
+    self->update_stream = self->stream;
+    if (!self->device->facts.asynchronous)
+        return LS_OK;
+    return self->device->is->stream_create(self->device, &self->update_stream, error);
 }
 
 static int open_network(cnn_step *self, precision precision, ls_error *error) {
@@ -21,7 +25,6 @@ static int open_mode(cnn_step *self, ls_error *error) {
                               .stream = self->stream,
                               .graph = &self->graph,
                               .network = self->network,
-                              .moments = optimizer_moments(&self->optimizer),
                               .global_batch = self->batch,
                               .height = CNN_HEIGHT,
                               .width = CNN_WIDTH,
@@ -29,6 +32,7 @@ static int open_mode(cnn_step *self, ls_error *error) {
                               .classes = CNN_CLASSES,
                               .scale = 2.0f / 255.0f, /* (x / 255 - 0.5) / 0.5 */
                               .shift = -1.0f};
+    optimizer_describe(&self->optimizer, self->update_stream, &settings);
     return mode_create("single", &settings, &self->mode, error);
 }
 
@@ -50,7 +54,7 @@ int cnn_step_open(cnn_step *self, const char *device_name, precision precision, 
         optimizer_create(&self->optimizer, "adam", 1e-3, 0, 0, precision == PRECISION_FP16, error));
     LS_TRY(open_mode(self, error));
     LS_TRY(open_state(self, error));
-    return optimizer_attach(&self->optimizer, self->network, &self->graph, error);
+    return optimizer_attach(&self->optimizer, self->mode, self->network, &self->graph, error);
 }
 
 void cnn_step_close(cnn_step *self) {
@@ -59,6 +63,8 @@ void cnn_step_close(cnn_step *self) {
     if (self->state)
         self->device->is->release(self->device, self->state);
     network_destroy(self->network);
+    if (self->update_stream && self->update_stream != self->stream)
+        self->device->is->stream_destroy(self->device, self->update_stream);
     if (self->stream)
         self->device->is->stream_destroy(self->device, self->stream);
     device_close(self->device);
@@ -76,13 +82,14 @@ int cnn_step_put(cnn_step *self, const mode_batch *batch, ls_error *error) {
     mode *mode = self->mode;
     pass *pass = network_pass(self->network, self->batch);
     LS_TRY(step_clock_begin(mode->clock, false, error));
+    optimizer_begin(&self->optimizer, batch->state);
     LS_TRY(mode_stage(mode, batch, error));
     LS_TRY(mode->is->begin(mode, batch, pass, error));
     LS_TRY(network_forward(self->network, pass, self->stream, &mode->hooks, error));
     LS_TRY(mode->is->loss(mode, batch, pass, error));
     LS_TRY(network_backward(self->network, pass, self->stream, &mode->hooks, error));
     LS_TRY(mode->is->finish(mode, error));
-    LS_TRY(optimizer_update(&self->optimizer, mode, batch->state, error));
+    LS_TRY(optimizer_update(&self->optimizer, batch->state, error));
     return self->device->is->ops->advance(self->device, self->stream, batch->state, batch->loaded,
                                           true, self->optimizer.scaling, error);
 }

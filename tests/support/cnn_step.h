@@ -10,7 +10,7 @@ enum { CNN_HEIGHT = 32, CNN_WIDTH = 32, CNN_CHANNELS = 3, CNN_CLASSES = 10 };
 
 typedef struct cnn_step {
     device *device;
-    device_stream *stream;
+    device_stream *stream, *update_stream;
     graph graph;
     network *network;
     mode *mode;

@@ -14,7 +14,13 @@ typedef struct layer {
     int in, out, kernel;
 } layer;
 
-enum { BATCH = 3, HEIGHT = 6, WIDTH = 5, OFFSET = 5 /* of the weights in the flat arrays */ };
+enum {
+    BATCH = 3,
+    HEIGHT = 6,
+    WIDTH = 5,
+    OFFSET = 5, /* of the weights in the flat arrays */
+    MOST_PIECES = 7
+};
 
 static size_t weights_of(layer l) {
     return (size_t)l.in * (size_t)l.out * (size_t)(l.kernel ? l.kernel * l.kernel : 1);
@@ -124,8 +130,9 @@ static void flat_free(subject *s, flat *self) {
         array_free(s, all[i]);
 }
 
+/* `pieces` of the weights, from the last to the first, as an update beside backward comes. */
 static void update(subject *s, method method, plan *plan, layer l, const flat *arrays,
-                   step_state now) {
+                   step_state now, int pieces) {
     ls_error error = {0};
     array state = array_of(s, &now, sizeof now);
     adam_arguments adam = {.parameters = parameters_at(&arrays->w),
@@ -141,15 +148,22 @@ static void update(subject *s, method method, plan *plan, layer l, const flat *a
                          .velocity = method == SGD_MOMENTUM ? parameters_at(&arrays->m) : NULL,
                          .momentum = method == SGD_MOMENTUM ? 0.9f : 0,
                          .state = state.memory};
-    parameter_range ranges[] = {
-        {.first = OFFSET + weights_of(l), .count = (size_t)l.out, .learning_rate = 0.1f},
-        {.first = OFFSET,
-         .count = weights_of(l),
-         .learning_rate = 0.1f,
-         .packing = plan,
-         .packed = arrays->packed.memory}};
-    must(method == ADAM ? s->ops->adam(s->device, s->stream, &adam, ranges, 2, &error)
-                        : s->ops->sgd(s->device, s->stream, &sgd, ranges, 2, &error),
+    parameter_range ranges[1 + MOST_PIECES] = {
+        {.first = OFFSET + weights_of(l), .count = (size_t)l.out, .learning_rate = 0.1f}};
+    size_t element = s->ops->plan_packed_element(plan);
+    for (int piece = 0; piece < pieces; piece++) {
+        size_t first = weights_of(l) * (size_t)piece / (size_t)pieces;
+        size_t end = weights_of(l) * (size_t)(piece + 1) / (size_t)pieces;
+        ranges[pieces - piece] =
+            (parameter_range){.first = OFFSET + first,
+                              .count = end - first,
+                              .learning_rate = 0.1f,
+                              .packing = plan,
+                              .packed = (char *)arrays->packed.memory + first * element};
+    }
+    int count = 1 + pieces;
+    must(method == ADAM ? s->ops->adam(s->device, s->stream, &adam, ranges, count, &error)
+                        : s->ops->sgd(s->device, s->stream, &sgd, ranges, count, &error),
          &error);
     array_free(s, &state);
 }
@@ -159,7 +173,7 @@ static void one_refreshed(subject *s, method method, layer l) {
     plan *plan = prepare(s, l);
     flat arrays = flat_of(s, plan, l);
     float *start = parameters_get(s, &arrays.w, arrays.count);
-    update(s, method, plan, l, &arrays, (step_state){.step = 1, .loss_scale = 1});
+    update(s, method, plan, l, &arrays, (step_state){.step = 1, .loss_scale = 1}, 1);
     float *now = parameters_get(s, &arrays.w, arrays.count);
     expect(memcmp(now + OFFSET, start + OFFSET, weights_of(l) * sizeof *now) != 0,
            "nothing was updated");
@@ -193,7 +207,8 @@ static void one_skipped(subject *s, method method, layer l) {
     void *before[4];
     for (int i = 0; i < 4; i++)
         before[i] = bytes_of(s, kept[i]);
-    update(s, method, plan, l, &arrays, (step_state){.step = 3, .loss_scale = 1024, .overflow = 1});
+    update(s, method, plan, l, &arrays, (step_state){.step = 3, .loss_scale = 1024, .overflow = 1},
+           1);
     for (int i = 0; i < 4; i++) {
         static const char *const names[] = {"parameters", "first moments", "second moments",
                                             "packed weights"};
@@ -207,6 +222,28 @@ static void one_skipped(subject *s, method method, layer l) {
               l.kernel ? "conv2d" : "linear", l.in, l.out);
 }
 
+/* In pieces, at borders that no vector likes: the bits of the whole. */
+static void one_in_pieces(subject *s, method method, layer l) {
+    plan *plan = prepare(s, l);
+    flat whole = flat_of(s, plan, l), pieces = flat_of(s, plan, l);
+    const array *a[] = {&whole.w, &whole.m, &whole.v, &whole.packed};
+    const array *b[] = {&pieces.w, &pieces.m, &pieces.v, &pieces.packed};
+    step_state now = {.step = 1, .loss_scale = 1};
+    bool divides = s->ops->plan_packed_bytes(plan) == 0 || s->ops->plan_packed_element(plan) > 0;
+    update(s, method, plan, l, &whole, now, 1);
+    update(s, method, plan, l, &pieces, now, divides ? MOST_PIECES : 1);
+    for (int i = 0; i < 4; i++) {
+        void *want = bytes_of(s, a[i]), *got = bytes_of(s, b[i]);
+        expect(memcmp(want, got, a[i]->bytes) == 0, "array %d differs", i);
+        free(want), free(got);
+    }
+    s->ops->plan_release(s->device, plan);
+    flat_free(s, &whole), flat_free(s, &pieces);
+    case_done(s, "%s in %s, %s %d->%d", method_names[method],
+              divides ? "pieces" : "one (its copy is not in order)", l.kernel ? "conv2d" : "linear",
+              l.in, l.out);
+}
+
 void test_packed_copies(subject *s) {
     static const layer layers[] = {{16, 32, 3},   {64, 70, 3},    {70, 5, 3},
                                    {3, 64, 3},    {513, 10, 0},   {160, 128, 0},
@@ -217,5 +254,7 @@ void test_packed_copies(subject *s) {
         one_refreshed(s, (method)m, (layer){256, 128, 0});
         one_skipped(s, (method)m, (layer){16, 32, 3});
         one_skipped(s, (method)m, (layer){160, 128, 0});
+        one_in_pieces(s, (method)m, (layer){513, 11, 0});
+        one_in_pieces(s, (method)m, (layer){16, 32, 3});
     }
 }

@@ -243,6 +243,10 @@ static size_t cpu_plan_packed_bytes(const plan *plan) {
     return ((const cpu_plan *)plan)->packed_bytes;
 }
 
+static size_t cpu_plan_packed_element(const plan *plan) {
+    return ((const cpu_plan *)plan)->packed_in_order ? sizeof(uint16_t) : 0;
+}
+
 static size_t cpu_plan_saved_bytes(const plan *plan) {
     return ((const cpu_plan *)plan)->saved_bytes;
 }
@@ -259,6 +263,7 @@ static const ops cpu_ops = {
     .plan_release = cpu_plan_release,
     .plan_workspace_bytes = cpu_plan_workspace_bytes,
     .plan_packed_bytes = cpu_plan_packed_bytes,
+    .plan_packed_element = cpu_plan_packed_element,
     .plan_saved_bytes = cpu_plan_saved_bytes,
     .plan_describe = cpu_plan_describe,
     .pack_weights = cpu_pack_weights,

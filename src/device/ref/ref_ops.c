@@ -67,6 +67,7 @@ const ops ops_ref = {
     .plan_release = ref_plan_release,
     .plan_workspace_bytes = ref_plan_no_bytes,
     .plan_packed_bytes = ref_plan_no_bytes,
+    .plan_packed_element = ref_plan_no_bytes,
     .plan_saved_bytes = ref_plan_saved_bytes,
     .plan_describe = ref_plan_describe,
     .pack_weights = ref_pack_weights,
