@@ -211,6 +211,7 @@ int nccl_wait(comm *base, device_stream *stream, comm_work *work, ls_error *erro
                                "waiting for an event", error));
     else
         LS_TRY(nccl_cuda_check(cudaEventSynchronize(slot->end), "waiting for an event", error));
+    ending_hold(); /* what an aborted collective left is not the result */
     slot->held = false;
     work->handle = NULL;
     return LS_OK;

@@ -1,6 +1,7 @@
 /* The nccl comm: opening and closing it. */
 #include "comm_nccl.h"
 
+#include "base/thread.h"
 #include "comm/comm_implementations.h"
 
 #include <stdlib.h>
@@ -39,24 +40,51 @@ static int create_own(nccl_comm *self, ls_error *error) {
     return device->is->host_allocate(device, sizeof *self->reached, (void **)&self->reached, error);
 }
 
-/* Collective. */
-static int join(nccl_comm *self, ls_error *error) {
-    ncclUniqueId id = {{0}};
+/* The communicator, made on a thread that may run wherever this rank's threads may: those that NCCL
+ * starts, which drive the network, inherit that. The caller's is bound to one core, where it waits
+ * for the GPU by looking at it all the time. */
+typedef struct making {
+    nccl_comm *self;
+    ncclUniqueId id;
+    int status;
+    ls_error *error;
+} making;
+
+static void *make(void *context) {
+    making *what = context;
+    nccl_comm *self = what->self;
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
+    cuda_enter(self->settings.device);
     pthread_mutex_lock(&self->api);
+    ncclResult_t result =
+        ncclCommInitRankConfig(&self->nccl, self->base.size, what->id, self->base.rank, &config);
+    what->status = nccl_settle(self, result, what->error);
+    pthread_mutex_unlock(&self->api);
+    return NULL;
+}
+
+static int make_on_all_units(making *what, ls_error *error) {
+    const comm_settings *settings = &what->self->settings;
+    pthread_t thread;
+    LS_TRY(thread_start(&thread, "comm nccl", settings->processing_units,
+                        settings->processing_unit_count, make, what, error));
+    pthread_join(thread, NULL);
+    return what->status;
+}
+
+/* Collective. */
+static int join(nccl_comm *self, ls_error *error) {
+    making what = {.self = self, .error = error};
     nccl_set_now(self, (collective_name){.what = "joining of the ranks"}, false);
-    ncclResult_t result = self->base.rank == 0 ? ncclGetUniqueId(&id) : ncclSuccess;
+    ncclResult_t result = self->base.rank == 0 ? ncclGetUniqueId(&what.id) : ncclSuccess;
     int status = result == ncclSuccess ? LS_OK : nccl_failed(self, result, &self->now, error);
     if (status == LS_OK && self->settings.control)
-        status = comm_broadcast_bytes(self->settings.control, &id, sizeof id, 0, error);
-    if (status == LS_OK) {
-        result = ncclCommInitRankConfig(&self->nccl, self->base.size, id, self->base.rank, &config);
-        status = nccl_settle(self, result, error);
-    }
+        status = comm_broadcast_bytes(self->settings.control, &what.id, sizeof what.id, 0, error);
+    if (status == LS_OK)
+        status = make_on_all_units(&what, error);
     self->joined = status == LS_OK;
     nccl_set_now(self, (collective_name){0}, false);
-    pthread_mutex_unlock(&self->api);
     return status;
 }
 

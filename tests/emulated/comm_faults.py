@@ -37,8 +37,8 @@ def run(ranks, kind, mode, steps, gpus, fault="", deadline=NO_DEADLINE_SECONDS):
         start = time.monotonic()
         # Recovery keeps mpirun from ending the ranks that are left: they must do it themselves.
         done = subprocess.run(
-            ["timeout", "-k", "5", "60", "mpirun", "--oversubscribe", "--enable-recovery", "-n",
-             str(ranks), STEPS, kind, mode, str(steps)],
+            ["timeout", "-k", "5", "60", "mpirun", "--oversubscribe", "--bind-to", "none",
+             "--enable-recovery", "-n", str(ranks), STEPS, kind, mode, str(steps)],
             env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         seconds = time.monotonic() - start
         written = open(log).read() if os.path.exists(log) else ""
@@ -62,6 +62,14 @@ def case(name, problems, stderr=""):
 def goes_well(name, *arguments):
     codes, own, stderr, _, _ = run(*arguments)
     case(name, [] if codes == [0] and not own else [f"exit codes {codes}"], stderr)
+
+
+def joins_on_all_units(name):
+    """NCCL's threads run where any thread of the rank may, not where its main thread is bound."""
+    units = len(os.sched_getaffinity(0))
+    _, _, stderr, _, log = run(2, "cuda/nccl", "eager", 1, 2)
+    wanted = [f"rank {rank}: joins on {units} units" for rank in range(2)]
+    case(name, [] if sorted(log.split("\n")[:2]) == wanted else [f"expected {wanted} in {log!r}"], stderr)
 
 
 def ends(name, arguments, pattern, fault="", code=FAILED, killed=0, aborts=None, limit=None,
@@ -92,6 +100,8 @@ def main():
     goes_well("replayed", 3, nccl, "graph", 40, 3)
     goes_well("staged", 2, staged, "eager", 50, 1)
     goes_well("one rank", 1, nccl, "graph", 20, 1)
+
+    joins_on_all_units("NCCL's threads may run on all of a rank's units")
 
     for mode in ("eager", "graph"):
         ends(f"NCCL's system error on one rank, {mode}", (3, nccl, mode, 100, 3),

@@ -10,6 +10,7 @@
 
 #include "../unit/check.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,7 +33,23 @@ static void describe(const volatile void *at, char *out, size_t capacity) {
     snprintf(out, capacity, "%s", is_busy(at) ? "in a step" : "between steps");
 }
 
-static void give_progress(comm_settings *settings) {
+/* As in a training run: the thread that calls is bound to one of the units that the rank has. */
+static void bind_caller(comm_settings *settings) {
+    static int units[CPU_SETSIZE];
+    cpu_set_t mask, one;
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof mask, &mask) != 0)
+        return;
+    for (int unit = 0; unit < CPU_SETSIZE; unit++)
+        if (CPU_ISSET((size_t)unit, &mask))
+            units[settings->processing_unit_count++] = unit;
+    settings->processing_units = units;
+    CPU_SET((size_t)units[getpid() % settings->processing_unit_count], &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
+static void adjust(comm_settings *settings) {
+    bind_caller(settings);
     settings->progress = progress;
     settings->progress_bytes = sizeof *progress;
     settings->progress_busy = is_busy;
@@ -40,7 +57,7 @@ static void give_progress(comm_settings *settings) {
 }
 
 static int open_progress(ls_error *problem) {
-    comm_fixture_adjust = give_progress;
+    comm_fixture_adjust = adjust;
     return memory->is->host_allocate(memory, sizeof *progress, (void **)&progress, problem);
 }
 

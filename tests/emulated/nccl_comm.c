@@ -4,6 +4,7 @@
 #include "comm/comm_mpi.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,18 @@ static void must(int status, const char *what) {
         emulated_violation("nccl: %s failed in MPI", what);
 }
 
+/* Where NCCL's own threads would run. */
+static void log_units(const struct ncclComm *comm) {
+    enum { MOST = 4096 };
+    char text[64];
+    cpu_set_t *mask = CPU_ALLOC(MOST);
+    if (sched_getaffinity(0, CPU_ALLOC_SIZE(MOST), mask) == 0) {
+        snprintf(text, sizeof text, "joins on %d units", CPU_COUNT_S(CPU_ALLOC_SIZE(MOST), mask));
+        nccl_log(comm, text);
+    }
+    CPU_FREE(mask);
+}
+
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *out, int size, ncclUniqueId id, int rank,
                                     ncclConfig_t *config) {
     struct cudaDeviceProp properties;
@@ -67,6 +80,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *out, int size, ncclUniqueId id, 
     snprintf(comm->mine, sizeof comm->mine, "%.40s", id.internal);
     memcpy(comm->mine + sizeof comm->mine - 16, properties.uuid.bytes, 16);
     emulated_count("ncclComm_t", 1);
+    log_units(comm);
     int started = 0;
     MPI_Initialized(&started);
     if (!started)
