@@ -11,8 +11,8 @@
 #include "cuda_device.h"
 
 /* Builds the plans of all directions; the engines are those of device->choices, or are chosen
- * (conv_choose.h), which takes a few seconds a
- * direction at most. Synchronises. */
+ * (conv_choose.h), which takes half a second to build candidates (and the rest of a compilation
+ * that was begun) and as much to time them, a direction. Synchronises. */
 int cuda_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
                         ls_error *error);
 /* No allocation, no synchronisation; may be recorded into a graph. x, y, dy and dx are

@@ -6,59 +6,86 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    FIRST_FORM_CANDIDATES = 16, /* of 20 to 80 that cuDNN offers, best first */
-    SECOND_FORM_CANDIDATES = 4, /* compiled as they are built */
-    MOST_CANDIDATES = FIRST_FORM_CANDIDATES + SECOND_FORM_CANDIDATES
-};
+/* The kinds of engine that a shape may be given, in the order in which they are built: those that
+ * cuDNN brings compiled (a plan takes milliseconds), of both forms of a graph, before those that it
+ * compiles while the plan is built (half a second and more each, so that a few of them would use up
+ * the time of all others). */
+typedef struct candidate_kind {
+    int form;
+    bool runtime_compiled;
+    int most;
+} candidate_kind;
 
-/* No further candidate is begun after this. */
-#define BUILDING_SECONDS 1.0
+static const candidate_kind kinds[] = {
+    {0, false, 16}, /* of 20 to 80 that cuDNN offers, best first */
+    {1, false, 4},
+    {1, true, 2},
+    {0, true, 2}};
 
-/* Builds up to `most` of the engines that cuDNN offers for one form into runs[]. */
-static int build_form(cuda_device *device, const conv2d_shape *shape, conv_direction direction,
-                      dtype parameter_type, conv_run *runs, int most, int *out, ls_error *error) {
-    conv_graph *graph;
-    conv_target here = {NULL};
-    *out = 0;
-    LS_TRY(conv_graph_create(shape, direction, parameter_type, device->dnn, &graph, error));
-    conv_engine_list *list = malloc(sizeof *list);
-    if (list)
-        conv_engines_find(graph, &here, list);
-    double start = clock_seconds();
-    for (int index = 0; list && index < list->count && *out < most; index++) {
-        if (*out > 0 && clock_seconds() - start > BUILDING_SECONDS)
-            break;
-        conv_choice choice = {parameter_type, list->engines[index]};
-        if (!conv_run_build(shape, direction, &choice, device->dnn, &runs[*out]))
-            continue;
-        if (runs[*out].execution.workspace_bytes <= CONV_MOST_WORKSPACE_BYTES)
-            ++*out;
-        else
-            conv_run_destroy(&runs[*out]);
-    }
-    conv_graph_destroy(graph);
-    free(list);
-    return list ? LS_OK : ls_fail(error, LS_FAILED, "out of host memory");
+enum { KINDS = sizeof kinds / sizeof kinds[0], MOST_CANDIDATES = 24 };
+
+/* No further candidate of a direction is begun after this. */
+#define BUILDING_SECONDS 0.5
+
+typedef struct candidates {
+    conv_run *runs; /* [MOST_CANDIDATES] */
+    int count;
+    double began;    /* clock */
+    bool first_only; /* one is enough */
+} candidates;
+
+static bool are_enough(const candidates *self) {
+    return self->count > 0 &&
+           (self->first_only || clock_seconds() - self->began > BUILDING_SECONDS);
 }
 
-/* runs[count] in the order of preference: `first_only` for one. */
-static int build_candidates(cuda_device *device, const conv2d_shape *shape,
-                            conv_direction direction, bool first_only,
-                            conv_run runs[MOST_CANDIDATES], int *count, ls_error *error) {
-    static const int most[2] = {FIRST_FORM_CANDIDATES, SECOND_FORM_CANDIDATES};
+/* Builds engines of one kind, those that cuDNN prefers first. */
+static void build_kind(cuda_device *device, const conv_graph *graph, const candidate_kind *kind,
+                       const conv_engine_list *list, candidates *out) {
+    int built = 0;
+    for (int index = 0; index < list->count && built < kind->most && !are_enough(out); index++) {
+        conv_run *run = &out->runs[out->count];
+        conv_choice choice = {graph->parameter_type, list->engines[index]};
+        if (choice.engine.runtime_compiled != kind->runtime_compiled ||
+            !conv_run_build(&graph->shape, graph->direction, &choice, device->dnn, run))
+            continue;
+        if (run->execution.workspace_bytes <= CONV_MOST_WORKSPACE_BYTES)
+            built++, out->count++;
+        else
+            conv_run_destroy(run);
+    }
+}
+
+/* What cuDNN offers for each form, and plans of it. */
+static int build_forms(cuda_device *device, const conv2d_shape *shape, conv_direction direction,
+                       conv_graph *graphs[2], conv_engine_list lists[2], candidates *out,
+                       ls_error *error) {
+    conv_target here = {NULL};
     dtype types[2];
     int forms = conv_parameter_types(shape, direction, types);
-    *count = 0;
     for (int form = 0; form < forms; form++) {
-        int built;
-        LS_TRY(build_form(device, shape, direction, types[form], &runs[*count],
-                          first_only ? 1 : most[form], &built, error));
-        *count += built;
-        if (first_only && *count > 0)
-            break;
+        LS_TRY(conv_graph_create(shape, direction, types[form], device->dnn, &graphs[form], error));
+        conv_engines_find(graphs[form], &here, &lists[form]);
     }
+    out->began = clock_seconds();
+    for (int index = 0; index < KINDS && !are_enough(out); index++)
+        if (kinds[index].form < forms)
+            build_kind(device, graphs[kinds[index].form], &kinds[index], &lists[kinds[index].form],
+                       out);
     return LS_OK;
+}
+
+static int build_candidates(cuda_device *device, const conv2d_shape *shape,
+                            conv_direction direction, candidates *out, ls_error *error) {
+    conv_graph *graphs[2] = {NULL, NULL};
+    conv_engine_list *lists = malloc(2 * sizeof *lists);
+    if (!lists)
+        return ls_fail(error, LS_FAILED, "out of host memory");
+    int status = build_forms(device, shape, direction, graphs, lists, out, error);
+    for (int form = 0; form < 2; form++)
+        conv_graph_destroy(graphs[form]);
+    free(lists);
+    return status;
 }
 
 static int no_plan(cuda_device *device, const char *name, ls_error *error) {
@@ -87,25 +114,24 @@ static int choose_anew(cuda_device *device, const conv2d_shape *shape, conv_dire
                        const char *name, conv_run *out, char source[CONV_SOURCE_BYTES],
                        ls_error *error) {
     bool chooses = !conv_choices_imported(device->choices);
-    conv_run *runs = calloc(MOST_CANDIDATES, sizeof *runs);
-    if (!runs)
+    candidates all = {.runs = calloc(MOST_CANDIDATES, sizeof *all.runs), .first_only = !chooses};
+    if (!all.runs)
         return ls_fail(error, LS_FAILED, "out of host memory");
-    int count;
-    int status = build_candidates(device, shape, direction, !chooses, runs, &count, error);
-    if (status == LS_OK && count == 0)
+    int status = build_candidates(device, shape, direction, &all, error);
+    if (status == LS_OK && all.count == 0)
         status = no_plan(device, name, error);
     if (status == LS_OK) {
         snprintf(source, CONV_SOURCE_BYTES, "first offer");
         bool timed = false;
-        int taken = chooses ? pick(device, runs, count, &timed, source) : 0;
-        *out = runs[taken];
-        memset(&runs[taken], 0, sizeof runs[taken]);
+        int taken = chooses ? pick(device, all.runs, all.count, &timed, source) : 0;
+        *out = all.runs[taken];
+        memset(&all.runs[taken], 0, sizeof all.runs[taken]);
         if (chooses)
             status = conv_choices_put(device->choices, name, &out->choice, timed, error);
     }
-    for (int index = 0; index < MOST_CANDIDATES; index++)
-        conv_run_destroy(&runs[index]);
-    free(runs);
+    for (int index = 0; index < all.count; index++)
+        conv_run_destroy(&all.runs[index]);
+    free(all.runs);
     return status;
 }
 

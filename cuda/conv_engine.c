@@ -75,13 +75,16 @@ typedef struct engine_notes {
 } engine_notes;
 
 static bool read_notes(cudnnBackendDescriptor_t engine, engine_notes *out) {
+    /* A cuDNN newer than the header may have more kinds of note: such an engine is not read. */
     return cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
                                     CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT,
                                     &out->numerical_count,
                                     out->numerical) == CUDNN_STATUS_SUCCESS &&
            cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE,
                                     CUDNN_TYPE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT,
-                                    &out->behavior_count, out->behavior) == CUDNN_STATUS_SUCCESS;
+                                    &out->behavior_count, out->behavior) == CUDNN_STATUS_SUCCESS &&
+           out->numerical_count <= CUDNN_NUMERICAL_NOTE_TYPE_COUNT &&
+           out->behavior_count <= CUDNN_BEHAVIOR_NOTE_TYPE_COUNT;
 }
 
 static bool has_note(const engine_notes *notes, cudnnBackendNumericalNote_t wanted) {

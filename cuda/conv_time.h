@@ -14,6 +14,6 @@
 int conv_time(cuda_device *device, conv_run *runs, int count, int *best, int *timed,
               ls_error *error);
 
-#define CONV_TIMING_SECONDS 1.0
+#define CONV_TIMING_SECONDS 0.5
 
 #endif

@@ -2,7 +2,9 @@
  * would stumble over. The real library's have other numbers, knobs and workspaces. */
 #include "cudnn_emulated.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum engine_number {
     ENGINE_PLAIN = 0,
@@ -13,7 +15,8 @@ enum engine_number {
     ENGINE_FFT = 5,
     ENGINE_HALF_SUMS = 6,    /* adds in less than fp32 */
     ENGINE_NOT_CAPTURED = 7, /* synchronises: cannot be recorded into a graph */
-    ENGINE_COMPILED = 60     /* at run time; the only one with fp32 bias or dw on 16 bit tensors */
+    ENGINE_COMPILED = 60 /* while its plan is built, which takes LOCKSTEP_EMULATED_COMPILE_SECONDS;
+                          * the only one with fp32 bias or dw on 16 bit tensors */
 };
 
 typedef struct engine {
@@ -69,7 +72,17 @@ cudnnStatus_t dnn_check_setting(const dnn_setting *setting) {
     return CUDNN_STATUS_SUCCESS;
 }
 
+static void compile(void) {
+    const char *text = getenv("LOCKSTEP_EMULATED_COMPILE_SECONDS");
+    double seconds = text ? atof(text) : 0;
+    struct timespec time = {.tv_sec = (time_t)seconds};
+    time.tv_nsec = (long)((seconds - (double)time.tv_sec) * 1e9);
+    nanosleep(&time, NULL);
+}
+
 cudnnStatus_t dnn_check_plan(const dnn_setting *setting) {
+    if (setting->engine == ENGINE_COMPILED)
+        compile();
     return setting->engine == ENGINE_UNFIT ? dnn_not_supported("no kernel for this shape")
                                            : CUDNN_STATUS_SUCCESS;
 }
@@ -118,9 +131,15 @@ static dnn_setting tensor_cores(int64_t tile) {
 /* Mode A's are the best first; B's repeat some; the fallback's always work. */
 int dnn_heuristic(const dnn_descriptor *graph, cudnnBackendHeurMode_t mode,
                   dnn_setting out[DNN_RESULTS]) {
-    const dnn_setting best[] = {tensor_cores(1),          {.engine = ENGINE_UNORDERED},
-                                {.engine = ENGINE_UNFIT}, {.engine = ENGINE_NOT_CAPTURED},
-                                {.engine = ENGINE_PLAIN}, tensor_cores(3)};
+    const bool compiles = emulated_capability() >= 90; /* and is preferred there */
+    const dnn_setting all[] = {{.engine = ENGINE_COMPILED},
+                               tensor_cores(1),
+                               {.engine = ENGINE_UNORDERED},
+                               {.engine = ENGINE_UNFIT},
+                               {.engine = ENGINE_NOT_CAPTURED},
+                               {.engine = ENGINE_PLAIN},
+                               tensor_cores(3)};
+    const dnn_setting *best = compiles ? all : all + 1;
     const dnn_setting others[] = {tensor_cores(1),
                                   tensor_cores(2),
                                   {.engine = ENGINE_FFT},
@@ -131,10 +150,10 @@ int dnn_heuristic(const dnn_descriptor *graph, cudnnBackendHeurMode_t mode,
     const dnn_setting *from = mode == CUDNN_HEUR_MODE_A          ? best
                               : mode == CUDNN_HEUR_MODE_FALLBACK ? fallback
                                                                  : others;
-    int count = mode == CUDNN_HEUR_MODE_A ? 6 : mode == CUDNN_HEUR_MODE_FALLBACK ? 2 : 5;
+    int count = mode == CUDNN_HEUR_MODE_A ? 6 + compiles : mode == CUDNN_HEUR_MODE_FALLBACK ? 2 : 5;
     if (is_mixed(&graph->problem)) {
         from = compiled;
-        count = emulated_capability() >= 90 ? 1 : 0;
+        count = compiles;
     }
     memcpy(out, from, (size_t)count * sizeof *out);
     return count;

@@ -58,6 +58,21 @@ static void test_choice(void) {
     check_case("no engine is chosen that adds in any order, in less than fp32, or is not captured");
 }
 
+/* Where cuDNN prefers an engine that it compiles for longer than all building may take, the others
+ * are timed all the same. */
+static void test_slow_compilation(void) {
+    device *gpu = fixture_gpu("");
+    conv2d_shape shape = fixture_shape(2, 7, 3, 6, 3, 1, 1, PRECISION_BF16);
+    setenv("LOCKSTEP_EMULATED_COMPILE_SECONDS", "1.1", 1);
+    plan *plan = fixture_plan(gpu, &shape);
+    unsetenv("LOCKSTEP_EMULATED_COMPILE_SECONDS");
+    CHECK(!described(gpu, plan, "(best of 1)"), "a compilation took the time of all others");
+    CHECK(described(gpu, plan, "(best of "), "not timed");
+    gpu->is->ops->plan_release(gpu, plan);
+    gpu->is->close(gpu);
+    check_case("engines that cuDNN compiles for long leave time for the others");
+}
+
 /* Every choice in the file becomes this one, with a checksum that holds. */
 static void overwrite_choices(const conv_choice *choice) {
     static char text[16384];
@@ -158,6 +173,7 @@ int main(void) {
         return 1;
     snprintf(cache, sizeof cache, "%s/choices", folder);
     test_choice();
+    test_slow_compilation();
     test_cache();
     test_import();
     unlink(cache);
