@@ -1,6 +1,6 @@
 /* Memory of the cuda device. All of it comes from one arena, a CUDA memory pool that gives nothing
- * back to the driver before the device is closed, so that what one network released is there for
- * the next without a call to the driver. */
+ * back to the driver before the device is closed or an allocation finds no room, so that what one
+ * network released is there for the next without a call to the driver. */
 #include "cuda_device.h"
 
 #include <string.h>
@@ -57,6 +57,17 @@ static int out_of_memory(cuda_device *self, size_t bytes, const char *what, ls_e
                    mebibytes(total_bytes));
 }
 
+/* What the arena keeps may lie in pieces that are too small: the driver gets them back, and can
+ * then give memory in one piece. */
+static cudaError_t take(cuda_device *self, size_t bytes, void **out) {
+    cudaError_t status = cudaMallocFromPoolAsync(out, bytes, self->pool, self->memory_stream);
+    if (status != cudaErrorMemoryAllocation)
+        return status;
+    cudaGetLastError();
+    cudaMemPoolTrimTo(self->pool, 0);
+    return cudaMallocFromPoolAsync(out, bytes, self->pool, self->memory_stream);
+}
+
 int cuda_allocate(device *base, size_t bytes, const char *what, void **out, ls_error *error) {
     cuda_device *self = cuda_enter(base);
     size_t rounded = (bytes + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
@@ -64,7 +75,7 @@ int cuda_allocate(device *base, size_t bytes, const char *what, void **out, ls_e
         return out_of_memory(self, bytes, what, error);
     if (rounded == 0)
         rounded = ARENA_ALIGNMENT;
-    cudaError_t status = cudaMallocFromPoolAsync(out, rounded, self->pool, self->memory_stream);
+    cudaError_t status = take(self, rounded, out);
     if (status == cudaErrorMemoryAllocation)
         return out_of_memory(self, bytes, what, error);
     CUDA_TRY(status, "allocating device memory");

@@ -21,7 +21,11 @@ static int one_size(trainer *self, feed *feed, int64_t global_count, ls_error *e
         LS_TRY(training ? trainer_train_step(self, &batch, true, error)
                         : trainer_evaluation_step(self, &batch, error));
     }
-    return training ? trainer_record_step(self, &batch, error) : LS_OK;
+    if (!training || !self->records)
+        return LS_OK;
+    LS_TRY(trainer_record_step(self, &batch, error));
+    LS_TRY(feed_write_state(feed, error));
+    return trainer_train_step(self, &batch, false, error); /* a graph's first launch uploads it */
 }
 
 static int all_sizes(trainer *self, ls_error *error) {

@@ -12,7 +12,7 @@ extern "C" cudaError_t cudaMalloc(void **out, size_t bytes) {
     if (status == cudaSuccess)
         status = use_device();
     if (status == cudaSuccess)
-        status = promise_memory(out, bytes);
+        status = promise_memory(out, bytes, false);
     if (status == cudaSuccess) {
         make_memory(out);
     }
@@ -53,6 +53,7 @@ extern "C" cudaError_t cudaMemPoolCreate(cudaMemPool_t *out, const cudaMemPoolPr
 extern "C" cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) {
     api_call call("cudaMemPoolDestroy");
     delete pool;
+    trim_memory();
     emulated_count("memory pools", -1);
     return cudaSuccess;
 }
@@ -74,12 +75,15 @@ extern "C" cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr wh
     if (what != cudaMemPoolAttrUsedMemCurrent && what != cudaMemPoolAttrReservedMemCurrent &&
         what != cudaMemPoolAttrUsedMemHigh && what != cudaMemPoolAttrReservedMemHigh)
         return result(cudaErrorInvalidValue);
-    *(uint64_t *)value = memory_used();
+    bool reserved =
+        what == cudaMemPoolAttrReservedMemCurrent || what == cudaMemPoolAttrReservedMemHigh;
+    *(uint64_t *)value = memory_used() + (reserved ? memory_kept() : 0);
     return cudaSuccess;
 }
 
 extern "C" cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) {
     api_call call("cudaMemPoolTrimTo");
+    trim_memory();
     return cudaSuccess;
 }
 
@@ -89,10 +93,10 @@ extern "C" cudaError_t cudaMallocFromPoolAsync(void **out, size_t bytes, cudaMem
     api_call call("cudaMallocFromPoolAsync");
     if (stream_of(stream, "cudaMallocFromPoolAsync")->recording)
         emulated_violation("an allocation in a recording");
-    cudaError_t status = promise_memory(out, bytes);
+    cudaError_t status = promise_memory(out, bytes, true);
     if (status == cudaErrorMemoryAllocation) {
         run_all(); // frees that are queued
-        status = promise_memory(out, bytes);
+        status = promise_memory(out, bytes, true);
     }
     if (status == cudaSuccess)
         status = emulated_enqueue(stream, make_memory, out, sizeof *out, "allocation");
@@ -114,7 +118,7 @@ extern "C" cudaError_t cudaFreeAsync(void *memory, cudaStream_t stream) {
 extern "C" cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total) {
     api_call call("cudaMemGetInfo");
     *total = memory_bytes();
-    *free_bytes = *total - memory_used();
+    *free_bytes = *total - memory_used() - memory_kept();
     return result(use_device());
 }
 

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <set>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@ enum class state { promised, live };
 struct block {
     size_t bytes, number;
     state is;
+    bool pooled;
 };
 
 char *range, *range_next;
@@ -47,6 +49,9 @@ std::map<const char *, size_t> &pinned() {
     return *all;
 }
 size_t bytes_used, blocks_made;
+// What the pool was given back, in pieces: it keeps them, and joins no two of them.
+std::multiset<size_t> kept;
+size_t bytes_kept;
 int windows_open;
 
 size_t pages(size_t bytes) {
@@ -122,6 +127,13 @@ void check_allocated(const void *memory, const char *call) {
 size_t memory_used() {
     return bytes_used;
 }
+size_t memory_kept() {
+    return bytes_kept;
+}
+void trim_memory() {
+    kept.clear();
+    bytes_kept = 0;
+}
 void add_pinned(void *memory, size_t bytes) {
     pinned()[(char *)memory] = bytes;
 }
@@ -155,21 +167,39 @@ emulated_progress unmake_memory(void *context) {
                                describe(base).c_str());
     mmap(base, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     bytes_used -= bytes;
+    if (found->second.pooled) {
+        kept.insert(bytes);
+        bytes_kept += bytes;
+    }
     blocks().erase(found);
     emulated_count("device allocations", -1);
     return EMULATED_DONE;
 }
 
-cudaError_t promise_memory(void **out, size_t bytes) {
+// From the smallest piece of the pool that is large enough.
+static bool take_kept(size_t bytes) {
+    auto piece = kept.lower_bound(bytes);
+    if (piece == kept.end())
+        return false;
+    size_t rest = *piece - bytes;
+    kept.erase(piece);
+    if (rest)
+        kept.insert(rest);
+    bytes_kept -= bytes;
+    return true;
+}
+
+cudaError_t promise_memory(void **out, size_t bytes, bool pooled) {
     *out = nullptr;
     if (bytes == 0)
         return cudaErrorInvalidValue;
-    if (bytes > memory_bytes() || bytes_used > memory_bytes() - bytes)
+    size_t taken = bytes_used + bytes_kept;
+    if (!(pooled && take_kept(bytes)) && (bytes > memory_bytes() || taken > memory_bytes() - bytes))
         return cudaErrorMemoryAllocation;
     reserve();
     if (range_next + pages(bytes) + PAGE > range + RANGE_BYTES)
         emulated_violation("the address range for device memory is used up");
-    blocks()[range_next] = {bytes, ++blocks_made, state::promised};
+    blocks()[range_next] = {bytes, ++blocks_made, state::promised, pooled};
     *out = range_next;
     range_next += pages(bytes) + PAGE;
     bytes_used += bytes;

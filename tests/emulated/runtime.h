@@ -160,11 +160,14 @@ class memory_open {
 void check_range(const void *pointer, size_t bytes, place expected, const char *what);
 // An address whose memory is made and unmade later, in stream order: device work whose context is
 // the address.
-cudaError_t promise_memory(void **out, size_t bytes);
+cudaError_t promise_memory(void **out, size_t bytes, bool pooled);
 emulated_progress make_memory(void *context);
 emulated_progress unmake_memory(void *context);
 void check_allocated(const void *memory, const char *call); // a violation where it is not
 size_t memory_used();
+// What freed memory the pool keeps, in pieces that serve no larger allocation; trim: gives it back.
+size_t memory_kept();
+void trim_memory();
 void add_pinned(void *memory, size_t bytes);
 bool remove_pinned(void *memory); // false: it was none
 

@@ -86,6 +86,21 @@ static void test_memory(device *gpu, device_stream *stream) {
     check_case("memory");
 }
 
+/* Freed in pieces, asked for as a whole: what the arena keeps must not be what is missing. */
+static void test_arena(device *gpu) {
+    size_t free_bytes, total;
+    void *pieces[2];
+    MUST(gpu->is->memory(gpu, &free_bytes, &total, &error));
+    for (int i = 0; i < 2; i++)
+        pieces[i] = allocated(gpu, free_bytes / 5 * 2);
+    for (int i = 0; i < 2; i++)
+        gpu->is->release(gpu, pieces[i]);
+    void *whole = allocated(gpu, free_bytes / 5 * 4);
+    CHECK(whole != NULL, "none");
+    gpu->is->release(gpu, whole);
+    check_case("what was freed in pieces serves as a whole");
+}
+
 static void test_out_of_memory(device *gpu) {
     size_t free_bytes, total;
     void *memory;
@@ -221,6 +236,7 @@ int main(void) {
     MUST(gpu->is->stream_create(gpu, &stream, &error));
     test_facts(gpu);
     test_memory(gpu, stream);
+    test_arena(gpu);
     test_out_of_memory(gpu);
     test_events(gpu, stream);
     test_graph(gpu, stream);
