@@ -76,7 +76,8 @@ static double measure_copy_rate(floor_bench *self) {
 
 void floor_open(floor_bench *self, const char *device_name, int threads, bool small) {
     ls_error error = {0};
-    device_request request = {.local_size = 1, .threads = threads};
+    device_request request = {
+        .local_size = 1, .threads = threads, .plan_cache = getenv("LOCKSTEP_TEST_PLANS")};
     *self = (floor_bench){.small = small};
     floor_must(device_open(device_name, &request, &self->device, &error), &error);
     self->ops = self->device->is->ops;

@@ -28,6 +28,7 @@ typedef struct floor_bench {
 /* Ends the program with the error's text unless status is LS_OK. */
 void floor_must(int status, const ls_error *error);
 
+/* LOCKSTEP_TEST_PLANS: where the device's choices of algorithms are kept between programs. */
 void floor_open(floor_bench *self, const char *device_name, int threads, bool small);
 void floor_close(floor_bench *self);
 

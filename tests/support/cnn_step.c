@@ -1,7 +1,10 @@
 #include "cnn_step.h"
 
+#include <stdlib.h>
+
 static int open_device(cnn_step *self, const char *name, int threads, ls_error *error) {
-    device_request request = {.local_size = 1, .threads = threads};
+    device_request request = {
+        .local_size = 1, .threads = threads, .plan_cache = getenv("LOCKSTEP_TEST_PLANS")};
     LS_TRY(device_open(name, &request, &self->device, error));
     LS_TRY(self->device->is->stream_create(self->device, &self->stream, error));
     self->update_stream = self->stream;

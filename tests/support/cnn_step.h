@@ -19,7 +19,8 @@ typedef struct cnn_step {
     int batch;
 } cnn_step;
 
-/* Adam with learning rate 1e-3. Parameters are zero until cnn_step_load. */
+/* Adam with learning rate 1e-3. Parameters are zero until cnn_step_load. LOCKSTEP_TEST_PLANS: where
+ * the device's choices of algorithms are kept between programs. */
 int cnn_step_open(cnn_step *self, const char *device_name, precision precision, int threads,
                   int batch, ls_error *error);
 void cnn_step_close(cnn_step *self);

@@ -3,11 +3,16 @@
  * worked out by hand and by other formulas, in low precision to itself in fp32, and to itself in
  * every layout.
  *
- *   test_ops ref|cpu|cuda [THREADS ...] */
+ *   test_ops ref|cpu|cuda [THREADS ...]
+ *   test_ops cuda kernels      only the ops that kernels of ours compute: no convolution and no
+ *                              product, whose kernels are libraries' */
 #include "ops_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+static bool ours_only;
 
 static void test_all(const char *name, int threads, precision precision) {
     subject tested = subject_open(name, threads, precision);
@@ -18,11 +23,14 @@ static void test_all(const char *name, int threads, precision precision) {
     test_batch(&tested);
     test_augmentation(&tested);
     test_maxpool2d(&tested, &ref);
-    test_linear(&tested, &ref);
-    test_conv2d(&tested, &ref);
-    test_packed_copies(&tested);
+    if (!ours_only) {
+        test_linear(&tested, &ref);
+        test_conv2d(&tested, &ref);
+        test_packed_copies(&tested);
+    }
     if (precision == PRECISION_FP32) {
-        test_conv2d_differences(&tested, &ref);
+        if (!ours_only)
+            test_conv2d_differences(&tested, &ref);
         test_optimizer(&tested);
         test_device(&tested);
         test_cast(&tested);
@@ -40,6 +48,9 @@ int main(int argc, char **argv) {
         fprintf(stderr, "test_ops: expected a device: ref, cpu or cuda\n");
         return 2;
     }
+    ours_only = argc == 3 && strcmp(argv[2], "kernels") == 0;
+    if (ours_only)
+        argc = 2;
     int runs = argc > 2 ? argc - 2 : 1;
     for (int run = 0; run < runs; run++)
         for (int each = 0; each < PRECISION_COUNT; each++)
