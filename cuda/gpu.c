@@ -90,7 +90,9 @@ static bool given(const char *variable) {
  * one in CUDA_VISIBLE_DEVICES (a whole job's value does too; whether two ranks were named the same
  * GPU only its UUID tells, which the ranks compare once they are open). */
 static bool bound_to_ranks(void) {
-    if (given("SLURM_GPUS_PER_TASK") || given("SLURM_GPU_BIND"))
+    const char *a_task = getenv("SLURM_TRES_PER_TASK");
+    if (given("SLURM_GPUS_PER_TASK") || given("SLURM_NTASKS_PER_GPU") || given("SLURM_GPU_BIND") ||
+        (a_task && strstr(a_task, "gpu")))
         return true;
     const char *visible = getenv("CUDA_VISIBLE_DEVICES");
     return !getenv("SLURM_JOB_ID") && visible && *visible && !strchr(visible, ',');

@@ -5,34 +5,40 @@
 /* Elements in one range of a launch, at most: chunks are counted in 32 bits. */
 static const size_t MOST_IN_RANGE = (size_t)1 << 34;
 
-/* Takes ranges from number *range, element *done of it on, until a launch is full or there are no
- * more, and moves both on. */
-static void take_ranges(const parameter_range *ranges, int count, int *range, size_t *done,
-                        update_ranges *out) {
+/* Where the launches of an update have come to. */
+typedef struct range_cursor {
+    const parameter_range *ranges;
+    int count, range;
+    size_t done; /* elements of that range */
+} range_cursor;
+
+/* Takes ranges from there on, until a launch is full or there are no more: then false. */
+static bool next_launch(range_cursor *at, update_ranges *out) {
     out->count = 0;
-    while (*range < count && out->count < UPDATE_RANGES) {
-        const parameter_range *from = &ranges[*range];
+    while (at->range < at->count && out->count < UPDATE_RANGES) {
+        const parameter_range *from = &at->ranges[at->range];
         const cuda_plan *packing =
             from->packing ? (const cuda_plan *)cuda_plan_of(from->packing) : NULL;
         dtype type = packing ? packing->packed_type : DTYPE_BF16;
         bool packs = packing && packing->packed_bytes > 0 && from->packed;
-        size_t left = from->count - *done;
+        size_t left = from->count - at->done;
         update_range *to = &out->of[out->count];
-        *to = (update_range){.first = from->first + *done,
+        *to = (update_range){.first = from->first + at->done,
                              .count = left < MOST_IN_RANGE ? left : MOST_IN_RANGE,
                              .packed =
-                                 packs ? (char *)from->packed + *done * dtype_bytes(type) : NULL,
+                                 packs ? (char *)from->packed + at->done * dtype_bytes(type) : NULL,
                              .learning_rate = from->learning_rate,
                              .weight_decay = from->weight_decay,
                              .packed_type = type};
-        *done += to->count;
+        at->done += to->count;
         if (to->count > 0)
             out->count++;
-        if (*done == from->count) {
-            (*range)++;
-            *done = 0;
+        if (at->done == from->count) {
+            at->range++;
+            at->done = 0;
         }
     }
+    return out->count > 0;
 }
 
 int cuda_adam(device *self, device_stream *stream, const adam_arguments *arguments,
@@ -46,12 +52,9 @@ int cuda_adam(device *self, device_stream *stream, const adam_arguments *argumen
                           .epsilon = arguments->epsilon,
                           .state = arguments->state};
     const cuda_device *cuda = cuda_enter(self);
-    update_ranges launch;
-    size_t done = 0;
-    for (int range = 0; range < range_count;) {
-        take_ranges(ranges, range_count, &range, &done, &launch);
+    range_cursor at = {.ranges = ranges, .count = range_count};
+    for (update_ranges launch; next_launch(&at, &launch);)
         CUDA_TRY(kernel_adam(cuda_stream(stream), cuda->multiprocessors, &update, &launch), "adam");
-    }
     return LS_OK;
 }
 
@@ -63,11 +66,8 @@ int cuda_sgd(device *self, device_stream *stream, const sgd_arguments *arguments
                          .momentum = arguments->momentum,
                          .state = arguments->state};
     const cuda_device *cuda = cuda_enter(self);
-    update_ranges launch;
-    size_t done = 0;
-    for (int range = 0; range < range_count;) {
-        take_ranges(ranges, range_count, &range, &done, &launch);
+    range_cursor at = {.ranges = ranges, .count = range_count};
+    for (update_ranges launch; next_launch(&at, &launch);)
         CUDA_TRY(kernel_sgd(cuda_stream(stream), cuda->multiprocessors, &update, &launch), "sgd");
-    }
     return LS_OK;
 }

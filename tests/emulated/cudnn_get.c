@@ -21,7 +21,8 @@ static void fill_setting(cudnnBackendDescriptor_t given, cudnnBackendDescriptorT
     self->setting = *setting;
 }
 
-static int64_t get_results(const dnn_descriptor *self, int64_t room, void **out) {
+static int64_t get_results(const dnn_descriptor *self, int64_t room, void *array) {
+    void **out = array;
     int64_t count;
     dnn_setting offered[DNN_RESULTS];
     const cudnnBackendHeurMode_t *mode = dnn_find(self, CUDNN_ATTR_ENGINEHEUR_MODE, &count);
@@ -31,7 +32,8 @@ static int64_t get_results(const dnn_descriptor *self, int64_t room, void **out)
     return count;
 }
 
-static int64_t get_knobs(const dnn_descriptor *self, int64_t room, void **out) {
+static int64_t get_knobs(const dnn_descriptor *self, int64_t room, void *array) {
+    void **out = array;
     for (int64_t index = 0; index < self->setting.knob_count && index < room; index++)
         fill(out[index], CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR)->knob = self->setting.knobs[index];
     return self->setting.knob_count;
@@ -51,18 +53,52 @@ static int64_t get_behavior(const dnn_descriptor *self, int64_t room, void *out)
     return count;
 }
 
+static int64_t get_engine(const dnn_descriptor *self, int64_t room, void *out) {
+    if (room > 0)
+        fill_setting(*(void **)out, CUDNN_BACKEND_ENGINE_DESCRIPTOR, self->graph, &self->setting);
+    return 1;
+}
+
 static int64_t get_int64(int64_t value, int64_t room, void *out) {
     if (room > 0)
         memcpy(out, &value, sizeof value);
     return 1;
 }
 
-static void expect(cudnnBackendAttributeType_t type, cudnnBackendAttributeType_t expected,
-                   cudnnBackendAttributeName_t name) {
-    if (type != expected)
-        emulated_violation("cudnn: attribute %d is asked for as type %d, expected %d", (int)name,
-                           (int)type, (int)expected);
+static int64_t get_engine_index(const dnn_descriptor *self, int64_t room, void *out) {
+    return get_int64(self->setting.engine, room, out);
 }
+
+static int64_t get_knob_type(const dnn_descriptor *self, int64_t room, void *out) {
+    if (room > 0)
+        memcpy(out, &self->knob.type, sizeof self->knob.type);
+    return 1;
+}
+
+static int64_t get_knob_value(const dnn_descriptor *self, int64_t room, void *out) {
+    return get_int64(self->knob.value, room, out);
+}
+
+static int64_t get_workspace(const dnn_descriptor *self, int64_t room, void *out) {
+    return get_int64(dnn_workspace_bytes(&self->graph->problem, &self->setting), room, out);
+}
+
+/* Each gives how many elements the attribute has, and `room` of them at most. */
+static const struct {
+    cudnnBackendAttributeName_t name;
+    cudnnBackendAttributeType_t type;
+    int64_t (*get)(const dnn_descriptor *self, int64_t room, void *out);
+} answers[] = {
+    {CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, get_results},
+    {CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, get_engine},
+    {CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR, get_knobs},
+    {CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, get_engine_index},
+    {CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, get_numerical},
+    {CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE, get_behavior},
+    {CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, get_knob_type},
+    {CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, get_knob_value},
+    {CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, get_workspace},
+};
 
 cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor,
                                        cudnnBackendAttributeName_t attributeName,
@@ -70,53 +106,17 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
                                        int64_t requestedElementCount, int64_t *elementCount,
                                        void *arrayOfElements) {
     const dnn_descriptor *self = dnn_check(descriptor, "cudnnBackendGetAttribute");
-    int64_t room = requestedElementCount;
+    int name = (int)attributeName;
     if (!self->finalised)
-        emulated_violation("cudnn: attribute %d is asked for before finalising",
-                           (int)attributeName);
-    switch (attributeName) {
-    case CUDNN_ATTR_ENGINEHEUR_RESULTS:
-        expect(attributeType, CUDNN_TYPE_BACKEND_DESCRIPTOR, attributeName);
-        *elementCount = get_results(self, room, arrayOfElements);
+        emulated_violation("cudnn: attribute %d is asked for before finalising", name);
+    for (size_t index = 0; index < sizeof answers / sizeof answers[0]; index++) {
+        if (answers[index].name != attributeName)
+            continue;
+        if (answers[index].type != attributeType)
+            emulated_violation("cudnn: attribute %d is asked for as type %d, expected %d", name,
+                               (int)attributeType, (int)answers[index].type);
+        *elementCount = answers[index].get(self, requestedElementCount, arrayOfElements);
         return CUDNN_STATUS_SUCCESS;
-    case CUDNN_ATTR_ENGINECFG_ENGINE:
-        expect(attributeType, CUDNN_TYPE_BACKEND_DESCRIPTOR, attributeName);
-        if (room > 0)
-            fill_setting(*(void **)arrayOfElements, CUDNN_BACKEND_ENGINE_DESCRIPTOR, self->graph,
-                         &self->setting);
-        *elementCount = 1;
-        return CUDNN_STATUS_SUCCESS;
-    case CUDNN_ATTR_ENGINECFG_KNOB_CHOICES:
-        expect(attributeType, CUDNN_TYPE_BACKEND_DESCRIPTOR, attributeName);
-        *elementCount = get_knobs(self, room, arrayOfElements);
-        return CUDNN_STATUS_SUCCESS;
-    case CUDNN_ATTR_ENGINE_GLOBAL_INDEX:
-        expect(attributeType, CUDNN_TYPE_INT64, attributeName);
-        *elementCount = get_int64(self->setting.engine, room, arrayOfElements);
-        return CUDNN_STATUS_SUCCESS;
-    case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE:
-        expect(attributeType, CUDNN_TYPE_NUMERICAL_NOTE, attributeName);
-        *elementCount = get_numerical(self, room, arrayOfElements);
-        return CUDNN_STATUS_SUCCESS;
-    case CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE:
-        expect(attributeType, CUDNN_TYPE_BEHAVIOR_NOTE, attributeName);
-        *elementCount = get_behavior(self, room, arrayOfElements);
-        return CUDNN_STATUS_SUCCESS;
-    case CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE:
-        expect(attributeType, CUDNN_TYPE_KNOB_TYPE, attributeName);
-        memcpy(arrayOfElements, &self->knob.type, sizeof self->knob.type);
-        *elementCount = 1;
-        return CUDNN_STATUS_SUCCESS;
-    case CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE:
-        expect(attributeType, CUDNN_TYPE_INT64, attributeName);
-        *elementCount = get_int64(self->knob.value, room, arrayOfElements);
-        return CUDNN_STATUS_SUCCESS;
-    case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
-        expect(attributeType, CUDNN_TYPE_INT64, attributeName);
-        *elementCount = get_int64(dnn_workspace_bytes(&self->graph->problem, &self->setting), room,
-                                  arrayOfElements);
-        return CUDNN_STATUS_SUCCESS;
-    default:
-        emulated_violation("cudnn: the stand-in is not asked for attribute %d", (int)attributeName);
     }
+    emulated_violation("cudnn: the stand-in is not asked for attribute %d", name);
 }

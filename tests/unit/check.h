@@ -3,6 +3,7 @@
 #ifndef LOCKSTEP_TESTS_CHECK_H
 #define LOCKSTEP_TESTS_CHECK_H
 
+#include <stdarg.h>
 #include <stdio.h>
 
 static int check_failures, check_cases, check_case_failures;
@@ -16,6 +17,14 @@ static int check_failures, check_cases, check_case_failures;
             printf("\n");                                                                          \
         }                                                                                          \
     } while (0)
+
+/* A failed check with a text of its own. */
+static inline void check_failed(const char *format, va_list arguments) {
+    printf("# ");
+    vprintf(format, arguments);
+    printf("\n");
+    check_case_failures++;
+}
 
 static inline void check_case(const char *name) {
     printf("%sok %d - %s\n", check_case_failures ? "not " : "", ++check_cases, name);

@@ -70,11 +70,8 @@ void expect(bool truth, const char *format, ...) {
         return;
     va_list arguments;
     va_start(arguments, format);
-    printf("# ");
-    vprintf(format, arguments);
-    printf("\n");
+    check_failed(format, arguments);
     va_end(arguments);
-    check_case_failures++;
 }
 
 void case_done(const subject *s, const char *format, ...) {
