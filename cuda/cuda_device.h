@@ -16,6 +16,7 @@ typedef struct cuda_device {
     int ordinal;    /* of CUDA, inside CUDA_VISIBLE_DEVICES */
     int capability; /* 90: sm_90 */
     int multiprocessors;
+    bool waits_asleep;          /* the host's threads, for the GPU */
     cudaMemPool_t pool;         /* the arena that all device memory comes from */
     cudaStream_t memory_stream; /* allocations and frees are ordered on it */
     void *scratch; /* KERNEL_SCRATCH_BYTES (kernels.h) of device memory, allocated at open */

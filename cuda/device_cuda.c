@@ -123,9 +123,14 @@ static int open_libraries(cuda_device *self, ls_error *error) {
     return LS_OK;
 }
 
-/* The first call that makes a context: only on the GPU that was chosen. */
+/* The first call that makes a context: only on the GPU that was chosen. The host waits for the GPU
+ * by looking at it, which is quickest, but not on a rank's only core: there, what it waits for may
+ * need the threads of NCCL or MPI to run. */
 static int start_gpu(cuda_device *self, ls_error *error) {
-    cudaError_t status = cudaSetDevice(self->ordinal);
+    unsigned how = self->waits_asleep ? cudaDeviceScheduleBlockingSync : cudaDeviceScheduleAuto;
+    cudaError_t status = cudaInitDevice(self->ordinal, how, cudaInitDeviceFlagsAreValid);
+    if (status == cudaSuccess)
+        status = cudaSetDevice(self->ordinal);
     if (status == cudaSuccess)
         return LS_OK;
     cudaGetLastError();
@@ -139,6 +144,7 @@ static int start(cuda_device *self, const device_request *request, ls_error *err
     LS_TRY(cuda_choose_gpu(request, &self->ordinal, error));
     LS_TRY(describe(self, error));
     LS_TRY(check_capability(self, error));
+    self->waits_asleep = request->threads == 1;
     LS_TRY(start_gpu(self, error));
     LS_TRY(cuda_arena_open(self, error));
     LS_TRY(try_a_kernel(self, error));

@@ -29,9 +29,10 @@ int cuda_stream_synchronize(device *self, device_stream *stream, ls_error *error
 }
 
 int cuda_event_create(device *self, device_event **out, ls_error *error) {
-    cuda_enter(self);
+    bool asleep = cuda_enter(self)->waits_asleep;
     cudaEvent_t event;
-    CUDA_TRY(cudaEventCreateWithFlags(&event, cudaEventDefault), "making an event");
+    CUDA_TRY(cudaEventCreateWithFlags(&event, asleep ? cudaEventBlockingSync : cudaEventDefault),
+             "making an event");
     *out = (device_event *)event;
     return LS_OK;
 }

@@ -143,12 +143,14 @@ int staged_copy_in(staged_comm *self, staged_job *job, int64_t index, staged_chu
     chunk->index = index;
     chunk->copying = false;
     measure(self, chunk);
-    if (index == 0 && job->kind != STAGED_BARRIER) {
-        /* Outward too: where nothing is copied in, the buffer is still the caller's until then. */
+    bool starts = index == 0 && job->kind != STAGED_BARRIER;
+    if (starts)
         LS_TRY(is->stream_wait_event(self->device, self->inward, job->start, error));
-        LS_TRY(is->stream_wait_event(self->device, self->outward, job->start, error));
-    }
     LS_TRY(copy_input(self, chunk, error));
+    /* Where nothing is copied in, the buffer is still the caller's until then. Else the copy that
+     * was seen complete tells, and results of earlier jobs need not wait for this one's start. */
+    if (starts && !chunk->copying)
+        LS_TRY(is->stream_wait_event(self->device, self->outward, job->start, error));
     return chunk->copying ? is->event_record(self->device, chunk->copied, self->inward, error)
                           : LS_OK;
 }

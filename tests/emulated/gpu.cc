@@ -101,6 +101,23 @@ extern "C" cudaError_t cudaGetDeviceCount(int *count) {
     return result(usable());
 }
 
+static unsigned device_flags;
+
+extern "C" cudaError_t cudaInitDevice(int device, unsigned flags, unsigned valid_flags) {
+    api_call call("cudaInitDevice");
+    cudaError_t status = valid(device);
+    if (status == cudaSuccess && valid_flags != cudaInitDeviceFlagsAreValid)
+        emulated_violation("cudaInitDevice: flags that are not valid");
+    if (status == cudaSuccess)
+        device_flags = flags;
+    return result(status);
+}
+
+extern "C" cudaError_t cudaGetDeviceFlags(unsigned *flags) {
+    *flags = device_flags;
+    return cudaSuccess;
+}
+
 extern "C" cudaError_t cudaSetDevice(int device) {
     api_call call("cudaSetDevice");
     cudaError_t status = valid(device);

@@ -5,6 +5,7 @@
 
 #include "../unit/check.h"
 
+#include <cuda_runtime_api.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -51,6 +52,14 @@ static void test_facts(device *gpu) {
     for (int wanted = 0; wanted < PRECISION_COUNT; wanted++)
         MUST(gpu->is->check_precision(gpu, (precision)wanted, &error));
     check_case("facts");
+}
+
+/* On a rank's only core the host sleeps while it waits for the GPU. */
+static void test_waiting(void) {
+    unsigned flags = 0;
+    CHECK(cudaGetDeviceFlags(&flags) == cudaSuccess && flags == cudaDeviceScheduleBlockingSync,
+          "flags %u", flags);
+    check_case("a rank with one core waits asleep");
 }
 
 static void test_memory(device *gpu, device_stream *stream) {
@@ -235,6 +244,7 @@ int main(void) {
     device_stream *stream;
     MUST(gpu->is->stream_create(gpu, &stream, &error));
     test_facts(gpu);
+    test_waiting();
     test_memory(gpu, stream);
     test_arena(gpu);
     test_out_of_memory(gpu);
