@@ -181,7 +181,7 @@ static int run(const command *self, int argc, char **argv, ls_error *error) {
     return run_forecast(&settings, &rest, error);
 }
 
-#define PRESET_HELP(name, gbs, us, source) "  " name ": " #gbs " GB/s, " #us " us (" source ")\n"
+#define PRESET_HELP(name, gbs, us, source) "\n  " name ": " #gbs " GB/s, " #us " us (" source ")"
 
 const command command_forecast = {
     .name = "forecast",
@@ -194,15 +194,16 @@ const command command_forecast = {
         "With one RUN they change in proportion, but for optimizer and other, which stay.\n"
         "\n"
         "The model: rows run one after the other. A bucket's all-reduce starts when backward has\n"
-        "written its gradient and the collective before it is done; the step ends when rows,\n"
-        "collectives and update are done. A collective over R ranks of n bytes takes\n"
+        "written its gradient and the collective before it is done; after backward each is waited\n"
+        "for, and its part of the update made while the rest is on its way. A collective over R\n"
+        "ranks of n bytes takes\n"
         "  all-reduce  2 (R-1) latency + 2 (R-1)/R n / bandwidth\n"
         "  all-gather    (R-1) latency +   (R-1)/R n / bandwidth   (n: all ranks' bytes)\n"
         "in a ring (Thakur, Rabenseifner, Gropp 2005; Patarasuk, Yuan 2009); over nodes of\n"
         "several ranks the parts inside and between the nodes add up (--collectives). A measured\n"
         "network has its times at the measured sizes, scaled by the formula to other R, and says\n"
-        "how much of a collective passes while a rank computes and what its calls cost then (on\n"
-        "cpu the computing thread moves the bytes); a nominal one passes by itself. Factors: a\n"
+        "how much of a collective passes while a rank computes and how much slower that computes\n"
+        "(on cpu its thread moves the bytes); a nominal one passes by itself. Factors: a\n"
         "linear layer's inputs and deltas are all-gathered and its gradient formed from all\n"
         "ranks' rows, where that is cheaper. Not in it: ranks that are unlike or out of step,\n"
         "links or switches that are shared with others, memory that the ranks of a node share,\n"

@@ -22,6 +22,7 @@ typedef struct factored {
 typedef struct simulation {
     const step_case *in;
     collective_cost *collectives;
+    int64_t *elements; /* of each collective: the gradient's that it makes final; 0: factors */
     int done, started;
     double left_seconds; /* of the collective at `done` */
     double wall;         /* so far */
@@ -61,7 +62,8 @@ static void wait_for(simulation *self, int until) {
     }
 }
 
-static void start(simulation *self, link_kind kind, double bytes) {
+static void start(simulation *self, link_kind kind, double bytes, int64_t elements) {
+    self->elements[self->started] = elements;
     self->collectives[self->started] =
         network_cost(self->in->network, kind, self->in->ranks, bytes);
     if (self->done == self->started)
@@ -84,8 +86,9 @@ static void cast(simulation *self, int64_t elements) {
 
 static void send_gradient(simulation *self, int64_t from) {
     link_kind kind = gradient_kind(self);
-    cast(self, self->cut - from);
-    start(self, kind, (double)(self->cut - from) * (double)dtype_bytes(link_kind_type(kind)));
+    int64_t elements = self->cut - from;
+    cast(self, elements);
+    start(self, kind, (double)elements * (double)dtype_bytes(link_kind_type(kind)), elements);
     self->cut = from;
 }
 
@@ -150,7 +153,7 @@ static void start_input(simulation *self, const step_row *row) {
     for (int index = 0; index < self->factored_count; index++)
         if (row->phase == LAYER_FORWARD &&
             strcmp(self->factored[index].row->layer, row->layer) == 0)
-            start(self, LINK_GATHER, self->factored[index].x_bytes);
+            start(self, LINK_GATHER, self->factored[index].x_bytes, 0);
 }
 
 /* ---- the step */
@@ -163,7 +166,7 @@ static void run_row(simulation *self, const step_row *row) {
         if (self->cut > row->gradient_first + row->gradient_count)
             send_gradient(self, row->gradient_first + row->gradient_count);
         layer->last_collective = self->started;
-        start(self, LINK_GATHER, layer->dy_bytes);
+        start(self, LINK_GATHER, layer->dy_bytes, 0);
         self->cut = row->gradient_first;
         return;
     }
@@ -172,16 +175,42 @@ static void run_row(simulation *self, const step_row *row) {
         gradient_final(self, row->gradient_first);
 }
 
-/* All gradients become what the update needs. The products come first: what is still on its way
- * passes meanwhile. */
+/* A loss scale wants to see all gradients before any update. */
+static bool updates_in_pieces(const step_case *in) {
+    return in->ranks > 1 && in->step->type != DTYPE_F16;
+}
+
+static double update_seconds(const step_case *in) {
+    double sum = 0;
+    for (size_t row = 0; row < in->step->row_count; row++)
+        if (in->step->rows[row].phase == LAYER_OPTIMIZER)
+            sum += step_row_seconds(in->step, &in->step->rows[row], in->batch);
+    return sum;
+}
+
+/* What has arrived is updated while the rest is on its way. */
+static void update(simulation *self, int64_t elements) {
+    const step_case *in = self->in;
+    if (updates_in_pieces(in))
+        compute(self, update_seconds(in) * (double)elements / (double)in->step->parameters);
+}
+
+/* The products come first: what is still on its way passes meanwhile. Then the buckets, in order.
+ */
 static void finish(simulation *self) {
     for (int index = 0; index < self->factored_count; index++) {
         wait_for(self, self->factored[index].last_collective + 1);
         compute(self, self->factored[index].product_seconds);
+        update(self, self->factored[index].row->gradient_count);
+    }
+    for (int index = 0; index < self->started; index++) {
+        if (self->elements[index] == 0)
+            continue;
+        wait_for(self, index + 1);
+        cast(self, self->elements[index]);
+        update(self, self->elements[index]);
     }
     wait_for(self, self->started);
-    if (self->in->ranks > 1)
-        cast(self, self->in->step->parameters);
 }
 
 static bool is_after_backward(const step_row *row) {
@@ -201,7 +230,8 @@ static void run_step(simulation *self) {
             finish(self);
             finished = true;
         }
-        run_row(self, row);
+        if (row->phase != LAYER_OPTIMIZER || !updates_in_pieces(self->in))
+            run_row(self, row);
     }
     if (!finished)
         finish(self);
@@ -223,8 +253,9 @@ static size_t most_collectives(const step_case *in) {
 int step_simulate(const step_case *self, step_forecast *out, ls_error *error) {
     simulation run = {.in = self};
     run.collectives = calloc(most_collectives(self), sizeof *run.collectives);
+    run.elements = calloc(most_collectives(self), sizeof *run.elements);
     run.factored = calloc(self->step->row_count, sizeof *run.factored);
-    bool complete = run.collectives && run.factored;
+    bool complete = run.collectives && run.elements && run.factored;
     if (complete) {
         run_step(&run);
         *out = (step_forecast){.seconds = run.wall,
@@ -233,6 +264,7 @@ int step_simulate(const step_case *self, step_forecast *out, ls_error *error) {
                                .factored_layers = run.factored_count};
     }
     free(run.collectives);
+    free(run.elements);
     free(run.factored);
     return complete ? LS_OK : ls_fail(error, LS_FAILED, "no memory to forecast a step with");
 }
