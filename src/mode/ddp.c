@@ -44,17 +44,14 @@ static int start_bucket(mode *self, bucket *next, ls_error *error) {
     const mode_settings *s = &self->settings;
     void *sent = self->gradients + next->first;
     dtype type = DTYPE_F32;
-    LS_TRY(outstanding_make_room(&state->works, error));
     if (state->low) {
         sent = state->low + next->first;
         type = DTYPE_BF16;
         LS_TRY(s->device->is->ops->cast(s->device, s->stream, next->count, DTYPE_F32,
                                         self->gradients + next->first, DTYPE_BF16, sent, error));
     }
-    LS_TRY(s->comm->is->allreduce(s->comm, s->stream, sent, next->count, type, REDUCTION_SUM,
-                                  &next->work, error));
-    outstanding_add(&state->works, &next->work);
-    return LS_OK;
+    return outstanding_allreduce(&state->works, sent, next->count, type, REDUCTION_SUM,
+                                 mode_update_stream(self), &next->work, error);
 }
 
 /* Starts every bucket that lies wholly in what backward has written: [frontier, end). */
@@ -71,9 +68,8 @@ static int gradient_ready(void *context, int unit, ls_error *error) {
 
 static int between(void *context, ls_error *error) {
     mode *self = context;
-    comm *comm = self->settings.comm;
     LS_TRY(step_clock_waiting(self->clock, error));
-    LS_TRY(comm->is->progress(comm, error));
+    LS_TRY(outstanding_progress(&((ddp_state *)self->state)->works, error));
     return step_clock_resumed(self->clock, error);
 }
 
@@ -83,7 +79,7 @@ static int finish_bucket(mode *self, bucket *each, ls_error *error) {
     const mode_settings *s = &self->settings;
     device_stream *stream = mode_update_stream(self);
     LS_TRY(step_clock_waiting(self->clock, error));
-    LS_TRY(s->comm->is->wait(s->comm, stream, &each->work, error));
+    LS_TRY(outstanding_wait(&state->works, &each->work, stream, error));
     if (state->low)
         LS_TRY(s->device->is->ops->cast(s->device, stream, each->count, DTYPE_BF16,
                                         state->low + each->first, DTYPE_F32,
@@ -110,7 +106,7 @@ static int backward_done(void *context, int unit, ls_error *error) {
 static int finish(mode *self, ls_error *error) {
     ddp_state *state = self->state;
     if (state->factors)
-        LS_TRY(factors_finish(state->factors, error));
+        LS_TRY(factors_finish(state->factors, &state->works, error));
     while (state->finished < state->started)
         LS_TRY(finish_bucket(self, &state->buckets[state->finished++], error));
     outstanding_clear(&state->works);
@@ -121,12 +117,13 @@ static int finish(mode *self, ls_error *error) {
 /* The summed gradient is the same on all ranks, and so is what they find in it; they agree all the
  * same, so that nothing hangs on the bits of a reduction. */
 static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
-    comm *comm = self->settings.comm;
+    ddp_state *state = self->state;
     comm_work work = {0};
     LS_TRY(step_clock_waiting(self->clock, error));
-    LS_TRY(comm->is->allreduce(comm, self->settings.stream, overflow, 1, DTYPE_I32, REDUCTION_MAX,
-                               &work, error));
-    LS_TRY(comm->is->wait(comm, self->settings.stream, &work, error));
+    LS_TRY(outstanding_allreduce(&state->works, overflow, 1, DTYPE_I32, REDUCTION_MAX,
+                                 self->settings.stream, &work, error));
+    LS_TRY(outstanding_wait(&state->works, &work, self->settings.stream, error));
+    outstanding_clear(&state->works);
     return step_clock_resumed(self->clock, error);
 }
 
@@ -195,11 +192,14 @@ static int setup(mode *self, ls_error *error) {
         self->hooks.delta_ready = delta_ready;
     }
     LS_TRY(cut_buckets(self, factored, error));
+    if (self->settings.between_nodes && !self->settings.device->facts.asynchronous)
+        LS_TRY(pump_start(self->settings.comm, &((ddp_state *)self->state)->works.pump, error));
     return allocate(self, factored, any, error);
 }
 
 static void teardown(mode *self) {
     ddp_state *state = self->state;
+    pump_stop(state->works.pump);
     factors_destroy(state->factors);
     if (state->low)
         self->settings.comm->is->release(self->settings.comm, state->low);

@@ -108,10 +108,8 @@ static int gather(factors *self, outstanding *works, gathered_rows *rows, const 
                                    (char *)rows->memory + (size_t)own.first * row_bytes, mine,
                                    (size_t)own.count * row_bytes, COPY_ON_DEVICE, error));
     LS_TRY(step_clock_waiting(self->mode->clock, error));
-    LS_TRY(outstanding_make_room(works, error));
-    LS_TRY(s->comm->is->allgather(s->comm, s->stream, rows->memory, rows->counts, type, &rows->work,
-                                  error));
-    outstanding_add(works, &rows->work);
+    LS_TRY(outstanding_allgather(works, rows->memory, rows->counts, type, s->stream, &rows->work,
+                                 error));
     return step_clock_resumed(self->mode->clock, error);
 }
 
@@ -136,13 +134,13 @@ static int form_gradient(factors *self, const factor_unit *at, int64_t rows, ls_
     return status;
 }
 
-int factors_finish(factors *self, ls_error *error) {
-    const mode_settings *s = &self->mode->settings;
+int factors_finish(factors *self, outstanding *works, ls_error *error) {
+    device_stream *stream = self->mode->settings.stream;
     for (int index = 0; index < self->count; index++) {
         factor_unit *at = &self->units[index];
         LS_TRY(step_clock_waiting(self->mode->clock, error));
-        LS_TRY(s->comm->is->wait(s->comm, s->stream, &at->x.work, error));
-        LS_TRY(s->comm->is->wait(s->comm, s->stream, &at->dy.work, error));
+        LS_TRY(outstanding_wait(works, &at->x.work, stream, error));
+        LS_TRY(outstanding_wait(works, &at->dy.work, stream, error));
         LS_TRY(step_clock_resumed(self->mode->clock, error));
         LS_TRY(form_gradient(self, at, self->global_count, error));
         LS_TRY(mode_settle_unit(self->mode, at->unit, error));

@@ -24,7 +24,7 @@ void factors_begin(factors *self, int64_t global_count);
 int factors_input(factors *self, outstanding *works, int unit, const void *x, ls_error *error);
 int factors_delta(factors *self, outstanding *works, int unit, const void *dy, ls_error *error);
 /* Waits for the rows and forms every unit's gradient in mode->gradients. */
-int factors_finish(factors *self, ls_error *error);
+int factors_finish(factors *self, outstanding *works, ls_error *error);
 
 /* Median seconds of forming a unit's gradient from the rows of the full global batch. Out of the
  * hot loop; overwrites the unit's gradient. */

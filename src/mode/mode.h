@@ -26,6 +26,7 @@ typedef struct mode_settings {
     int rank, size;
     comm *comm;    /* on device memory; NULL: one rank, in a mode that communicates nothing */
     comm *control; /* host memory: choices travel by it; may be NULL where none are left open */
+    bool between_nodes; /* the ranks are on several nodes */
     device *device;
     device_stream *stream;
     const graph *graph;

@@ -1,18 +1,71 @@
 #include "mode/outstanding.h"
 
-int outstanding_make_room(outstanding *self, ls_error *error) {
-    if (self->count < OUTSTANDING_MOST)
-        return LS_OK;
-    comm_work *oldest = self->works[self->first];
-    self->first = (self->first + 1) % OUTSTANDING_MOST;
-    self->count--;
-    return self->comm->is->wait(self->comm, self->stream, oldest, error);
+static int hold(outstanding *self, ls_error *error) {
+    pump_hold(self->pump);
+    return pump_check(self->pump, error);
 }
 
-void outstanding_add(outstanding *self, comm_work *work) {
-    self->works[(self->first + self->count++) % OUTSTANDING_MOST] = work;
+static int let_go(outstanding *self, int status) {
+    pump_let_go(self->pump, self->count > 0);
+    return status;
+}
+
+static int make_room(outstanding *self, ls_error *error) {
+    if (self->count < OUTSTANDING_MOST)
+        return LS_OK;
+    outstanding_work oldest = self->works[self->first];
+    self->first = (self->first + 1) % OUTSTANDING_MOST;
+    self->count--;
+    return self->comm->is->wait(self->comm, oldest.stream, oldest.work, error);
+}
+
+static void add(outstanding *self, comm_work *work, device_stream *reader) {
+    self->works[(self->first + self->count++) % OUTSTANDING_MOST] =
+        (outstanding_work){work, reader};
+}
+
+int outstanding_allreduce(outstanding *self, void *buffer, size_t count, dtype type, reduction how,
+                          device_stream *reader, comm_work *work, ls_error *error) {
+    int status = hold(self, error);
+    if (status == LS_OK)
+        status = make_room(self, error);
+    if (status == LS_OK)
+        status = self->comm->is->allreduce(self->comm, self->stream, buffer, count, type, how, work,
+                                           error);
+    if (status == LS_OK)
+        add(self, work, reader);
+    return let_go(self, status);
+}
+
+int outstanding_allgather(outstanding *self, void *buffer, const int64_t *counts, dtype type,
+                          device_stream *reader, comm_work *work, ls_error *error) {
+    int status = hold(self, error);
+    if (status == LS_OK)
+        status = make_room(self, error);
+    if (status == LS_OK)
+        status =
+            self->comm->is->allgather(self->comm, self->stream, buffer, counts, type, work, error);
+    if (status == LS_OK)
+        add(self, work, reader);
+    return let_go(self, status);
+}
+
+int outstanding_wait(outstanding *self, comm_work *work, device_stream *reader, ls_error *error) {
+    int status = hold(self, error);
+    if (status == LS_OK)
+        status = self->comm->is->wait(self->comm, reader, work, error);
+    return let_go(self, status);
+}
+
+int outstanding_progress(outstanding *self, ls_error *error) {
+    int status = hold(self, error);
+    if (status == LS_OK)
+        status = self->comm->is->progress(self->comm, error);
+    return let_go(self, status);
 }
 
 void outstanding_clear(outstanding *self) {
+    pump_hold(self->pump);
     self->first = self->count = 0;
+    pump_let_go(self->pump, false);
 }

@@ -1,23 +1,35 @@
-/* The collectives that a mode has begun and not waited for. What a comm holds at once is bounded
- * (and no network is faster with more): beyond that the oldest is waited for. */
+/* The collectives that a mode has begun and not waited for: every call of the comm while a step
+ * goes on is made here. What a comm holds at once is bounded (and no network is faster with more):
+ * beyond that the oldest is waited for first. With a pump a thread moves them on meanwhile. */
 #ifndef LOCKSTEP_MODE_OUTSTANDING_H
 #define LOCKSTEP_MODE_OUTSTANDING_H
 
 #include "comm/comm.h"
+#include "mode/pump.h"
 
 enum { OUTSTANDING_MOST = 16 };
+
+typedef struct outstanding_work {
+    comm_work *work;
+    device_stream *stream; /* where it will be waited for */
+} outstanding_work;
 
 typedef struct outstanding {
     comm *comm;
     device_stream *stream;
-    comm_work *works[OUTSTANDING_MOST]; /* a ring, oldest at `first` */
+    pump *pump;                               /* NULL: only the mode's own calls move them on */
+    outstanding_work works[OUTSTANDING_MOST]; /* a ring, oldest at `first` */
     int first, count;
 } outstanding;
 
-/* Room for one more: waits for the oldest where there is none. Before a collective begins. */
-int outstanding_make_room(outstanding *self, ls_error *error);
-/* `work` has begun; it stays where it is until the next outstanding_clear. */
-void outstanding_add(outstanding *self, comm_work *work);
+/* As the comm's; behind what `stream` holds. `work` stays where it is until the next
+ * outstanding_clear; `reader`: the stream in which it will be waited for. */
+int outstanding_allreduce(outstanding *self, void *buffer, size_t count, dtype type, reduction how,
+                          device_stream *reader, comm_work *work, ls_error *error);
+int outstanding_allgather(outstanding *self, void *buffer, const int64_t *counts, dtype type,
+                          device_stream *reader, comm_work *work, ls_error *error);
+int outstanding_wait(outstanding *self, comm_work *work, device_stream *reader, ls_error *error);
+int outstanding_progress(outstanding *self, ls_error *error);
 /* All have been waited for. */
 void outstanding_clear(outstanding *self);
 

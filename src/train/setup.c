@@ -162,6 +162,7 @@ static mode_settings describe_mode(trainer *self) {
                            .size = self->me->size,
                            .comm = self->comm,
                            .control = self->control,
+                           .between_nodes = self->me->node_count > 1,
                            .device = self->device,
                            .stream = self->stream,
                            .graph = &self->graph,

@@ -38,12 +38,15 @@ static void build(void) {
     must(network_seal(net, &error));
 }
 
+static bool pumped; /* as between nodes: a thread moves the collectives on */
+
 static mode *make(const char *name, dtype type, factor_choice factors, size_t bucket_bytes) {
     mode *made = NULL;
     mode_settings settings = {.rank = all->rank,
                               .size = all->size,
                               .comm = all,
                               .control = control,
+                              .between_nodes = pumped,
                               .device = memory,
                               .stream = stream,
                               .graph = &model,
@@ -245,6 +248,10 @@ int main(int argc, char **argv) {
     test_way("buckets, bf16", DTYPE_BF16, FACTORS_OFF, 1000);
     test_way("factors, fp32", DTYPE_F32, FACTORS_ON, 1000);
     test_way("factors, the rest in bf16", DTYPE_BF16, FACTORS_ON, 1000);
+    pumped = true;
+    test_way("buckets with a pump", DTYPE_F32, FACTORS_OFF, 1000);
+    test_way("factors with a pump", DTYPE_F32, FACTORS_ON, 1000);
+    pumped = false;
     test_way("auto", DTYPE_F32, FACTORS_AUTO, 0);
     test_auto();
     if (here.rank == 0 && here.size > 1)
