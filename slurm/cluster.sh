@@ -218,11 +218,13 @@ check_allowed() {
         fail 3 "this machine does not allow a network bridge: $why"
 }
 
+# What has been started as the daemon WHAT is not waited for once it has ended.
 wait_for() { # TENTHS WHAT COMMAND...
     left=$1 what=$2
     shift 2
     until "$@" >/dev/null 2>&1; do
         left=$((left - 1))
+        [ ! -f "$state/run/$what" ] || alive "$what" || left=0
         [ $left -gt 0 ] || { echo "cluster.sh: $what did not come up; its logs: $state/log" >&2; return 1; }
         sleep 0.1
     done

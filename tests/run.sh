@@ -53,64 +53,77 @@ build() { # FOLDER OPTION...
     rm -f "$folder.log"
 }
 
-meson_tests() { # FOLDER MULTIPLIER-OF-TIMEOUTS OPTION-OF-MESON-TEST...
-    folder=$1
-    multiplier=$2
-    shift 2
+run_tests() { # FOLDER LOG MULTIPLIER-OF-TIMEOUTS OPTION-OF-MESON-TEST...
+    folder=$1 log=$2 multiplier=$3
+    shift 3
     say "tests: $folder $*"
-    rm -f "$folder/meson-logs/testlog.json"
-    meson test -C "$folder" --no-rebuild --timeout-multiplier "$multiplier" --print-errorlogs "$@" \
-        >"$folder/test-output.txt" 2>&1 </dev/null || true
-    if [ ! -f "$folder/meson-logs/testlog.json" ]; then
+    rm -f "$folder/meson-logs/$log.json"
+    # shellcheck disable=SC2086 # a command of several words, or none
+    ${gently:-} meson test -C "$folder" --no-rebuild --logbase "$log" --timeout-multiplier "$multiplier" \
+        --print-errorlogs "$@" >"$folder/$log.txt" 2>&1 </dev/null || true
+    say "ended: $folder $*"
+}
+
+count_tests() { # FOLDER LOG
+    if [ ! -f "$1/meson-logs/$2.json" ]; then
         # No test at all is no success.
-        tail -n 20 "$folder/test-output.txt"
-        echo "FAIL: $folder ran no test"
+        tail -n 20 "$1/$2.txt" || true
+        echo "FAIL: $1 ran no test ($2)"
         count 0 1 0
         return
     fi
-    counts=$(python3 tests/meson_counts.py "$folder")
+    counts=$(python3 tests/meson_counts.py "$1" "$2")
     # shellcheck disable=SC2086 # three numbers
     count $counts
 }
 
-sanitised=no
+# Leaks are looked for where no MPI runs: what its plug-ins leave behind when they are unloaded has
+# no name that a suppression could match.
+export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.txt:print_suppressions=0"
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+# The sanitised build, and in it the tests that watch no clock, on what the rest leaves of the cores.
+beside() {
+    gently='nice -n 10'
+    build build-asan --buildtype=debugoptimized -Dwerror=true -Db_sanitize=address,undefined \
+        -Dcuda=disabled || return 1
+    run_tests build-asan patient 10 --suite patient
+}
+
+helper=''
 if build build-test --buildtype=release -Dwerror=true; then
-    if [ $quick = no ]; then
-        # The sanitised build is made beside the first tests, which do not keep two cores busy.
-        (
-            gently='nice -n 19'
-            build build-asan --buildtype=debugoptimized -Dwerror=true \
-                -Db_sanitize=address,undefined -Dcuda=disabled
-        ) </dev/null &
-        sanitised_build=$!
-        # The emulated GPU's tests run once, in the sanitised build.
-        meson_tests build-test 2 --no-suite emulated
+    if [ $quick = yes ]; then
+        run_tests build-test all 2
     else
-        meson_tests build-test 2
+        beside </dev/null &
+        helper=$!
+        # The emulated GPU's tests run once, in the sanitised build.
+        run_tests build-test all 2 --no-suite emulated
     fi
-    if [ $quick = no ]; then
-        cluster=$(mktemp)
-        trap 'rm -f "$cluster"' EXIT
-        if wait "$sanitised_build"; then sanitised=yes; fi # the cluster's tests want the cores
-        say "cluster suite"
-        sh tests/cluster/run.sh build-test/lockstep </dev/null | tee "$cluster"
-        # Its last line: "cluster: N passed, N failed, N skipped".
-        counts=$(sed -n '$s/^cluster: \([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$cluster")
-        # shellcheck disable=SC2086 # three numbers
-        count ${counts:-0 1 0}
-        [ -n "$counts" ] || echo "FAIL: the cluster suite stopped half-way"
-    fi
+    count_tests build-test all
 fi
-if [ $quick = no ] && [ $sanitised = no ]; then
-    count 0 1 0
-    echo "FAIL: no sanitised build"
-elif [ $quick = no ]; then
-    # Leaks are looked for where no MPI runs: what its plug-ins leave behind when they are unloaded
-    # has no name that a suppression could match.
-    export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.txt:print_suppressions=0"
-    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-    meson_tests build-asan 8 --suite unit
-    ASAN_OPTIONS=detect_leaks=0 meson_tests build-asan 8 --suite mpi --suite pack --suite emulated
+if [ -n "$helper" ]; then
+    cluster=$(mktemp)
+    trap 'rm -f "$cluster"' EXIT
+    say "cluster suite"
+    sh tests/cluster/run.sh build-test/lockstep </dev/null | tee "$cluster"
+    # Its last line: "cluster: N passed, N failed, N skipped".
+    counts=$(sed -n '$s/^cluster: \([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$cluster")
+    # shellcheck disable=SC2086 # three numbers
+    count ${counts:-0 1 0}
+    [ -n "$counts" ] || echo "FAIL: the cluster suite stopped half-way"
+
+    if wait "$helper"; then
+        count_tests build-asan patient
+        run_tests build-asan unit 8 --suite unit --no-suite patient
+        count_tests build-asan unit
+        ASAN_OPTIONS=detect_leaks=0 run_tests build-asan rest 8 --suite mpi --suite pack \
+            --suite emulated --no-suite patient
+        count_tests build-asan rest
+    else
+        count 0 1 0
+        echo "FAIL: no sanitised build"
+    fi
 fi
 
 say "done"

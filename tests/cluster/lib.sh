@@ -19,9 +19,12 @@ expect_one_line() { # FILE PATTERN
     expect_lines "$1" 1 "^lockstep: .*($2)"
 }
 
+# The interpreter itself: what the PATH has may be a script that looks for it, five times as slow.
+python=$(python3 -c 'import sys; print(sys.executable)')
+
 # Reads a CSV by column name: csv FILE COLUMN [ROW, from 1; or all]
 csv() {
-    python3 - "$@" <<'END'
+    "$python" -IS - "$@" <<'END'
 import csv, sys
 rows = list(csv.DictReader(open(sys.argv[1], newline="")))
 which = sys.argv[3] if len(sys.argv) > 3 else "1"
@@ -33,12 +36,12 @@ END
 }
 
 rows() { # FILE -> the number of rows below the header
-    python3 -c 'import csv, sys; print(len(list(csv.DictReader(open(sys.argv[1], newline="")))))' "$1"
+    "$python" -IS -c 'import csv, sys; print(len(list(csv.DictReader(open(sys.argv[1], newline="")))))' "$1"
 }
 
 # True where the condition on numbers holds: holds '1.5 < 2 and abs(3 - 3.01) < 0.1'
 holds() {
-    python3 -c 'import sys; sys.exit(not eval(sys.argv[1]))' "$1" || fail "does not hold: $1"
+    "$python" -IS -c 'import sys; sys.exit(not eval(sys.argv[1]))' "$1" || fail "does not hold: $1"
 }
 
 # ---- jobs

@@ -36,7 +36,7 @@ case_refuses_a_flipped_byte() {
     shard=$(ls -S damaged/* | grep train | head -n 1)
     size=$(stat -c %s "$shard")
     # Deep in the pixels: the largest shard is nearly all images.
-    python3 -c '
+    "$python" -IS -c '
 import sys
 with open(sys.argv[1], "r+b") as file:
     file.seek(int(sys.argv[2])); byte = file.read(1)[0]

@@ -76,7 +76,7 @@ case_speedup() {
     check_run "results/$job-dp-strong" dp 2 2 2 32 64
     # The speedups printed, in the tables' order, are the ratios of the training times in the CSVs.
     for run in ddp-weak dp-weak ddp-strong dp-strong; do
-        python3 -c 'import sys; print("%.2fx" % (float(sys.argv[1]) / float(sys.argv[2])))' \
+        "$python" -IS -c 'import sys; print("%.2fx" % (float(sys.argv[1]) / float(sys.argv[2])))' \
             "$(csv "results/$job-single/summary.csv" training_seconds)" \
             "$(csv "results/$job-$run/summary.csv" training_seconds)"
     done >expected.txt
