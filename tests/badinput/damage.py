@@ -2,7 +2,7 @@
 """Damages a data set so that only the check that is meant can find it: every checksum, digest and
 the data set id are made right again. Needs h5py; run by data.py under LOCKSTEP_PYTHON.
 
-usage: damage.py FOLDER HOW
+usage: damage.py FOLDER HOW [FOLDER HOW]...
 """
 import hashlib
 import sys
@@ -134,14 +134,14 @@ def of_manifest(how):
     }[how]
 
 
-folder, how = sys.argv[1:]
-if change := dataset_of(how):
-    with h5py.File(f"{folder}/{SHARD}", "r+") as opened:
-        change(opened)
-        seal(folder, opened)
-elif change := unsealed(how):
-    with h5py.File(f"{folder}/{SHARD}", "r+") as opened:
-        change(opened)
-else:
-    with h5py.File(f"{folder}/manifest.h5", "r+") as opened:
-        of_manifest(how)(opened)
+for folder, how in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+    if change := dataset_of(how):
+        with h5py.File(f"{folder}/{SHARD}", "r+") as opened:
+            change(opened)
+            seal(folder, opened)
+    elif change := unsealed(how):
+        with h5py.File(f"{folder}/{SHARD}", "r+") as opened:
+            change(opened)
+    else:
+        with h5py.File(f"{folder}/manifest.h5", "r+") as opened:
+            of_manifest(how)(opened)

@@ -15,6 +15,7 @@ from kit import Refusal, Suite
 
 suite = Suite(threads=2)
 data = suite.pack("data", 128, 32)
+small = suite.pack("small", 128, 32, "--size", 8)  # a small network: soon in training
 evaluated = suite.pack("evaluated", 16, 12000)
 forever = ["--epochs", "100000"]
 AT = r" in (set-up|warm-up|training|evaluation)"
@@ -22,7 +23,7 @@ STEP = r" in (training|evaluation), epoch [0-9]+, step [0-9]+"
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-def started(title, ranks, options=(), source=data, mode="ddp", **environment):
+def started(title, ranks, options=(), source=small, mode="ddp", **environment):
     return suite.start(title, suite.command(ranks, *suite.train(source, *forever, *options,
                                                                 mode=mode)), **environment)
 
@@ -51,7 +52,7 @@ def add(name, function, *arguments):
 def in_set_up(title, number):
     """As soon as the handler stands, and a little later: set-up and warm-up take half a second."""
     for moment in (0, 0.03, 0.1, 0.25):
-        job = started(f"{title} {moment}", 0)
+        job = started(f"{title} {moment}", 0, source=data)
         job.until("the handler", lambda: catches(job.process.pid, number))
         time.sleep(moment)
         os.kill(job.process.pid, number)
@@ -123,16 +124,18 @@ def twice(title):
     suite.check(job, 130, f"interrupted by SIGINT{STEP}", limit=30)
 
 
+# Where a signal comes and to whom is tried with SIGTERM, as launchers send it; SIGINT as a user's
+# terminal does: it differs in nothing but the name and the exit code.
 for number in CODES:
     add(f"{number.name} in set-up", in_set_up, number)
     add(f"{number.name} in training", in_training, number, 0, 0)
     add(f"{number.name} in evaluation", in_evaluation, number, 0)
-    add(f"{number.name} in evaluation, 2 ranks", in_evaluation, number, 2)
-    add(f"{number.name} to rank 0 of 2", in_training, number, 2, 0)
-    add(f"{number.name} to rank 2 of 3", in_training, number, 3, 2)
     add(f"{number.name} to both ranks", in_training, number, 2, "all")
     add(f"{number.name} to mpirun", in_training, number, 2, "mpirun")
-    add(f"{number.name} with a step log", with_step_log, number)
+add("SIGTERM in evaluation, 2 ranks", in_evaluation, signal.SIGTERM, 2)
+add("SIGTERM to rank 0 of 2", in_training, signal.SIGTERM, 2, 0)
+add("SIGTERM to rank 2 of 3", in_training, signal.SIGTERM, 3, 2)
+add("SIGTERM with a step log", with_step_log, signal.SIGTERM)
 add("SIGTERM to rank 1 of dp", in_training, signal.SIGTERM, 2, 1, "dp")
 add("SIGINT three times", twice)
 add("no compute thread takes signals", taken_apart, 0)

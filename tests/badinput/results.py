@@ -11,7 +11,7 @@ import subprocess
 from kit import Skip, Suite
 
 suite = Suite()
-data = suite.pack("data", 128, 32)
+data = suite.pack("data", 128, 32, "--size", 8)
 train = suite.train
 
 

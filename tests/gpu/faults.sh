@@ -21,7 +21,10 @@ refused() { # WHAT CODE PATTERN RANKS OPTION...
 }
 granted=${CUDA_VISIBLE_DEVICES-unset}
 export CUDA_VISIBLE_DEVICES=''
-refused "--device cuda without a visible GPU" 3 'GPU|driver' 0 --device cuda --data "$data"
+# Tried on another device, this may be a build without CUDA, which says so.
+none='GPU|driver'
+[ "$device" = cuda ] || none="$none|this build has no CUDA"
+refused "--device cuda without a visible GPU" 3 "$none" 0 --device cuda --data "$data"
 export CUDA_VISIBLE_DEVICES=99
 refused "--device auto with a GPU that was granted and is not there" 3 'GPU|driver' 0 --device auto --data "$data"
 if [ "$granted" = unset ]; then unset CUDA_VISIBLE_DEVICES; else export CUDA_VISIBLE_DEVICES="$granted"; fi
