@@ -190,8 +190,8 @@ with tempfile.TemporaryDirectory() as work:
     case("synthetic: and it was trained: it knows more of the training images than of others",
          found_train > found + 0.05, f"{found_train} {found}")
     trained = subprocess.run([lockstep, "train", "--data", "one", "--mode", "single", "--device", "cpu",
-                              "--epochs", "2", "--results", "cnn"], capture_output=True, text=True,
-                             env=environment)
+                              "--threads", "1", "--epochs", "2", "--results", "cnn"],
+                             capture_output=True, text=True, env=environment)
     reached = 0.0
     if trained.returncode == 0:
         with open("cnn/summary.csv", newline="") as file:
