@@ -12,7 +12,7 @@ set -eu
 build="meson ninja-build gcc g++ pkg-config libopenmpi-dev openmpi-bin libpmix-dev libhdf5-dev
     hdf5-tools libhwloc-dev libdnnl-dev libjpeg-dev libssl-dev libisal-dev"
 cluster="slurm-wlm munge iproute2 util-linux procps"
-test="hdf5-tools python3-venv procps"
+test="hdf5-tools python3-venv procps curl libcap2-bin"
 
 wanted=
 for set in "${@:-build}"; do
