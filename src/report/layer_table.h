@@ -2,8 +2,8 @@
  * layers.csv and the table at the end of a run with --profile.
  *
  * Rows stand in the order of the step: data; forward of each layer; loss; backward from the last
- * layer to the first, its weights before its data; optimizer; communication, where the compute
- * waited for any; other, what no row above holds. `layer` is empty but for forward and backward.
+ * layer to the first, its weights before its data; optimizer; communication that the compute
+ * waited for; other, what no row above holds. `layer` is empty but for forward and backward.
  * The floor of a row is the larger of two times: its multiplications and additions over the
  * measured rate of a large matrix product, and its bytes (each tensor touched once) over the
  * measured rate of a large copy; NAN where nothing is known of the work. */

@@ -164,7 +164,8 @@ int profile_seconds(const graph *graph, const span *spans, int count, int steps,
     for (size_t row = 0; status == LS_OK && row < columns; row++) {
         for (int step = 0; step < steps; step++)
             column[step] = all[(size_t)step * columns + row];
-        *(row < row_count ? &rows[row].seconds : step_seconds) = median(column, steps);
+        /* The ends of a device's events are rounded: what is nothing may come out below 0. */
+        *(row < row_count ? &rows[row].seconds : step_seconds) = fmax(0, median(column, steps));
     }
     free(all);
     free(column);

@@ -42,10 +42,12 @@ def run(name, ranks, *options, gpus=1):
     if done.returncode:
         check(f"{name}: it runs", (True, f"exit {done.returncode}\n{done.stderr}"))
         return None
-    with open(f"{name}/trace.json", encoding="utf-8") as file:
-        trace = json.load(file)
-    with open(f"{name}/layers.csv", newline="", encoding="ascii") as file:
-        layers = list(csv.DictReader(file))
+    trace = layers = None
+    if "--profile" in options:
+        with open(f"{name}/trace.json", encoding="utf-8") as file:
+            trace = json.load(file)
+        with open(f"{name}/layers.csv", newline="", encoding="ascii") as file:
+            layers = list(csv.DictReader(file))
     with open(f"{name}/summary.csv", newline="", encoding="utf-8") as file:
         return trace, layers, next(csv.DictReader(file)), done.stdout
 
@@ -194,6 +196,10 @@ def profile(name, ranks, steps, *options, batch=8, kinds=None, gpus=1):
         check_layers(name, layers, trace, int(summary["parameters"]), batch // ranks)
     if kinds:
         check_collectives(name, trace, collectives, rows["compute"], ranks, kinds)
+    if name == "ddp":
+        plain = run("plain", ranks, *options, "--global-batch", str(batch), gpus=gpus)
+        hashes = plain and plain[2]["parameters_hash"], summary["parameters_hash"]
+        check("a profile changes no bit of the training", (hashes[0] != hashes[1] or not hashes[0], f"{hashes}"))
     eager = "one call at a time" in said
     check(f"{name}: what the run says of it",
           (summary["profile_steps"] != str(steps), f"profile_steps {summary['profile_steps']}"),
