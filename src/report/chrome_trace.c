@@ -41,6 +41,8 @@ static const char *category_of(const span *self) {
             return "phase";
     if (strcmp(self->name, "loss") == 0)
         return "loss";
+    if (strcmp(self->name, "optimizer") == 0)
+        return "update"; /* of a part, while backward goes on */
     return self->depth == 2 ? "layer" : "pass";
 }
 

@@ -210,7 +210,9 @@ static void describe_profile(text_buffer *out, const run_facts *facts, const run
         text_add(out, "; clocks of the ranks aligned at barriers, within %s us",
                  number(profile->uncertainty_seconds * 1e6, 1).text);
     if (profile->eager)
-        text_add(out, "; these steps were launched one call at a time, the others as a CUDA graph");
+        text_add(out,
+                 "; these steps were launched one call at a time with the update at their end, the "
+                 "others as a CUDA graph");
 }
 
 int run_write_profile(run *self, const run_profile *profile, ls_error *error) {

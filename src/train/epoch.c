@@ -87,8 +87,8 @@ static int one_step(trainer *self, const epoch_record *record, int64_t index,
     bool sampled = profiled || is_sampled(self, index);
     if (profiled)
         LS_TRY(trace_step_begin(self->trace, error));
-    /* A row of its own in the profile: what runs beside something else has no time of its own. */
-    self->optimizer.at_once = profiled && self->device->facts.asynchronous;
+    /* What runs beside something else has no time of its own: where it is timed, it does not. */
+    self->optimizer.at_once = sampled && self->device->facts.asynchronous;
     LS_TRY(step_clock_begin(self->mode->clock, sampled, error));
     device_range_begin(self->device, "load");
     LS_TRY(feed_next(&self->train, index, &batch, error));

@@ -131,12 +131,22 @@ static int look_for_overflow(mode *mode, step_state *state, ls_error *error) {
     return mode->is->agree_overflow(mode, overflow, error);
 }
 
+/* Where no update stands in the update's stream, what is waited for is communication. */
+static int join_updates(optimizer *self, ls_error *error) {
+    mode *mode = self->mode;
+    if (!self->at_once || mode->settings.size == 1)
+        return mode_join_updates(mode, error);
+    LS_TRY(step_clock_waiting(mode->clock, error));
+    LS_TRY(mode_join_updates(mode, error));
+    return step_clock_resumed(mode->clock, error);
+}
+
 int optimizer_update(optimizer *self, step_state *state, ls_error *error) {
     mode *mode = self->mode;
     mode->is->parameters_changed(mode);
     if (!mode->is->updates(mode))
         return LS_OK;
-    LS_TRY(mode_join_updates(mode, error));
+    LS_TRY(join_updates(self, error));
     if (self->settled > 0 && self->settled != mode->settings.graph->parameter_count)
         return ls_fail(error, LS_FAILED, "mode %s settled %zu gradients of %zu", mode->is->name,
                        self->settled, mode->settings.graph->parameter_count);
