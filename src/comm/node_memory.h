@@ -1,7 +1,8 @@
 /* Memory that the ranks of a node have in common: each rank owns a block, and the others map it
  * too. A block is an anonymous file (memfd_create), which the others open through /proc/PID/fd: it
  * has no name that could stay behind and no limit of a mounted file system, and is gone with the
- * last process that maps it. */
+ * last process that maps it. Huge pages are wished for; many kernels give files none, which costs
+ * passes over the memory a few percent. */
 #ifndef LOCKSTEP_COMM_NODE_MEMORY_H
 #define LOCKSTEP_COMM_NODE_MEMORY_H
 

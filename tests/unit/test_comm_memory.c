@@ -231,16 +231,23 @@ static void test_all(const char *name) {
 
 /* ---- ranks that are told where they are */
 
-static void open_at(const launch *here, int node, comm **old) {
+static void open_with(const launch *here, int node, double deadline, comm **old) {
     static char host[300]; /* the comm keeps the pointer */
     comm *other = NULL;
     snprintf(host, sizeof host, "%s-%d", here->host, node);
-    comm_settings settings = {
-        .rank = here->rank, .size = here->size, .host = host, .control = control};
+    comm_settings settings = {.rank = here->rank,
+                              .size = here->size,
+                              .host = host,
+                              .control = control,
+                              .deadline_seconds = deadline};
     if (comm_open("mpi", &settings, &other, &error) != LS_OK)
         lifeline_fail(&error, 0);
     *old = all;
     all = other;
+}
+
+static void open_at(const launch *here, int node, comm **old) {
+    open_with(here, node, 0, old);
 }
 
 static void close_again(comm *old) {
@@ -322,6 +329,26 @@ static void test_unlike_places(const launch *here) {
     all = old;
 }
 
+/* Rank 0 alone calls: it must not wait for ever. */
+static void test_absence(const launch *here) {
+    comm *old;
+    comm_work work = {0};
+    ls_error expected = {0};
+    int status = LS_FAILED;
+    open_with(here, 0, 0.3, &old);
+    array buffer = array_of_comm(DTYPE_F32, 100);
+    if (all->rank == 0) {
+        begin_allreduce(buffer.data, 100, DTYPE_F32, REDUCTION_SUM, &work);
+        status = all->is->wait(all, NULL, &work, &expected);
+        CHECK(strstr(expected.text, "allreduce has not ended for 0.3 s"), "found '%s'",
+              expected.text);
+    }
+    CHECK(status == LS_FAILED, "the wait ended as if all had come");
+    END_CASE("a rank that does not come is not waited for longer than the deadline");
+    comm_close(all); /* with the array */
+    all = old;
+}
+
 int main(int argc, char **argv) {
     launch here;
     const char *kind = argc > 1 ? argv[1] : "host";
@@ -332,6 +359,7 @@ int main(int argc, char **argv) {
         test_nodes(&here);
         test_refusal(&here);
         test_unlike_places(&here);
+        test_absence(&here);
     }
     comm_fixture_close();
     if (launch_finish(&here, &error) != LS_OK)
