@@ -214,7 +214,7 @@ const command command_forecast = {
         "inside it, with one rank on each of several nodes the link between them.\n"
         "\n"
         "Presets, nominal, one direction of one link; a measurement is always "
-        "better:\n" NETWORK_PRESETS(PRESET_HELP),
+        "better:" NETWORK_PRESETS(PRESET_HELP),
     .options = options,
     .operands_minimum = 0,
     .operands_maximum = FORECAST_MOST_RUNS,
