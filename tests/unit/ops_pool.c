@@ -143,6 +143,17 @@ void test_maxpool2d(subject *s, subject *ref) {
                                  .relu_input = i / 2 % 2};
         every_pair_of_layouts(s, ref, shape, i);
     }
+    /* So large that a device may write it past its caches; the second with pixels no window has. */
+    for (uint64_t i = 0; i < 2; i++)
+        every_pair_of_layouts(s, ref,
+                              (maxpool2d_shape){.n = 17,
+                                                .height = 32 + (int)i,
+                                                .width = 33,
+                                                .channels = 64,
+                                                .window = 2,
+                                                .type = s->type,
+                                                .relu_input = true},
+                              100 + i);
     for (int i = 0; i < 4 && s->precision == PRECISION_FP32; i++) {
         maxpool2d_shape shape = {.n = 2,
                                  .height = 5,

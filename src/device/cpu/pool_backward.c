@@ -1,6 +1,10 @@
 /* Max pooling backward: see pool.c. */
 #include "device/cpu/pool.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* dy of a row of windows at [from], y with it; dx of its first window at [to]. */
 typedef struct row_gradient {
     const void *dy, *y;
@@ -8,18 +12,42 @@ typedef struct row_gradient {
     void *dx;
     size_t from, to;
     bool masked; /* only where y > 0 */
+    bool streams;
 } row_gradient;
 
-ALWAYS_INLINE void window16_backward_fp32(const row_gradient *r, size_t from, size_t to,
-                                          const uint8_t *saved, pool_steps by) {
+/* dx beyond what a core's cache holds is written past the caches (where `streams`, whole lines of
+ * 64 bytes at a time): a line that is overwritten need not be read first, which halves the time. */
+enum { STREAM_FROM_BYTES = 4 << 20 };
+
+ALWAYS_INLINE void put16(bool streams, float *to, ints16 value) {
+#ifdef __SSE2__
+    const __m128i *quarters = (const __m128i *)&value;
+    for (int quarter = 0; streams && quarter < 4; quarter++)
+        _mm_stream_si128((__m128i *)to + quarter, quarters[quarter]);
+    if (streams)
+        return;
+#endif
+    *(ints16 *)to = value;
+}
+
+/* What was written past the caches is seen by all before what comes next. */
+static void end_streams(bool streams) {
+#ifdef __SSE2__
+    if (streams)
+        _mm_sfence();
+#endif
+}
+
+ALWAYS_INLINE void window16_backward_fp32(bool streams, const row_gradient *r, size_t from,
+                                          size_t to, const uint8_t *saved, pool_steps by) {
     ints16 gradient = *(const ints16 *)((const float *)r->dy + from); /* the bits */
     ints16 winner = __builtin_convertvector(*(const bytes16 *)saved, ints16);
     if (r->masked)
         gradient &= *(const floats16 *)((const float *)r->y + from) > 0;
     for (int position = 0, h = 0; h < by.window; h++)
         for (int w = 0; w < by.window; w++, position++)
-            *(ints16 *)((float *)r->dx + to + (size_t)h * by.row + (size_t)w * by.column) =
-                gradient & (winner == position);
+            put16(streams, (float *)r->dx + to + (size_t)h * by.row + (size_t)w * by.column,
+                  gradient & (winner == position));
 }
 
 /* As bits: a bf16 is positive where they are above zero and not above infinity's. */
@@ -64,8 +92,10 @@ ALWAYS_INLINE void row_backward(bool bf16, const row_gradient *r, int out_width,
             window_backward(bf16, r, from, to, kept, group, by);
         else if (bf16)
             window16_backward_bf16(r, from, to, kept, by);
+        else if (r->streams)
+            window16_backward_fp32(true, r, from, to, kept, by);
         else
-            window16_backward_fp32(r, from, to, kept, by);
+            window16_backward_fp32(false, r, from, to, kept, by);
     }
 }
 
@@ -91,15 +121,22 @@ int cpu_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, co
             &self->device->base, stream, dx,
             (size_t)shape->n * g.in.image * dtype_bytes(shape->type), error));
     int rows = shape->n * g.blocks * g.out_height;
-#pragma omp parallel for schedule(static)
-    for (int index = 0; index < rows; index++) {
-        pool_place at = cpu_pool_place(shape, &g, index);
-        row_gradient row = {
-            dy, y, (const uint8_t *)saved + at.saved, dx, at.out, at.in, shape->relu_input};
-        if (shape->type == DTYPE_BF16)
-            row_backward_bf16(&row, g.out_width, g.group, by);
-        else
-            row_backward_fp32(&row, g.out_width, g.group, by);
+    size_t bytes = (size_t)shape->n * g.in.image * dtype_bytes(shape->type);
+    bool streams = bytes >= STREAM_FROM_BYTES && (uintptr_t)dx % 64 == 0;
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int index = 0; index < rows; index++) {
+            pool_place at = cpu_pool_place(shape, &g, index);
+            row_gradient row = {
+                dy,     y, (const uint8_t *)saved + at.saved, dx, at.out, at.in, shape->relu_input,
+                streams};
+            if (shape->type == DTYPE_BF16)
+                row_backward_bf16(&row, g.out_width, g.group, by);
+            else
+                row_backward_fp32(&row, g.out_width, g.group, by);
+        }
+        end_streams(streams);
     }
     return LS_OK;
 }
