@@ -5,8 +5,10 @@ import shutil
 import statistics
 import subprocess
 
-ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-                   CUDA_VISIBLE_DEVICES="")
+DEVICE = os.environ.get("LOCKSTEP_DEVICE", "cpu")  # of every run
+ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+if DEVICE == "cpu":
+    ENVIRONMENT["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def train(lockstep, data, folder, *options, ranks=0, core=None):
@@ -18,7 +20,7 @@ def train(lockstep, data, folder, *options, ranks=0, core=None):
         command = ["mpirun", "--bind-to", "core", "--map-by", "core", "-n", str(ranks)]
     elif core is not None:
         command = ["taskset", "-c", str(core)]
-    command += [lockstep, "train", "--data", data, "--device", "cpu", "--results", folder,
+    command += [lockstep, "train", "--data", data, "--device", DEVICE, "--results", folder,
                 *map(str, options)]
     return finish(command, folder, ENVIRONMENT)
 
