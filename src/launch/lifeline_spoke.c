@@ -1,7 +1,9 @@
 /* The side of every rank above 0: beats, forwards what happens here, leaves when rank 0 says so.
  * Where rank 0 itself is lost, the lowest rank that still answers takes its place for the last
  * word: each asks the ranks below it, in order, whether they are there; who hears nothing is the
- * lowest, prints the line, and stays a moment to answer the ranks above. */
+ * lowest, prints the line, and stays a moment to answer the ranks above. These stay until it has
+ * ended: a launcher ends the whole job with the first rank that leaves, and it may not have found
+ * out yet. */
 #include "base/clock.h"
 #include "launch/lifeline_state.h"
 
@@ -17,6 +19,9 @@ enum { ORPHANS = 32, WAKES = 16 };
 static const double ANSWER_PATIENCE_SECONDS = 3, ORPHAN_PATIENCE_SECONDS = 1;
 
 static const double OVERSLEPT_SECONDS = 2;
+
+/* For the rank that speaks: to find out by itself (a beat), to linger, to ask for the job's end. */
+static const double DEPUTY_PATIENCE_SECONDS = 5;
 
 /* The ranks see a closed connection at once, but silence a beat apart; and a launcher that ends
  * the job after a death may not wait for a second. */
@@ -39,9 +44,11 @@ static void answer_orphan(wire_link *from) {
     if (got == 0)
         return;
     if (got > 0 && from->in.type == WIRE_HELLO &&
-        memcmp(from->in.secret, lifeline.secret, sizeof lifeline.secret) == 0)
-        wire_send(from, &welcome);
-    wire_close(from);
+        memcmp(from->in.secret, lifeline.secret, sizeof lifeline.secret) == 0 &&
+        wire_send(from, &welcome) == 0)
+        from->descriptor = -1; /* open until this process ends: what the other waits for */
+    else
+        wire_close(from);
 }
 
 static void take_orphans(spoke *self) {
@@ -74,6 +81,13 @@ static void poll_with_orphans(spoke *self, struct pollfd more[2], double until) 
 
 /* ---- rank 0 is lost */
 
+/* Nothing more is sent: what comes is the end. */
+static void wait_until_closed(wire_link *link) {
+    struct pollfd end = {link->descriptor, POLLIN, 0};
+    poll(&end, 1, (int)(DEPUTY_PATIENCE_SECONDS * 1e3));
+    wire_close(link);
+}
+
 static bool someone_below_answers(void) {
     wire_message hello;
     wire_link link;
@@ -84,7 +98,7 @@ static bool someone_below_answers(void) {
     for (int rank = 1; rank < lifeline.rank; rank++)
         if (wire_connect(&lifeline.endpoints[rank], &lifeline.endpoints[lifeline.rank], &hello,
                          ORPHAN_PATIENCE_SECONDS, &link, tried, sizeof tried) == 0) {
-            wire_close(&link);
+            wait_until_closed(&link);
             return true;
         }
     return false;
