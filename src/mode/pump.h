@@ -1,8 +1,9 @@
 /* A thread that moves a comm's collectives on while the mode's own thread computes. Between nodes,
  * MPI sends a large message in pieces, each on a word from the other side that only an MPI call
  * reads: with a call after each primitive alone, the link stands idle for most of a convolution. It
- * wakes every PUMP_PERIOD_SECONDS while something is outstanding and sleeps otherwise; on the
- * compute thread's own core that costs a percent or so of what it hides. The comm stays used by one
+ * wakes every PUMP_PERIOD_SECONDS while something is outstanding and sleeps otherwise. What that
+ * takes from the compute thread on the same core is in no figure by itself: the gain was measured
+ * with it (results/). The comm stays used by one
  * thread at a time: every call of it stands between pump_hold and pump_let_go. */
 #ifndef LOCKSTEP_MODE_PUMP_H
 #define LOCKSTEP_MODE_PUMP_H
