@@ -1,8 +1,9 @@
-/* Linear layers by oneDNN's inner product and, in bf16, its matrix product. In fp32 on the
- * canonical weights as they are; in bf16 on a copy that is these, rounded. Blocked weights would
- * win at the CNN's fc1 (64 x 8192 x 512) 0.8 ms in fp32's forward, 0.5 ms in bf16's forward and
- * backward, and cost more than that to refresh each step: the optimizer's pass goes through memory
- * in order, and blocks do not. */
+/* Linear layers: forward by oneDNN's inner product, backward by its matrix product, which has
+ * kernels for plain matrices where the inner product's backward has none. In fp32 on the canonical
+ * weights as they are; in bf16 on a copy that is these, rounded. Blocked weights would win at the
+ * CNN's fc1 (64 x 8192 x 512) 0.8 ms in fp32's forward, 0.5 ms in bf16's forward and backward, and
+ * cost more than that to refresh each step: the optimizer's pass goes through memory in order, and
+ * blocks do not. */
 #include "base/float16.h"
 #include "device/cpu/cpu.h"
 
@@ -22,22 +23,22 @@ static linear_descs describe(const linear_shape *shape) {
                           .gradient = onednn_matrix(DTYPE_F32, out, in)};
 }
 
-/* oneDNN 2.6's AMX matrix product dies of SIGILL on two threads or more where the length of its
- * sums leaves a tail of 31 (63, 95) and its rows a tail too: it runs another tile shape than the
- * thread set up. Sums of whole tiles were tried with every tail of the other sizes. */
-static bool sums_whole_tiles(int length) {
+/* Whether a product with sums of this length may be used. oneDNN 2.6's AMX matrix product dies of
+ * SIGILL on two threads or more where the length of its sums leaves a tail of 31 (63, 95) and its
+ * rows a tail too: it runs another tile shape than the thread set up. Sums of whole tiles were
+ * tried with every tail of the other sizes. */
+static bool product_serves(dtype type, int length) {
     enum { TILE = 32 };
-    return length % TILE == 0;
+    return type == DTYPE_F32 || length % TILE == 0;
 }
 
-/* dx = dy * weights: in bf16 the matrix product has kernels for plain matrices, which the inner
- * product's backward has not. */
+/* dx = dy * weights. */
 static int prepare_backward_data(cpu_plan *self, const linear_descs *descs, ls_error *error) {
     onednn *engine = &self->device->engine;
     const linear_shape *shape = &self->shape.linear;
     if (!shape->need_dx)
         return LS_OK;
-    self->data_by_product = self->packed_in_order && sums_whole_tiles(shape->out_features);
+    self->data_by_product = product_serves(shape->type, shape->out_features);
     if (self->data_by_product)
         return onednn_product(engine, &descs->y, &descs->weights, &descs->x, &self->backward_data,
                               error);
@@ -45,11 +46,11 @@ static int prepare_backward_data(cpu_plan *self, const linear_descs *descs, ls_e
                                        &self->forward, &self->backward_data, error);
 }
 
-/* dweights = transposed dy * x, likewise. */
+/* dweights = transposed dy * x. */
 static int prepare_backward_weights(cpu_plan *self, const linear_descs *descs, ls_error *error) {
     onednn *engine = &self->device->engine;
     const linear_shape *shape = &self->shape.linear;
-    self->weights_by_product = self->packed_in_order && sums_whole_tiles(shape->n);
+    self->weights_by_product = product_serves(shape->type, shape->n);
     if (!self->weights_by_product)
         return onednn_linear_backward_weights(engine, &descs->x, &descs->gradient, &descs->bias,
                                               &descs->y, &self->forward, &self->backward_weights,
@@ -116,17 +117,28 @@ int cpu_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
     return onednn_call_run(&self->backward_data, arguments, 3, workspace, error);
 }
 
-/* Rows are added in order, 64 columns side by side. */
-VECTORISED static void sum_rows(const uint16_t *restrict from, float *restrict to, size_t rows,
-                                size_t columns) {
+/* Rows are added in order, 64 columns side by side. Inlined with a constant `bf16`. */
+static inline __attribute__((always_inline)) void
+sum_rows(bool bf16, const void *restrict from, float *restrict to, size_t rows, size_t columns) {
     for (size_t first = 0; first < columns; first += 64) {
         size_t count = columns - first < 64 ? columns - first : 64;
         float sums[64] = {0};
         for (size_t row = 0; row < rows; row++)
-            for (size_t i = 0; i < count; i++)
-                sums[i] += bf16_to_float(from[row * columns + first + i]);
+            for (size_t i = 0; i < count; i++) {
+                size_t at = row * columns + first + i;
+                sums[i] +=
+                    bf16 ? bf16_to_float(((const uint16_t *)from)[at]) : ((const float *)from)[at];
+            }
         memcpy(to + first, sums, count * sizeof *sums);
     }
+}
+
+VECTORISED static void sum_rows_fp32(const void *from, float *to, size_t rows, size_t columns) {
+    sum_rows(false, from, to, rows, columns);
+}
+
+VECTORISED static void sum_rows_bf16(const void *from, float *to, size_t rows, size_t columns) {
+    sum_rows(true, from, to, rows, columns);
 }
 
 int cpu_linear_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
@@ -136,7 +148,11 @@ int cpu_linear_backward_weights(plan *plan, device_stream *stream, const void *x
     if (self->weights_by_product) {
         onednn_argument product[] = {
             {DNNL_ARG_SRC, dy}, {DNNL_ARG_WEIGHTS, x}, {DNNL_ARG_DST, dweights}};
-        sum_rows(dy, dbias, (size_t)self->shape.linear.n, (size_t)self->shape.linear.out_features);
+        size_t rows = (size_t)self->shape.linear.n, out = (size_t)self->shape.linear.out_features;
+        if (self->shape.linear.type == DTYPE_BF16)
+            sum_rows_bf16(dy, dbias, rows, out);
+        else
+            sum_rows_fp32(dy, dbias, rows, out);
         return onednn_call_run(&self->backward_weights, product, 3, workspace, error);
     }
     onednn_argument arguments[] = {{DNNL_ARG_SRC, x},
