@@ -4,10 +4,10 @@
  * On a device that works by itself the end is an event in a stream of the trace's own, which waits
  * for the collective: where waiting does not hold the host (capturable), right after the call, else
  * when the mode waits. On a host the end is seen after each call that makes progress. */
+#include "comm/wrapper.h"
 #include "trace/trace_state.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { TRACED_WORKS = 64 };
 
@@ -18,9 +18,7 @@ typedef struct traced_work {
 } traced_work;
 
 typedef struct traced_comm {
-    comm base;
-    comm_interface interface;
-    comm *inner;
+    comm_wrapper wrapper;
     trace *trace;
     traced_work works[TRACED_WORKS];
 } traced_comm;
@@ -40,7 +38,7 @@ static void end(traced_comm *self, traced_work *work, device_stream *stream) {
 
 /* What progress has brought to its end. */
 static void look(traced_comm *self) {
-    bool (*is_done)(const comm_work *work) = self->inner->is->is_done;
+    bool (*is_done)(const comm_work *work) = self->wrapper.inner->is->is_done;
     for (int index = 0; index < TRACED_WORKS; index++) {
         traced_work *work = &self->works[index];
         if (work->taken && !work->ended &&
@@ -71,7 +69,7 @@ static traced_work *take(traced_comm *self, device_stream *stream, const char *n
 
 /* The inner comm ends `work`, seen from the trace's stream. */
 static int follow(traced_comm *self, traced_work *work, ls_error *error) {
-    comm *inner = self->inner;
+    comm *inner = self->wrapper.inner;
     LS_TRY(inner->is->wait(inner, self->trace->side, &work->inner, error));
     end(self, work, self->trace->side);
     return LS_OK;
@@ -86,14 +84,14 @@ static int hand_out(traced_comm *self, traced_work *mine, int status, comm_work 
     work->handle = mine;
     if (!is_asynchronous(self))
         look(self);
-    else if (self->base.is->capturable)
+    else if (self->wrapper.base.is->capturable)
         return follow(self, mine, error);
     return LS_OK;
 }
 
 static int64_t sum(const traced_comm *self, const int64_t *counts) {
     int64_t total = 0;
-    for (int rank = 0; rank < self->base.size; rank++)
+    for (int rank = 0; rank < self->wrapper.base.size; rank++)
         total += counts[rank];
     return total;
 }
@@ -105,7 +103,7 @@ static int64_t bytes_of(int64_t count, dtype type) {
 static int allreduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
                      reduction how, comm_work *work, ls_error *error) {
     traced_comm *self = of(base);
-    comm *inner = self->inner;
+    comm *inner = self->wrapper.inner;
     traced_work *mine = take(self, stream, "allreduce", bytes_of((int64_t)count, type));
     int status = inner->is->allreduce(inner, stream, buffer, count, type, how,
                                       mine ? &mine->inner : work, error);
@@ -115,7 +113,7 @@ static int allreduce(comm *base, device_stream *stream, void *buffer, size_t cou
 static int reduce_scatter(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
                           dtype type, reduction how, comm_work *work, ls_error *error) {
     traced_comm *self = of(base);
-    comm *inner = self->inner;
+    comm *inner = self->wrapper.inner;
     traced_work *mine = take(self, stream, "reduce_scatter", bytes_of(sum(self, counts), type));
     int status = inner->is->reduce_scatter(inner, stream, buffer, counts, type, how,
                                            mine ? &mine->inner : work, error);
@@ -125,7 +123,7 @@ static int reduce_scatter(comm *base, device_stream *stream, void *buffer, const
 static int allgather(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
                      dtype type, comm_work *work, ls_error *error) {
     traced_comm *self = of(base);
-    comm *inner = self->inner;
+    comm *inner = self->wrapper.inner;
     traced_work *mine = take(self, stream, "allgather", bytes_of(sum(self, counts), type));
     int status = inner->is->allgather(inner, stream, buffer, counts, type,
                                       mine ? &mine->inner : work, error);
@@ -135,7 +133,7 @@ static int allgather(comm *base, device_stream *stream, void *buffer, const int6
 static int broadcast(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
                      int root, comm_work *work, ls_error *error) {
     traced_comm *self = of(base);
-    comm *inner = self->inner;
+    comm *inner = self->wrapper.inner;
     traced_work *mine = take(self, stream, "broadcast", bytes_of((int64_t)count, type));
     int status = inner->is->broadcast(inner, stream, buffer, count, type, root,
                                       mine ? &mine->inner : work, error);
@@ -145,7 +143,7 @@ static int broadcast(comm *base, device_stream *stream, void *buffer, size_t cou
 static int reduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
                   reduction how, int root, comm_work *work, ls_error *error) {
     traced_comm *self = of(base);
-    comm *inner = self->inner;
+    comm *inner = self->wrapper.inner;
     traced_work *mine = take(self, stream, "reduce", bytes_of((int64_t)count, type));
     int status = inner->is->reduce(inner, stream, buffer, count, type, how, root,
                                    mine ? &mine->inner : work, error);
@@ -153,13 +151,15 @@ static int reduce(comm *base, device_stream *stream, void *buffer, size_t count,
 }
 
 static int64_t moved(const traced_comm *self, const int64_t *counts, dtype type, int root) {
-    return bytes_of(self->base.rank == root ? sum(self, counts) : counts[self->base.rank], type);
+    return bytes_of(self->wrapper.base.rank == root ? sum(self, counts)
+                                                    : counts[self->wrapper.base.rank],
+                    type);
 }
 
 static int scatter(comm *base, device_stream *stream, const void *whole, void *part,
                    const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error) {
     traced_comm *self = of(base);
-    comm *inner = self->inner;
+    comm *inner = self->wrapper.inner;
     traced_work *mine = take(self, stream, "scatter", moved(self, counts, type, root));
     int status = inner->is->scatter(inner, stream, whole, part, counts, type, root,
                                     mine ? &mine->inner : work, error);
@@ -169,7 +169,7 @@ static int scatter(comm *base, device_stream *stream, const void *whole, void *p
 static int gather(comm *base, device_stream *stream, const void *part, void *whole,
                   const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error) {
     traced_comm *self = of(base);
-    comm *inner = self->inner;
+    comm *inner = self->wrapper.inner;
     traced_work *mine = take(self, stream, "gather", moved(self, counts, type, root));
     int status = inner->is->gather(inner, stream, part, whole, counts, type, root,
                                    mine ? &mine->inner : work, error);
@@ -177,13 +177,13 @@ static int gather(comm *base, device_stream *stream, const void *part, void *who
 }
 
 static int barrier(comm *base, ls_error *error) {
-    comm *inner = of(base)->inner;
+    comm *inner = comm_inner(base);
     return inner->is->barrier(inner, error);
 }
 
 static int progress(comm *base, ls_error *error) {
     traced_comm *self = of(base);
-    LS_TRY(self->inner->is->progress(self->inner, error));
+    LS_TRY(self->wrapper.inner->is->progress(self->wrapper.inner, error));
     if (!is_asynchronous(self) && atomic_load(&self->trace->active))
         look(self);
     return LS_OK;
@@ -200,7 +200,7 @@ static int wait_for_end(traced_comm *self, device_stream *stream, const traced_w
 
 static int wait_recorded(traced_comm *self, device_stream *stream, traced_work *work,
                          ls_error *error) {
-    comm *inner = self->inner;
+    comm *inner = self->wrapper.inner;
     if (is_asynchronous(self)) {
         if (!work->ended)
             LS_TRY(follow(self, work, error));
@@ -217,53 +217,29 @@ static int wait(comm *base, device_stream *stream, comm_work *work, ls_error *er
     traced_comm *self = of(base);
     traced_work *mine = work->handle;
     if (mine < self->works || mine >= self->works + TRACED_WORKS)
-        return self->inner->is->wait(self->inner, stream, work, error);
+        return self->wrapper.inner->is->wait(self->wrapper.inner, stream, work, error);
     LS_TRY(wait_recorded(self, stream, mine, error));
     mine->taken = false;
     work->handle = NULL;
     return LS_OK;
 }
 
-static int allocate(comm *base, size_t bytes, const char *what, void **out, ls_error *error) {
-    comm *inner = of(base)->inner;
-    int status = inner->is->allocate(inner, bytes, what, out, error);
-    memcpy(base->note, inner->note, sizeof base->note);
-    return status;
-}
-
-static void release(comm *base, void *memory) {
-    comm *inner = of(base)->inner;
-    inner->is->release(inner, memory);
-}
-
-static void close_both(comm *base) {
-    comm_close(of(base)->inner);
-    free(base);
-}
-
 int trace_comm(trace *self, comm *inner, comm **out, ls_error *error) {
+    static const comm_interface calls = {.allreduce = allreduce,
+                                         .reduce_scatter = reduce_scatter,
+                                         .allgather = allgather,
+                                         .broadcast = broadcast,
+                                         .reduce = reduce,
+                                         .scatter = scatter,
+                                         .gather = gather,
+                                         .barrier = barrier,
+                                         .progress = progress,
+                                         .wait = wait};
     traced_comm *made = calloc(1, sizeof *made);
     if (!made)
         return ls_fail(error, LS_FAILED, "out of memory");
-    made->interface = (comm_interface){.name = inner->is->name,
-                                       .capturable = inner->is->capturable,
-                                       .allreduce = allreduce,
-                                       .reduce_scatter = reduce_scatter,
-                                       .allgather = allgather,
-                                       .broadcast = broadcast,
-                                       .reduce = reduce,
-                                       .scatter = scatter,
-                                       .gather = gather,
-                                       .barrier = barrier,
-                                       .progress = progress,
-                                       .wait = wait,
-                                       .allocate = allocate,
-                                       .release = release,
-                                       .close = close_both};
-    made->base = *inner;
-    made->base.is = &made->interface;
-    made->inner = inner;
+    comm_wrap(&made->wrapper, inner, &calls);
     made->trace = self;
-    *out = &made->base;
+    *out = &made->wrapper.base;
     return LS_OK;
 }
