@@ -10,7 +10,8 @@
 set -eu
 
 build="meson ninja-build gcc g++ pkg-config libopenmpi-dev openmpi-bin libpmix-dev libhdf5-dev
-    hdf5-tools libhwloc-dev libdnnl-dev libjpeg-dev libssl-dev libisal-dev"
+    hdf5-tools libhwloc-dev libdnnl-dev libjpeg-dev libssl-dev libisal-dev
+    libprotobuf-c-dev protobuf-c-compiler gnuplot-nox"
 cluster="slurm-wlm munge iproute2 util-linux procps"
 test="hdf5-tools python3-venv procps curl libcap2-bin"
 
