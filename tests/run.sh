@@ -35,6 +35,10 @@ if ! "$peers/bin/python" -c 'import h5py, numpy' 2>/dev/null; then
 fi
 if "$peers/bin/python" -c 'import h5py, numpy' 2>/dev/null; then
     export LOCKSTEP_PYTHON="$peers/bin/python"
+    # Its reader alone, without the server's many packages.
+    "$peers/bin/python" -c 'import tensorboard, google.protobuf' 2>/dev/null ||
+        "$peers/bin/pip" install --quiet --no-deps tensorboard protobuf absl-py packaging >/dev/null 2>&1 ||
+        say "tensorboard could not be installed: what needs it is skipped"
 fi
 
 build() { # FOLDER OPTION...

@@ -66,6 +66,8 @@ static const option options[] = {
      "Allow two ranks on one core (marked in the summary).", false},
     {"step-log", OPTION_FLAG, AT(step_log), NULL, NULL, NULL, 0, 0,
      "Write steps.csv, the loss of every step (costs time).", false},
+    {"tensorboard", OPTION_CHOICE, AT(tensorboard), "CHOICE", "on", "on|off", 0, 0,
+     "Write an event file for TensorBoard into --results, after each epoch.", false},
     {"profile", OPTION_INTEGER, AT(profile), "N", NULL, NULL, 1, 100000,
      "Record N steps in the middle of epoch 1: trace.json, layers.csv and a table.", false},
     {"ablate", OPTION_CHOICE, AT(ablate), "WHAT", "none", ABLATE_CHOICES, 0, 0,

@@ -1,15 +1,9 @@
 #include "data/digest.h"
 
 #include <inttypes.h>
-#include <isa-l/crc.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
-
-/* ISA-L takes the running value and leaves both inversions of the standard to its caller. */
-uint32_t crc32c(const void *bytes, size_t length) {
-    return ~crc32_iscsi((unsigned char *)(uintptr_t)bytes, (int)length, 0xFFFFFFFFu);
-}
 
 static size_t block_length(int64_t length, int64_t block) {
     int64_t rest = length - block * FORMAT_BLOCK_BYTES;

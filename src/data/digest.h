@@ -3,15 +3,12 @@
 #ifndef LOCKSTEP_DATA_DIGEST_H
 #define LOCKSTEP_DATA_DIGEST_H
 
+#include "base/crc32c.h"
 #include "base/error.h"
 #include "data/format.h"
 
 #include <stddef.h>
 #include <stdint.h>
-
-/* The standard CRC-32C (Castagnoli; RFC 3720): reflected, initial value and final xor 0xFFFFFFFF;
- * of "123456789" it is 0xE3069283. `length` at most FORMAT_BLOCK_BYTES. */
-uint32_t crc32c(const void *bytes, size_t length);
 
 static inline int64_t crc_blocks(int64_t bytes) {
     return (bytes + FORMAT_BLOCK_BYTES - 1) / FORMAT_BLOCK_BYTES;

@@ -35,6 +35,7 @@ struct monitor {
     totals totals;
     series series;
     gpu_usage result;
+    integral peeked; /* totals.utilisation when it was last looked at */
 };
 
 size_t monitor_capacity(int ranks) {
@@ -208,6 +209,20 @@ void monitor_start(monitor *self) {
 
 void monitor_stop(monitor *self) {
     mark(self, false);
+}
+
+void monitor_peek(monitor *self, double *gpu_utilisation, double *gpu_memory_bytes) {
+    *gpu_utilisation = *gpu_memory_bytes = NAN;
+    if (!self)
+        return;
+    pthread_mutex_lock(&self->lock);
+    integral now = self->totals.utilisation;
+    double covered_seconds = now.covered_seconds - self->peeked.covered_seconds;
+    if (covered_seconds > 0)
+        *gpu_utilisation = (now.sum - self->peeked.sum) / covered_seconds;
+    *gpu_memory_bytes = self->totals.peak_memory_bytes;
+    self->peeked = now;
+    pthread_mutex_unlock(&self->lock);
 }
 
 /* With the lock held. */

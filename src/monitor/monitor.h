@@ -57,6 +57,10 @@ const char *monitor_note(const monitor *self);
 void monitor_start(monitor *self);
 void monitor_stop(monitor *self);
 
+/* Since the last call: the GPU's mean utilisation over the training time in between, NAN where no
+ * reading fell into it. And the most GPU memory seen so far; NAN for a NULL self. */
+void monitor_peek(monitor *self, double *gpu_utilisation, double *gpu_memory_bytes);
+
 /* Takes the last sample, ends the thread and gives the totals. A thread that an NVML call holds up
  * is waited for 2 s and then left alone: the totals are those up to it. After this the samples may
  * be read; a second call gives the same totals. */

@@ -3,6 +3,7 @@
 #include "base/atomic_file.h"
 #include "report/chrome_trace.h"
 #include "report/csv.h"
+#include "report/events_run.h"
 #include "report/log.h"
 #include "report/run_text.h"
 #include "report/summary.h"
@@ -19,6 +20,7 @@ struct run {
     rank_facts *rank_list; /* [facts.ranks], owned */
     char folder[2048];
     run_log log;
+    run_events *events;   /* NULL: none */
     epoch_record *epochs; /* [epoch_count] */
     int epoch_count;
 };
@@ -119,7 +121,10 @@ static int open_in(run *self, const char *folder, const run_facts *facts, ls_err
     LS_TRY(check_writable(folder, error));
     LS_TRY(copy_facts(self, facts, error));
     LS_TRY(write_epochs(self, error));
-    return log_open(&self->log, path_in(self->folder, LOG_FILE).text, error);
+    LS_TRY(log_open(&self->log, path_in(self->folder, LOG_FILE).text, error));
+    if (!facts->tensorboard)
+        return LS_OK;
+    return run_events_open(self->folder, &self->facts, &self->events, error);
 }
 
 int run_open(const char *folder, const run_facts *facts, run **out, ls_error *error) {
@@ -186,7 +191,12 @@ int run_epoch(run *self, const epoch_record *epoch, ls_error *error) {
         epoch_titles_text(&lines);
     epoch_text(&lines, epoch);
     LS_TRY(say(self, &lines, error));
-    return write_epochs(self, error);
+    LS_TRY(write_epochs(self, error));
+    return run_events_epoch(self->events, epoch, error);
+}
+
+int run_step(run *self, int64_t step, double loss, ls_error *error) {
+    return self ? run_events_step(self->events, step, loss, error) : LS_OK;
 }
 
 int run_note(run *self, ls_error *error, const char *format, ...) {
@@ -241,8 +251,9 @@ int run_finish(run *self, const run_totals *totals, ls_error *error) {
         return LS_OK;
     text_buffer lines = {0};
     closing_text(&lines, &self->facts, totals);
-    text_add(&lines, "results in %s: %s, %s, %s%s\n", self->folder, SUMMARY_FILE, EPOCHS_FILE,
-             LOG_FILE, self->facts.profile_steps ? ", " LAYERS_FILE ", " TRACE_FILE : "");
+    text_add(&lines, "results in %s: %s, %s, %s%s%s%s\n", self->folder, SUMMARY_FILE, EPOCHS_FILE,
+             LOG_FILE, self->facts.profile_steps ? ", " LAYERS_FILE ", " TRACE_FILE : "",
+             self->events ? ", " : "", self->events ? run_events_name(self->events) : "");
     LS_TRY(say(self, &lines, error));
     LS_TRY(log_sync(&self->log, error));
     return write_summary(self, totals, error);
@@ -252,6 +263,7 @@ void run_close(run *self) {
     if (!self)
         return;
     log_close(&self->log);
+    run_events_close(self->events);
     free(self->epochs);
     free(self->rank_list);
     free(self);

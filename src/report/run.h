@@ -54,6 +54,11 @@ typedef struct epoch_record {
     /* Where losses are scaled (fp16); loss_scale 0: they are not. */
     int64_t skipped_updates; /* steps of this epoch whose gradients overflowed */
     double loss_scale;       /* at the epoch's end */
+    /* Over the ranks; NAN: not measured. */
+    double cpu_utilisation;   /* mean: CPU seconds over (this epoch's training time * threads) */
+    double peak_memory_bytes; /* maximum: resident, since the process started */
+    double gpu_utilisation;   /* mean, of this epoch's training time */
+    double gpu_peak_memory_bytes; /* maximum: in use on a GPU so far, by any process */
 } epoch_record;
 
 typedef struct run_facts {
@@ -90,6 +95,7 @@ typedef struct run_facts {
     bool oversubscribed;
     char ablate[16];   /* "comm" or "data": what training left out, which is no training then; "" */
     int profile_steps; /* --profile; 0: none */
+    bool tensorboard;  /* write an event file */
     const rank_facts *rank_list; /* [ranks] */
 } run_facts;
 
@@ -125,6 +131,8 @@ void run_progress(run *self, int epoch, int64_t step, int64_t steps, double imag
                   double loss);
 /* One line in the log; epochs.csv is rewritten (atomically) with all epochs so far. */
 int run_epoch(run *self, const epoch_record *epoch, ls_error *error);
+/* The mean loss of an update (1, 2, ...), for the event file alone: kept in memory for now. */
+int run_step(run *self, int64_t step, double loss, ls_error *error);
 /* A line for the log only. */
 int run_note(run *self, ls_error *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

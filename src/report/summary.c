@@ -281,4 +281,8 @@ void epoch_row(csv_row *row, const epoch_record *epoch) {
     put_phases(row, epoch->seconds, &epoch->phases);
     csv_put_number(row, "evaluation_seconds", epoch->evaluation_seconds);
     put_loss_scale(row, "loss_scale", epoch->skipped_updates, epoch->loss_scale);
+    csv_put_number(row, "cpu_utilisation_mean", epoch->cpu_utilisation);
+    put_bytes(row, "peak_memory_maximum_bytes", epoch->peak_memory_bytes);
+    csv_put_number(row, "gpu_utilisation_mean", epoch->gpu_utilisation);
+    put_bytes(row, "gpu_peak_memory_maximum_bytes", epoch->gpu_peak_memory_bytes);
 }

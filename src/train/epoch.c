@@ -55,6 +55,7 @@ static int log_step(trainer *self, int epoch, loss_totals *before, ls_error *err
     double sums[2] = {now.loss_sum - before->loss_sum, (double)(now.samples - before->samples)};
     *before = now;
     LS_TRY(comm_allreduce_double(self->control, sums, 2, REDUCTION_SUM, error));
+    LS_TRY(run_step(self->run, self->steps, sums[0] / sums[1], error));
     return step_log_add(self->step_log, self->steps, epoch, sums[0] / sums[1], error);
 }
 

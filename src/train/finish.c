@@ -9,31 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* VmHWM of proc(5): the most memory this process ever had resident; NAN where it is not told. */
-static double peak_memory_bytes(void) {
-    char line[256];
-    double kilobytes = NAN;
-    FILE *file = fopen("/proc/self/status", "r");
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "VmHWM: %lf kB", &kilobytes) == 1)
-            break;
-    if (file)
-        fclose(file);
-    return kilobytes * 1024.0;
-}
-
-static int gather_usage(trainer *self, double training_seconds, ls_error *error) {
-    double available = training_seconds * self->binding.threads;
-    rank_usage mine = {.peak_memory_bytes = peak_memory_bytes(),
-                       .cpu_utilisation =
-                           available > 0 ? self->cpu_seconds_training / available : NAN};
-    monitor_finish(self->monitor, &mine.gpu);
-    self->usage = calloc((size_t)self->me->size, sizeof *self->usage);
-    if (!self->usage)
-        return ls_fail(error, LS_FAILED, "out of memory");
-    return comm_allgather_bytes(self->control, &mine, self->usage, sizeof mine, error);
-}
-
 /* Over the bits of the parameters. */
 static int hash_parameters(trainer *self, uint64_t *out, ls_error *error) {
     size_t count = self->graph.parameter_count;
@@ -80,7 +55,7 @@ int trainer_finish(trainer *self, ls_error *error) {
         totals->parameters_hash[0] = '\0';
     else
         LS_TRY(compare_parameters(self, error));
-    LS_TRY(gather_usage(self, totals->training_seconds, error));
+    LS_TRY(trainer_gather_usage(self, error));
     LS_TRY(trainer_write_samples(self, error));
     double times[] = {self->setup_seconds, self->warmup_seconds, self->start_to_first_step_seconds};
     LS_TRY(comm_allreduce_double(self->control, times, 3, REDUCTION_MAX, error));

@@ -84,6 +84,7 @@ static void describe_training(const trainer *self, run_facts *facts) {
     if (!trainer_ablates(self, "none"))
         COPY(facts->ablate, s->ablate);
     facts->profile_steps = (int)s->profile;
+    facts->tensorboard = strcmp(s->tensorboard, "on") == 0;
 }
 
 /* "fc1" as factors, or not, and the times that were weighed. */

@@ -56,12 +56,14 @@ static void add_epoch(trainer *self, epoch_record *record) {
 static int train_all_epochs(trainer *self, ls_error *error) {
     for (int epoch = 1; epoch <= self->settings->epochs; epoch++) {
         epoch_record record = {.epoch = epoch};
+        double cpu_before = self->cpu_seconds_training;
         if (epoch == 1)
             LS_TRY(trainer_align_profile(self, error));
         LS_TRY(trainer_train_epoch(self, &record, error));
         if (epoch == 1)
             LS_TRY(trainer_align_profile(self, error));
         LS_TRY(trainer_evaluate(self, &record, error));
+        LS_TRY(trainer_epoch_usage(self, self->cpu_seconds_training - cpu_before, &record, error));
         add_epoch(self, &record);
         if (self->me->rank == 0)
             LS_TRY(run_epoch(self->run, &record, error));

@@ -127,6 +127,12 @@ static inline bool trainer_ablates(const trainer *self, const char *what) {
 int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error);
 int trainer_evaluate(trainer *self, epoch_record *record, ls_error *error);
 
+/* usage.c: what the ranks used. Collective. */
+/* Of an epoch that took this rank `cpu_seconds` of its cores. */
+int trainer_epoch_usage(trainer *self, double cpu_seconds, epoch_record *record, ls_error *error);
+/* Of the run; fills `usage`. */
+int trainer_gather_usage(trainer *self, ls_error *error);
+
 /* finish.c: totals, usage and the closing table. */
 int trainer_finish(trainer *self, ls_error *error);
 

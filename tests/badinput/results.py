@@ -92,7 +92,7 @@ def limited(folder, title, ranks):
     MPI's shared memory is made of files too."""
     command = suite.command(ranks, *train(data, "--epochs", "100"))
     suite.check(suite.start(title, ["sh", "-c", 'ulimit -f 8; exec "$@" >/dev/null', "sh", *command],
-                            folder=folder), 1, "run/(log.txt|epochs.csv): ")
+                            folder=folder), 1, "run/(log.txt|epochs.csv|events[^/ ]*): ")
 
 
 def limited_steps(folder, title, ranks):
@@ -100,7 +100,7 @@ def limited_steps(folder, title, ranks):
     command = suite.command(ranks, *train(data, "--epochs", "300", "--global-batch", "2",
                                           "--step-log"))
     suite.check(suite.start(title, ["sh", "-c", 'ulimit -f 16; exec "$@" >/dev/null', "sh", *command],
-                            folder=folder), 1, "run/(steps.csv|log.txt|epochs.csv): ",
+                            folder=folder), 1, "run/(steps.csv|log.txt|epochs.csv|events[^/ ]*): ",
                 limit=180)  # some 300 steps, on cores that other tests use too
 
 

@@ -54,6 +54,10 @@ static void make_epochs(fixture *self, double seconds) {
             .steps = self->totals.steps / 3,
             .phases = {seconds / 48, seconds / 12, seconds / 6, seconds / 24, seconds / 96},
             .best = index < 2,
+            .cpu_utilisation = 0.75,
+            .peak_memory_bytes = 4e8,
+            .gpu_utilisation = NAN,
+            .gpu_peak_memory_bytes = NAN,
         };
 }
 

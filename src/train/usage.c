@@ -1,0 +1,70 @@
+/* What the ranks used: memory, their cores, their GPUs; of an epoch and of the run. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* VmHWM of proc(5): the most memory this process ever had resident; NAN where it is not told. */
+static double peak_memory_bytes(void) {
+    char line[256];
+    double kilobytes = NAN;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %lf kB", &kilobytes) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return kilobytes * 1024.0;
+}
+
+static double cpu_utilisation(const trainer *self, double cpu_seconds, double training_seconds) {
+    double available = training_seconds * self->binding.threads;
+    return available > 0 ? cpu_seconds / available : NAN;
+}
+
+typedef struct epoch_usage {
+    double cpu, memory, gpu, gpu_memory;
+} epoch_usage;
+
+static void combine(const epoch_usage *all, int ranks, epoch_record *record) {
+    double cpu = 0, gpu = 0;
+    int measured = 0;
+    record->peak_memory_bytes = record->gpu_peak_memory_bytes = NAN; /* fmax ignores NAN */
+    for (int rank = 0; rank < ranks; rank++) {
+        cpu += all[rank].cpu;
+        record->peak_memory_bytes = fmax(record->peak_memory_bytes, all[rank].memory);
+        record->gpu_peak_memory_bytes = fmax(record->gpu_peak_memory_bytes, all[rank].gpu_memory);
+        if (isnan(all[rank].gpu))
+            continue;
+        gpu += all[rank].gpu;
+        measured++;
+    }
+    record->cpu_utilisation = cpu / ranks;
+    record->gpu_utilisation = measured ? gpu / measured : NAN;
+}
+
+int trainer_epoch_usage(trainer *self, double cpu_seconds, epoch_record *record, ls_error *error) {
+    epoch_usage mine = {.cpu = cpu_utilisation(self, cpu_seconds, record->seconds),
+                        .memory = peak_memory_bytes()};
+    monitor_peek(self->monitor, &mine.gpu, &mine.gpu_memory);
+    epoch_usage *all = calloc((size_t)self->me->size, sizeof *all);
+    if (!all)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    int status = comm_allgather_bytes(self->control, &mine, all, sizeof mine, error);
+    if (status == LS_OK)
+        combine(all, self->me->size, record);
+    free(all);
+    return status;
+}
+
+int trainer_gather_usage(trainer *self, ls_error *error) {
+    rank_usage mine = {.peak_memory_bytes = peak_memory_bytes(),
+                       .cpu_utilisation = cpu_utilisation(self, self->cpu_seconds_training,
+                                                          self->totals.training_seconds)};
+    monitor_finish(self->monitor, &mine.gpu);
+    self->usage = calloc((size_t)self->me->size, sizeof *self->usage);
+    if (!self->usage)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    return comm_allgather_bytes(self->control, &mine, self->usage, sizeof mine, error);
+}
