@@ -1,5 +1,6 @@
 #include "launch/launch.h"
 
+#include "launch/arrival.h"
 #include "launch/lifeline.h"
 #include "launch/sources.h"
 #include "launch/topology.h"
@@ -58,8 +59,10 @@ int launch_start(launch *self, ls_error *error) {
     slurm_job_id(self->slurm_job_id, sizeof self->slurm_job_id);
     if (pmix_offered()) {
         LS_TRY(pmix_start(self, error));
-        LS_TRY(start_mpi(self, error));
         lifeline_on_silence(pmix_abort);
+        LS_TRY(arrival_watch(self, error));
+        LS_TRY(start_mpi(self, error));
+        arrival_complete();
     } else {
         LS_TRY(slurm_refuse_without_pmix(error));
         start_alone(self);

@@ -123,6 +123,13 @@ static _Noreturn void end_alone(const char *text, int code) {
     lifeline_end(code);
 }
 
+_Noreturn void lifeline_abort(const char *text, int code) {
+    if (atomic_flag_test_and_set(&ending))
+        wait_for_the_end();
+    lifeline_print(text);
+    lifeline_end_silent(code);
+}
+
 static void wake(uint8_t byte) {
     while (write(lifeline.wake[1], &byte, 1) < 0 && errno == EINTR)
         ;
@@ -280,7 +287,7 @@ static int connect_to_hub(ls_error *error) {
     return LS_OK;
 }
 
-static double seconds_from_environment(const char *name, double otherwise) {
+double lifeline_seconds(const char *name, double otherwise) {
     const char *text = getenv(name);
     double value = text ? strtod(text, NULL) : 0;
     return value > 0 ? value : otherwise;
@@ -289,9 +296,8 @@ static double seconds_from_environment(const char *name, double otherwise) {
 int lifeline_start(int rank, int size, const char *host, ls_error *error) {
     lifeline.rank = rank;
     lifeline.size = size;
-    lifeline.deadline_seconds =
-        seconds_from_environment("LOCKSTEP_SILENCE_SECONDS", SILENCE_SECONDS);
-    lifeline.stall_seconds = seconds_from_environment("LOCKSTEP_STALL_SECONDS", STALL_SECONDS);
+    lifeline.deadline_seconds = lifeline_seconds("LOCKSTEP_SILENCE_SECONDS", SILENCE_SECONDS);
+    lifeline.stall_seconds = lifeline_seconds("LOCKSTEP_STALL_SECONDS", STALL_SECONDS);
     snprintf(lifeline.host, sizeof lifeline.host, "%s", host);
     if (!atomic_load(&current_phase))
         lifeline_at("set-up", 0, 0);

@@ -70,6 +70,13 @@ _Noreturn void lifeline_end(int code);
 /* As lifeline_end, after asking the launcher to end the ranks that cannot hear. */
 _Noreturn void lifeline_end_silent(int code);
 
+/* Before the ranks are joined: prints the line ("": another rank does) and ends all of them through
+ * the launcher. */
+_Noreturn void lifeline_abort(const char *text, int code);
+
+/* A time that the user may set. */
+double lifeline_seconds(const char *variable, double otherwise);
+
 /* Both return after an orderly end of all ranks. */
 void lifeline_run_hub(void);
 void lifeline_run_spoke(void);

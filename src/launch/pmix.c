@@ -19,6 +19,10 @@ bool pmix_offered(void) {
     return false;
 }
 
+const char *pmix_namespace(void) {
+    return myself.nspace;
+}
+
 static int get(const char *key, bool of_job, pmix_value_t **value, ls_error *error) {
     pmix_proc_t whose = myself;
     if (of_job)

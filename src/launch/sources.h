@@ -16,6 +16,9 @@ bool pmix_offered(void);
 int pmix_start(launch *self, ls_error *error);
 int pmix_finish(ls_error *error);
 
+/* Of this job's ranks, after pmix_start. */
+const char *pmix_namespace(void);
+
 /* PMIx_Abort: the launcher kills every rank of the step. */
 void pmix_abort(int code);
 

@@ -7,6 +7,20 @@ case_srun_without_pmix() {
     [ ! -e run ] || fail "it left a run folder"
 }
 
+# A rank whose program does not begin: MPI_Init would wait for it for ever.
+case_rank_that_does_not_arrive() {
+    cat >late.sh <<'END'
+#!/bin/sh
+[ "$SLURM_PROCID" != 1 ] || kill -STOP $$
+exec "$@"
+END
+    chmod +x late.sh
+    LOCKSTEP_START_SECONDS=2 expect_exit 3 out.txt srun --kill-on-bad-exit=0 --no-kill -N2 -n2 ./late.sh \
+        $train --mode ddp --batch-per-rank 64 --epochs 1 --results run
+    expect_one_line out.txt '1 of 2 ranks did not arrive within 2 s: rank 1 \(host node2\)'
+    [ ! -e run ] || fail "it left a run folder"
+}
+
 case_srun_of_one_task_without_pmix() {
     srun --mpi=none -N1 -n1 $train --mode single --batch-per-rank 64 --epochs 1 --results run >out.txt
     expect ranks "$(csv run/summary.csv ranks)" 1

@@ -277,7 +277,36 @@ END
     finish_case "cores near GPUs"
 }
 
-all='steps binding binding_near_gpus without_pmix signalled_alone failed signalled killed killed_with_its_deputy stopped hung'
+# Before MPI, where no lifeline stands yet: ranks that are late for the start-up deadline, for they
+# sleep, or were stopped, before the program begins.
+late_start() { # DEADLINE RANKS COMMAND-OF-THE-LATE LATE-RANK...
+    deadline=$1 ranks=$2 command=$3
+    shift 3
+    cat >"$folder/late" <<END
+#!/bin/sh
+case ' $* ' in *" \$PMIX_RANK "*) $command ;; esac
+exec "$PROBE" steps 2
+END
+    chmod +x "$folder/late"
+    LOCKSTEP_START_SECONDS=$deadline timeout 60 mpirun --oversubscribe -n "$ranks" "$folder/late" \
+        >"$folder/out" 2>"$folder/err" </dev/null
+    found=$?
+}
+
+case_late() {
+    late_start 1 3 'kill -STOP $$' 1
+    [ $found -eq 3 ] || complain "exit code $found, expected 3"
+    expect_line '1 of 3 ranks did not arrive within 1 s: rank 1 (host [^)]*): .*LOCKSTEP_START_SECONDS'
+    late_start 1 4 'sleep 100' 0 2
+    [ $found -eq 3 ] || complain "exit code $found, expected 3"
+    expect_line '2 of 4 ranks did not arrive within 1 s: rank 0 (host [^)]*), rank 2 (host [^)]*): .*'
+    late_start 30 2 'sleep 1.5' 1
+    [ $found -eq 0 ] || complain "in time: exit code $found"
+    [ "$(grep -c '^rank ' "$folder/out")" -eq 2 ] || complain "in time: two ranks did not start"
+    finish_case "ranks that do not arrive"
+}
+
+all='steps late binding binding_near_gpus without_pmix signalled_alone failed signalled killed killed_with_its_deputy stopped hung'
 for name in ${*:-$all}; do
     "case_$name"
 done
