@@ -1,15 +1,16 @@
-/* lockstep report: the speedup table of finished runs. */
+/* lockstep report: the speedup tables of finished runs. */
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "launch/lifeline.h"
+#include "report/comparable.h"
+#include "report/run_list.h"
 #include "report/speedup.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct report_settings {
-    const char *format, *output;
+    const char *format, *output, *allow;
 } report_settings;
 
 static const option options[] = {
@@ -18,14 +19,28 @@ static const option options[] = {
      .offset = offsetof(report_settings, format),
      .default_text = "text",
      .choices = "text|markdown|csv",
-     .help = "How the table is written."},
+     .help = "How the tables are written."},
     {.name = "output",
      .kind = OPTION_TEXT,
      .offset = offsetof(report_settings, output),
      .placeholder = "FILE",
-     .help = "Write it there, whole or not at all, instead of to standard output."},
+     .help = "Write them there, whole or not at all, instead of to standard output."},
+    {.name = "allow",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(report_settings, allow),
+     .placeholder = "WHAT[,WHAT...]",
+     .help = "Compare runs that differ in this, with a footnote (the names stand above)."},
     {.name = NULL},
 };
+
+/* What one report is made of, in the order in which it is made. */
+typedef struct report {
+    const report_settings *settings;
+    run_list runs;
+    configuration_list configurations;
+    comparison_list tables;
+    complaints complaints;
+} report;
 
 static table_format format_of(const char *name) {
     if (strcmp(name, "markdown") == 0)
@@ -33,26 +48,37 @@ static table_format format_of(const char *name) {
     return strcmp(name, "csv") == 0 ? TABLE_CSV : TABLE_TEXT;
 }
 
-static int read_runs(const operands *folders, finished_run *runs, size_t *count, ls_error *error) {
-    for (int index = 0; index < folders->count; index++) {
-        LS_TRY(finished_run_read(&runs[index], folders->values[index], error));
-        *count = (size_t)index + 1;
+static void add_tables(text_buffer *out, const report *self) {
+    table_format format = format_of(self->settings->format);
+    if (format == TABLE_CSV) {
+        speedup_csv(out, &self->tables);
+        return;
     }
-    return LS_OK;
+    for (size_t index = 0; index < self->tables.count; index++) {
+        text_add(out, "%s", index ? "\n\n" : "");
+        speedup_text(out, &self->tables.items[index], format);
+    }
 }
 
-static int report(finished_run *runs, const operands *folders, const report_settings *settings,
-                  size_t *count, ls_error *error) {
-    size_t baseline = 0;
-    scaling_kind scaling = SCALING_NONE;
-    LS_TRY(output_check("--output", settings->output, error));
-    LS_TRY(read_runs(folders, runs, count, error));
-    LS_TRY(comparable_check(runs, *count, &baseline, &scaling, error));
+static int write_tables(const report *self, ls_error *error) {
     text_buffer text = {0};
-    speedup_text(&text, runs, *count, baseline, scaling, format_of(settings->format));
-    int status = output_write(&text, settings->output, error);
+    add_tables(&text, self);
+    int status = output_write(&text, self->settings->output, error);
     text_free(&text);
     return status;
+}
+
+static int make(report *self, const operands *folders, ls_error *error) {
+    LS_TRY(output_check("--output", self->settings->output, error));
+    LS_TRY(allow_check(self->settings->allow, error));
+    LS_TRY(run_list_read(&self->runs, folders->values, (size_t)folders->count, &self->complaints,
+                         error));
+    if (self->runs.count == 0) /* each has its line */
+        return LS_OK;
+    LS_TRY(configurations_make(&self->configurations, self->runs.items, self->runs.count, error));
+    LS_TRY(comparisons_make(&self->tables, &self->configurations, self->settings->allow,
+                            &self->complaints, error));
+    return write_tables(self, error);
 }
 
 static int run_report(const command *self, int argc, char **argv, ls_error *error) {
@@ -64,27 +90,30 @@ static int run_report(const command *self, int argc, char **argv, ls_error *erro
         option_print_help(self, stdout);
         return LS_OK;
     }
-    finished_run *runs = calloc((size_t)folders.count, sizeof *runs);
-    if (!runs)
-        return ls_fail(error, LS_FAILED, "report: no memory for %d runs", folders.count);
-    size_t count = 0;
-    int status = report(runs, &folders, &settings, &count, error);
-    for (size_t index = 0; index < count; index++)
-        finished_run_free(&runs[index]);
-    free(runs);
+    report report = {.settings = &settings};
+    int status = make(&report, &folders, error);
+    if (status == LS_BAD_INPUT)
+        status = complaints_add(&report.complaints, error);
+    if (status == LS_OK)
+        status = complaints_end(&report.complaints, error);
+    comparisons_free(&report.tables);
+    configurations_free(&report.configurations);
+    run_list_free(&report.runs);
+    complaints_free(&report.complaints);
     return status;
 }
 
 const command command_report = {
     .name = "report",
     .usage = "RUN...",
-    .summary = "Prints the speedup table of finished runs.",
+    .summary = "Prints the speedup tables of finished runs.",
     .details =
-        "RUN is the folder that `lockstep train --results` wrote. One of them must have mode\n"
-        "single: it is the baseline. Runs with one global batch are strong scaling; runs with one\n"
-        "batch per rank are weak scaling in the batch, and a footnote says so. Runs that differ\n"
-        "in anything else (precision, data, epochs, model, seed, optimizer, device, version ...)\n"
-        "are refused with a line that says what differs.",
+        "RUN is the folder that `lockstep train --results` wrote. Runs of one configuration are\n"
+        "repeats. One configuration must have mode single: it is the baseline. Runs with one\n"
+        "global batch are strong scaling; runs with one batch per rank are weak scaling in the\n"
+        "batch, and a footnote says so. Runs that differ in anything else are left out with a\n"
+        "line that says what differs (exit code 2), unless --allow names it, "
+        "of:\n" COMPARABLE_NAMES_1 ",\n" COMPARABLE_NAMES_2 ".",
     .options = options,
     .operands_minimum = 1,
     .operands_maximum = INT_MAX,

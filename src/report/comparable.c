@@ -1,7 +1,5 @@
 #include "report/comparable.h"
 
-#include "report/text_buffer.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,40 +7,52 @@ typedef enum {
     SAME_VALUE,
     SAME_SET,         /* a value a rank, with semicolons between: the same ones, however often */
     SAME_SET_ON_HOST, /* as SAME_SET, where the host's threads do the computing */
-    SAME_VERSIONS     /* "Name version, Name version": what both name has one version */
+    SAME_VERSIONS,    /* "Name version, Name version": what both name has one version */
+    /* These may differ between the repeats of a configuration: */
+    SAME_SEEDS, /* all repeats together have the same ones */
+    ALL_OR_NONE /* clocks were held back in all runs or in none */
 } sameness;
 
 /* What makes two runs the same work on the same kind of machine. */
 static const struct {
     const char *column;
-    const char *name; /* for the line that says what differs */
+    const char *allow; /* the names of which one lets it differ: "a|b" */
+    const char *name;  /* for the line that says what differs */
     sameness rule;
+    const char *missing; /* what a summary of an older version, without the column, stands for */
 } rules[] = {
-    {"lockstep_version", "lockstep's version", SAME_VALUE},
-    {"libraries", "list of libraries", SAME_VERSIONS},
-    {"model", "model", SAME_VALUE},
-    {"parameters", "number of parameters", SAME_VALUE},
-    {"precision", "precision", SAME_VALUE},
-    {"grad_comm", "type of exchanged gradients", SAME_VALUE},
-    {"device", "device", SAME_VALUE},
-    {"device_library", "device library", SAME_VALUE},
-    {"rank_devices", "set of devices", SAME_SET},
-    {"rank_gpu_drivers", "set of GPU drivers", SAME_SET},
-    {"graph_requested", "use of a CUDA graph", SAME_VALUE},
-    {"rank_threads", "number of threads a rank", SAME_SET_ON_HOST},
-    {"oversubscribed", "oversubscription", SAME_VALUE},
-    {"dataset_id", "data set id", SAME_VALUE},
-    {"train_images_per_epoch", "number of images an epoch", SAME_VALUE},
-    {"test_images", "number of test images", SAME_VALUE},
-    {"epochs", "number of epochs", SAME_VALUE},
-    {"images", "number of images trained on", SAME_VALUE},
-    {"seed", "seed", SAME_VALUE},
-    {"optimizer", "optimizer", SAME_VALUE},
-    {"learning_rate", "learning rate", SAME_VALUE},
-    {"momentum", "momentum", SAME_VALUE},
-    {"weight_decay", "weight decay", SAME_VALUE},
-    {"profile_steps", "number of profiled steps", SAME_VALUE},
+    {"lockstep_version", "version", "lockstep's version", SAME_VALUE, ""},
+    {"program_hash", "version", "hash of the program", SAME_VALUE, ""},
+    {"libraries", "libraries", "list of libraries", SAME_VERSIONS, ""},
+    {"model", "model", "model", SAME_VALUE, ""},
+    {"parameters", "model", "number of parameters", SAME_VALUE, ""},
+    {"precision", "precision", "precision", SAME_VALUE, ""},
+    {"grad_comm", "grad-comm", "type of exchanged gradients", SAME_VALUE, ""},
+    {"strict", "strict", "strictness", SAME_VALUE, "0"},
+    {"lanes", "strict", "number of lanes", SAME_VALUE, ""},
+    {"device", "device", "device", SAME_VALUE, ""},
+    {"device_library", "device", "device library", SAME_VALUE, ""},
+    {"rank_devices", "device", "set of devices", SAME_SET, ""},
+    {"rank_gpu_drivers", "device", "set of GPU drivers", SAME_SET, ""},
+    {"graph_requested", "graph", "use of a CUDA graph", SAME_VALUE, ""},
+    {"rank_threads", "threads", "number of threads a rank", SAME_SET_ON_HOST, ""},
+    {"oversubscribed", "oversubscription", "oversubscription", SAME_VALUE, ""},
+    {"dataset_id", "data", "data set id", SAME_VALUE, ""},
+    {"train_images_per_epoch", "images", "number of images an epoch", SAME_VALUE, ""},
+    {"test_images", "images", "number of test images", SAME_VALUE, ""},
+    {"epochs", "epochs", "number of epochs", SAME_VALUE, ""},
+    {"images", "epochs|images", "number of images trained on", SAME_VALUE, ""},
+    {"augment", "augmentation", "augmentation", SAME_VALUE, ""},
+    {"seed", "seeds", "set of seeds", SAME_SEEDS, ""},
+    {"optimizer", "optimizer", "optimizer", SAME_VALUE, ""},
+    {"learning_rate", "optimizer", "learning rate", SAME_VALUE, ""},
+    {"momentum", "optimizer", "momentum", SAME_VALUE, ""},
+    {"weight_decay", "optimizer", "weight decay", SAME_VALUE, ""},
+    {"warmup_rule", "warm-up", "warm-up rule", SAME_VALUE, ""},
+    {"profile_steps", "profile", "number of profiled steps", SAME_VALUE, ""},
+    {"gpu_clocks_held_back_by", "throttling", "throttled clocks", ALL_OR_NONE, ""},
 };
+enum { RULES = sizeof rules / sizeof rules[0] };
 
 static bool is_on_host(const finished_run *run) {
     return strcmp(finished_run_text(run, "device"), "cuda") != 0;
@@ -75,10 +85,12 @@ static void add_set(text_buffer *out, const char *list) {
     free(copy);
 }
 
-/* What a rule compares, where that is one text. */
+/* What a rule compares of one run, where that is one text. */
 static void add_value(text_buffer *out, const finished_run *run, size_t rule) {
-    const char *value = finished_run_text(run, rules[rule].column);
+    const char *value = csv_get(&run->summary, 0, rules[rule].column);
     bool set = rules[rule].rule == SAME_SET || rules[rule].rule == SAME_SET_ON_HOST;
+    if (!value)
+        value = rules[rule].missing;
     if (rules[rule].rule == SAME_SET_ON_HOST && !is_on_host(run))
         text_add(out, "%s", "");
     else if (set)
@@ -119,116 +131,169 @@ static bool agree(size_t rule, const char *a, const char *b) {
     return rules[rule].rule == SAME_VERSIONS ? same_versions(a, b) : strcmp(a, b) == 0;
 }
 
-static void add_difference(text_buffer *out, const char *name, const char *a,
-                           const finished_run *run_a, const char *b, const finished_run *run_b) {
-    text_add(out, "%s%s is %s in %s but %s in %s", out->length ? "; " : "", name,
-             a[0] ? a : "not given", run_a->folder, b[0] ? b : "not given", run_b->folder);
+/* ---- names of --allow */
+
+/* "a, b" or "a,b": is one of the words `name`? */
+static bool list_holds(const char *list, const char *name, size_t length) {
+    while (*list) {
+        size_t word = strcspn(list, ", |");
+        if (word == length && memcmp(list, name, length) == 0)
+            return true;
+        list += word;
+        list += strspn(list, ", |");
+    }
+    return false;
 }
 
-static void add_rule_difference(text_buffer *out, size_t rule, const finished_run *baseline,
-                                const finished_run *run) {
+bool allow_holds(const char *list, const char *name) {
+    return list && list_holds(list, name, strlen(name));
+}
+
+int allow_check(const char *list, ls_error *error) {
+    const char *word = list;
+    while (word) {
+        size_t length = strcspn(word, ",");
+        if (length == 0 || !list_holds(COMPARABLE_NAMES, word, length))
+            return ls_fail(error, LS_BAD_INPUT, "--allow: expected some of %s; found '%.*s'",
+                           COMPARABLE_NAMES, (int)(length < 80 ? length : 80), word);
+        word = word[length] ? word + length + 1 : NULL;
+    }
+    return LS_OK;
+}
+
+/* Some name of "a|b" is in the list. */
+static bool is_allowed(const char *list, const char *names) {
+    for (;;) {
+        size_t length = strcspn(names, "|");
+        if (list && list_holds(list, names, length))
+            return true;
+        if (!names[length])
+            return false;
+        names += length + 1;
+    }
+}
+
+/* ---- differences */
+
+void comparable_add_key(text_buffer *out, const finished_run *run) {
+    for (size_t rule = 0; rule < RULES; rule++) {
+        if (rules[rule].rule != SAME_SEEDS && rules[rule].rule != ALL_OR_NONE)
+            add_value(out, run, rule);
+        text_add(out, "\x1f");
+    }
+}
+
+void comparable_add_traits(text_buffer *out, const finished_run *run, const finished_run *other) {
+    for (size_t rule = 0; rule < RULES; rule++) {
+        text_buffer a = {0}, b = {0};
+        add_value(&a, run, rule);
+        add_value(&b, other, rule);
+        out->failed |= a.failed || b.failed;
+        bool own = rules[rule].rule != SAME_SEEDS && rules[rule].rule != ALL_OR_NONE;
+        if (!out->failed && own && !agree(rule, a.bytes, b.bytes))
+            text_add(out, "; %s %s", rules[rule].name, a.bytes[0] ? a.bytes : "-");
+        text_free(&a);
+        text_free(&b);
+    }
+}
+
+static void add_once(text_buffer *list, const char *names) {
+    size_t length = strcspn(names, "|");
+    if (!list->bytes || !list_holds(list->bytes, names, length))
+        text_add(list, "%s%.*s", list->length ? "," : "", (int)length, names);
+}
+
+/* Where it stands, for an addition of "X is A in RUN but B in RUN". */
+static text_buffer *place_for(differences *self, const char *allow, const char *names) {
+    bool allowed = is_allowed(allow, names);
+    self->count++;
+    if (!allowed)
+        add_once(&self->mend, names);
+    text_buffer *out = allowed ? &self->allowed : &self->refused;
+    text_add(out, "%s", out->length ? "; " : "");
+    return out;
+}
+
+static const char *or_not_given(const char *value) {
+    return value[0] ? value : "not given";
+}
+
+void differences_add(differences *self, const char *allow, const char *name, const char *what,
+                     const char *a, const configuration *of_a, const char *b,
+                     const configuration *of_b) {
+    text_buffer *out = place_for(self, allow, name);
+    text_add(out, "%s is %s in ", what, or_not_given(a));
+    configuration_add_runs(out, of_a);
+    text_add(out, " but %s in ", or_not_given(b));
+    configuration_add_runs(out, of_b);
+}
+
+void comparable_add_seeds(text_buffer *out, const configuration *self) {
+    text_buffer list = {0};
+    for (size_t index = 0; index < self->count; index++)
+        text_add(&list, "%s%s", index ? ";" : "", finished_run_text(self->runs[index], "seed"));
+    if (list.bytes)
+        add_set(out, list.bytes);
+    out->failed |= list.failed;
+    text_free(&list);
+}
+
+static void find_rule(differences *self, size_t rule, const configuration *baseline,
+                      const configuration *other, const char *allow) {
     text_buffer a = {0}, b = {0};
-    add_value(&a, baseline, rule);
-    add_value(&b, run, rule);
-    out->failed |= a.failed || b.failed;
-    if (!out->failed && !agree(rule, a.bytes, b.bytes))
-        add_difference(out, rules[rule].name, a.bytes, baseline, b.bytes, run);
+    if (rules[rule].rule == SAME_SEEDS) {
+        comparable_add_seeds(&a, baseline);
+        comparable_add_seeds(&b, other);
+    } else {
+        add_value(&a, baseline->runs[0], rule);
+        add_value(&b, other->runs[0], rule);
+    }
+    self->refused.failed |= a.failed || b.failed;
+    if (!self->refused.failed && !agree(rule, a.bytes, b.bytes))
+        differences_add(self, allow, rules[rule].allow, rules[rule].name, a.bytes, baseline,
+                        b.bytes, other);
     text_free(&a);
     text_free(&b);
 }
 
-/* A run against itself would be a speedup of 1 that nobody measured; a copy of its folder too. */
-static int check_distinct(const finished_run *runs, size_t count, ls_error *error) {
-    for (size_t b = 0; b < count; b++)
-        for (size_t a = 0; a < b; a++) {
-            const csv_table *x = &runs[a].summary, *y = &runs[b].summary;
-            bool same = runs[a].device == runs[b].device && runs[a].inode == runs[b].inode;
-            bool copy = x->columns == y->columns;
-            for (size_t cell = 0; copy && cell < 2 * x->columns; cell++)
-                copy = strcmp(x->cells[cell], y->cells[cell]) == 0;
-            if (same || copy)
-                return ls_fail(error, LS_BAD_INPUT, "%s and %s are the same run: give it once",
-                               runs[a].folder, runs[b].folder);
-        }
-    return LS_OK;
-}
-
-/* With several, the first one serves to name what else differs. */
-static int find_baseline(const finished_run *runs, size_t count, size_t *baseline,
-                         text_buffer *differences, ls_error *error) {
-    size_t found = 0;
-    for (size_t index = 0; index < count; index++) {
-        if (strcmp(finished_run_text(&runs[index], "mode"), "single") != 0)
-            continue;
-        if (found++ == 0)
-            *baseline = index;
-        else
-            text_add(differences,
-                     "%s%s and %s both have mode single, where one baseline is "
-                     "expected",
-                     differences->length ? "; " : "", runs[*baseline].folder, runs[index].folder);
+/* The first run whose clocks were held back, or were not; NULL where none is known to be so. */
+static const finished_run *first_run(const configuration *self, size_t rule, bool held_back) {
+    for (size_t index = 0; index < self->count; index++) {
+        const char *reasons = finished_run_text(self->runs[index], rules[rule].column);
+        if (reasons[0] && (strcmp(reasons, "none") != 0) == held_back)
+            return self->runs[index];
     }
-    if (found == 0)
-        return ls_fail(error, LS_BAD_INPUT,
-                       "no baseline: expected one run with mode single, found mode %s in %s%s",
-                       finished_run_text(&runs[0], "mode"), runs[0].folder,
-                       count > 1 ? " and no single among the others" : "");
-    if (finished_run_number(&runs[*baseline], "ranks") != 1)
-        return ls_fail(error, LS_BAD_INPUT, "%s: mode single with %s ranks: expected 1",
-                       runs[*baseline].folder, finished_run_text(&runs[*baseline], "ranks"));
-    return LS_OK;
+    return NULL;
 }
 
-/* The first run that differs from the baseline in `column`; the baseline where none does. */
-static size_t first_other(const finished_run *runs, size_t count, size_t baseline,
-                          const char *column) {
-    const char *value = finished_run_text(&runs[baseline], column);
-    for (size_t index = 0; index < count; index++)
-        if (strcmp(finished_run_text(&runs[index], column), value) != 0)
-            return index;
-    return baseline;
+static const finished_run *first_of_both(const configuration *a, const configuration *b,
+                                         size_t rule, bool held_back) {
+    const finished_run *run = first_run(a, rule, held_back);
+    return run ? run : first_run(b, rule, held_back);
 }
 
-/* One global batch is strong scaling. Else one batch per rank is weak scaling, and the global
- * batch follows from it; with neither, two things change at once and no table fits. */
-static scaling_kind find_scaling(const finished_run *runs, size_t count, size_t baseline,
-                                 text_buffer *differences) {
-    static const char *const columns[] = {"global_batch", "batch_per_rank"};
-    static const char *const names[] = {"global batch", "batch per rank"};
-    size_t other[2];
-    for (int index = 0; index < 2; index++)
-        other[index] = first_other(runs, count, baseline, columns[index]);
-    if (other[0] == baseline)
-        return count > 1 ? SCALING_STRONG : SCALING_NONE;
-    if (other[1] == baseline)
-        return SCALING_WEAK;
-    for (int index = 0; index < 2; index++)
-        add_difference(differences, names[index],
-                       finished_run_text(&runs[baseline], columns[index]), &runs[baseline],
-                       finished_run_text(&runs[other[index]], columns[index]), &runs[other[index]]);
-    text_add(differences, " (a table has one global batch or one batch per rank)");
-    return SCALING_NONE;
+/* Where some runs of the two are known to have been throttled and some are known not to. */
+static void find_throttling(differences *self, size_t rule, const configuration *baseline,
+                            const configuration *other, const char *allow) {
+    const finished_run *held = first_of_both(baseline, other, rule, true);
+    const finished_run *free_running = first_of_both(baseline, other, rule, false);
+    if (held && free_running)
+        text_add(place_for(self, allow, rules[rule].allow), "%s are none in %s but %s in %s",
+                 rules[rule].name, free_running->folder,
+                 finished_run_text(held, rules[rule].column), held->folder);
 }
 
-static int find_differences(const finished_run *runs, size_t count, size_t *baseline,
-                            scaling_kind *scaling, text_buffer *differences, ls_error *error) {
-    LS_TRY(find_baseline(runs, count, baseline, differences, error));
-    for (size_t rule = 0; rule < sizeof rules / sizeof rules[0]; rule++)
-        for (size_t index = 0; index < count; index++)
-            if (index != *baseline)
-                add_rule_difference(differences, rule, &runs[*baseline], &runs[index]);
-    *scaling = find_scaling(runs, count, *baseline, differences);
-    LS_TRY(text_buffer_check(differences, error));
-    if (differences->length > 0)
-        return ls_fail(error, LS_BAD_INPUT, "the runs cannot be compared: %s", differences->bytes);
-    return LS_OK;
+void differences_find(differences *self, const configuration *baseline, const configuration *other,
+                      const char *allow) {
+    for (size_t rule = 0; rule < RULES; rule++)
+        if (rules[rule].rule == ALL_OR_NONE)
+            find_throttling(self, rule, baseline, other, allow);
+        else
+            find_rule(self, rule, baseline, other, allow);
 }
 
-int comparable_check(const finished_run *runs, size_t count, size_t *baseline,
-                     scaling_kind *scaling, ls_error *error) {
-    LS_TRY(check_distinct(runs, count, error));
-    text_buffer differences = {0};
-    int status = find_differences(runs, count, baseline, scaling, &differences, error);
-    text_free(&differences);
-    return status;
+void differences_free(differences *self) {
+    text_free(&self->refused);
+    text_free(&self->mend);
+    text_free(&self->allowed);
 }

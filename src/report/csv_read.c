@@ -81,17 +81,30 @@ static int cell(parser *self, int *row_ends, ls_error *error) {
     return LS_OK;
 }
 
+/* Spreadsheets of other locales separate by semicolons, with decimal commas between them. */
+static int check_separator(const parser *self, ls_error *error) {
+    const char *header = self->table->cells[0];
+    if (self->table->columns > 1 || !strpbrk(header, ";\t"))
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT,
+                   "%s: values are separated by %s: expected commas, and points in numbers, as "
+                   "lockstep wrote them (save it so, or take the run's own file)",
+                   self->name, strchr(header, ';') ? "semicolons" : "tabs");
+}
+
 static int row(parser *self, ls_error *error) {
     size_t first = self->count;
     for (int ends = 0; !ends;)
         LS_TRY(cell(self, &ends, error));
     size_t found = self->count - first;
     csv_table *table = self->table;
-    if (table->columns == 0)
+    if (table->columns == 0) {
         table->columns = found;
-    else if (found != table->columns)
-        return ls_fail(error, LS_BAD_INPUT, "%s: line %zu: expected %zu values, found %zu",
-                       self->name, self->line, table->columns, found);
+        LS_TRY(check_separator(self, error));
+    } else if (found != table->columns)
+        return ls_fail(error, LS_BAD_INPUT, "%s: line %zu: expected %zu values, found %zu%s",
+                       self->name, self->line, table->columns, found,
+                       found > table->columns ? " (decimal commas? lockstep writes points)" : "");
     else
         table->rows++;
     self->line++;

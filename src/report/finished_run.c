@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef enum {
@@ -34,6 +35,7 @@ static const struct {
     {"rank_devices", ANY_TEXT},
     {"rank_threads", ANY_TEXT},
     {"oversubscribed", WHOLE},
+    {"started", NAMED},
     {"ranks", COUNT},
     {"nodes", COUNT},
     {"dataset_id", NAMED},
@@ -54,6 +56,12 @@ static const struct {
     {"final_test_accuracy", MEASURED},
     {"peak_memory_maximum_bytes", MEASURED},
 };
+
+/* lockstep writes points; a spreadsheet of another locale saves "1,5". */
+static const char *comma_hint(const char *text) {
+    bool comma = text[0] && text[strspn(text, "+-0123456789.,eE")] == '\0' && strchr(text, ',');
+    return comma ? " (a decimal comma? lockstep writes points)" : "";
+}
 
 static bool is_number(const char *text, double *value) {
     char *end = NULL;
@@ -105,8 +113,9 @@ static int check_columns(const finished_run *self, ls_error *error) {
                            self->folder, column);
         if (!is_valid(text, required[index].kind))
             return ls_fail(error, LS_BAD_INPUT,
-                           "%s/" SUMMARY_FILE ": %s: expected %s, found '%.80s'", self->folder,
-                           column, expected_of(required[index].kind), text);
+                           "%s/" SUMMARY_FILE ": %s: expected %s, found '%.80s'%s", self->folder,
+                           column, expected_of(required[index].kind), text,
+                           required[index].kind > NAMED ? comma_hint(text) : "");
     }
     return LS_OK;
 }
@@ -125,8 +134,9 @@ static int check_version(const finished_run *self, ls_error *error) {
     if (!is_number(version, &number) || number != SUMMARY_FORMAT_VERSION)
         return ls_fail(error, LS_BAD_INPUT,
                        "%s/" SUMMARY_FILE ": format version '%.40s' is unknown: this lockstep "
-                       "reads version %d",
-                       self->folder, version, SUMMARY_FORMAT_VERSION);
+                       "reads version %d%s",
+                       self->folder, version, SUMMARY_FORMAT_VERSION,
+                       number > SUMMARY_FORMAT_VERSION ? "; a newer one wrote it: use that" : "");
     return LS_OK;
 }
 
@@ -141,6 +151,38 @@ static int refuse_ablated(const finished_run *self, ls_error *error) {
                    self->folder, ablated);
 }
 
+/* Repeats are ordered by their start. "2026-11-21T20:57:09+0000" */
+static int find_start(finished_run *self, ls_error *error) {
+    const char *text = finished_run_text(self, "started");
+    struct tm broken_down = {0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S%z", &broken_down);
+    if (!end || *end)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s/" SUMMARY_FILE ": started: expected a time as "
+                       "2026-01-31T23:59:59+0000, found '%.80s'",
+                       self->folder, text);
+    long zone = broken_down.tm_gmtoff; /* timegm takes it for UTC and clears it */
+    self->started_seconds = (double)(timegm(&broken_down) - zone);
+    return LS_OK;
+}
+
+/* Columns that follow from others: where they do not, somebody changed one of them. */
+static int check_consistent(const finished_run *self, ls_error *error) {
+    double found = finished_run_number(self, "images_per_second");
+    double images = finished_run_number(self, "images");
+    double rate = images / finished_run_number(self, "training_seconds");
+    if (fabs(found - rate) > 1e-6 * rate)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s/" SUMMARY_FILE ": images_per_second is %.9g, but images / "
+                       "training_seconds is %.9g: the file was changed after the run",
+                       self->folder, found, rate);
+    if (strcmp(finished_run_text(self, "mode"), "single") == 0 &&
+        finished_run_number(self, "ranks") != 1)
+        return ls_fail(error, LS_BAD_INPUT, "%s: mode single with %s ranks: expected 1",
+                       self->folder, finished_run_text(self, "ranks"));
+    return LS_OK;
+}
+
 static int check_folder(finished_run *self, ls_error *error) {
     struct stat status;
     if (stat(self->folder, &status) != 0)
@@ -153,20 +195,34 @@ static int check_folder(finished_run *self, ls_error *error) {
     return LS_OK;
 }
 
+/* epochs.csv is there from the first epoch on, summary.csv comes last. */
+static int refuse_unfinished(const finished_run *self, ls_error *error) {
+    char epochs[4200];
+    format_plain(epochs, sizeof epochs, "%s/" EPOCHS_FILE, self->folder);
+    if (access(epochs, F_OK) != 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s: no " SUMMARY_FILE " there: the run did not finish, or is not finished "
+                       "yet",
+                       self->folder);
+    return ls_fail(error, LS_BAD_INPUT,
+                   "%s: no " SUMMARY_FILE " there, but " EPOCHS_FILE ": the run is still being "
+                   "written (wait for its end), or it ended before its time",
+                   self->folder);
+}
+
 static int read_summary(finished_run *self, ls_error *error) {
     char path[4200];
     if (strlen(self->folder) > 4096)
         return ls_fail(error, LS_BAD_INPUT, "%.80s...: the path is too long", self->folder);
     format_plain(path, sizeof path, "%s/" SUMMARY_FILE, self->folder);
     if (access(path, F_OK) != 0 && errno == ENOENT)
-        return ls_fail(error, LS_BAD_INPUT,
-                       "%s: no " SUMMARY_FILE " there: the run did not finish, or is not finished "
-                       "yet",
-                       self->folder);
+        return refuse_unfinished(self, error);
     LS_TRY(csv_read(&self->summary, path, error));
     LS_TRY(check_version(self, error));
     LS_TRY(refuse_ablated(self, error));
-    return check_columns(self, error);
+    LS_TRY(check_columns(self, error));
+    LS_TRY(find_start(self, error));
+    return check_consistent(self, error);
 }
 
 int finished_run_read(finished_run *out, const char *folder, ls_error *error) {

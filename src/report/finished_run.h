@@ -12,10 +12,12 @@ typedef struct finished_run {
     csv_table summary;
     dev_t device; /* device and inode tell a folder given twice under two names */
     ino_t inode;
+    double started_seconds; /* since 1970, whole */
 } finished_run;
 
 /* LS_BAD_INPUT with a line that names the folder: none there, no summary.csv (the run did not
- * finish), an unknown format version, a column missing, a value that cannot be. */
+ * finish), an unknown format version, a column missing, a value that cannot be, or that does not
+ * follow from the others as it should. */
 int finished_run_read(finished_run *out, const char *folder, ls_error *error);
 void finished_run_free(finished_run *self);
 

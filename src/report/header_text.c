@@ -145,6 +145,7 @@ void header_text(text_buffer *out, const run_facts *facts) {
     text_add(out, "%-15s%s: %" PRId64 " training and %" PRId64 " test images\n", "data",
              facts->data_folder, facts->train_images, facts->test_images);
     line(out, "data set id", facts->dataset_id);
+    line(out, "augmentation", strcmp(facts->augment, "none") == 0 ? "" : facts->augment);
     text_add(out, "%-15s%s, %" PRId64 " parameters, %s\n", "model", facts->model, facts->parameters,
              facts->precision);
     add_optimizer(out, facts);

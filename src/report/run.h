@@ -62,7 +62,9 @@ typedef struct epoch_record {
 } epoch_record;
 
 typedef struct run_facts {
-    char version[64]; /* of lockstep */
+    char version[64];      /* of lockstep */
+    char program_hash[17]; /* of the binary, 16 hex digits: two builds of a version are two programs
+                            */
     char command_line[1024];
     char started[40]; /* ISO 8601 with zone */
     char launcher[32], slurm_job_id[32];
@@ -85,6 +87,8 @@ typedef struct run_facts {
     bool no_graph; /* --no-graph: the user asked for steps without one */
     char data_folder[512], dataset_id[65];
     int64_t train_images, test_images, parameters;
+    char augment[16];     /* --augment: "none", "crop-flip" */
+    char warmup_rule[64]; /* what was run before the training time: "2 steps of each batch size" */
     int64_t batch_per_rank, global_batch; /* batch_per_rank 0: the global batch does not divide */
     int epochs;
     int64_t seed;

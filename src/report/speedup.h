@@ -1,14 +1,19 @@
-/* The speedup table of runs that may be compared. */
+/* The speedup tables of runs that may be compared. */
 #ifndef LOCKSTEP_REPORT_SPEEDUP_H
 #define LOCKSTEP_REPORT_SPEEDUP_H
 
-#include "report/comparable.h"
+#include "report/comparison.h"
 #include "report/table.h"
 #include "report/text_buffer.h"
 
-/* The baseline's row first, then the others in their order. In text and Markdown a title, the
- * facts that all runs share and the footnotes stand around it; in CSV each row carries them. */
-void speedup_text(text_buffer *out, const finished_run *runs, size_t count, size_t baseline,
-                  scaling_kind scaling, table_format format);
+/* One table as text or Markdown: the baseline's row first; around them a title that says which kind
+ * of scaling it is, the facts that the runs share, the footnotes, the machine's drift. */
+void speedup_text(text_buffer *out, const comparison *table, table_format format);
+
+/* What a table says above its rows: the baseline's facts. */
+void add_facts(text_buffer *out, const configuration *baseline);
+
+/* speedup_csv.c: all tables as one CSV table, a row a configuration and table, with its notes. */
+void speedup_csv(text_buffer *out, const comparison_list *tables);
 
 #endif

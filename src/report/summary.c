@@ -128,6 +128,7 @@ static void put_rank_list(csv_row *row, const char *column, const run_facts *fac
 static void put_origin(csv_row *row, const run_facts *facts) {
     csv_put_integer(row, "format_version", SUMMARY_FORMAT_VERSION);
     csv_put_text(row, "lockstep_version", facts->version);
+    csv_put_text(row, "program_hash", facts->program_hash);
     csv_put_text(row, "command_line", facts->command_line);
     csv_put_text(row, "started", facts->started);
     csv_put_text(row, "launcher", facts->launcher);
@@ -185,6 +186,8 @@ static void put_work(csv_row *row, const run_facts *facts) {
     csv_put_text(row, "scaling", facts->scaling);
     csv_put_integer(row, "epochs", facts->epochs);
     csv_put_integer(row, "seed", facts->seed);
+    csv_put_text(row, "augment", facts->augment);
+    csv_put_text(row, "warmup_rule", facts->warmup_rule);
     csv_put_text(row, "optimizer", facts->optimizer);
     csv_put_number(row, "learning_rate", facts->learning_rate);
     csv_put_number(row, "momentum", facts->momentum);

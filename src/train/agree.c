@@ -10,8 +10,7 @@
 
 enum { TEXT = 16384 };
 
-/* Of this program's file: two builds of one version are two programs. */
-static uint64_t program_hash(void) {
+uint64_t trainer_program_hash(void) {
     uint64_t hash = HASH_START;
     unsigned char block[65536];
     FILE *file = fopen("/proc/self/exe", "rb");
@@ -25,8 +24,8 @@ static uint64_t program_hash(void) {
 
 static void describe(const trainer *self, char *out) {
     snprintf(out, TEXT, "%sversion=%s\nprogram=%016" PRIx64 "\ntrain-id=%s\ntest-id=%s\nmpi=%s\n",
-             self->options_text, LOCKSTEP_VERSION, program_hash(), self->train.data->facts.id,
-             self->test.data->facts.id, self->me->mpi_version);
+             self->options_text, LOCKSTEP_VERSION, trainer_program_hash(),
+             self->train.data->facts.id, self->test.data->facts.id, self->me->mpi_version);
 }
 
 /* The first line that differs: "NAME is A here and B on rank 0". */

@@ -3,6 +3,7 @@
 #include "launch/versions.h"
 #include "train/trainer.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,8 @@ static void describe_data(const trainer *self, run_facts *facts) {
 
 static void describe_job(const trainer *self, run_facts *facts) {
     COPY(facts->version, LOCKSTEP_VERSION);
+    snprintf(facts->program_hash, sizeof facts->program_hash, "%016" PRIx64,
+             trainer_program_hash());
     COPY(facts->command_line, self->command_line);
     now_as_text(facts->started, sizeof facts->started);
     COPY(facts->launcher, self->me->launcher);
@@ -71,6 +74,8 @@ static void describe_training(const trainer *self, run_facts *facts) {
                  strcmp(self->settings->comm, "mpi") == 0 ? "--comm mpi" : "ranks share a GPU");
     else
         COPY(facts->comm_note, self->comm->note);
+    COPY(facts->augment, s->augment);
+    trainer_describe_warmup(facts->warmup_rule, sizeof facts->warmup_rule);
     COPY(facts->optimizer, s->optimizer);
     COPY(facts->scaling, self->scaling);
     facts->parameters = (int64_t)self->graph.parameter_count;

@@ -70,6 +70,8 @@ typedef struct trainer {
 
 /* agree.c: the same options, version, binary and data everywhere? */
 int trainer_agree(trainer *self, ls_error *error);
+/* Of this program's file: two builds of one version are two programs. */
+uint64_t trainer_program_hash(void);
 
 /* gpus.c: what a run on GPUs needs beside the device itself. */
 /* Two ranks on one GPU (by UUID) are an error without --share-gpu. */
@@ -96,6 +98,8 @@ int trainer_open_run(trainer *self, ls_error *error);
 /* warmup.c: every plan and collective once or twice on scratch state; then the real initial
  * parameters. */
 int trainer_warm_up(trainer *self, ls_error *error);
+/* What it does, for comparisons: "2 steps of each batch size". */
+void trainer_describe_warmup(char *out, size_t capacity);
 
 /* step.c: one global batch. A sampled step is never a replayed one. */
 int trainer_train_step(trainer *self, const mode_batch *batch, bool sampled, ls_error *error);

@@ -6,9 +6,14 @@
 #include "launch/lifeline.h"
 #include "train/trainer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { TRAINING_STEPS = 2 };
+
+void trainer_describe_warmup(char *out, size_t capacity) {
+    snprintf(out, capacity, "%d steps of each batch size", TRAINING_STEPS);
+}
 
 static int one_size(trainer *self, feed *feed, int64_t global_count, ls_error *error) {
     bool training = feed->settings.training;

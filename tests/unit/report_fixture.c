@@ -1,5 +1,8 @@
 #include "report_fixture.h"
 
+#include "report/run_list.h"
+#include "report/speedup.h"
+
 #include <fcntl.h>
 #include <ftw.h>
 #include <math.h>
@@ -66,6 +69,7 @@ void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank
     int64_t steps = 3 * ((1000 + global_batch - 1) / global_batch);
     *self = (fixture){
         .facts = {.version = "0.0.0-test",
+                  .program_hash = "fedcba9876543210",
                   .command_line = "lockstep train --data \"a, b\"",
                   .started = "2020-02-02T20:02:20+00:00",
                   .launcher = "srun",
@@ -87,6 +91,8 @@ void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank
                   .global_batch = global_batch,
                   .epochs = 3,
                   .seed = 7,
+                  .augment = "none",
+                  .warmup_rule = "2 steps of each batch size",
                   .optimizer = "adam",
                   .learning_rate = 1e-3,
                   .momentum = NAN,
@@ -175,4 +181,33 @@ text_buffer fixture_read(const char *path) {
     if (file)
         fclose(file);
     return text;
+}
+
+int fixture_report(const char *allow, const char *const *folders, size_t count, table_format format,
+                   text_buffer *out, text_buffer *lines) {
+    run_list runs = {0};
+    configuration_list configurations = {0};
+    comparison_list tables = {0};
+    complaints complaints = {0};
+    ls_error error = {0};
+    int status = run_list_read(&runs, (char *const *)folders, count, &complaints, &error);
+    if (status == LS_OK)
+        status = configurations_make(&configurations, runs.items, runs.count, &error);
+    if (status == LS_OK)
+        status = comparisons_make(&tables, &configurations, allow, &complaints, &error);
+    if (status == LS_OK && format == TABLE_CSV)
+        speedup_csv(out, &tables);
+    for (size_t index = 0; status == LS_OK && format != TABLE_CSV && index < tables.count; index++)
+        speedup_text(out, &tables.items[index], format);
+    for (size_t index = 0; index < complaints.count; index++)
+        text_add(lines, "%s\n", complaints.list[index].text);
+    if (status != LS_OK)
+        text_add(lines, "%s\n", error.text);
+    else if (complaints.count)
+        status = LS_BAD_INPUT;
+    comparisons_free(&tables);
+    configurations_free(&configurations);
+    run_list_free(&runs);
+    complaints_free(&complaints);
+    return status;
 }

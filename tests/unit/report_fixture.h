@@ -3,6 +3,7 @@
 #define LOCKSTEP_TESTS_REPORT_FIXTURE_H
 
 #include "report/run.h"
+#include "report/table.h"
 #include "report/text_buffer.h"
 
 typedef struct fixture {
@@ -30,6 +31,11 @@ extern const char *fixture_stdout;
 
 /* Writes it into FOLDER with run_open .. run_close. */
 int fixture_write(fixture *self, const char *folder, ls_error *error);
+
+/* What `lockstep report --allow ALLOW` does with folders: its tables go to *out, its lines (each
+ * with a line break) to *lines; its exit code. */
+int fixture_report(const char *allow, const char *const *folders, size_t count, table_format format,
+                   text_buffer *out, text_buffer *lines);
 
 /* The text of a file; empty where there is none. */
 text_buffer fixture_read(const char *path);

@@ -1,0 +1,22 @@
+/* The runs that a report was given, read: what cannot be read is a complaint, and the rest stays.
+ */
+#ifndef LOCKSTEP_REPORT_RUN_LIST_H
+#define LOCKSTEP_REPORT_RUN_LIST_H
+
+#include "report/complaints.h"
+#include "report/finished_run.h"
+
+#include <stddef.h>
+
+typedef struct run_list {
+    finished_run *items; /* [count], in the order in which they were given */
+    size_t count;
+} run_list;
+
+/* folders[0..count) must outlive the list. A run given twice, or its copy, is a complaint; the
+ * first one stays. */
+int run_list_read(run_list *out, char *const *folders, size_t count, complaints *complaints,
+                  ls_error *error);
+void run_list_free(run_list *self);
+
+#endif
