@@ -22,6 +22,13 @@ typedef struct usage_sample {
     bool training; /* in training time */
 } usage_sample;
 
+/* A GPU's SM clock while it trained, and what held its clocks back. */
+typedef struct gpu_clocks {
+    double sm_clock_hertz;     /* mean; NAN: not measured */
+    bool throttle_known;       /* false: throttle_reasons means nothing */
+    uint64_t throttle_reasons; /* as in usage_sample, seen in any sample */
+} gpu_clocks;
+
 /* Of a rank's training time. Zero bytes: nothing was measured. */
 typedef struct gpu_usage {
     bool measured;            /* false: the values below mean nothing */

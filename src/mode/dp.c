@@ -64,6 +64,7 @@ static int begin(mode *self, const mode_batch *batch, pass *pass, ls_error *erro
     LS_TRY(scatter(self, state->batch, pass_input(pass), batch->global_count,
                    (int64_t)s->height * s->width * s->channels, error));
     LS_TRY(step_clock_resumed(self->clock, error));
+    step_clock_round_ends(self->clock);
     return received ? network_pack(s->network, s->stream, self->parameters, error) : LS_OK;
 }
 
@@ -93,7 +94,9 @@ static int loss(mode *self, const mode_batch *batch, pass *pass, ls_error *error
     LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(scatter(self, state->logits_gradient, pass_logits_gradient(pass), batch->global_count,
                    s->classes, error));
-    return step_clock_resumed(self->clock, error);
+    LS_TRY(step_clock_resumed(self->clock, error));
+    step_clock_round_ends(self->clock); /* with the gather: that alone holds up only the root */
+    return LS_OK;
 }
 
 static int finish(mode *self, ls_error *error) {
@@ -103,7 +106,9 @@ static int finish(mode *self, ls_error *error) {
     LS_TRY(s->comm->is->reduce(s->comm, s->stream, self->gradients, s->graph->parameter_count,
                                DTYPE_F32, REDUCTION_SUM, 0, &work, error));
     LS_TRY(s->comm->is->wait(s->comm, s->stream, &work, error));
-    return step_clock_resumed(self->clock, error);
+    LS_TRY(step_clock_resumed(self->clock, error));
+    step_clock_round_ends(self->clock);
+    return LS_OK;
 }
 
 static void parameters_changed(mode *self) {

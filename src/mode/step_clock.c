@@ -10,7 +10,8 @@ enum { MOST_MARKS = 1024 };
 /* What the time up to a mark belongs to. STEP_PARTS: to the part that is going on. */
 typedef struct step_mark {
     step_part ends;
-    bool inside;         /* the part that is going on goes on: `ends` stood in it */
+    bool inside; /* the part that is going on goes on: `ends` stood in it */
+    bool ends_round;
     device_event *event; /* made at first use, kept from step to step */
 } step_mark;
 
@@ -21,6 +22,10 @@ struct step_clock {
     double own;               /* seconds so far of the part that is going on */
     double parts[STEP_PARTS]; /* of this step so far */
     double last;              /* the clock at the last mark (not asynchronous) */
+    step_round open;          /* the round that is going on, up to the last communication */
+    double since;             /* busy seconds since then */
+    step_round rounds[STEP_MOST_ROUNDS];
+    int round_count;
     int count;
     step_mark marks[MOST_MARKS]; /* asynchronous; [0]: where the step begins */
 };
@@ -44,8 +49,36 @@ void step_clock_destroy(step_clock *self) {
     free(self);
 }
 
+static void account_round(step_clock *self, bool communication, double seconds) {
+    if (!communication) {
+        self->since += seconds;
+        return;
+    }
+    self->open.busy_seconds += self->since;
+    self->open.exposed_seconds += seconds;
+    self->since = 0;
+}
+
+/* One more than there is room for goes on into the next step's first. */
+static void end_round(step_clock *self) {
+    if (self->round_count == STEP_MOST_ROUNDS)
+        return;
+    self->rounds[self->round_count++] = self->open;
+    self->open = (step_round){0};
+}
+
+/* A step without a point where ranks wait is one round all the same. */
+static void end_last_round(step_clock *self) {
+    if (self->round_count > 0)
+        return;
+    if (self->open.exposed_seconds == 0)
+        account_round(self, true, 0);
+    end_round(self);
+}
+
 /* The time since the last mark was `seconds`. */
 static void account(step_clock *self, step_part ends, bool inside, double seconds) {
+    account_round(self, inside && ends == STEP_COMMUNICATION, seconds);
     if (inside) {
         self->parts[ends] += seconds;
         return;
@@ -63,6 +96,7 @@ static int record(step_clock *self, step_part ends, bool inside, ls_error *error
     step_mark *mark = &self->marks[self->count++];
     mark->ends = ends;
     mark->inside = inside;
+    mark->ends_round = false;
     if (!mark->event)
         LS_TRY(self->device->is->event_create(self->device, &mark->event, error));
     return self->device->is->event_record(self->device, mark->event, self->stream, error);
@@ -83,6 +117,11 @@ int step_clock_begin(step_clock *self, bool sampled, ls_error *error) {
     self->counts = sampled;
     self->count = 0;
     self->own = 0;
+    self->round_count = 0;
+    if (!sampled || self->device->facts.asynchronous) { /* what stood before was not timed */
+        self->open = (step_round){0};
+        self->since = 0;
+    }
     memset(self->parts, 0, sizeof self->parts);
     self->last = clock_seconds();
     return sampled && self->device->facts.asynchronous ? record(self, STEP_PARTS, false, error)
@@ -111,6 +150,15 @@ int step_clock_resumed(step_clock *self, ls_error *error) {
     return step_clock_return(self, STEP_COMMUNICATION, error);
 }
 
+void step_clock_round_ends(step_clock *self) {
+    if (!self->counts)
+        return;
+    if (self->device->facts.asynchronous)
+        self->marks[self->count - 1].ends_round = true;
+    else
+        end_round(self);
+}
+
 static int account_events(step_clock *self, ls_error *error) {
     const device_interface *is = self->device->is;
     LS_TRY(is->event_synchronize(self->device, self->marks[self->count - 1].event, error));
@@ -119,6 +167,8 @@ static int account_events(step_clock *self, ls_error *error) {
         LS_TRY(is->event_seconds(self->device, self->marks[index - 1].event,
                                  self->marks[index].event, &seconds, error));
         account(self, self->marks[index].ends, self->marks[index].inside, seconds);
+        if (self->marks[index].ends_round)
+            end_round(self);
     }
     return LS_OK;
 }
@@ -128,8 +178,14 @@ int step_clock_collect(step_clock *self, double parts[STEP_PARTS], ls_error *err
         return LS_OK;
     if (self->count > 0)
         LS_TRY(account_events(self, error));
+    end_last_round(self);
     for (int part = 0; part < STEP_PARTS; part++)
         parts[part] += self->parts[part];
     self->counts = false;
     return LS_OK;
+}
+
+int step_clock_rounds(const step_clock *self, const step_round **out) {
+    *out = self->rounds;
+    return self->round_count;
 }

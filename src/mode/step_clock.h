@@ -19,6 +19,14 @@ typedef enum {
     STEP_PARTS
 } step_part;
 
+/* Between two points where ranks wait for each other: what this rank did, and how long compute
+ * stood still in the comm. Ranks' clocks need not be compared for what these say (train/balance.h).
+ */
+typedef struct step_round {
+    double busy_seconds, exposed_seconds;
+} step_round;
+enum { STEP_MOST_ROUNDS = 4 };
+
 int step_clock_create(device *device, device_stream *stream, step_clock **out, ls_error *error);
 void step_clock_destroy(step_clock *self); /* NULL is fine */
 
@@ -34,7 +42,15 @@ int step_clock_return(step_clock *self, step_part spent, ls_error *error);
 int step_clock_waiting(step_clock *self, ls_error *error);
 int step_clock_resumed(step_clock *self, ls_error *error);
 
+/* What was waited for last needed all ranks: a round ends here. A mode that never says so has one
+ * round a step, which ends where the last communication does. What is done after a round's end
+ * counts in the next one, and from the last one in the next step's first, where that step follows
+ * at once and is timed too (not on an asynchronous device). */
+void step_clock_round_ends(step_clock *self);
+
 /* Adds the seconds of the step to parts[STEP_PARTS]. Not sampled: adds nothing. */
 int step_clock_collect(step_clock *self, double parts[STEP_PARTS], ls_error *error);
+/* Of the step that was collected last; as many in each step of a mode, on every rank. */
+int step_clock_rounds(const step_clock *self, const step_round **out);
 
 #endif

@@ -225,6 +225,15 @@ void monitor_peek(monitor *self, double *gpu_utilisation, double *gpu_memory_byt
     pthread_mutex_unlock(&self->lock);
 }
 
+void monitor_clocks(monitor *self, gpu_clocks *out) {
+    *out = (gpu_clocks){.sm_clock_hertz = NAN};
+    if (!self)
+        return;
+    pthread_mutex_lock(&self->lock);
+    totals_take_clocks(&self->totals, out);
+    pthread_mutex_unlock(&self->lock);
+}
+
 /* With the lock held. */
 static void conclude(monitor *self) {
     double origin = isnan(self->first_start) ? self->opened : self->first_start;

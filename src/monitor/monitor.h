@@ -60,6 +60,9 @@ void monitor_stop(monitor *self);
 /* Since the last call: the GPU's mean utilisation over the training time in between, NAN where no
  * reading fell into it. And the most GPU memory seen so far; NAN for a NULL self. */
 void monitor_peek(monitor *self, double *gpu_utilisation, double *gpu_memory_bytes);
+/* Of the training time since the last call: each epoch, after monitor_stop, whose own sample may
+ * come later and then belongs to the next. A NULL self: not measured. */
+void monitor_clocks(monitor *self, gpu_clocks *out);
 
 /* Takes the last sample, ends the thread and gives the totals. A thread that an NVML call holds up
  * is waited for 2 s and then left alone: the totals are those up to it. After this the samples may

@@ -54,6 +54,16 @@ static void add_peaks(totals *self, const nvml_reading *gpu, bool training) {
         fmax(self->maximum_temperature_celsius, gpu->temperature_celsius);
     self->throttle_known |= gpu->throttle_known;
     self->throttle_reasons |= gpu->throttle_reasons;
+    self->recent.throttle_known |= gpu->throttle_known;
+    self->recent.throttle_reasons |= gpu->throttle_reasons;
+}
+
+void totals_take_clocks(totals *self, gpu_clocks *out) {
+    const integral *clock = &self->clock;
+    *out = self->recent;
+    out->sm_clock_hertz = clock->covered_seconds > 0 ? clock->sum / clock->covered_seconds : NAN;
+    self->recent = (gpu_clocks){0};
+    self->clock = (integral){0};
 }
 
 void totals_add(totals *self, double time, double training_seconds, const nvml_reading *gpu,
@@ -70,6 +80,8 @@ void totals_add(totals *self, double time, double training_seconds, const nvml_r
                              .training = seconds > 0};
     if (self->any && !isnan(gpu->utilisation))
         cover(&self->utilisation, gpu->utilisation, seconds);
+    if (self->any && !isnan(gpu->sm_clock_hertz))
+        cover(&self->clock, gpu->sm_clock_hertz, seconds);
     bridge(&self->energy, &self->energy_at, time, training_seconds, gpu->energy_joules, true);
     bridge(&self->power, &self->power_at, time, training_seconds, gpu->power_watts, false);
     add_host(self, time, training_seconds, host, sample);

@@ -32,6 +32,8 @@ typedef struct totals {
     double peak_memory_bytes, maximum_temperature_celsius;
     bool throttle_known;
     uint64_t throttle_reasons;
+    integral clock; /* the SM's, and what held it back, since totals_take_clocks */
+    gpu_clocks recent;
 } totals;
 
 void totals_start(totals *self);
@@ -40,6 +42,11 @@ void totals_start(totals *self);
  * time excepted. */
 void totals_add(totals *self, double time, double training_seconds, const nvml_reading *gpu,
                 const host_counters *host, usage_sample *sample);
+
+/* Of the training time since the last call. A clock that was never read has no mean; it is not
+ * asked to be known all the time, for an epoch can be shorter than the time between two readings.
+ */
+void totals_take_clocks(totals *self, gpu_clocks *out);
 
 /* Of `training_seconds` in all. */
 void totals_get(const totals *self, double training_seconds, gpu_usage *out);

@@ -34,6 +34,32 @@ void throttle_text(text_buffer *out, uint64_t reasons) {
         text_add(out, "none");
 }
 
+/* One of the names, up to the next comma; 0: none of them. */
+static uint64_t throttle_bit(const char *name, size_t length) {
+    for (size_t index = 0; index < sizeof throttles / sizeof throttles[0]; index++)
+        if (strlen(throttles[index].name) == length &&
+            strncmp(throttles[index].name, name, length) == 0)
+            return throttles[index].bit;
+    return 0;
+}
+
+bool throttle_parse(const char *text, uint64_t *out) {
+    *out = 0;
+    if (!text[0] || strcmp(text, "none") == 0)
+        return true;
+    for (bool last = false; !last;) {
+        size_t length = strcspn(text, ",");
+        uint64_t bit = throttle_bit(text, length);
+        if (bit == 0)
+            return false;
+        *out |= bit;
+        last = text[length] == '\0';
+        text += length + (last ? 0 : 1);
+        text += !last && *text == ' ';
+    }
+    return true;
+}
+
 static bool is_driver_named(const run_facts *facts, int rank) {
     for (int other = 0; other < rank; other++)
         if (strcmp(facts->rank_list[other].driver, facts->rank_list[rank].driver) == 0)

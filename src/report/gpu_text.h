@@ -17,6 +17,9 @@ const char *uuid_tail(const char *uuid);
  * "none" for 0. Idle GPUs and clocks that were set on purpose are no limit and not named. */
 void throttle_text(text_buffer *out, uint64_t reasons);
 
+/* The other way; "" is none too. False where it names anything else. */
+bool throttle_parse(const char *text, uint64_t *out);
+
 /* The line about drivers: each once, with the first rank that has it. */
 void add_drivers(text_buffer *out, const run_facts *facts);
 /* A line that names the ranks whose cores are not on their GPU's NUMA node. */

@@ -5,10 +5,12 @@
 #include "report/csv.h"
 #include "report/events_run.h"
 #include "report/log.h"
+#include "report/ranks_csv.h"
 #include "report/run_text.h"
 #include "report/summary.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,7 @@ struct run {
     run_events *events;   /* NULL: none */
     epoch_record *epochs; /* [epoch_count] */
     int epoch_count;
+    ranks_csv ranks;
 };
 
 typedef struct run_path {
@@ -172,14 +175,27 @@ void run_progress(run *self, int epoch, int64_t step, int64_t steps, double imag
                   number(loss, 4).text, number(images_per_second, 0).text);
 }
 
+static int write_ranks(const run *self, ls_error *error) {
+    if (self->ranks.epoch_count == 0 || !self->rank_list)
+        return LS_OK;
+    return ranks_csv_write(&self->ranks, path_in(self->folder, RANKS_FILE).text, self->rank_list,
+                           self->facts.ranks, error);
+}
+
 static int keep_epoch(run *self, const epoch_record *epoch, ls_error *error) {
     size_t count = (size_t)self->epoch_count + 1;
     epoch_record *epochs = realloc(self->epochs, count * sizeof *epochs);
     if (!epochs)
         return ls_fail(error, LS_FAILED, "%s: no memory for the run's records", self->folder);
-    epochs[self->epoch_count++] = *epoch;
+    epoch_record *kept = &epochs[self->epoch_count++];
     self->epochs = epochs;
-    return LS_OK;
+    *kept = *epoch;
+    kept->ranks = NULL; /* the caller's */
+    if (!epoch->ranks)
+        kept->phases.waiting = NAN;
+    return epoch->ranks
+               ? ranks_csv_add(&self->ranks, epoch->epoch, epoch->ranks, self->facts.ranks, error)
+               : LS_OK;
 }
 
 int run_epoch(run *self, const epoch_record *epoch, ls_error *error) {
@@ -191,6 +207,7 @@ int run_epoch(run *self, const epoch_record *epoch, ls_error *error) {
         epoch_titles_text(&lines);
     epoch_text(&lines, epoch);
     LS_TRY(say(self, &lines, error));
+    LS_TRY(write_ranks(self, error));
     LS_TRY(write_epochs(self, error));
     return run_events_epoch(self->events, epoch, error);
 }
@@ -251,8 +268,9 @@ int run_finish(run *self, const run_totals *totals, ls_error *error) {
         return LS_OK;
     text_buffer lines = {0};
     closing_text(&lines, &self->facts, totals);
-    text_add(&lines, "results in %s: %s, %s, %s%s%s%s\n", self->folder, SUMMARY_FILE, EPOCHS_FILE,
-             LOG_FILE, self->facts.profile_steps ? ", " LAYERS_FILE ", " TRACE_FILE : "",
+    text_add(&lines, "results in %s: %s, %s, %s%s%s%s%s\n", self->folder, SUMMARY_FILE, EPOCHS_FILE,
+             self->ranks.epoch_count ? RANKS_FILE ", " : "", LOG_FILE,
+             self->facts.profile_steps ? ", " LAYERS_FILE ", " TRACE_FILE : "",
              self->events ? ", " : "", self->events ? run_events_name(self->events) : "");
     LS_TRY(say(self, &lines, error));
     LS_TRY(log_sync(&self->log, error));
@@ -265,6 +283,7 @@ void run_close(run *self) {
     log_close(&self->log);
     run_events_close(self->events);
     free(self->epochs);
+    ranks_csv_free(&self->ranks);
     free(self->rank_list);
     free(self);
 }

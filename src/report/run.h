@@ -40,7 +40,26 @@ typedef struct phase_seconds {
     double backward;
     double communication; /* exposed: the compute thread inside the comm */
     double optimizer;
+    double
+        waiting; /* in `communication`: for the slowest rank (train/balance.h); NAN: not measured */
 } phase_seconds;
+
+/* How the time that a rank was busy stood to the other ranks'. Zero bytes: not compared. */
+typedef struct rank_pace {
+    int64_t steps;                      /* that were compared */
+    int64_t longer_steps;               /* busy for longer than the median of the other ranks */
+    int64_t slow_steps;                 /* and for longer by PACE_SLOW of it at least */
+    double own_seconds, others_seconds; /* sums over steps: its own, that median */
+} rank_pace;
+#define PACE_SLOW 0.05
+
+/* One rank in one epoch, or in a run. */
+typedef struct rank_epoch {
+    double seconds; /* its own clock of the epoch's training time */
+    phase_seconds phases;
+    rank_pace pace;
+    gpu_clocks clocks;
+} rank_epoch;
 
 typedef struct epoch_record {
     int epoch;
@@ -59,6 +78,7 @@ typedef struct epoch_record {
     double peak_memory_bytes; /* maximum: resident, since the process started */
     double gpu_utilisation;   /* mean, of this epoch's training time */
     double gpu_peak_memory_bytes; /* maximum: in use on a GPU so far, by any process */
+    const rank_epoch *ranks; /* [ranks], until run_epoch returns; NULL: waiting was not measured */
 } epoch_record;
 
 typedef struct run_facts {
@@ -117,6 +137,7 @@ typedef struct run_totals {
     char plan_id[65];             /* which implementations ran */
     char parameters_hash[17];     /* over the bits of the parameters at the end, 16 hex digits */
     const rank_usage *rank_usage; /* [ranks] */
+    const rank_epoch *ranks;      /* [ranks], of all epochs; NULL: waiting was not measured */
 } run_totals;
 
 typedef struct run run;
@@ -133,7 +154,8 @@ bool run_wants_progress(const run *self);
 /* On a terminal only, at most 10 times a second: "epoch 2/10  step 310/782  loss 0.71  ...". */
 void run_progress(run *self, int epoch, int64_t step, int64_t steps, double images_per_second,
                   double loss);
-/* One line in the log; epochs.csv is rewritten (atomically) with all epochs so far. */
+/* One line in the log; epochs.csv, and ranks.csv where there are `ranks`, are rewritten
+ * (atomically) with all epochs so far. */
 int run_epoch(run *self, const epoch_record *epoch, ls_error *error);
 /* The mean loss of an update (1, 2, ...), for the event file alone: kept in memory for now. */
 int run_step(run *self, int64_t step, double loss, ls_error *error);

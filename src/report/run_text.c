@@ -2,6 +2,7 @@
 
 #include "report/duration.h"
 #include "report/gpu_text.h"
+#include "report/straggler.h"
 #include "report/summary.h"
 #include "report/table.h"
 
@@ -84,6 +85,8 @@ static void add_phases(text_buffer *out, const run_totals *totals) {
     add_phase(&phases, "forward", totals->phases.forward, whole);
     add_phase(&phases, "backward", totals->phases.backward, whole);
     add_phase(&phases, "exposed communication", totals->phases.communication, whole);
+    if (totals->ranks)
+        add_phase(&phases, "  waiting for the slowest rank", totals->phases.waiting, whole);
     add_phase(&phases, "optimizer", totals->phases.optimizer, whole);
     add_phase(&phases, "other", other_seconds(whole, &totals->phases), whole);
     table_print(&phases, TABLE_TEXT, "", out);
@@ -93,19 +96,32 @@ static void add_phases(text_buffer *out, const run_totals *totals) {
                  totals->sampled_steps, totals->sampled_steps == 1 ? "" : "s");
 }
 
-static void add_usage(text_buffer *out, const run_facts *facts, const rank_usage *usage) {
-    static const table_column columns[] = {
-        {"rank", false}, {"host", true}, {"peak memory", false}, {"CPU utilisation", false}};
-    table ranks = {.columns = columns, .column_count = sizeof columns / sizeof columns[0]};
+static void add_usage(text_buffer *out, const run_facts *facts, const run_totals *totals) {
+    static const table_column columns[] = {{"rank", false},        {"host", true},
+                                           {"peak memory", false}, {"CPU utilisation", false},
+                                           {"busy", false},        {"waiting", false}};
+    const rank_usage *usage = totals->rank_usage;
+    const rank_epoch *measured = facts->ranks > 1 ? totals->ranks : NULL;
+    table ranks = {.columns = columns,
+                   .column_count = sizeof columns / sizeof columns[0] - (measured ? 0 : 2)};
     for (int rank = 0; rank < facts->ranks && usage; rank++) {
         number_text memory = number(usage[rank].peak_memory_bytes / 1e6, 1);
         table_cell(&ranks, "%d", rank);
         table_cell(&ranks, "%s", facts->rank_list ? facts->rank_list[rank].host : "-");
         table_cell(&ranks, "%s%s", memory.text, memory.text[0] == '-' ? "" : " MB");
         table_cell(&ranks, "%s", percent(usage[rank].cpu_utilisation, 1).text);
+        if (!measured)
+            continue;
+        table_cell(
+            &ranks, "%s",
+            share_of_time(busy_seconds(&measured[rank].phases), measured[rank].seconds).text);
+        table_cell(&ranks, "%s",
+                   share_of_time(measured[rank].phases.waiting, measured[rank].seconds).text);
     }
     table_print(&ranks, TABLE_TEXT, "", out);
     table_free(&ranks);
+    if (measured && facts->rank_list)
+        straggler_text(out, "", facts->rank_list, measured, facts->ranks, totals->training_seconds);
 }
 
 static void add_outcome(text_buffer *out, const run_facts *facts, const run_totals *totals) {
@@ -135,7 +151,7 @@ void closing_text(text_buffer *out, const run_facts *facts, const run_totals *to
     text_add(out, "\n");
     add_phases(out, totals);
     text_add(out, "\n");
-    add_usage(out, facts, totals->rank_usage);
+    add_usage(out, facts, totals);
     add_gpu_usage(out, facts, totals->rank_usage);
     text_add(out, "\n");
     add_outcome(out, facts, totals);

@@ -1,6 +1,7 @@
 #include "report/summary.h"
 
 #include "report/gpu_text.h"
+#include "report/straggler.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -9,6 +10,10 @@
 double other_seconds(double seconds, const phase_seconds *phases) {
     return seconds - phases->data - phases->forward - phases->backward - phases->communication -
            phases->optimizer;
+}
+
+double busy_seconds(const phase_seconds *phases) {
+    return phases->data + phases->forward + phases->backward + phases->optimizer;
 }
 
 double rate(int64_t amount, double seconds) {
@@ -211,6 +216,7 @@ static void put_times(csv_row *row, const run_totals *totals) {
     csv_put_number(row, "training_seconds", totals->training_seconds);
     csv_put_number(row, "images_per_second", rate(totals->images, totals->training_seconds));
     put_phases(row, totals->training_seconds, &totals->phases);
+    csv_put_number(row, "waiting_seconds", totals->ranks ? totals->phases.waiting : NAN);
     csv_put_number(row, "setup_seconds", totals->setup_seconds);
     csv_put_number(row, "warmup_seconds", totals->warmup_seconds);
     csv_put_number(row, "evaluation_seconds", totals->evaluation_seconds);
@@ -267,6 +273,7 @@ void summary_row(csv_row *row, const run_facts *facts, const run_totals *totals)
     put_outcome(row, totals);
     put_usage(row, totals->rank_usage, facts->ranks);
     put_gpu_usage(row, facts, totals->rank_usage);
+    put_stragglers(row, totals->ranks, facts->ranks);
 }
 
 void epoch_row(csv_row *row, const epoch_record *epoch) {
@@ -282,6 +289,7 @@ void epoch_row(csv_row *row, const epoch_record *epoch) {
     csv_put_number(row, "training_seconds", epoch->seconds);
     csv_put_number(row, "images_per_second", rate(epoch->images, epoch->seconds));
     put_phases(row, epoch->seconds, &epoch->phases);
+    csv_put_number(row, "waiting_seconds", epoch->phases.waiting);
     csv_put_number(row, "evaluation_seconds", epoch->evaluation_seconds);
     put_loss_scale(row, "loss_scale", epoch->skipped_updates, epoch->loss_scale);
     csv_put_number(row, "cpu_utilisation_mean", epoch->cpu_utilisation);

@@ -19,6 +19,9 @@ void epoch_row(csv_row *row, const epoch_record *epoch);
 /* What no phase accounts for: the loop's own overhead. */
 double other_seconds(double seconds, const phase_seconds *phases);
 
+/* What ranks did themselves: all but waiting in the comm, and what no phase accounts for. */
+double busy_seconds(const phase_seconds *phases);
+
 /* `amount` a second; NAN where no time passed. */
 double rate(int64_t amount, double seconds);
 

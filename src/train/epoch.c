@@ -81,6 +81,18 @@ static bool is_sampled(const trainer *self, int64_t index) {
     return index == batches / 3 || index == 2 * batches / 3;
 }
 
+/* Of the step that just ended. */
+static int add_times(trainer *self, double parts[STEP_PARTS], ls_error *error) {
+    const step_round *rounds;
+    double own[STEP_PARTS] = {0};
+    LS_TRY(step_clock_collect(self->mode->clock, own, error));
+    int count = step_clock_rounds(self->mode->clock, &rounds);
+    balance_add(&self->balance, rounds, count, own);
+    for (int part = 0; part < STEP_PARTS; part++)
+        parts[part] += own[part];
+    return LS_OK;
+}
+
 static int one_step(trainer *self, const epoch_record *record, int64_t index,
                     double parts[STEP_PARTS], ls_error *error) {
     mode_batch batch;
@@ -98,7 +110,9 @@ static int one_step(trainer *self, const epoch_record *record, int64_t index,
     if (profiled)
         LS_TRY(trace_step_end(self->trace, error));
     self->totals.sampled_steps += sampled && self->device->facts.asynchronous;
-    return step_clock_collect(self->mode->clock, parts, error);
+    if (!sampled)
+        return LS_OK;
+    return add_times(self, parts, error);
 }
 
 static int train_steps(trainer *self, const epoch_record *record, double parts[STEP_PARTS],
@@ -116,7 +130,7 @@ static int train_steps(trainer *self, const epoch_record *record, double parts[S
 }
 
 /* Where the epoch's time went: measured at every step, or, from samples, their shares of it. */
-static phase_seconds phases_of(const trainer *self, const double parts[STEP_PARTS],
+static phase_seconds phases_of(const trainer *self, const double parts[STEP_PARTS], double waiting,
                                double seconds) {
     double scale = 1, sum = 0;
     for (int part = 0; part < STEP_PARTS; part++)
@@ -127,18 +141,34 @@ static phase_seconds phases_of(const trainer *self, const double parts[STEP_PART
                            .forward = scale * parts[STEP_FORWARD],
                            .backward = scale * parts[STEP_BACKWARD],
                            .communication = scale * parts[STEP_COMMUNICATION],
+                           .waiting = scale * fmin(waiting, parts[STEP_COMMUNICATION]),
                            .optimizer = scale * parts[STEP_OPTIMIZER]};
 }
 
 /* The slowest rank's time; the phases' means. */
 static int combine_times(trainer *self, epoch_record *record, ls_error *error) {
     phase_seconds *p = &record->phases;
-    double means[] = {p->data, p->forward, p->backward, p->communication, p->optimizer};
+    double means[] = {p->data, p->forward, p->backward, p->communication, p->optimizer, p->waiting};
     LS_TRY(comm_allreduce_double(self->control, &record->seconds, 1, REDUCTION_MAX, error));
-    LS_TRY(comm_allreduce_double(self->control, means, 5, REDUCTION_SUM, error));
+    LS_TRY(comm_allreduce_double(self->control, means, 6, REDUCTION_SUM, error));
     double size = (double)self->me->size;
-    *p = (phase_seconds){means[0] / size, means[1] / size, means[2] / size, means[3] / size,
-                         means[4] / size};
+    *p = (phase_seconds){means[0] / size, means[1] / size, means[2] / size,
+                         means[3] / size, means[4] / size, means[5] / size};
+    return LS_OK;
+}
+
+/* Every rank's own times, and who waited for whom. */
+static int compare_ranks(trainer *self, const double parts[STEP_PARTS], epoch_record *record,
+                         ls_error *error) {
+    rank_epoch mine = {.seconds = record->seconds};
+    double waiting;
+    LS_TRY(balance_compare(&self->balance, &waiting, &mine.pace, error));
+    mine.phases = record->phases = phases_of(self, parts, waiting, record->seconds);
+    monitor_clocks(self->monitor, &mine.clocks);
+    LS_TRY(comm_allgather_bytes(self->control, &mine, self->rank_epochs, sizeof mine, error));
+    for (int rank = 0; rank < self->me->size; rank++)
+        rank_epoch_add(&self->rank_sums[rank], &self->rank_epochs[rank]);
+    record->ranks = self->rank_epochs;
     return LS_OK;
 }
 
@@ -194,6 +224,7 @@ int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
     double parts[STEP_PARTS] = {0};
     done_work before, after;
     LS_TRY(clear_totals(self, error));
+    balance_start(&self->balance);
     LS_TRY(self->control->is->barrier(self->control, error));
     monitor_start(self->monitor);
     LS_TRY(read_done(self, &before, error));
@@ -204,8 +235,8 @@ int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
     LS_TRY(read_done(self, &after, error));
     monitor_stop(self->monitor);
     LS_TRY(count_timed(self, &before, &after, record, error));
-    record->phases = phases_of(self, parts, record->seconds);
     self->cpu_seconds_training += cpu_seconds() - cpu_start;
+    LS_TRY(compare_ranks(self, parts, record, error));
     LS_TRY(combine_times(self, record, error));
     LS_TRY(note_scaling(self, after.skipped - before.skipped, record, error));
     return sum_totals(self, &self->train, "training", &record->train_loss, &record->train_accuracy,

@@ -67,6 +67,7 @@ int trainer_finish(trainer *self, ls_error *error) {
     totals->best_epoch = self->best.epoch;
     totals->best_test_accuracy = self->best.test_accuracy;
     totals->rank_usage = self->usage;
+    totals->ranks = self->rank_sums;
     mode_plan_id(self->mode, totals->plan_id);
     if (self->step_log)
         LS_TRY(step_log_finish(self->step_log, error));

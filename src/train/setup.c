@@ -207,6 +207,16 @@ static int check_ablation(const trainer *self, ls_error *error) {
                    "(mpirun -n 2, srun -n 2)");
 }
 
+static int open_balance(trainer *self, ls_error *error) {
+    size_t size = (size_t)self->me->size;
+    self->rank_epochs = calloc(size, sizeof *self->rank_epochs);
+    self->rank_sums = calloc(size, sizeof *self->rank_sums);
+    if (!self->rank_epochs || !self->rank_sums)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    return balance_open(&self->balance, self->control, self->train.batches,
+                        self->mode->is->updates(self->mode), error);
+}
+
 int trainer_setup(trainer *self, ls_error *error) {
     const train_settings *s = self->settings;
     lifeline_at("set-up", 0, 0);
@@ -232,6 +242,7 @@ int trainer_setup(trainer *self, ls_error *error) {
     self->records = !s->no_graph && self->device->is->graph_begin && self->mode->is->capturable &&
                     self->comm->is->capturable;
     LS_TRY(optimizer_attach(&self->optimizer, self->mode, self->network, &self->graph, error));
+    LS_TRY(open_balance(self, error));
     lifeline_at("set-up", 0, 1); /* the slow parts are places of their own */
     LS_TRY(open_feed(self, &self->train, true, error));
     lifeline_at("set-up", 0, 2);
@@ -258,6 +269,9 @@ void trainer_close(trainer *self) {
         self->device->is->host_release(self->device, self->progress);
     comm_close(self->control);
     device_close(self->device);
+    balance_close(&self->balance);
+    free(self->rank_epochs);
+    free(self->rank_sums);
     free(self->ranks);
     free(self->usage);
 }

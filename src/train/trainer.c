@@ -46,6 +46,7 @@ static void add_epoch(trainer *self, epoch_record *record) {
     totals->phases.backward += record->phases.backward;
     totals->phases.communication += record->phases.communication;
     totals->phases.optimizer += record->phases.optimizer;
+    totals->phases.waiting += record->phases.waiting;
     totals->skipped_updates += record->skipped_updates;
     totals->loss_scale = record->loss_scale;
     totals->final_train_loss = record->train_loss;

@@ -6,9 +6,11 @@
 #include "comm/comm.h"
 #include "mode/mode.h"
 #include "monitor/monitor.h"
+#include "report/ranks_csv.h"
 #include "report/run.h"
 #include "report/step_log.h"
 #include "trace/trace.h"
+#include "train/balance.h"
 #include "train/feed.h"
 #include "train/optimizer.h"
 #include "train/train.h"
@@ -59,6 +61,8 @@ typedef struct trainer {
     step_log *step_log;
     rank_facts *ranks;
     rank_usage *usage;
+    balance balance;
+    rank_epoch *rank_epochs, *rank_sums; /* [size]: of this epoch, of all so far */
 
     double started_seconds; /* clock at train_run's start */
     double setup_seconds, warmup_seconds, start_to_first_step_seconds;

@@ -52,14 +52,14 @@ static void a_run_leaves_its_files(void) {
                "format_version,epoch,train_loss,train_accuracy,test_loss,test_accuracy,best,images,"
                "steps,training_seconds,images_per_second,data_seconds,forward_seconds,"
                "backward_seconds,exposed_communication_seconds,optimizer_seconds,other_seconds,"
-               "evaluation_seconds,skipped_updates,loss_scale,cpu_utilisation_mean,"
+               "waiting_seconds,evaluation_seconds,skipped_updates,loss_scale,cpu_utilisation_mean,"
                "peak_memory_maximum_bytes,gpu_utilisation_mean,gpu_peak_memory_maximum_bytes\n"
                "1,1,1,0.5,1.25,0.5,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,19.9933333,"
-               "4.99833333,1.24958333,1.24958333,0.5,,,0.75,400000000,,\n"
+               "4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,\n"
                "1,2,0.5,0.625,0.625,0.75,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,"
-               "19.9933333,4.99833333,1.24958333,1.24958333,0.5,,,0.75,400000000,,\n"
+               "19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,\n"
                "1,3,0.333333333,0.75,0.416666667,0.5,0,1000,8,39.9866667,25.0083361,2.49916667,"
-               "9.99666667,19.9933333,4.99833333,1.24958333,1.24958333,0.5,,,0.75,400000000,,\n");
+               "9.99666667,19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,\n");
     check_case("a run leaves log.txt (what it printed), epochs.csv");
 }
 
@@ -217,7 +217,8 @@ static void a_run_on_gpus(void) {
     expect_columns("gpus", columns, COUNT(columns));
     expect_in_log("gpus", parts, COUNT(parts));
     text_buffer epochs = fixture_read("gpus/epochs.csv");
-    CHECK(strstr(epochs.bytes, ",0.5,0,65536,0.75,") && strstr(epochs.bytes, ",0.5,1,32768,0.75,") &&
+    CHECK(strstr(epochs.bytes, ",0.5,0,65536,0.75,") &&
+              strstr(epochs.bytes, ",0.5,1,32768,0.75,") &&
               strstr(epochs.bytes, ",0.5,,,0.75,400000000,,\n"),
           "epochs.csv holds:\n%s", epochs.bytes);
     text_free(&epochs);
