@@ -3,6 +3,7 @@
 #include "cli/output.h"
 #include "launch/lifeline.h"
 #include "report/comparable.h"
+#include "report/lost.h"
 #include "report/run_list.h"
 #include "report/speedup.h"
 
@@ -57,6 +58,7 @@ static void add_tables(text_buffer *out, const report *self) {
     for (size_t index = 0; index < self->tables.count; index++) {
         text_add(out, "%s", index ? "\n\n" : "");
         speedup_text(out, &self->tables.items[index], format);
+        lost_text(out, &self->tables.items[index], format);
     }
 }
 

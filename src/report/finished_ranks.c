@@ -142,26 +142,36 @@ static int check_waiting(const reader *self, const finished_ranks *ranks) {
                    self->path, sum / ranks->count, expected);
 }
 
-static int read_rows(reader *self, finished_ranks *out) {
-    if (self->file.rows == 0 || self->file.rows % (size_t)self->ranks != 0)
+static int prepare(reader *self, finished_ranks **out) {
+    size_t ranks = (size_t)self->ranks;
+    if (self->file.rows == 0 || self->file.rows % ranks != 0)
         return ls_fail(self->error, LS_BAD_INPUT,
                        "%s: expected %d rows an epoch, one a rank, found %zu", self->path,
                        self->ranks, self->file.rows);
-    self->epochs = (int)(self->file.rows / (size_t)self->ranks);
+    self->epochs = (int)(self->file.rows / ranks);
     self->seen = calloc(self->file.rows, sizeof *self->seen);
-    out->sums = calloc((size_t)self->ranks, sizeof *out->sums);
-    out->facts = calloc((size_t)self->ranks, sizeof *out->facts);
-    if (!self->seen || !out->sums || !out->facts)
+    *out = calloc(1, sizeof **out);
+    if (*out)
+        **out = (finished_ranks){.count = self->ranks,
+                                 .sums = calloc(ranks, sizeof *(*out)->sums),
+                                 .facts = calloc(ranks, sizeof *(*out)->facts)};
+    if (!self->seen || !*out || !(*out)->sums || !(*out)->facts)
         return ls_fail(self->error, LS_FAILED, "%s: no memory", self->path);
-    for (size_t row = 0; row < self->file.rows; row++)
-        LS_TRY(read_row(self, row, out));
-    return check_waiting(self, out);
+    return LS_OK;
 }
 
-int finished_ranks_read(finished_ranks *out, const finished_run *run, ls_error *error) {
+static int read_all(reader *self, finished_ranks **out) {
+    LS_TRY(csv_read(&self->file, self->path, self->error));
+    LS_TRY(prepare(self, out));
+    for (size_t row = 0; row < self->file.rows; row++)
+        LS_TRY(read_row(self, row, *out));
+    return check_waiting(self, *out);
+}
+
+int finished_ranks_read(finished_ranks **out, const finished_run *run, ls_error *error) {
     char path[4200];
     const char *waiting = finished_run_text(run, "waiting_seconds");
-    *out = (finished_ranks){.count = (int)finished_run_number(run, "ranks")};
+    *out = NULL;
     if (!waiting[0])
         return LS_OK;
     if (!(finished_run_number(run, "waiting_seconds") >= 0))
@@ -175,19 +185,22 @@ int finished_ranks_read(finished_ranks *out, const finished_run *run, ls_error *
                        "%s: it is missing, but " SUMMARY_FILE " says that waiting was measured: "
                        "the folder is not whole",
                        path);
-    reader self = {.run = run, .path = path, .ranks = out->count, .error = error};
-    int status = csv_read(&self.file, path, error);
-    if (status == LS_OK)
-        status = read_rows(&self, out);
+    reader self = {
+        .run = run, .path = path, .ranks = (int)finished_run_number(run, "ranks"), .error = error};
+    int status = read_all(&self, out);
     free(self.seen);
     csv_free(&self.file);
-    if (status != LS_OK)
-        finished_ranks_free(out);
+    if (status == LS_OK)
+        return LS_OK;
+    finished_ranks_free(*out);
+    *out = NULL;
     return status;
 }
 
 void finished_ranks_free(finished_ranks *self) {
+    if (!self)
+        return;
     free(self->sums);
     free(self->facts);
-    *self = (finished_ranks){0};
+    free(self);
 }

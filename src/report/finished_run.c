@@ -1,5 +1,6 @@
 #include "report/finished_run.h"
 
+#include "report/ranks_csv.h"
 #include "report/summary.h"
 #include "report/text_buffer.h"
 
@@ -230,6 +231,8 @@ int finished_run_read(finished_run *out, const char *folder, ls_error *error) {
     int status = check_folder(out, error);
     if (status == LS_OK)
         status = read_summary(out, error);
+    if (status == LS_OK)
+        status = finished_ranks_read(&out->ranks, out, error);
     if (status != LS_OK)
         finished_run_free(out);
     return status;
@@ -237,6 +240,8 @@ int finished_run_read(finished_run *out, const char *folder, ls_error *error) {
 
 void finished_run_free(finished_run *self) {
     csv_free(&self->summary);
+    finished_ranks_free(self->ranks);
+    self->ranks = NULL;
 }
 
 const char *finished_run_text(const finished_run *self, const char *column) {

@@ -1,4 +1,5 @@
-/* A run folder that is read back: its summary.csv, by column name, each value checked. */
+/* A run folder that is read back: its summary.csv, by column name, each value checked, and its
+ * ranks.csv (report/ranks_csv.h). */
 #ifndef LOCKSTEP_REPORT_FINISHED_RUN_H
 #define LOCKSTEP_REPORT_FINISHED_RUN_H
 
@@ -7,12 +8,15 @@
 
 #include <sys/types.h>
 
+typedef struct finished_ranks finished_ranks;
+
 typedef struct finished_run {
     const char *folder; /* as it was given; the caller's */
     csv_table summary;
     dev_t device; /* device and inode tell a folder given twice under two names */
     ino_t inode;
     double started_seconds; /* since 1970, whole */
+    finished_ranks *ranks;  /* NULL: the run is from before waiting was measured; owned */
 } finished_run;
 
 /* LS_BAD_INPUT with a line that names the folder: none there, no summary.csv (the run did not

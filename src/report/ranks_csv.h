@@ -25,16 +25,17 @@ void ranks_csv_free(ranks_csv *self);
 void rank_epoch_add(rank_epoch *sum, const rank_epoch *more);
 
 /* What is read back: every rank's sums over the epochs, and where it ran. */
-typedef struct finished_ranks {
+struct finished_ranks {
     int count;
-    rank_epoch *sums;  /* [count]; NULL: the run is from before waiting was measured */
+    rank_epoch *sums;  /* [count] */
     rank_facts *facts; /* [count]; rank, host, device and gpu_uuid alone */
-} finished_ranks;
+};
 
-/* LS_BAD_INPUT with a line that names the file: it is missing where summary.csv says that waiting
+/* *out is NULL where the run is from before waiting was measured, else for finished_ranks_free.
+ * LS_BAD_INPUT with a line that names the file: it is missing where summary.csv says that waiting
  * was measured, a column is missing, a value cannot be, a rank of an epoch is missing or there
  * twice, or the rows do not average to what summary.csv has. */
-int finished_ranks_read(finished_ranks *out, const finished_run *run, ls_error *error);
-void finished_ranks_free(finished_ranks *self);
+int finished_ranks_read(finished_ranks **out, const finished_run *run, ls_error *error);
+void finished_ranks_free(finished_ranks *self); /* NULL is fine */
 
 #endif

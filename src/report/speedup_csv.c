@@ -1,4 +1,5 @@
 #include "report/duration.h"
+#include "report/lost.h"
 #include "report/notes.h"
 #include "report/speedup.h"
 
@@ -76,6 +77,7 @@ static void add_row(table *out, const comparison *table, const compared *row) {
     add_copied(out, self, batch);
     add_number(out, configuration_median(self, "final_test_accuracy"));
     add_number(out, configuration_median(self, "peak_memory_maximum_bytes"));
+    lost_csv_cells(out, table, row);
     add_interval(out, drift);
     table_cell(out, "%s", isnan(drift.low) ? "" : is_drifting(drift) ? "1" : "0");
     add_folders(out, self);
@@ -110,6 +112,7 @@ void speedup_csv(text_buffer *out, const comparison_list *tables) {
         {"steps", false},
         {"final_test_accuracy", false},
         {"peak_memory_maximum_bytes", false},
+        LOST_CSV_COLUMNS,
         {"drift_per_hour", false},
         {"drift_per_hour_low", false},
         {"drift_per_hour_high", false},

@@ -68,6 +68,7 @@ def vary(run, new, *changes):
         elif value[0] == "/":
             value = repr(float(row[column]) / float(value[1:]))
         row[column] = value
+    row["waiting_seconds"] = ""  # as in runs from before it: a copy has no ranks.csv
     row["images_per_second"] = repr(int(row["images"]) / (float(row["training_seconds"]) or 1))
     os.makedirs(new)
     with open(f"{new}/summary.csv", "w", newline="") as file:

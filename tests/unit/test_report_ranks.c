@@ -62,17 +62,16 @@ static const char *printed(const char *part) {
 static void there_and_back(void) {
     fixture made;
     finished_run run;
-    finished_ranks ranks;
     ls_error error = {0};
     make_times(1);
     fixture_make(&made, "ddp", RANKS, 64, 120);
     fixture_on_gpus(&made);
     write_run(&made, "slow");
     CHECK(finished_run_read(&run, "slow", &error) == LS_OK, "%s", error.text);
-    CHECK(finished_ranks_read(&ranks, &run, &error) == LS_OK, "%s", error.text);
-    CHECK(ranks.count == RANKS && ranks.sums, " ");
-    for (int rank = 0; rank < RANKS && ranks.sums; rank++) {
-        const rank_epoch *at = &ranks.sums[rank], *wanted = &sums[rank];
+    const finished_ranks *ranks = run.ranks;
+    CHECK(ranks && ranks->count == RANKS, " ");
+    for (int rank = 0; rank < RANKS && ranks; rank++) {
+        const rank_epoch *at = &ranks->sums[rank], *wanted = &sums[rank];
         CHECK(memcmp(&at->pace, &wanted->pace, sizeof at->pace) == 0, "rank %d", rank);
         CHECK(fabs(at->phases.communication - wanted->phases.communication) < 1e-9 &&
                   at->phases.waiting == wanted->phases.waiting &&
@@ -81,8 +80,8 @@ static void there_and_back(void) {
         CHECK(at->clocks.sm_clock_hertz == wanted->clocks.sm_clock_hertz &&
                   at->clocks.throttle_reasons == wanted->clocks.throttle_reasons,
               "rank %d: %g", rank, at->clocks.sm_clock_hertz);
-        CHECK(strcmp(ranks.facts[rank].host, made.ranks[rank].host) == 0, " ");
-        CHECK(strcmp(ranks.facts[rank].gpu_uuid, made.ranks[rank].gpu_uuid) == 0, " ");
+        CHECK(strcmp(ranks->facts[rank].host, made.ranks[rank].host) == 0, " ");
+        CHECK(strcmp(ranks->facts[rank].gpu_uuid, made.ranks[rank].gpu_uuid) == 0, " ");
     }
     CHECK(strcmp(finished_run_text(&run, "waiting_seconds"), "12") == 0 &&
               strcmp(finished_run_text(&run, "straggler_ranks"), "1") == 0 &&
@@ -91,16 +90,14 @@ static void there_and_back(void) {
           "%s %s %s", finished_run_text(&run, "waiting_seconds"),
           finished_run_text(&run, "straggler_excess"),
           finished_run_text(&run, "straggler_cost_seconds"));
-    finished_ranks_free(&ranks);
     finished_run_free(&run);
     check_case("ranks.csv there and back");
 
     const char *line = printed("rank 1 on host");
-    CHECK(strcmp(line,
-                 "rank 1 on host node2 (a GPU, GPU ...0000abc1) is steadily slow: busy 25.0% "
-                 "longer than the other ranks' median, longer in 90.0% of 120 timed steps; "
-                 "SM clock 1200 MHz, of the others 1800 MHz; clocks held back by: power cap, "
-                 "thermal (hardware); waiting for it costs 15.0% of the training time") == 0,
+    CHECK(strcmp(line, "rank 1 on host node2 (a GPU, GPU ...0000abc1) is steadily slow: busy 25.0% "
+                       "longer than the other ranks' median, longer in 90.0% of 120 timed steps; "
+                       "SM clock 1200 MHz, of the others 1800 MHz; clocks held back by: power cap, "
+                       "thermal (hardware); waiting for it costs 15.0% of the training time") == 0,
           "%s", line);
     CHECK(printed("rank 0 on host")[0] == '\0' && printed("rank 2 on host")[0] == '\0', " ");
     line = printed("  waiting for the slowest rank");
@@ -195,15 +192,12 @@ static void bad_files(void) {
     };
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
         finished_run run;
-        finished_ranks ranks;
         ls_error error = {0};
         damage(cases[index].from, cases[index].to);
-        CHECK(finished_run_read(&run, "damaged", &error) == LS_OK, "%s", error.text);
-        CHECK(finished_ranks_read(&ranks, &run, &error) == LS_BAD_INPUT, "%s", cases[index].says);
+        CHECK(finished_run_read(&run, "damaged", &error) == LS_BAD_INPUT, "%s", cases[index].says);
         CHECK(strstr(error.text, cases[index].says) && strstr(error.text, "damaged/ranks.csv") &&
                   !strchr(error.text, '\n'),
               "'%s' is not in: %s", cases[index].says, error.text);
-        finished_run_free(&run);
     }
     check_case("a ranks.csv that was changed, or is gone, costs one line that says what is wrong");
 }
