@@ -4,6 +4,7 @@
 #include "launch/lifeline.h"
 #include "report/comparable.h"
 #include "report/lost.h"
+#include "report/plot.h"
 #include "report/run_list.h"
 #include "report/speedup.h"
 
@@ -11,7 +12,8 @@
 #include <string.h>
 
 typedef struct report_settings {
-    const char *format, *output, *allow;
+    const char *format, *output, *allow, *plot;
+    bool png;
 } report_settings;
 
 static const option options[] = {
@@ -31,6 +33,15 @@ static const option options[] = {
      .offset = offsetof(report_settings, allow),
      .placeholder = "WHAT[,WHAT...]",
      .help = "Compare runs that differ in this, with a footnote (the names stand above)."},
+    {.name = "plot",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(report_settings, plot),
+     .placeholder = "DIR",
+     .help = "Draw speedups, times, losses and accuracies into this folder, as SVG (by gnuplot)."},
+    {.name = "png",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(report_settings, png),
+     .help = "With --plot: as PNG too, light and dark."},
     {.name = NULL},
 };
 
@@ -70,9 +81,23 @@ static int write_tables(const report *self, ls_error *error) {
     return status;
 }
 
+static int draw(report *self, ls_error *error) {
+    picture_list pictures = {0};
+    if (!self->settings->plot)
+        return LS_OK;
+    int status =
+        pictures_make(&pictures, &self->tables, &self->configurations, &self->complaints, error);
+    if (status == LS_OK)
+        status = pictures_write(&pictures, self->settings->plot, self->settings->png, error);
+    pictures_free(&pictures);
+    return status;
+}
+
 static int make(report *self, const operands *folders, ls_error *error) {
     LS_TRY(output_check("--output", self->settings->output, error));
     LS_TRY(allow_check(self->settings->allow, error));
+    if (self->settings->png && !self->settings->plot)
+        return ls_fail(error, LS_BAD_INPUT, "--png: expected --plot DIR with it, found none");
     LS_TRY(run_list_read(&self->runs, folders->values, (size_t)folders->count, &self->complaints,
                          error));
     if (self->runs.count == 0) /* each has its line */
@@ -80,7 +105,8 @@ static int make(report *self, const operands *folders, ls_error *error) {
     LS_TRY(configurations_make(&self->configurations, self->runs.items, self->runs.count, error));
     LS_TRY(comparisons_make(&self->tables, &self->configurations, self->settings->allow,
                             &self->complaints, error));
-    return write_tables(self, error);
+    LS_TRY(write_tables(self, error));
+    return draw(self, error);
 }
 
 static int run_report(const command *self, int argc, char **argv, ls_error *error) {

@@ -63,6 +63,12 @@ static void constant_power(const char *old_driver) {
     monitor *self = start(STAND_IN_UUID, NULL);
     CHECK(!monitor_note(self)[0], "%s", monitor_note(self));
     train_twice(self, &least, &most);
+    double so_far, memory;
+    monitor_peek(self, &so_far, &memory);
+    CHECK(fabs(so_far - 0.8) < 1e-9 && memory == 2e9, "%g, %g", so_far, memory);
+    pause_for(0.25);
+    monitor_peek(self, &so_far, &memory);
+    CHECK(isnan(so_far) && memory == 2e9, "no training since: %g, %g", so_far, memory);
     monitor_finish(self, &found);
     CHECK(found.measured && fabs(found.utilisation - 0.8) < 1e-9, "%g", found.utilisation);
     CHECK(found.energy_joules >= 250 * least * 0.999 && found.energy_joules <= 250 * most * 1.001,
@@ -134,6 +140,9 @@ static void no_nvml(void) {
     gpu_usage none = {.measured = true};
     monitor_start(NULL);
     monitor_stop(NULL);
+    double utilisation, memory;
+    monitor_peek(NULL, &utilisation, &memory);
+    CHECK(isnan(utilisation) && isnan(memory), "%g, %g", utilisation, memory);
     monitor_finish(NULL, &none);
     CHECK(!none.measured && !monitor_samples(NULL) && !monitor_note(NULL)[0], "of no monitor");
     monitor_close(NULL);

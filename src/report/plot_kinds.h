@@ -1,0 +1,21 @@
+/* What each kind of picture of a report shows, taken from its runs (a part of plot.c). */
+#ifndef LOCKSTEP_REPORT_PLOT_KINDS_H
+#define LOCKSTEP_REPORT_PLOT_KINDS_H
+
+#include "report/plot.h"
+
+/* NULL without memory (*error says so). */
+picture *pictures_add(picture_list *self, const char *name, ls_error *error);
+
+/* plot_ratios.c: a picture a table that compares something. */
+int add_speedup_pictures(picture_list *out, const comparison_list *tables, ls_error *error);
+/* plot_times.c */
+int add_time_picture(picture_list *out, const configuration_list *configurations, ls_error *error);
+/* plot_losses.c: of loss and accuracy. */
+int add_curve_pictures(picture_list *out, const configuration_list *configurations,
+                       complaints *complaints, ls_error *error);
+
+/* Its name; with its batch where another one has the same name. */
+void add_plot_name(text_buffer *out, const configuration_list *configurations, size_t index);
+
+#endif

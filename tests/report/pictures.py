@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""`lockstep report --plot`: pictures of runs that were never trained, looked at as far as a program
+can: they are XML, every text lies in the picture and on no other text, what they show is the table's.
+
+usage: pictures.py LOCKSTEP
+
+Prints TAP. Exit code 1 where a case failed; without gnuplot the plan says skipped.
+"""
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as xml
+
+if not shutil.which("gnuplot"):
+    print("1..0 # SKIP no gnuplot")
+    sys.exit(0)
+
+lockstep = os.path.abspath(sys.argv[1])
+cases = failures = 0
+SVG = "{http://www.w3.org/2000/svg}"
+NAMES = [f"{name}.svg" for name in ("accuracy", "loss", "speedup-strong", "speedup-weak", "time")]
+
+
+def case(name, wrong):
+    """`wrong`: what does not hold, as a list."""
+    global cases, failures
+    cases += 1
+    failures += bool(wrong)
+    print(f"{'not ok' if wrong else 'ok'} {cases} - {name}")
+    for line in wrong[:10]:
+        print(f"# {line}")
+
+
+def command(*words):
+    return subprocess.run([lockstep, *words], capture_output=True, text=True, timeout=120,
+                          check=False)
+
+
+def write(path, rows):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def make_run(folder, mode="single", ranks=1, batch=64, seconds=40.0, epochs=3, repeat=0, **more):
+    """A run's summary.csv, epochs.csv and ranks.csv, in the columns of a real one."""
+    noise = 1 + 0.02 * ((repeat * 7919 + ranks * 31) % 5 - 2)
+    with open("real/summary.csv", newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    with open("real/epochs.csv", newline="", encoding="utf-8") as file:
+        epoch = next(csv.DictReader(file))
+    with open("real/ranks.csv", newline="", encoding="utf-8") as file:
+        rank_row = next(csv.DictReader(file))
+    seconds *= noise
+    images = epochs * int(row["train_images_per_epoch"])
+    row.update(mode=mode, ranks=ranks, nodes=ranks, global_batch=batch, epochs=epochs,
+               batch_per_rank=batch // ranks, images=images, training_seconds=repr(seconds),
+               images_per_second=repr(images / seconds), started=f"2026-01-01T0{repeat}:00:00+0000",
+               steps=epochs * -(-int(row["train_images_per_epoch"]) // batch))
+    parts = {"forward": 0.2, "backward": 0.4, "optimizer": 0.1, "data": 0.05}
+    parts["waiting"], parts["transfer"] = (0.08, 0.12) if ranks > 1 else (0, 0)
+    parts["other"] = 1 - sum(parts.values())
+    parts["busy"], parts["training"] = 1 - parts["waiting"] - parts["transfer"] - parts["other"], 1
+    parts["exposed_communication"] = parts["waiting"] + parts["transfer"]
+    row.update({f"{name}_seconds": repr(part * seconds) for name, part in parts.items()
+                if f"{name}_seconds" in row})
+    for column in ("rank_devices", "rank_threads"):
+        row[column] = ";".join([row[column].split(";")[0]] * ranks)
+    row.update(more)
+    os.makedirs(folder)
+    write(f"{folder}/summary.csv", [row])
+    write(f"{folder}/epochs.csv", [
+        {**epoch, "epoch": n, "train_loss": repr(2.3 * noise / n), "test_loss": repr(2.4 * noise / n),
+         "train_accuracy": repr(1 - 0.9 * noise / n), "test_accuracy": repr(1 - 0.95 * noise / n)}
+        for n in range(1, epochs + 1)])
+    write(f"{folder}/ranks.csv", [
+        {**rank_row, "epoch": n, "rank": rank, "compared_steps": 0,
+         **{f"{name}_seconds": repr(part * seconds / epochs) for name, part in parts.items()
+            if f"{name}_seconds" in rank_row}}
+        for n in range(1, epochs + 1) for rank in range(ranks)])
+    return folder
+
+
+def boxes(tree):
+    """Of each text: (text, left, top, right, bottom), a character 6.4 pixels of 13 wide: narrower
+    than most fonts, so that what overlaps here does so everywhere."""
+    found = []
+    for group in tree.iter(SVG + "g"):
+        text, place = group.find(SVG + "text"), group.get("transform", "")
+        words = "".join(text.itertext()).strip() if text is not None else ""
+        if not words:
+            continue
+        x, y = map(float, re.match(r"translate\(([-\d.]+),([-\d.]+)\)", place).groups())
+        size = float(group.get("font-size"))
+        width, anchor = len(words) * size * 6.4 / 13, group.get("text-anchor")
+        start = {"start": 0, "middle": -width / 2, "end": -width}[anchor]
+        if "rotate" in place:
+            found.append((words, x - 0.75 * size, y - start - width, x + 0.2 * size, y - start))
+        else:
+            found.append((words, x + start, y - 0.75 * size, x + start + width, y + 0.2 * size))
+    return found
+
+
+def look_at(path):
+    """What is wrong with a picture."""
+    tree = xml.parse(path).getroot()
+    width, height = map(float, tree.get("viewBox").split()[2:])
+    wrong, texts = [], boxes(tree)
+    if width != 800 or not texts or tree.find(SVG + "title").text == "Gnuplot":
+        wrong.append(f"{path}: {width} wide, {len(texts)} texts")
+    if "prefers-color-scheme: dark" not in tree.find(SVG + "style").text:
+        wrong.append(f"{path}: no colours for the dark")
+    for index, (words, left, top, right, bottom) in enumerate(texts):
+        if left < 0 or top < 0 or right > width or bottom > height:
+            wrong.append(f"{path}: '{words}' leaves the picture: {left:.0f} to {right:.0f}, "
+                         f"{top:.0f} to {bottom:.0f}")
+        for other, *box in texts[:index]:
+            if left < box[2] and box[0] < right and top < box[3] and box[1] < bottom:
+                wrong.append(f"{path}: '{words}' lies on '{other}'")
+    return wrong
+
+
+def all_texts(path):
+    return [box[0] for box in boxes(xml.parse(path).getroot())]
+
+
+def drawn(title, runs, *options, expected=tuple(NAMES), code=0):
+    """Draws runs into pictures/; the case is the program's own end and each picture."""
+    shutil.rmtree("pictures", ignore_errors=True)
+    done = command("report", *runs, "--plot", "pictures", *options)
+    wrong = []
+    if done.returncode != code or (code == 0 and done.stderr):
+        wrong.append(f"exit code {done.returncode}: {done.stderr}")
+    found = sorted(os.listdir("pictures")) if os.path.isdir("pictures") else []
+    if found != sorted(expected):
+        wrong.append(f"pictures: {found}")
+    for name in found:
+        if name.endswith(".svg"):
+            wrong += look_at(f"pictures/{name}")
+        elif open(f"pictures/{name}", "rb").read(8) != b"\x89PNG\r\n\x1a\n":
+            wrong.append(f"{name} is no PNG")
+    if title:
+        case(title, wrong)
+    return done
+
+
+work = tempfile.mkdtemp(prefix="lockstep-pictures-")
+os.chdir(work)
+try:
+    for words in (["pack", "synthetic", "data", "--images", "64", "--test-images", "32", "--size", "8"],
+                  ["train", "--data", "data", "--device", "cpu", "--threads", "1", "--epochs", "1",
+                   "--results", "real"]):
+        done = command(*words)
+        if done.returncode:
+            print(f"Bail out! {words[0]}: {done.stderr}")
+            sys.exit(1)
+
+    one = make_run("one", epochs=1)
+    drawn("one run of one epoch", [one], expected=("accuracy.svg", "loss.svg", "time.svg"))
+    several = []
+    for repeat in range(3):
+        for mode, ranks, batch, seconds in (("single", 1, 64, 40), ("ddp", 2, 128, 25),
+                                            ("dp", 2, 128, 30), ("ddp", 4, 256, 14),
+                                            ("ddp", 2, 64, 26), ("ddp", 4, 64, 16)):
+            several.append(make_run(f"{mode}{ranks}-{batch}-{repeat}", mode, ranks, batch, seconds,
+                                    10, repeat))
+    done = drawn("six configurations, three repeats, ten epochs", several)
+    speedups = re.findall(r"(\d+\.\d\d)x .* to ", done.stdout)
+    shown = [text[:-1] for name in ("weak", "strong")
+             for text in all_texts(f"pictures/speedup-{name}.svg") if re.fullmatch(r"[\d.]+x", text)]
+    case("the pictures' speedups are the tables'",
+         [] if speedups and sorted(shown) == sorted(speedups) else [f"{shown}, {speedups}"])
+    names = all_texts("pictures/time.svg")
+    case("configurations with one name are told apart by their batch",
+         [] if {"2 nodes, 2 ranks (DDP), global batch 64", "2 nodes, 2 ranks (DDP), global batch 128",
+                "2 nodes, 2 ranks (DP)"} <= set(names) else names)
+    drawn("as PNG too", several[:6], "--png",
+          expected=[*NAMES, *(name[:-4] + ending for name in NAMES
+                              for ending in (".png", "-dark.png"))])
+
+    long = "a device whose name is <b>long</b> & 'quoted' `touch made` " * 2
+    drawn("long names and many ranks",
+          [make_run(f"long{ranks}", "ddp" if ranks > 1 else "single", ranks, 1024, 400 / ranks ** 0.8, 60,
+                    device="cuda", rank_devices=";".join([long[:100]] * ranks))
+           for ranks in (1, 2, 4, 8, 16, 64)],
+          expected=["accuracy.svg", "loss.svg", "speedup-strong.svg", "time.svg"])
+    case("a name is no command", ["it was run"] if os.path.exists("made") else [])
+
+    # ---- bad input
+    def refused(title, runs, text, *options, expected=(), code=2, table=True):
+        done = drawn(None, runs, *options, expected=expected)
+        found = sorted(os.listdir("pictures")) if os.path.isdir("pictures") else []
+        lines = done.stderr.splitlines()
+        right = (done.returncode == code and len(lines) == 1 and text in lines[0]
+                 and lines[0].startswith("lockstep: ") and bool(done.stdout) == table
+                 and found == sorted(expected))
+        case(title, [] if right else [f"{done.returncode}: {done.stderr}", str(found)])
+
+    six = ["accuracy.svg", "loss.svg", "time.svg"]
+    damaged = make_run("damaged", epochs=3, repeat=1)
+    with open("damaged/epochs.csv", encoding="utf-8") as file:
+        whole = file.read()
+    sound = make_run("sound", epochs=3)
+    for title, text, content in (
+            ("epochs.csv is cut", "damaged/epochs.csv: ", whole[:-4]),
+            ("epochs.csv lacks an epoch", "damaged/epochs.csv: holds 2 epochs",
+             "".join(whole.splitlines(True)[:-1])),
+            ("epochs.csv holds no number", "damaged/epochs.csv: train_loss of row 2: expected a number",
+             whole.replace(whole.splitlines()[2].split(",")[2], "none")),
+            ("epochs.csv has no column", "damaged/epochs.csv: column 'test_loss' is missing",
+             whole.replace("test_loss", "tset_loss"))):
+        with open("damaged/epochs.csv", "w", encoding="utf-8") as file:
+            file.write(content)
+        refused(title, [sound, damaged], text, expected=six)
+    os.remove("damaged/epochs.csv")
+    refused("epochs.csv is gone", [sound, damaged], "damaged/epochs.csv: cannot read", expected=six)
+    with open("a-file", "w", encoding="ascii"):
+        pass
+    refused("a folder that is a file", [sound], "a-file: expected a folder, found a file", "--plot",
+            "a-file")
+    refused("a folder that cannot be made", [sound], "/proc/", "--plot", "/proc/lockstep/pictures")
+    done = command("report", sound, "--png")
+    case("--png without --plot", [] if done.returncode == 2 and "--png: expected --plot" in done.stderr
+         and not done.stdout else [done.stderr])
+    os.mkdir("empty")
+    environment = {**os.environ, "PATH": os.path.abspath("empty")}
+    done = subprocess.run([lockstep, "report", sound, "--plot", "pictures"], capture_output=True,
+                          text=True, env=environment, check=False)
+    case("no gnuplot: the tables stand, one line says what to install",
+         [] if done.returncode == 1 and done.stdout and len(done.stderr.splitlines()) == 1
+         and "apt-get install gnuplot-nox" in done.stderr else [done.stderr])
+finally:
+    os.chdir("/")
+    shutil.rmtree(work, ignore_errors=True)
+print(f"1..{cases}")
+sys.exit(failures > 0)
