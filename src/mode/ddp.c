@@ -209,6 +209,7 @@ static void teardown(mode *self) {
 const mode_interface mode_ddp = {
     .name = "ddp",
     .capturable = true,
+    .takes_made = true,
     .exchanges = true,
     .loader_share = mode_loader_own_share,
     .setup = setup,

@@ -58,7 +58,7 @@ static int begin(mode *self, const mode_batch *batch, pass *pass, ls_error *erro
     const mode_settings *s = &self->settings;
     bool received = !state->published && !is_root(self);
     if (is_root(self))
-        LS_TRY(mode_make_batch(self, batch, state->batch, error));
+        LS_TRY(mode_make_batch(self, s->stream, batch, state->batch, error));
     LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(publish_parameters(self, error));
     LS_TRY(scatter(self, state->batch, pass_input(pass), batch->global_count,
@@ -87,8 +87,8 @@ static int loss(mode *self, const mode_batch *batch, pass *pass, ls_error *error
     if (is_root(self))
         LS_TRY(s->device->is->ops->softmax_cross_entropy(
             s->device, s->stream, (int)batch->global_count, s->classes, network_type(s->network),
-            state->logits, self->labels, 1.0f / (float)batch->global_count, batch->state,
-            batch->training ? state->logits_gradient : NULL, self->totals, error));
+            state->logits, mode_labels(self, batch), 1.0f / (float)batch->global_count,
+            batch->state, batch->training ? state->logits_gradient : NULL, self->totals, error));
     if (!batch->training)
         return LS_OK;
     LS_TRY(step_clock_waiting(self->clock, error));

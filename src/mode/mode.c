@@ -1,6 +1,7 @@
 /* The list of modes, and the storage they share. */
 #include "mode/mode.h"
 #include "base/hash.h"
+#include "mode/parts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -102,7 +103,8 @@ static int allocate_storage(mode *self, ls_error *error) {
     for (int moment = 0; moment < s->moments && self->is->updates(self); moment++)
         LS_TRY(allocate(self, flat, "optimizer state", (void **)&self->moments[moment], error));
     LS_TRY(allocate(self, sizeof *self->totals, "totals", (void **)&self->totals, error));
-    LS_TRY(allocate(self, batch * sizeof(int32_t), "labels", (void **)&self->labels, error));
+    LS_TRY(allocate(self, NETWORK_MAX_INPUTS * batch * sizeof(int32_t), "labels",
+                    (void **)&self->labels, error));
     if (s->device->facts.host_addressable)
         return LS_OK;
     size_t image = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
@@ -125,6 +127,8 @@ int mode_create(const char *name, const mode_settings *settings, mode **out, ls_
     int status = step_clock_create(settings->device, settings->stream, &self->clock, error);
     if (status == LS_OK)
         status = create_events(self, error);
+    if (status == LS_OK)
+        status = mode_ahead_open(self, error);
     if (status == LS_OK)
         status = allocate_storage(self, error);
     if (status == LS_OK)
@@ -161,6 +165,7 @@ void mode_destroy(mode *self) {
         if (memory[index])
             self->settings.device->is->release(self->settings.device, memory[index]);
     release_gradients(self);
+    mode_ahead_close(self);
     device_event *events[] = {self->settled_event, self->updated_event};
     for (size_t index = 0; index < sizeof events / sizeof events[0]; index++)
         if (events[index])

@@ -63,6 +63,12 @@ typedef struct mode_batch {
     int64_t global_count;
     bool training;
     step_state *state; /* device memory: training's or evaluation's */
+    /* Of a batch that may be made while an earlier step runs (mode/ahead.c), when the cursor of
+     * `state` is not there yet: its place in `order`, and a state whose cursor stays 0. */
+    int64_t first;
+    step_state *origin;
+    int place; /* which of the network's inputs, and of the labels: 0 or 1 */
+    bool made; /* it lies there: begin has nothing to do */
 } mode_batch;
 
 /* How a unit's gradient is exchanged. The seconds that were weighed, NAN where none were measured:
@@ -91,13 +97,17 @@ typedef struct mode {
     network_hooks hooks; /* for network_forward and network_backward */
     /* Flat logical arrays [parameter_count], device memory. moments only where updates(). */
     float *parameters, *gradients, *moments[MODE_MAX_MOMENTS];
-    loss_totals *totals;    /* device memory; the samples whose loss this rank computed */
-    int32_t *labels;        /* device memory: of the samples whose loss this rank computes */
+    loss_totals *totals; /* device memory; the samples whose loss this rank computed */
+    /* Device memory: of the samples whose loss this rank computes, [2][global batch] as the
+     * network's inputs (mode_labels). */
+    int32_t *labels;
     uint8_t *staged_images; /* device memory, NULL where the device addresses host memory */
     int32_t *staged_labels;
     int64_t *staged_ids;
     mode_exchange exchange;
     device_event *settled_event, *updated_event; /* between the two streams; NULL: they are one */
+    device_stream *ahead; /* mode/ahead.c; NULL: this mode or device has none */
+    device_event *ahead_free, *ahead_made;
     step_clock *clock; /* the trainer marks a step's phases, the mode what it waits for */
     void *state;       /* the mode's own */
 } mode;
@@ -107,6 +117,7 @@ struct mode_interface {
     bool one_rank;   /* runs on exactly one */
     bool exchanges;  /* has --grad-comm, --factor-comm and buckets */
     bool capturable; /* nothing between begin and the update needs the host */
+    bool takes_made; /* begin takes a batch that is made already, in either place */
     /* Rank and size for the loader's share of each global batch; size 0: this rank loads nothing.
      */
     void (*loader_share)(const mode_settings *settings, int *rank, int *size);
@@ -145,6 +156,17 @@ void mode_destroy(mode *self); /* NULL is fine */
 /* Copies a batch in host memory to the device, in stream order; nothing where it is there. The
  * host memory may be given back once the stream has passed this point. */
 int mode_stage(mode *self, const mode_batch *batch, ls_error *error);
+
+/* ahead.c: the next batch, copied and made in a stream of its own while a step runs, where the
+ * device is asynchronous and the mode takes_made. In this order: mode_ahead_begin before the step
+ * is put into the stream (its own batch is made), mode_make_ahead of the next batch, in the place
+ * that the step does not read, and mode_ahead_end before the step that reads it. */
+static inline bool mode_works_ahead(const mode *self) {
+    return self->ahead != NULL;
+}
+int mode_ahead_begin(mode *self, ls_error *error);
+int mode_make_ahead(mode *self, const mode_batch *next, ls_error *error);
+int mode_ahead_end(mode *self, ls_error *error);
 
 /* network_plan_id, and where the mode chose how gradients are exchanged, a hash over that too:
  * buckets and factors decide the order of sums. */

@@ -67,7 +67,7 @@ static bool is_staged(const mode *self, const mode_batch *batch) {
     return !self->settings.device->facts.host_addressable && !batch->order && batch->loaded > 0;
 }
 
-int mode_stage(mode *self, const mode_batch *batch, ls_error *error) {
+int mode_stage_in(mode *self, device_stream *stream, const mode_batch *batch, ls_error *error) {
     const mode_settings *s = &self->settings;
     if (!is_staged(self, batch))
         return LS_OK;
@@ -82,12 +82,17 @@ int mode_stage(mode *self, const mode_batch *batch, ls_error *error) {
                  {self->staged_ids, batch->ids, sizeof(int64_t) * count}};
     for (size_t part = 0; part < sizeof parts / sizeof parts[0]; part++)
         if (parts[part].from)
-            LS_TRY(s->device->is->copy(s->device, s->stream, parts[part].to, parts[part].from,
+            LS_TRY(s->device->is->copy(s->device, stream, parts[part].to, parts[part].from,
                                        parts[part].bytes, COPY_HOST_TO_DEVICE, error));
     return LS_OK;
 }
 
-int mode_make_batch(mode *self, const mode_batch *batch, void *out, ls_error *error) {
+int mode_stage(mode *self, const mode_batch *batch, ls_error *error) {
+    return mode_stage_in(self, self->settings.stream, batch, error);
+}
+
+int mode_make_batch(mode *self, device_stream *stream, const mode_batch *batch, void *out,
+                    ls_error *error) {
     const mode_settings *s = &self->settings;
     bool staged = is_staged(self, batch);
     batch_arguments arguments = {.images = staged ? self->staged_images : batch->images,
@@ -104,22 +109,25 @@ int mode_make_batch(mode *self, const mode_batch *batch, void *out, ls_error *er
                                  .scale = s->scale,
                                  .shift = s->shift,
                                  .out = out,
-                                 .out_labels = self->labels};
+                                 .out_labels = mode_labels(self, batch)};
     if (batch->training)
         arguments.augment = s->augment;
-    return s->device->is->ops->make_batch(s->device, s->stream, &arguments, error);
+    return s->device->is->ops->make_batch(s->device, stream, &arguments, error);
 }
 
 int mode_begin_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error) {
-    return mode_make_batch(self, batch, pass_input(pass), error);
+    network_take_input(self->settings.network, pass, batch->place);
+    if (batch->made)
+        return LS_OK;
+    return mode_make_batch(self, self->settings.stream, batch, pass_input(pass), error);
 }
 
 int mode_loss_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error) {
     const mode_settings *s = &self->settings;
     return s->device->is->ops->softmax_cross_entropy(
         s->device, s->stream, batch->loaded, s->classes, network_type(s->network),
-        pass_logits(pass), self->labels, 1.0f / (float)batch->global_count, batch->state,
-        batch->training ? pass_logits_gradient(pass) : NULL, self->totals, error);
+        pass_logits(pass), mode_labels(self, batch), 1.0f / (float)batch->global_count,
+        batch->state, batch->training ? pass_logits_gradient(pass) : NULL, self->totals, error);
 }
 
 void mode_loader_own_share(const mode_settings *settings, int *rank, int *size) {

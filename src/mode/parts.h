@@ -8,8 +8,20 @@
 int mode_whole_parameters(void *mode, int unit, const float **out, ls_error *error);
 int mode_whole_gradient(void *mode, int unit, float **out, ls_error *error);
 
-/* uint8 images and labels of the batch -> `out` (input layout) and mode->labels. */
-int mode_make_batch(mode *self, const mode_batch *batch, void *out, ls_error *error);
+/* The labels of the batch's place. */
+static inline int32_t *mode_labels(const mode *self, const mode_batch *batch) {
+    return self->labels + (size_t)batch->place * (size_t)self->settings.global_batch;
+}
+
+/* mode_stage, in `stream`. */
+int mode_stage_in(mode *self, device_stream *stream, const mode_batch *batch, ls_error *error);
+/* uint8 images and labels of the batch -> `out` (input layout) and mode_labels. */
+int mode_make_batch(mode *self, device_stream *stream, const mode_batch *batch, void *out,
+                    ls_error *error);
+
+/* ahead.c: makes and frees what it needs; where nothing is made ahead, nothing. */
+int mode_ahead_open(mode *self, ls_error *error);
+void mode_ahead_close(mode *self);
 
 /* Where what only the update reads may be waited for. */
 device_stream *mode_update_stream(const mode *self);

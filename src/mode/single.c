@@ -27,6 +27,7 @@ const mode_interface mode_single = {
     .name = "single",
     .one_rank = true,
     .capturable = true,
+    .takes_made = true,
     .loader_share = mode_loader_own_share,
     .setup = setup,
     .teardown = teardown,

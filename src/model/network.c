@@ -37,6 +37,8 @@ void network_destroy(network *self) {
             self->device->is->release(self->device, self->packed[layer]);
     if (self->arena)
         self->device->is->release(self->device, self->arena);
+    for (int which = 0; which < self->input_count; which++)
+        self->device->is->release(self->device, self->inputs[which]);
     free(self);
 }
 
@@ -82,15 +84,43 @@ static int allocate_packed(network *self, ls_error *error) {
     return LS_OK;
 }
 
+static size_t input_bytes(const network *self) {
+    int most = 0;
+    for (int index = 0; index < self->pass_count; index++)
+        most = self->passes[index]->n > most ? self->passes[index]->n : most;
+    return graph_tensor_elements(&self->graph->tensors[0]) * (size_t)most * dtype_bytes(self->type);
+}
+
+static int wanted_inputs(const network *self) {
+    return self->device->facts.asynchronous ? NETWORK_MAX_INPUTS : 1;
+}
+
+static int allocate_inputs(network *self, ls_error *error) {
+    for (; self->input_count < wanted_inputs(self); self->input_count++)
+        LS_TRY(self->device->is->allocate(self->device, input_bytes(self), "a batch",
+                                          &self->inputs[self->input_count], error));
+    return LS_OK;
+}
+
 int network_seal(network *self, ls_error *error) {
     void *arena;
     LS_TRY(allocate_packed(self, error));
+    LS_TRY(allocate_inputs(self, error));
     LS_TRY(
         self->device->is->allocate(self->device, self->arena_bytes, "activations", &arena, error));
     self->arena = arena;
-    for (int index = 0; index < self->pass_count; index++)
+    for (int index = 0; index < self->pass_count; index++) {
         pass_place(self->passes[index], self->graph, self->arena);
+        network_take_input(self, self->passes[index], 0);
+    }
     return LS_OK;
+}
+
+void *network_input(const network *self, int which) {
+    return self->inputs[which < self->input_count ? which : 0];
+}
+void network_take_input(const network *self, pass *pass, int which) {
+    pass_place_input(pass, self->graph, network_input(self, which));
 }
 
 void *pass_input(pass *pass) {
@@ -106,7 +136,7 @@ dtype network_type(const network *self) {
     return self->type;
 }
 size_t network_arena_bytes(const network *self) {
-    return self->arena_bytes;
+    return self->arena_bytes + (size_t)wanted_inputs(self) * input_bytes(self);
 }
 tensor_layout network_input_layout(const network *self) {
     return self->layouts[0];

@@ -50,7 +50,14 @@ int network_prepare(network *self, int n, ls_error *error);
 /* Allocates the arena for all prepared passes. After it, network_prepare is refused. */
 int network_seal(network *self, ls_error *error);
 pass *network_pass(network *self, int n);        /* NULL when not prepared */
-size_t network_arena_bytes(const network *self); /* what network_seal allocates for activations */
+size_t network_arena_bytes(const network *self); /* what network_seal allocates for batches */
+
+/* Where a pass reads its batch. On an asynchronous device there are two such places, so that the
+ * next batch can be made in one while a pass reads the other; elsewhere both are one. `which`: 0
+ * or 1; a pass begins with 0. */
+enum { NETWORK_MAX_INPUTS = 2 };
+void *network_input(const network *self, int which);
+void network_take_input(const network *self, pass *pass, int which);
 
 /* The pass's ends, in device memory. */
 void *pass_input(pass *pass); /* [n, h, w, c] in network_input_layout */

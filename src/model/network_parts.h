@@ -25,6 +25,8 @@ struct network {
     void *packed[GRAPH_MAX_LAYERS];
     char *arena;
     size_t arena_bytes;
+    void *inputs[NETWORK_MAX_INPUTS]; /* of the largest pass */
+    int input_count;
     gathered_plan *gathered;
     int gathered_count;
     void *gathered_workspace; /* all gathered plans share it; NULL: none needs any */

@@ -43,11 +43,11 @@ static int last_read(const graph *graph, int tensor) {
 static void lay_out_tensor(pass *self, const graph *graph, int tensor, dtype type) {
     const graph_tensor *t = &graph->tensors[tensor];
     size_t bytes = graph_tensor_elements(t) * (size_t)self->n * dtype_bytes(type);
-    int born = t->producer < 0 ? 0 : forward_moment(t->producer);
-    self->activation[tensor] = new_buffer(self, bytes, born, last_read(graph, tensor));
-    self->gradient[tensor] = -1;
+    self->activation[tensor] = self->gradient[tensor] = -1;
     if (t->producer < 0)
         return;
+    self->activation[tensor] =
+        new_buffer(self, bytes, forward_moment(t->producer), last_read(graph, tensor));
     /* The gradient is first written by the last reader's backward (the loss, for the logits). */
     int first =
         t->use_count ? backward_moment(graph, t->uses[t->use_count - 1]) : graph->layer_count;
@@ -155,9 +155,16 @@ void pass_place(pass *self, const graph *graph, char *arena) {
         }
     }
     self->workspace_memory = place(self, arena, self->workspace);
-    self->input = place(self, arena, self->activation[0]);
     self->logits = place(self, arena, self->activation[graph->output]);
     self->logits_gradient = place(self, arena, self->gradient[graph->output]);
+}
+
+void pass_place_input(pass *self, const graph *graph, void *input) {
+    self->input = input;
+    for (int index = 0; self->n > 0 && index < graph->layer_count; index++)
+        for (int use = 0; use < graph->layers[index].input_count; use++)
+            if (graph->layers[index].inputs[use] == 0)
+                self->layers[index].x[use] = input;
 }
 
 void pass_destroy(pass *self, device *device, int layer_count) {

@@ -24,8 +24,9 @@ struct pass {
 /* Plans for batch n, lifetimes and offsets; no memory yet. `like`: another pass, or NULL. */
 int pass_create(const graph *graph, device *device, precision precision,
                 const tensor_layout *layouts, int n, const pass *like, pass **out, ls_error *error);
-/* Points everything into the arena. */
+/* Points everything into the arena, but the input, which lies outside it. */
 void pass_place(pass *self, const graph *graph, char *arena);
+void pass_place_input(pass *self, const graph *graph, void *input);
 void pass_destroy(pass *self, device *device, int layer_count);
 
 #endif

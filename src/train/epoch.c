@@ -74,7 +74,9 @@ static int show_progress(trainer *self, int epoch, int64_t step, double start, l
 
 /* Of an asynchronous device's epoch, two steps are timed: a timed step is not a replayed one, and
  * the host waits for it. */
-static bool is_sampled(const trainer *self, int64_t index) {
+static bool is_sampled(const trainer *self, int epoch, int64_t index) {
+    if (trainer_is_profiled(self, epoch, index))
+        return true;
     if (!self->device->facts.asynchronous)
         return true;
     int64_t batches = self->train.batches;
@@ -97,16 +99,18 @@ static int one_step(trainer *self, const epoch_record *record, int64_t index,
                     double parts[STEP_PARTS], ls_error *error) {
     mode_batch batch;
     bool profiled = trainer_is_profiled(self, record->epoch, index);
-    bool sampled = profiled || is_sampled(self, index);
+    bool sampled = is_sampled(self, record->epoch, index);
     if (profiled)
         LS_TRY(trace_step_begin(self->trace, error));
     /* What runs beside something else has no time of its own: where it is timed, it does not. */
     self->optimizer.at_once = sampled && self->device->facts.asynchronous;
     LS_TRY(step_clock_begin(self->mode->clock, sampled, error));
     device_range_begin(self->device, "load");
-    LS_TRY(feed_next(&self->train, index, &batch, error));
+    LS_TRY(trainer_next_batch(self, index, &batch, error));
     device_range_end(self->device);
     LS_TRY(trainer_train_step(self, &batch, sampled, error));
+    if (!sampled && index + 1 < self->train.batches && !is_sampled(self, record->epoch, index + 1))
+        LS_TRY(trainer_look_ahead(self, index + 1, error));
     if (profiled)
         LS_TRY(trace_step_end(self->trace, error));
     self->totals.sampled_steps += sampled && self->device->facts.asynchronous;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS = 4 };
+enum { SLOTS = 4, STATES = 2 };
 
 int feed_find(feed *self, const char *folder, const char *split, int64_t global_batch,
               ls_error *error) {
@@ -128,11 +128,10 @@ static int open_loader(feed *self, ls_error *error) {
 
 static int open_state(feed *self, ls_error *error) {
     device *device = self->settings.device;
-    LS_TRY(device->is->allocate(device, sizeof *self->state, "the step's state",
-                                (void **)&self->state, error));
-    LS_TRY(device->is->host_allocate(device, sizeof *self->host_state, (void **)&self->host_state,
-                                     error));
-    *self->host_state = (step_state){.loss_scale = 1};
+    size_t bytes = STATES * sizeof *self->state;
+    LS_TRY(device->is->allocate(device, bytes, "the step's state", (void **)&self->state, error));
+    LS_TRY(device->is->host_allocate(device, bytes, (void **)&self->host_state, error));
+    self->host_state[0] = self->host_state[1] = (step_state){.loss_scale = 1};
     return feed_write_state(self, error);
 }
 
@@ -182,7 +181,7 @@ int feed_read_state(feed *self, ls_error *error) {
 
 int feed_write_state(feed *self, ls_error *error) {
     device *device = self->settings.device;
-    LS_TRY(to_device(self, self->state, self->host_state, sizeof *self->state, error));
+    LS_TRY(to_device(self, self->state, self->host_state, STATES * sizeof *self->state, error));
     return device->is->stream_synchronize(device, self->settings.stream, error);
 }
 
@@ -204,7 +203,7 @@ static int upload_order(feed *self, int epoch, ls_error *error) {
 
 int feed_start_epoch(feed *self, int epoch, ls_error *error) {
     LS_TRY(feed_read_state(self, error)); /* the stream is idle: host_order is free too */
-    self->host_state->epoch = epoch;
+    self->host_state[0].epoch = self->host_state[1].epoch = epoch;
     self->host_state->cursor = 0;
     LS_TRY(feed_write_state(self, error));
     if (self->loader)
@@ -212,11 +211,12 @@ int feed_start_epoch(feed *self, int epoch, ls_error *error) {
     return self->order ? upload_order(self, epoch, error) : LS_OK;
 }
 
-static void describe_resident(const feed *self, mode_batch *out) {
+static void describe_resident(const feed *self, int64_t index, mode_batch *out) {
     const feed_settings *s = &self->settings;
     out->images = self->images;
     out->labels = self->labels;
     out->order = self->order;
+    out->first = index * share_of(s->global_batch, s->rank, s->size).count;
     out->loaded = (int)share_of(out->global_count, s->rank, s->size).count;
 }
 
@@ -233,9 +233,11 @@ static void describe_blank(const feed *self, mode_batch *out) {
 int feed_next(feed *self, int64_t index, mode_batch *out, ls_error *error) {
     *out = (mode_batch){.global_count = feed_batch_images(self, index),
                         .training = self->settings.training,
-                        .state = self->state};
+                        .state = self->state,
+                        .origin = self->state + 1,
+                        .place = (int)(index % NETWORK_MAX_INPUTS)};
     if (self->order)
-        describe_resident(self, out);
+        describe_resident(self, index, out);
     else if (self->settings.one_batch)
         describe_blank(self, out);
     if (!self->loader)
@@ -252,9 +254,9 @@ int feed_next(feed *self, int64_t index, mode_batch *out, ls_error *error) {
     return LS_OK;
 }
 
-int feed_staged(feed *self, ls_error *error) {
+int feed_staged(feed *self, device_stream *stream, ls_error *error) {
     const feed_settings *s = &self->settings;
-    return self->staged ? s->device->is->event_record(s->device, self->staged, s->stream, error)
+    return self->staged ? s->device->is->event_record(s->device, self->staged, stream, error)
                         : LS_OK;
 }
 
@@ -262,7 +264,7 @@ void feed_blank(feed *self, int64_t global_count, mode_batch *out) {
     *out = (mode_batch){
         .global_count = global_count, .training = self->settings.training, .state = self->state};
     if (self->order)
-        describe_resident(self, out);
+        describe_resident(self, 0, out);
     else
         describe_blank(self, out);
 }

@@ -36,8 +36,9 @@ typedef struct feed {
     uint8_t *blank_images; /* host memory, for warm-up: zeros; with one_batch, that batch */
     int32_t *blank_labels;
     int64_t *blank_ids;
-    step_state *state;      /* device memory: this split's */
-    step_state *host_state; /* pinned: as last read or written */
+    /* Device memory: [0] this split's, [1] its epoch with a cursor that stays 0. */
+    step_state *state;
+    step_state *host_state; /* pinned, both: as last read or written */
     device_event *staged;   /* the last batch has left the loader's memory */
 } feed;
 
@@ -57,9 +58,9 @@ static inline int64_t feed_batch_images(const feed *self, int64_t index) {
 int feed_start_epoch(feed *self, int epoch, ls_error *error);
 /* The next batch; the loader takes the previous one's memory back. */
 int feed_next(feed *self, int64_t index, mode_batch *out, ls_error *error);
-/* After mode_stage of the batch, in stream order: its memory may go back once this point is passed.
- */
-int feed_staged(feed *self, ls_error *error);
+/* After the batch's copy to the device was put into `stream`: its memory may go back once this
+ * point is passed. */
+int feed_staged(feed *self, device_stream *stream, ls_error *error);
 /* A batch of `global_count` for warm-up: whatever lies there, by the same pointers. */
 void feed_blank(feed *self, int64_t global_count, mode_batch *out);
 

@@ -54,38 +54,92 @@ static int compute_step(trainer *self, const mode_batch *batch, ls_error *error)
     return progress_end(self, batch->state, error);
 }
 
-static device_graph *recording_of(const trainer *self, int64_t global_count) {
-    for (int index = 0; index < 2; index++)
-        if (self->recordings[index].graph && self->recordings[index].global_count == global_count)
-            return self->recordings[index].graph;
+static step_recording *find_recording(trainer *self, const mode_batch *batch) {
+    for (int index = 0; index < MAX_RECORDINGS; index++) {
+        step_recording *each = &self->recordings[index];
+        if (!each->graph ||
+            (each->global_count == batch->global_count && each->place == batch->place))
+            return each;
+    }
     return NULL;
 }
 
+/* A batch that no step made ahead: the first of an epoch, and those around a sampled step. */
+static int make_now(trainer *self, mode_batch *batch, ls_error *error) {
+    mode *mode = self->mode;
+    pass *pass = network_pass(self->network, mode_local_count(mode, batch->global_count));
+    LS_TRY(mode->is->begin(mode, batch, pass, error));
+    batch->made = true;
+    return LS_OK;
+}
+
+/* Where batches are made ahead, a step has its batch before it begins (a recorded one cannot make
+ * it), but for a sampled one, whose part that is. */
+static int have_batch(trainer *self, mode_batch *batch, bool sampled, ls_error *error) {
+    mode *mode = self->mode;
+    if (batch->made) {
+        LS_TRY(mode_ahead_end(mode, error));
+    } else {
+        LS_TRY(mode_stage(mode, batch, error));
+        LS_TRY(feed_staged(&self->train, self->stream, error));
+        if (mode_works_ahead(mode) && !sampled)
+            LS_TRY(make_now(self, batch, error));
+    }
+    return mode_works_ahead(mode) ? mode_ahead_begin(mode, error) : LS_OK;
+}
+
 int trainer_train_step(trainer *self, const mode_batch *batch, bool sampled, ls_error *error) {
-    device_graph *recording = sampled ? NULL : recording_of(self, batch->global_count);
+    step_recording *recording = sampled ? NULL : find_recording(self, batch);
+    mode_batch here = *batch;
     device_range_begin(self->device, "stage");
-    LS_TRY(mode_stage(self->mode, batch, error));
-    LS_TRY(feed_staged(&self->train, error));
+    LS_TRY(have_batch(self, &here, sampled, error));
     device_range_end(self->device);
-    if (recording)
-        return self->device->is->graph_launch(self->device, recording, self->stream, error);
-    return compute_step(self, batch, error);
+    if (recording && recording->graph)
+        return self->device->is->graph_launch(self->device, recording->graph, self->stream, error);
+    return compute_step(self, &here, error);
+}
+
+int trainer_next_batch(trainer *self, int64_t index, mode_batch *out, ls_error *error) {
+    if (!self->next.made)
+        return feed_next(&self->train, index, out, error);
+    *out = self->next;
+    self->next.made = false;
+    return LS_OK;
+}
+
+int trainer_look_ahead(trainer *self, int64_t index, ls_error *error) {
+    mode_batch *next = &self->next;
+    if (!mode_works_ahead(self->mode))
+        return LS_OK;
+    device_range_begin(self->device, "load");
+    LS_TRY(feed_next(&self->train, index, next, error));
+    device_range_end(self->device);
+    LS_TRY(mode_make_ahead(self->mode, next, error));
+    LS_TRY(feed_staged(&self->train, self->mode->ahead, error));
+    next->made = true;
+    return LS_OK;
 }
 
 int trainer_record_step(trainer *self, const mode_batch *batch, ls_error *error) {
     const device_interface *is = self->device->is;
-    if (!self->records || recording_of(self, batch->global_count))
-        return LS_OK;
-    step_recording *made = &self->recordings[self->recordings[0].graph ? 1 : 0];
-    LS_TRY(step_clock_begin(self->mode->clock, false, error));
-    LS_TRY(is->graph_begin(self->device, self->stream, error));
-    LS_TRY(compute_step(self, batch, error));
-    made->global_count = batch->global_count;
-    return is->graph_end(self->device, self->stream, &made->graph, error);
+    mode_batch ready = *batch;
+    ready.made = mode_works_ahead(self->mode);
+    for (ready.place = 0; ready.place < NETWORK_MAX_INPUTS; ready.place++) {
+        step_recording *made = find_recording(self, &ready);
+        if (!self->records || !made || made->graph)
+            continue;
+        LS_TRY(step_clock_begin(self->mode->clock, false, error));
+        LS_TRY(is->graph_begin(self->device, self->stream, error));
+        LS_TRY(compute_step(self, &ready, error));
+        made->global_count = ready.global_count;
+        made->place = ready.place;
+        LS_TRY(is->graph_end(self->device, self->stream, &made->graph, error));
+    }
+    return LS_OK;
 }
 
 void trainer_forget_recordings(trainer *self) {
-    for (int index = 0; index < 2; index++)
+    for (int index = 0; index < MAX_RECORDINGS; index++)
         if (self->recordings[index].graph)
             self->device->is->graph_destroy(self->device, self->recordings[index].graph);
 }
@@ -95,7 +149,7 @@ int trainer_evaluation_step(trainer *self, const mode_batch *batch, ls_error *er
     pass *pass = network_pass(self->network, mode_local_count(mode, batch->global_count));
     LS_TRY(step_clock_begin(mode->clock, false, error));
     LS_TRY(mode_stage(mode, batch, error));
-    LS_TRY(feed_staged(&self->test, error));
+    LS_TRY(feed_staged(&self->test, self->stream, error));
     LS_TRY(mode->is->begin(mode, batch, pass, error));
     LS_TRY(network_forward(self->network, pass, self->stream, &mode->hooks, error));
     LS_TRY(mode->is->loss(mode, batch, pass, error));

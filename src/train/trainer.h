@@ -17,11 +17,14 @@
 
 #include <string.h>
 
-/* A training step recorded for one global count, replayed by one launch. */
+/* A training step recorded for one global count and place of its batch, replayed by one launch. */
 typedef struct step_recording {
     int64_t global_count;
+    int place;
     device_graph *graph;
 } step_recording;
+
+enum { MAX_RECORDINGS = 2 * NETWORK_MAX_INPUTS }; /* the full and the last batch, in each place */
 
 /* What the device's stream writes to pinned memory as it goes, for a watcher that finds it standing
  * still. */
@@ -50,13 +53,14 @@ typedef struct trainer {
     mode *mode;
     optimizer optimizer;
     feed train, test;
-    bool records;                 /* steps are recorded into graphs */
-    step_recording recordings[2]; /* of the full and of the last batch */
-    step_progress *progress;      /* pinned; NULL alone */
-    monitor *monitor;             /* NULL on a device without a UUID */
-    comm *ablated;                /* --ablate comm: inside `comm`, or it; else NULL */
-    trace *trace;                 /* --profile; else NULL */
-    int64_t profile_first;        /* step of epoch 1 (0, 1, ...) where the profile begins */
+    mode_batch next; /* of training: where `made`, the batch that comes next */
+    bool records;    /* steps are recorded into graphs */
+    step_recording recordings[MAX_RECORDINGS];
+    step_progress *progress; /* pinned; NULL alone */
+    monitor *monitor;        /* NULL on a device without a UUID */
+    comm *ablated;           /* --ablate comm: inside `comm`, or it; else NULL */
+    trace *trace;            /* --profile; else NULL */
+    int64_t profile_first;   /* step of epoch 1 (0, 1, ...) where the profile begins */
     run *run;
     step_log *step_log;
     rank_facts *ranks;
@@ -107,8 +111,12 @@ void trainer_describe_warmup(char *out, size_t capacity);
 
 /* step.c: one global batch. A sampled step is never a replayed one. */
 int trainer_train_step(trainer *self, const mode_batch *batch, bool sampled, ls_error *error);
+/* After a step was put into the stream: batch `index` (0, 1, ...) is made beside it. */
+int trainer_look_ahead(trainer *self, int64_t index, ls_error *error);
+/* Batch `index`: made ahead, or from the feed. */
+int trainer_next_batch(trainer *self, int64_t index, mode_batch *out, ls_error *error);
 int trainer_evaluation_step(trainer *self, const mode_batch *batch, ls_error *error);
-/* Records a training step of this batch's size. */
+/* Records a training step of this batch's size, in each place that a batch may lie in. */
 int trainer_record_step(trainer *self, const mode_batch *batch, ls_error *error);
 void trainer_forget_recordings(trainer *self);
 

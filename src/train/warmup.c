@@ -29,8 +29,11 @@ static int one_size(trainer *self, feed *feed, int64_t global_count, ls_error *e
     if (!training || !self->records)
         return LS_OK;
     LS_TRY(trainer_record_step(self, &batch, error));
-    LS_TRY(feed_write_state(feed, error));
-    return trainer_train_step(self, &batch, false, error); /* a graph's first launch uploads it */
+    for (; batch.place < NETWORK_MAX_INPUTS; batch.place++) {
+        LS_TRY(feed_write_state(feed, error));
+        LS_TRY(trainer_train_step(self, &batch, false, error)); /* a graph's first launch uploads */
+    }
+    return LS_OK;
 }
 
 static int all_sizes(trainer *self, ls_error *error) {

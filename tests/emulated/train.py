@@ -26,9 +26,10 @@ def check(name, good, why):
     print(f"{'ok' if good else 'not ok'} {cases} - {name}" + ("" if good else f"\n# {why}"), flush=True)
 
 
-def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random"):
-    """The losses of a run's steps, the test losses of its epochs, and its summary's row; None and the reason
-    where it failed. All runs share one cache of cuDNN's plans: other plans may have other bits."""
+def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random", data="data", step_log=True):
+    """The losses of a run's steps (where they are logged: the host then waits for each), the losses of its
+    epochs, and its summary's row; None and the reason where it failed. All runs share one cache of cuDNN's
+    plans: other plans may have other bits."""
     results = os.path.join(work, name.replace(" ", "-"))
     environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                        CUDA_VISIBLE_DEVICES=",".join(map(str, range(gpus))), LOCKSTEP_EMULATED_GPUS=str(gpus),
@@ -36,17 +37,21 @@ def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random"):
     # What MPI's plug-ins leave behind when they are unloaded has no name that a suppression matches.
     environment["ASAN_OPTIONS"] = "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")
     command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks > 1 else []
-    command += [lockstep, "train", "--data", os.path.join(work, "data"), "--device", device, "--seed", "5",
-                "--epochs", "2", "--global-batch", "8", "--threads", "1", "--oversubscribe", "--step-log",
+    command += [lockstep, "train", "--data", os.path.join(work, data), "--device", device, "--seed", "5",
+                "--epochs", "2", "--global-batch", "8", "--threads", "1", "--oversubscribe",
                 "--plan-cache", os.path.join(work, "plans"), "--results", results, *options]
+    command += ["--step-log"] if step_log else []
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     if done.returncode:
         return None, f"{' '.join(command)} (seed {seed}, {gpus} GPUs, {order}): exit {done.returncode}\n# " + \
             "\n# ".join(done.stderr.splitlines()[:40])
-    with open(os.path.join(results, "steps.csv"), newline="") as file:
-        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    losses = []
+    if step_log:
+        with open(os.path.join(results, "steps.csv"), newline="") as file:
+            losses = [float(row["loss"]) for row in csv.DictReader(file)]
     with open(os.path.join(results, "epochs.csv"), newline="") as file:
-        losses += [float(row["test_loss"]) for row in csv.DictReader(file)]
+        for row in csv.DictReader(file):
+            losses += [float(row["test_loss"])] if step_log else [float(row["train_loss"]), float(row["test_loss"])]
     with open(os.path.join(results, "summary.csv"), newline="") as file:
         return losses, next(csv.DictReader(file))
 
@@ -81,11 +86,28 @@ def single(work, want):
         says(f"seed {seed}", got, "graph", "yes")
         got = run(work, f"no graph {seed}", "cuda", 1, "--mode", "single", "--no-graph", seed=seed, order=order)
         same(f"single without a graph has the same bits, seed {seed}, {order}", got, eager)
+    ahead(work)
     options = ["--mode", "single", "--augment", "crop-flip", "--optimizer", "sgd", "--learning-rate", "0.01",
                "--momentum", "0.9", "--weight-decay", "0.001"]
     augmented, why = run(work, "augmented cpu", "cpu", 1, *options)
     follows("single, crop and flip, SGD with momentum, follows cpu",
             run(work, "augmented", "cuda", 1, *options), augmented or [])
+
+
+def ahead(work):
+    """Batches are made beside the step before, with nothing that holds the host back: the same bits in every
+    order, from the device's memory and from the host's. The profiled steps make theirs themselves."""
+    options = ["--mode", "single", "--augment", "crop-flip"]
+    want = None
+    for name, seed, order, more in (
+            ("as a graph", 1, "eager", []), ("as a graph", 2, "late", []), ("as a graph", 3, "random", []),
+            ("around profiled steps", 4, "random", ["--profile", "2"]), ("without a graph", 5, "late", ["--no-graph"]),
+            ("fed by the host", 6, "random", ["--data-place", "host"]),
+            ("fed by the host without a graph", 7, "late", ["--data-place", "host", "--no-graph"])):
+        got = run(work, f"ahead {seed}", "cuda", 1, *options, *more, seed=seed, order=order,
+                  data="more", step_log=False)
+        want = want or got
+        same(f"batches made ahead, {name}, {order}: the same bits", got, want)
 
 
 def precisions(work, want):
@@ -124,9 +146,10 @@ if not shutil.which("mpirun"):
     print("1..0 # SKIP mpirun is not installed")
     sys.exit(0)
 with tempfile.TemporaryDirectory() as folder:
-    subprocess.run([lockstep, "pack", "synthetic", os.path.join(folder, "data"), "--images", "44", "--size", "8",
-                    "--test-images", "20", "--seed", "3"], check=True, capture_output=True,
-                   env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
+    for data, images in ("data", "44"), ("more", "76"):
+        subprocess.run([lockstep, "pack", "synthetic", os.path.join(folder, data), "--images", images, "--size", "8",
+                        "--test-images", "20", "--seed", "3"], check=True, capture_output=True,
+                       env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
     reference, reason = run(folder, "cpu", "cpu", 1, "--mode", "single")
     if reference is None:
         raise SystemExit(f"Bail out! {reason}")
