@@ -122,6 +122,22 @@ def precisions(work, want):
                 eager[0] or [], early, late)
 
 
+def shares(work, name, got, count):
+    """ranks.csv: each rank's two sampled steps an epoch, scaled to its time; nothing of it on another rank."""
+    if got[0] is None:
+        return
+    with open(os.path.join(work, name.replace(" ", "-"), "ranks.csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    parts = ["data", "forward", "backward", "optimizer", "waiting", "transfer"]
+    wrong = [row for row in rows if abs(sum(float(row[f"{part}_seconds"]) for part in parts)
+                                        - float(row["training_seconds"])) > 1e-6
+             or min(float(row[f"{part}_seconds"]) for part in parts) < 0 or row["compared_steps"] != "2"]
+    waited = sum(float(row["waiting_seconds"]) for row in rows) / count
+    check(f"{name}: every rank's parts are its time, waiting in them",
+          len(rows) == 2 * count and not wrong and waited > 0
+          and abs(waited - float(got[1]["waiting_seconds"])) < 1e-6, f"{rows} {got[1]['waiting_seconds']}")
+
+
 def ranks(work, want):
     for mode in ("ddp", "dp"):
         for count in (1, 2, 4):
@@ -134,6 +150,7 @@ def ranks(work, want):
                 got = run(work, name, "cuda", count, *options, seed=count, gpus=gpus)
                 follows(f"{name} follows cpu", got, want)
                 if count > 1:
+                    shares(work, name, got, count)
                     says(name, got, "communication", "mpi" if gpus < count else "nccl")
                     says(name, got, "graph", "yes" if mode == "ddp" and gpus == count else "no")
                 if count == 2:

@@ -43,12 +43,12 @@ def pack(lockstep, folder, images, *options):
     return folder
 
 
-def attempt(lockstep, data, results, ranks, *options, device="cpu", epochs=2):
+def attempt(lockstep, data, results, ranks, *options, device="cpu", epochs=2, step_log=True):
     """The finished process of one run; ranks = 0: without mpirun."""
     command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks else []
     command += [lockstep, "train", "--data", data, "--device", device, "--epochs", str(epochs),
-                "--seed", "5", "--threads", "1", "--oversubscribe", "--step-log",
-                "--results", results, *options]
+                "--seed", "5", "--threads", "1", "--oversubscribe",
+                *(["--step-log"] if step_log else []), "--results", results, *options]
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
 
 
