@@ -2,11 +2,12 @@
 # From a fresh machine to a speedup table: installs what is missing, builds, makes a data set,
 # finds a Slurm or starts one of two nodes on this machine, submits speedup.sbatch and follows it.
 #
-#   sh slurm/quickstart.sh [--data DIR] [--epochs N] [--keep-cluster]
+#   sh slurm/quickstart.sh [--data DIR] [--epochs N] [--repeats N] [--keep-cluster]
 #
-#   --data DIR        train on these shards (see data/README.md), 10 epochs; without it on
-#                     10,000 generated images, 3 epochs
+#   --data DIR        train on these shards (see data/README.md), 10 epochs, once a configuration;
+#                     without it on 10,000 generated images, 1 epoch, 3 times
 #   --epochs N        another number of epochs
+#   --repeats N       another number of runs of each configuration
 #   --keep-cluster    leave the cluster running if this script started it
 #
 # What it writes: build/, data/synthetic/, slurm-<jobid>.out and results/<jobid>-*. Exit codes:
@@ -17,7 +18,7 @@ set -eu
 started=$(date +%s)
 caller=$PWD
 cd "$(dirname "$0")/.."
-data='' epochs='' keep_cluster=no
+data='' epochs='' repeats='' keep_cluster=no
 own_cluster=no job='' following=''
 
 say() { printf '[%3d s] %s\n' $(($(date +%s) - started)) "$*"; }
@@ -25,18 +26,19 @@ fail() { echo "quickstart.sh: $2" >&2; exit "$1"; }
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --data | --epochs)
+    --data | --epochs | --repeats)
         [ $# -ge 2 ] || fail 2 "$1: its value is missing"
-        if [ "$1" = --data ]; then data=$2; else epochs=$2; fi
+        case $1 in --data) data=$2 ;; --epochs) epochs=$2 ;; --repeats) repeats=$2 ;; esac
         shift
         ;;
     --keep-cluster) keep_cluster=yes ;;
     --help) sed -n '2,/^set -eu/{/^#/s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
-    *) fail 2 "unknown option '$1' (expected --data DIR, --epochs N, --keep-cluster)" ;;
+    *) fail 2 "unknown option '$1' (expected --data DIR, --epochs N, --repeats N, --keep-cluster)" ;;
     esac
     shift
 done
 case $epochs in *[!0-9]* | 0*) fail 2 "--epochs: expected a number above 0, found '$epochs'" ;; esac
+case $repeats in *[!0-9]* | 0*) fail 2 "--repeats: expected a number above 0, found '$repeats'" ;; esac
 case $data in '' | /*) ;; *) data=$caller/$data ;; esac
 [ -z "$data" ] || [ -d "$data" ] || fail 2 "--data: no folder '$data'"
 
@@ -79,7 +81,7 @@ lockstep=$PWD/build/lockstep
 
 if [ -z "$data" ]; then
     data=$PWD/data/synthetic
-    : "${epochs:=3}"
+    : "${epochs:=1}" "${repeats:=3}"
     if [ -d "$data" ]; then
         say "data: checking data/synthetic"
         "$lockstep" pack --verify "$data"
@@ -89,7 +91,7 @@ if [ -z "$data" ]; then
     fi
 fi
 
-export LOCKSTEP="$lockstep" LOCKSTEP_DATA="$data" LOCKSTEP_EPOCHS="${epochs:-10}"
+export LOCKSTEP="$lockstep" LOCKSTEP_DATA="$data" LOCKSTEP_EPOCHS="${epochs:-10}" LOCKSTEP_REPEATS="${repeats:-1}"
 
 # ---- a Slurm: the one that answers, else our own
 

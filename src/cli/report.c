@@ -14,6 +14,7 @@
 typedef struct report_settings {
     const char *format, *output, *allow, *plot;
     bool png;
+    double target_accuracy; /* 0: none */
 } report_settings;
 
 static const option options[] = {
@@ -33,6 +34,13 @@ static const option options[] = {
      .offset = offsetof(report_settings, allow),
      .placeholder = "WHAT[,WHAT...]",
      .help = "Compare runs that differ in this, with a footnote (the names stand above)."},
+    {.name = "target-accuracy",
+     .kind = OPTION_REAL,
+     .offset = offsetof(report_settings, target_accuracy),
+     .placeholder = "X",
+     .minimum = 0.0001,
+     .maximum = 1,
+     .help = "Also the training time until test accuracy first reached X (0.7 is 70%)."},
     {.name = "plot",
      .kind = OPTION_TEXT,
      .offset = offsetof(report_settings, plot),
@@ -51,6 +59,7 @@ typedef struct report {
     run_list runs;
     configuration_list configurations;
     comparison_list tables;
+    target_table target;
     complaints complaints;
 } report;
 
@@ -62,14 +71,19 @@ static table_format format_of(const char *name) {
 
 static void add_tables(text_buffer *out, const report *self) {
     table_format format = format_of(self->settings->format);
+    const target_table *target = self->settings->target_accuracy > 0 ? &self->target : NULL;
     if (format == TABLE_CSV) {
-        speedup_csv(out, &self->tables);
+        speedup_csv(out, &self->tables, target);
         return;
     }
     for (size_t index = 0; index < self->tables.count; index++) {
         text_add(out, "%s", index ? "\n\n" : "");
         speedup_text(out, &self->tables.items[index], format);
         lost_text(out, &self->tables.items[index], format);
+    }
+    if (target) {
+        text_add(out, "\n\n");
+        target_text(out, target, format);
     }
 }
 
@@ -105,6 +119,9 @@ static int make(report *self, const operands *folders, ls_error *error) {
     LS_TRY(configurations_make(&self->configurations, self->runs.items, self->runs.count, error));
     LS_TRY(comparisons_make(&self->tables, &self->configurations, self->settings->allow,
                             &self->complaints, error));
+    if (self->settings->target_accuracy > 0)
+        LS_TRY(target_make(&self->target, &self->tables, self->settings->target_accuracy,
+                           &self->complaints, error));
     LS_TRY(write_tables(self, error));
     return draw(self, error);
 }
@@ -124,6 +141,7 @@ static int run_report(const command *self, int argc, char **argv, ls_error *erro
         status = complaints_add(&report.complaints, error);
     if (status == LS_OK)
         status = complaints_end(&report.complaints, error);
+    target_free(&report.target);
     comparisons_free(&report.tables);
     configurations_free(&report.configurations);
     run_list_free(&report.runs);

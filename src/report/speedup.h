@@ -4,6 +4,7 @@
 
 #include "report/comparison.h"
 #include "report/table.h"
+#include "report/target.h"
 #include "report/text_buffer.h"
 
 /* One table as text or Markdown: the baseline's row first; around them a title that says which kind
@@ -13,7 +14,8 @@ void speedup_text(text_buffer *out, const comparison *table, table_format format
 /* What a table says above its rows: the baseline's facts. */
 void add_facts(text_buffer *out, const configuration *baseline);
 
-/* speedup_csv.c: all tables as one CSV table, a row a configuration and table, with its notes. */
-void speedup_csv(text_buffer *out, const comparison_list *tables);
+/* speedup_csv.c: all tables as one CSV table, a row a configuration and table, with its notes.
+ * target NULL: none was asked for. */
+void speedup_csv(text_buffer *out, const comparison_list *tables, const target_table *target);
 
 #endif

@@ -183,28 +183,34 @@ text_buffer fixture_read(const char *path) {
     return text;
 }
 
-int fixture_report(const char *allow, const char *const *folders, size_t count, table_format format,
-                   text_buffer *out, text_buffer *lines) {
+int fixture_report(const char *allow, double target, const char *const *folders, size_t count,
+                   table_format format, text_buffer *out, text_buffer *lines) {
     run_list runs = {0};
     configuration_list configurations = {0};
     comparison_list tables = {0};
     complaints complaints = {0};
+    target_table reached = {0};
     ls_error error = {0};
     int status = run_list_read(&runs, (char *const *)folders, count, &complaints, &error);
     if (status == LS_OK)
         status = configurations_make(&configurations, runs.items, runs.count, &error);
     if (status == LS_OK)
         status = comparisons_make(&tables, &configurations, allow, &complaints, &error);
+    if (status == LS_OK && target > 0)
+        status = target_make(&reached, &tables, target, &complaints, &error);
     if (status == LS_OK && format == TABLE_CSV)
-        speedup_csv(out, &tables);
+        speedup_csv(out, &tables, target > 0 ? &reached : NULL);
     for (size_t index = 0; status == LS_OK && format != TABLE_CSV && index < tables.count; index++)
         speedup_text(out, &tables.items[index], format);
+    if (status == LS_OK && format != TABLE_CSV && target > 0)
+        target_text(out, &reached, format);
     for (size_t index = 0; index < complaints.count; index++)
         text_add(lines, "%s\n", complaints.list[index].text);
     if (status != LS_OK)
         text_add(lines, "%s\n", error.text);
     else if (complaints.count)
         status = LS_BAD_INPUT;
+    target_free(&reached);
     comparisons_free(&tables);
     configurations_free(&configurations);
     run_list_free(&runs);

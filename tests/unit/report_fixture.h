@@ -32,10 +32,18 @@ extern const char *fixture_stdout;
 /* Writes it into FOLDER with run_open .. run_close. */
 int fixture_write(fixture *self, const char *folder, ls_error *error);
 
-/* What `lockstep report --allow ALLOW` does with folders: its tables go to *out, its lines (each
- * with a line break) to *lines; its exit code. */
-int fixture_report(const char *allow, const char *const *folders, size_t count, table_format format,
-                   text_buffer *out, text_buffer *lines);
+/* What `lockstep report --allow ALLOW --target-accuracy TARGET` (0: none) does with folders: its
+ * tables go to *out, its lines (each with a line break) to *lines; its exit code. */
+int fixture_report(const char *allow, double target, const char *const *folders, size_t count,
+                   table_format format, text_buffer *out, text_buffer *lines);
+
+/* report_changes.c: what may differ between runs: a change of a run, the name of --allow for it,
+ * and how a report says it of a run `other` beside `single`. Ended by NULLs. */
+typedef struct fixture_change {
+    void (*change)(fixture *made);
+    const char *allow, *expected;
+} fixture_change;
+extern const fixture_change fixture_changes[];
 
 /* The text of a file; empty where there is none. */
 text_buffer fixture_read(const char *path);

@@ -30,10 +30,11 @@ static void write_at(const char *folder, const char *mode, int ranks, int batch_
 enum { PARTS = 12 };
 
 /* The tables hold these texts, in this order; the report says nothing else. */
-static void expect_parts(const char *const *folders, size_t count, table_format format,
-                         const char *const parts[PARTS]) {
+static void expect_parts_until(double target, const char *const *folders, size_t count,
+                               table_format format, const char *const parts[PARTS]) {
     text_buffer out = {0}, lines = {0};
-    CHECK(fixture_report(NULL, folders, count, format, &out, &lines) == LS_OK, "%s", lines.bytes);
+    CHECK(fixture_report(NULL, target, folders, count, format, &out, &lines) == LS_OK, "%s",
+          lines.bytes);
     const char *rest = out.bytes ? out.bytes : "";
     for (int index = 0; index < PARTS && parts[index]; index++) {
         const char *found = strstr(rest, parts[index]);
@@ -43,6 +44,11 @@ static void expect_parts(const char *const *folders, size_t count, table_format 
     CHECK(*rest == '\0', "more than expected: '%s'", rest);
     text_free(&out);
     text_free(&lines);
+}
+
+static void expect_parts(const char *const *folders, size_t count, table_format format,
+                         const char *const parts[PARTS]) {
+    expect_parts_until(0, folders, count, format, parts);
 }
 
 #define TITLES                                                                                     \
@@ -87,7 +93,9 @@ static void one_run_each(void) {
     "noisy,speedup,speedup_low,speedup_high,pairs,parallel_efficiency,images_per_second,"          \
     "global_batch,batch_per_rank,steps,final_test_accuracy,peak_memory_maximum_bytes,"             \
     "lost_waiting,lost_transfer,lost_data,lost_forward,lost_backward,lost_optimizer,lost_rest,"    \
-    "stragglers,drift_per_hour,drift_per_hour_low,drift_per_hour_high,drifting,runs,note\n"
+    "stragglers,drift_per_hour,drift_per_hour_low,drift_per_hour_high,drifting,target_accuracy,"   \
+    "target_reached,target_seconds,target_images,target_epochs,target_evaluation_seconds,runs,"    \
+    "note\n"
 
 /* 100, 104, 99 s against 52, 53, 50.5 s and 100, 125, 99 s. By numpy and scipy: ratios 1.94849508
  * (1.89417579 to 2.00437209) and 0.94053388 (0.72246018 to 1.22443285); the baseline's slope
@@ -122,15 +130,15 @@ static void repeats(void) {
     static const char *const csv[PARTS] = {
         CSV_TITLES
         "weak,\"1 node, 1 rank (single)\",1,3,single,1,1,cpu,a CPU,100,1 min 40 s,99,104,"
-        "0.05,0,1,,,,1,30,64,64,48,0.5,400000000,,,,,,,,,-0.029701,-0.861607208,5.80295654,0,"
+        "0.05,0,1,,,,1,30,64,64,48,0.5,400000000,,,,,,,,,-0.029701,-0.861607208,5.80295654,0,,,,,,,"
         "s-1;s-2;s-10,\n",
         "weak,\"2 nodes, 2 ranks (DDP)\",0,3,ddp,2,2,cpu,a CPU;a CPU,52,52.00 s,50.5,53,"
         "0.0480769231,0,1.94849508,1.89417579,2.00437209,3,0.974247541,57.6923077,128,64,24,0.5,"
         "450000000,",
-        ",,,,,d-1;d-2;d-10,\"" WEAK "\"\n",
+        ",,,,,,,,,,,d-1;d-2;d-10,\"" WEAK "\"\n",
         "weak,\"2 nodes, 2 ranks (DP)\",0,3,dp,2,2,cpu,a CPU;a CPU,100,1 min 40 s,99,125,0.26,1,"
         "0.940533875,0.722460176,1.22443285,3,0.470266938,30,128,64,24,0.5,450000000,",
-        ",,,,,n-1;n-2;n-10,\"" WEAK " The interval holds 1",
+        ",,,,,,,,,,,n-1;n-2;n-10,\"" WEAK " The interval holds 1",
         "Noisy: the training times of its 3 repeats spread over 26.0% of their median (more than "
         "10%).\"\n"};
     expect_parts(folders, 9, TABLE_CSV, csv);
@@ -159,7 +167,7 @@ static void a_drifting_machine(void) {
 static void missing_repeats(void) {
     static const char *const folders[] = {"s-1", "s-2", "s-10", "d-1", "d-2"};
     text_buffer out = {0}, lines = {0};
-    CHECK(fixture_report(NULL, folders, 5, TABLE_TEXT, &out, &lines) == LS_BAD_INPUT, "no line");
+    CHECK(fixture_report(NULL, 0, folders, 5, TABLE_TEXT, &out, &lines) == LS_BAD_INPUT, "no line");
     static const char line[] = "2 nodes, 2 ranks (DDP), from d-1: 2 repeats where the baseline, "
                                "from s-1, has 3: 2 pairs for the ratio";
     CHECK(lines.bytes && strncmp(lines.bytes, line, strlen(line)) == 0, "%s", lines.bytes);
@@ -168,7 +176,7 @@ static void missing_repeats(void) {
           "%s", out.bytes);
     text_free(&out);
     text_free(&lines);
-    CHECK(fixture_report("repeats", folders, 5, TABLE_TEXT, &out, &lines) == LS_OK, "a line");
+    CHECK(fixture_report("repeats", 0, folders, 5, TABLE_TEXT, &out, &lines) == LS_OK, "a line");
     CHECK(!lines.bytes && out.bytes && strstr(out.bytes, "the ratio has 2 pairs"), "%s", out.bytes);
     text_free(&out);
     text_free(&lines);
@@ -202,6 +210,68 @@ static void several_baselines(void) {
     check_case("two baselines, and two configurations of one name");
 }
 
+/* Test accuracy is 50%, 75% and 50% after the epochs, each a third of the time; of d-2 it is less.
+ */
+static void time_to_accuracy(void) {
+    static const char *const folders[] = {"s-1", "s-2", "d-1", "slow"};
+    fixture made;
+    ls_error error = {0};
+    fixture_make(&made, "ddp", 2, 64, 54);
+    made.epochs[1].test_accuracy = 0.5;
+    CHECK(fixture_write(&made, "slow", &error) == LS_OK, "%s", error.text);
+    static const char *const some[PARTS] = {
+        "Time to accuracy: until test accuracy first reached 70.00%\n" FACTS
+        "Configuration            Global batch  Reached by  Training time  Seconds   Speedup  95% "
+        "interval  Pairs  Images  Epochs  Evaluation\n"
+        "1 node, 1 rank (single)            64      2 of 2      1 min 8 s    68.00  baseline    ",
+        "  2000       2      1.00 s\n"
+        "2 nodes, 2 ranks (DDP)            128      1 of 2        34.67 s    34.67  - [1][2]      "
+        "       -      0    2000       2      1.00 s\n",
+        "\n[1] 1 of 2 runs never reached it (the best test accuracy of any is 75.00%).\n\n[2] No "
+        "speedup: that takes runs of which all reached 70.00%, of the baseline too; the ratio of "
+        "those that did would be too good.\n"};
+    expect_parts_until(0.7, folders, 4, TABLE_TEXT, some);
+    check_case("time to accuracy, where some runs never get there");
+    static const char *const pairs[] = {"s-1", "s-2", "s-10", "d-1", "d-2", "d-10"};
+    static const char *const all[PARTS] = {
+        "**Time to accuracy**: until test accuracy first reached 75.00%\n\n",
+        "\n| 2 nodes, 2 ranks (DDP) | 128 | 3 of 3 | 34.67 s | 34.67 | 1.95x | 1.89 to 2.00 | 3 | "
+        "2000 | 2 | 1.00 s |\n",
+        "what this table compares.\n"};
+    expect_parts_until(0.75, pairs, 6, TABLE_MARKDOWN, all);
+    static const char *const csv[PARTS] = {CSV_TITLES,
+                                           "\ntarget,\"1 node, 1 rank (single)\",1,",
+                                           "0.75,3,66.6666666,2000,2,1,",
+                                           "\ntarget,\"2 nodes, 2 ranks (DDP)\",0,3,",
+                                           ",1.94849508,1.8941758,2.00437209,3,",
+                                           "0.75,3,34.6666666,2000,2,1,d-1;d-2;d-10,\n"};
+    expect_parts_until(0.75, pairs, 6, TABLE_CSV, csv);
+    static const char *const none[PARTS] = {
+        "0 of 3              -        -",
+        "3 of 3 runs never reached it (the best test accuracy of "
+        "any is 75.00%).\n",
+        "would be too good.\n"};
+    expect_parts_until(0.76, pairs, 6, TABLE_TEXT, none);
+    check_case("time to accuracy with its ratio; and where no run gets there");
+}
+
+/* What a summary does not agree with. */
+static void changed_epochs(void) {
+    static const char *const folders[] = {"s-1", "cut"};
+    text_buffer out = {0}, lines = {0};
+    CHECK(system("cp -r d-1 cut && head -n 3 d-1/epochs.csv >cut/epochs.csv") == 0, "no copy");
+    CHECK(fixture_report(NULL, 0.7, folders, 2, TABLE_TEXT, &out, &lines) == LS_BAD_INPUT, "taken");
+    CHECK(lines.bytes &&
+              strcmp(lines.bytes, "cut/epochs.csv: expected 3 epochs, as summary.csv has "
+                                  "it, found 2\n") == 0,
+          "%s", lines.bytes);
+    CHECK(out.bytes && strstr(out.bytes, "1 of 1 runs have no epochs.csv that could be read"), "%s",
+          out.bytes);
+    text_free(&out);
+    text_free(&lines);
+    check_case("an epochs.csv that was cut is named, the rest is reported");
+}
+
 static void one_epoch(void) {
     static const char *const alone[] = {"short"};
     fixture made;
@@ -210,7 +280,7 @@ static void one_epoch(void) {
     fixture_make(&made, "single", 1, 64, 40);
     made.facts.epochs = 1;
     CHECK(fixture_write(&made, "short", &error) == LS_OK, "%s", error.text);
-    CHECK(fixture_report(NULL, alone, 1, TABLE_TEXT, &out, &lines) == LS_OK, "%s", lines.bytes);
+    CHECK(fixture_report(NULL, 0, alone, 1, TABLE_TEXT, &out, &lines) == LS_OK, "%s", lines.bytes);
     CHECK(out.bytes && strstr(out.bytes, "fp32, 1 epoch of 1000 images"), "%s", out.bytes);
     text_free(&out);
     text_free(&lines);
@@ -228,6 +298,8 @@ int main(void) {
     a_drifting_machine();
     missing_repeats();
     several_baselines();
+    time_to_accuracy();
+    changed_epochs();
     one_epoch();
     fixture_leave_folder();
     return check_done();
