@@ -232,5 +232,5 @@ interval configuration_drift(const configuration *self) {
     if (hours)
         out = interval_of_slope(hours, logs, self->count);
     free(hours);
-    return (interval){expm1(out.centre), expm1(out.low), expm1(out.high)};
+    return out;
 }

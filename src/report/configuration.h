@@ -55,8 +55,9 @@ typedef struct measured_speedup {
 } measured_speedup;
 measured_speedup configuration_speedup(const configuration *baseline, const configuration *self);
 
-/* The machine's drift: the slope of the repeats' log training times over their start, as a change
- * an hour (0.02: 2% slower each hour). NAN where there are too few repeats, or none apart. */
+/* The machine's drift: the slope of the repeats' log training times over their start, as a part
+ * an hour (0.02: 2% slower after an hour; a logarithm, so -0.02 undoes it). NAN where there are too
+ * few repeats, or none apart. */
 interval configuration_drift(const configuration *self);
 
 #endif

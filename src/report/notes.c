@@ -74,10 +74,14 @@ void add_drift(text_buffer *out, const configuration *baseline) {
     interval drift = configuration_drift(baseline);
     if (isnan(drift.low))
         return;
+    const finished_run *first = baseline->runs[0], *last = baseline->runs[baseline->count - 1];
+    double minutes = (last->started_seconds - first->started_seconds) / 60;
     text_add(out,
              "Drift of the machine, by the baseline's %zu repeats: its training time changes by "
-             "%+.1f%% an hour (95%% interval %+.1f%% to %+.1f%%): %s.\n",
+             "%+.3g%% an hour (95%% interval %+.3g%% to %+.3g%%), %+.2g%% in the %.0f minutes from "
+             "the first to the last: %s.\n",
              baseline->count, 100 * drift.centre, 100 * drift.low, 100 * drift.high,
+             100 * drift.centre * minutes / 60, minutes,
              is_drifting(drift) ? "DRIFT, the machine changed while these runs were made"
                                 : "no drift is shown");
 }
