@@ -8,6 +8,7 @@ usage: waiting.py LOCKSTEP  (the binary; needs mpirun, exit 77 where there is no
 """
 import csv
 import io
+import json
 import os
 import signal
 import subprocess
@@ -78,7 +79,7 @@ def train(work, data, name, mode, stopped=False):
     if stopped:
         stopper.start()
     done = kit.attempt(lockstep, data, results, 0 if mode == "single" else 2, "--mode", mode, "--global-batch", "48",
-                       step_log=False)
+                       "--profile", "12", step_log=False)
     stopper.ended = True
     if done.returncode:
         raise SystemExit(f"Bail out! {' '.join(done.args)}: {done.returncode}\n{done.stderr}")
@@ -103,6 +104,26 @@ def check_files(name, results):
         if abs(sum(parts) - float(row["training_seconds"])) > 1e-6 or min(parts) < -1e-6:
             wrong.append(f"{row}")
     tap.check(f"{name}: ranks.csv averages to epochs.csv, its rows sum to their time", not wrong, wrong)
+
+
+def overlap(a, b):
+    """Seconds that lie in spans of both lists."""
+    return sum(max(0, min(end, other_end) - max(start, other_start))
+               for start, end in a for other_start, other_end in b if other_start < end and start < other_end) / 1e6
+
+
+def check_trace(mode, results):
+    """The profile of epoch 1 (all of its steps) puts all ranks on one clock: a rank that stands in the comm while
+    the other does not either waits for it, or moves data alone."""
+    with open(os.path.join(results, "trace.json")) as file:
+        events = [event for event in json.load(file)["traceEvents"] if event.get("cat") == "wait"]
+    spans = [[(e["ts"], e["ts"] + e["dur"]) for e in events if e["pid"] == rank] for rank in (0, 1)]
+    alone = [sum(end - start for start, end in own) / 1e6 - overlap(*spans) for own in spans]
+    first = [row for row in rows(results, "ranks.csv") if row["epoch"] == "1"]
+    waited = [float(row["waiting_seconds"]) for row in first]
+    tap.check(f"{mode}: by the profile's one clock the waiting is not too high, and of the long one little is missing",
+              all(waited[rank] < 1.02 * alone[rank] + 0.01 for rank in (0, 1)) and waited[0] > 0.7 * alone[0],
+              f"waited for {waited}, alone in the comm for {alone}")
 
 
 def check_lost(runs):
@@ -153,6 +174,7 @@ with tempfile.TemporaryDirectory() as work:
             if "steadily slow" in printed:
                 break
         check_stopped(mode, stopped, printed, share)
+        check_trace(mode, stopped)
         check_files(f"{mode}, one rank stopped", stopped)
     # A busy machine can favour one rank for a whole run, which is then named rightly: once in three must do.
     for attempt in range(3):
