@@ -56,6 +56,9 @@ typedef struct nccl_comm {
     uint32_t recordings;
     volatile uint32_t *reached; /* pinned */
 
+    void *scratch; /* device memory: of sum_tree, in the order of `stream` */
+    size_t scratch_bytes;
+
     pthread_t watcher;
     pthread_cond_t wake;
     bool watched, stopping;
@@ -106,6 +109,10 @@ int nccl_scatter(comm *base, device_stream *stream, const void *whole, void *par
                  const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error);
 int nccl_gather(comm *base, device_stream *stream, const void *part, void *whole,
                 const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error);
+
+/* comm_nccl_tree.c */
+int nccl_sum_tree(comm *base, device_stream *stream, void *buffer, size_t count, int rows,
+                  size_t stride, dtype type, comm_work *work, ls_error *error);
 
 /* A collective as it is put into a stream. Counts are elements. */
 typedef struct nccl_call {

@@ -116,6 +116,8 @@ static void nccl_close(comm *base) {
     destroy_events(self->recorded, NCCL_RECORDED_SLOTS);
     if (self->stream)
         cudaStreamDestroy(self->stream);
+    if (self->scratch)
+        self->settings.device->is->release(self->settings.device, self->scratch);
     if (self->reached)
         self->settings.device->is->host_release(self->settings.device, (void *)self->reached);
     free(self);
@@ -140,6 +142,7 @@ static const comm_interface nccl_interface = {
     .reduce = nccl_reduce,
     .scatter = nccl_scatter,
     .gather = nccl_gather,
+    .sum_tree = nccl_sum_tree,
     .barrier = nccl_barrier,
     .allocate = nccl_allocate,
     .release = nccl_release,

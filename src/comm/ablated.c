@@ -78,6 +78,14 @@ static int gather(comm *base, device_stream *stream, const void *part, void *who
     return inner->is->gather(inner, stream, part, whole, counts, type, root, work, error);
 }
 
+static int sum_tree(comm *base, device_stream *stream, void *buffer, size_t count, int rows,
+                    size_t stride, dtype type, comm_work *work, ls_error *error) {
+    comm *inner = comm_inner(base);
+    if (nothing(base, work))
+        return LS_OK;
+    return inner->is->sum_tree(inner, stream, buffer, count, rows, stride, type, work, error);
+}
+
 static int barrier(comm *base, ls_error *error) {
     comm *inner = comm_inner(base);
     return of(base)->ablated ? LS_OK : inner->is->barrier(inner, error);
@@ -101,6 +109,7 @@ int comm_ablated_open(comm *inner, comm **out, ls_error *error) {
                                   .reduce = reduce,
                                   .scatter = scatter,
                                   .gather = gather,
+                                  .sum_tree = sum_tree,
                                   .barrier = barrier,
                                   .progress = progress,
                                   .wait = wait,

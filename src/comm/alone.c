@@ -1,5 +1,6 @@
 /* The comm of one rank: every reduction is the value itself; scatter and gather copy. */
 #include "comm/comm_implementations.h"
+#include "comm/tree.h"
 #include "device/device.h"
 
 #include <stdlib.h>
@@ -74,6 +75,16 @@ static int alone_gather(comm *self, device_stream *stream, const void *part, voi
     return copy_part(self, stream, part, whole, counts[0], type, work, error);
 }
 
+static int alone_sum_tree(comm *self, device_stream *stream, void *buffer, size_t count, int rows,
+                          size_t stride, dtype type, comm_work *work, ls_error *error) {
+    device *device = ((alone_comm *)self)->device;
+    work->handle = NULL;
+    if (stream && device && type == DTYPE_F32)
+        return tree_sum_rows_on(device, stream, buffer, rows, stride, count, error);
+    tree_sum_rows(buffer, rows, stride, count, type);
+    return LS_OK;
+}
+
 static int alone_barrier(comm *self, ls_error *error) {
     (void)self, (void)error;
     return LS_OK;
@@ -112,6 +123,7 @@ static const comm_interface alone_interface = {
     .scatter = alone_scatter,
     .gather = alone_gather,
     .barrier = alone_barrier,
+    .sum_tree = alone_sum_tree,
     .allocate = alone_allocate,
     .release = alone_release,
     .progress = alone_progress,

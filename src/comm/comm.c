@@ -104,6 +104,12 @@ int comm_allreduce_double(comm *self, double *values, size_t count, reduction ho
     return allreduce(self, values, count, DTYPE_F64, how, error);
 }
 
+int comm_sum_tree_double(comm *self, double *values, size_t count, ls_error *error) {
+    comm_work work = {0};
+    LS_TRY(self->is->sum_tree(self, NULL, values, count, 1, count, DTYPE_F64, &work, error));
+    return self->is->wait(self, NULL, &work, error);
+}
+
 int comm_allreduce_int64(comm *self, int64_t *values, size_t count, reduction how,
                          ls_error *error) {
     return allreduce(self, values, count, DTYPE_I64, how, error);

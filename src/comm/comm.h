@@ -52,6 +52,14 @@ typedef struct comm_interface {
     int (*gather)(comm *self, device_stream *stream, const void *part, void *whole,
                   const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error);
     int (*barrier)(comm *self, ls_error *error);
+    /* The sum in a fixed tree (comm/tree.h) whose leaves are the rows of all ranks, rank 0's first:
+     * `rows` (a power of two) of `count` elements each, `stride` elements apart, on every rank.
+     * Afterwards row 0 is the sum on every rank; the others are undefined. Which bits it has hangs
+     * on the leaves alone, not on how many ranks there are, where they are, or which comm this is;
+     * the order of allreduce's does. DTYPE_F32; of host memory also DTYPE_F64. The first call of a
+     * size may allocate. */
+    int (*sum_tree)(comm *self, device_stream *stream, void *buffer, size_t count, int rows,
+                    size_t stride, dtype type, comm_work *work, ls_error *error);
 
     /* Device memory (host memory where the comm is on that) for buffers of collectives:
      * zero-filled, aligned to 256 bytes. The comm can serve it faster than other memory, which
@@ -118,6 +126,8 @@ void comm_plain_release(device *device, void *memory);
 
 /* Host-memory helpers over any comm that takes host memory (blocking). */
 int comm_allreduce_double(comm *self, double *values, size_t count, reduction how, ls_error *error);
+/* By sum_tree: the same bits for the same leaves, a rank each, however many ranks hold one row. */
+int comm_sum_tree_double(comm *self, double *values, size_t count, ls_error *error);
 int comm_allreduce_int64(comm *self, int64_t *values, size_t count, reduction how, ls_error *error);
 /* Every rank's `bytes`-sized record, in rank order, into all[size * bytes] on every rank. */
 int comm_allgather_bytes(comm *self, const void *mine, void *all, size_t bytes, ls_error *error);

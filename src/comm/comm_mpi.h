@@ -6,6 +6,7 @@
 
 #include "comm/comm.h"
 #include "comm/node.h"
+#include "comm/pairwise.h"
 #include "comm/ring.h"
 
 #include <mpi.h>
@@ -13,7 +14,7 @@
 
 enum { MPI_SLOTS = NODE_CALLS, MPI_TAGS = 16384 };
 
-typedef enum { SLOT_FREE, SLOT_REQUEST, SLOT_RING, SLOT_NODE, SLOT_DONE } slot_state;
+typedef enum { SLOT_FREE, SLOT_REQUEST, SLOT_RING, SLOT_PAIRWISE, SLOT_NODE, SLOT_DONE } slot_state;
 
 /* A collective that has begun and was not waited for yet: a comm_work's handle. */
 typedef struct slot {
@@ -22,6 +23,7 @@ typedef struct slot {
     MPI_Request request;
     int *counts, *displacements; /* [size]: MPI reads them until the request is done */
     ring ring;
+    pairwise pairwise; /* with the ring's scratch: a slot is one of them */
     node_call node;
 } slot;
 
@@ -74,6 +76,8 @@ int mpi_scatter(comm *base, device_stream *stream, const void *whole, void *part
                 const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error);
 int mpi_gather(comm *base, device_stream *stream, const void *part, void *whole,
                const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error);
+int mpi_sum_tree(comm *base, device_stream *stream, void *buffer, size_t count, int rows,
+                 size_t stride, dtype type, comm_work *work, ls_error *error);
 int mpi_barrier(comm *base, ls_error *error);
 
 #endif

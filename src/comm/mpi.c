@@ -74,6 +74,8 @@ static int advance(mpi_comm *self, slot *each, ls_error *error) {
     int flag = 0;
     if (each->state == SLOT_RING) {
         LS_TRY(ring_advance(&each->ring, &done, error));
+    } else if (each->state == SLOT_PAIRWISE) {
+        LS_TRY(pairwise_advance(&each->pairwise, &done, error));
     } else if (each->state == SLOT_NODE) {
         LS_TRY(node_advance(self->node, &each->node, &done, error));
     } else {
@@ -150,6 +152,7 @@ static void mpi_close(comm *base) {
     node_close(self->node);
     for (int index = 0; index < MPI_SLOTS; index++) {
         ring_release(&self->slots[index].ring);
+        pairwise_release(&self->slots[index].pairwise);
         free(self->slots[index].counts);
         free(self->slots[index].displacements);
     }
@@ -194,6 +197,7 @@ static const comm_interface mpi_interface = {
     .reduce = mpi_reduce,
     .scatter = mpi_scatter,
     .gather = mpi_gather,
+    .sum_tree = mpi_sum_tree,
     .barrier = mpi_barrier,
     .allocate = mpi_allocate,
     .release = mpi_release,
@@ -209,6 +213,9 @@ static int allocate(mpi_comm *self, ls_error *error) {
         slot *each = &self->slots[index];
         LS_TRY(
             ring_allocate(&each->ring, self->ring_comm, self->base.rank, self->base.size, error));
+        LS_TRY(pairwise_allocate(&each->pairwise, self->ring_comm, self->base.size,
+                                 each->ring.scratch, (size_t)RING_WINDOW * RING_CHUNK_BYTES,
+                                 error));
         each->counts = calloc((size_t)self->base.size, sizeof *each->counts);
         each->displacements = calloc((size_t)self->base.size, sizeof *each->displacements);
         if (!each->counts || !each->displacements)

@@ -3,6 +3,7 @@
  */
 #include "comm/comm_mpi.h"
 #include "comm/reduce.h"
+#include "comm/tree.h"
 
 #include <limits.h>
 
@@ -88,6 +89,45 @@ int mpi_reduce(comm *base, device_stream *stream, void *buffer, size_t count, dt
     (void)stream;
     LS_TRY(refuse_type("reduce", type, error));
     return begin((mpi_comm *)base, "reduce", buffer, &plan, work, error);
+}
+
+/* ---- the sum in a fixed tree */
+
+static int refuse_tree(const mpi_comm *self, const node_plan *plan, ls_error *error) {
+    if (!tree_supports(plan->type))
+        return ls_fail(error, LS_FAILED, "sum_tree: the mpi comm adds up fp32 and fp64, found %s",
+                       dtype_name(plan->type));
+    if (plan->rows > TREE_MOST_LEAVES / self->base.size)
+        return ls_fail(error, LS_FAILED, "sum_tree: %d ranks with %d rows each, at most %d in all",
+                       self->base.size, plan->rows, TREE_MOST_LEAVES);
+    return LS_OK;
+}
+
+/* Where the node does not take it, this rank's subtree first, then the ranks'. */
+int mpi_sum_tree(comm *base, device_stream *stream, void *buffer, size_t count, int rows,
+                 size_t stride, dtype type, comm_work *work, ls_error *error) {
+    mpi_comm *self = (mpi_comm *)base;
+    node_plan plan = {.reduces = true,
+                      .receiver = NODE_ALL,
+                      .type = type,
+                      .count = count,
+                      .rows = rows,
+                      .stride = stride};
+    slot *mine = NULL;
+    (void)stream;
+    LS_TRY(refuse_tree(self, &plan, error));
+    bool inside = self->node && node_takes(self->node, buffer, &plan);
+    LS_TRY(mpi_take_slot(self, "sum_tree", inside ? SLOT_NODE : SLOT_PAIRWISE, &mine, error));
+    if (inside) {
+        node_begin(self->node, &mine->node, buffer, &plan, &mine->ring, take_tag(self));
+        mine->node.pairwise = &mine->pairwise;
+    } else {
+        tree_sum_rows(buffer, rows, stride, count, type);
+        pairwise_begin(&mine->pairwise, base->rank, base->size, NULL, take_tag(self), buffer, count,
+                       type);
+    }
+    work->handle = mine;
+    return mpi_progress(base, error);
 }
 
 /* ---- Open MPI's own */

@@ -57,12 +57,22 @@ static void find_column(node *self, const char *hosts) {
             }
 }
 
+static void find_subtrees(node *self) {
+    const node_group *group = &self->group;
+    int count = group->count;
+    self->subtrees = self->alike && (count & (count - 1)) == 0;
+    for (int node = 0; node < self->node_count; node++)
+        self->subtrees =
+            self->subtrees && self->column[node] == node * count + group->mine;
+}
+
 static int find(node *self, const char *host, char *hosts, ls_error *error) {
     char mine[HOST] = "";
     snprintf(mine, sizeof mine, "%s", host ? host : "");
     LS_TRY(comm_allgather_bytes(self->group.over, mine, hosts, sizeof mine, error));
     find_group(self, hosts);
     find_column(self, hosts);
+    find_subtrees(self);
     return LS_OK;
 }
 

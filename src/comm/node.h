@@ -11,13 +11,15 @@
  * ranks. Where the nodes have unlike numbers of ranks, all ranks take the plain ring.
  *
  * An element is summed in the order of the ranks of a node, then along the ring of nodes: the same
- * bits on every rank and in every run of the same shape. Ranks tell each other how far they are by
+ * bits on every rank and in every run of the same shape. A sum in the fixed tree has its own order:
+ * it goes this way where a node's ranks are a subtree, and between the nodes pairwise. Ranks tell each other how far they are by
  * two counters each in shared memory: no call of the system, and none of MPI inside a node. */
 #ifndef LOCKSTEP_COMM_NODE_H
 #define LOCKSTEP_COMM_NODE_H
 
 #include "comm/comm.h"
 #include "comm/node_memory.h"
+#include "comm/pairwise.h"
 #include "comm/ring.h"
 
 #include <stdbool.h>
@@ -45,6 +47,8 @@ typedef struct node_plan {
     reduction how;
     const int64_t *counts; /* [all ranks]: the parts; NULL: `count` in equal parts */
     size_t count;
+    int rows; /* of a sum in the fixed tree (comm/tree.h), `stride` elements apart; 0: it is none */
+    size_t stride;
 } node_plan;
 enum { NODE_ALL = -1, NODE_NONE = -2 };
 
@@ -59,11 +63,13 @@ typedef struct node_call {
     node_plan plan;
     int64_t first, end; /* the own part, in elements */
     ring *ring;         /* between the nodes */
+    pairwise *pairwise; /* the same, of a tree's sum */
     int tag;
 } node_call;
 
 /* True where the call can go through the node: not empty, on memory of node_allocate, and, over
- * several nodes, a reduction in equal parts. The same on all ranks. */
+ * several nodes, a reduction in equal parts; of a tree's sum, with a subtree on each. The same on
+ * all ranks. */
 bool node_takes(const node *self, const void *buffer, const node_plan *plan);
 
 /* This rank's input is in place; node_takes said yes. `ring` (allocated for all ranks) and `tag`

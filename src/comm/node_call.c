@@ -1,6 +1,7 @@
 /* A collective inside a node, from its beginning to its end. */
 #include "comm/node_parts.h"
 #include "comm/reduce.h"
+#include "comm/tree.h"
 
 #include <string.h>
 
@@ -12,6 +13,8 @@ static size_t total_bytes(const node *self, const node_plan *plan) {
     size_t count = plan->count;
     for (int rank = 0; plan->counts && rank < self->group.over->size; rank++)
         count += (size_t)plan->counts[rank];
+    if (plan->rows > 1 && count > 0)
+        count += (size_t)(plan->rows - 1) * plan->stride;
     return count * dtype_bytes(plan->type);
 }
 
@@ -31,6 +34,8 @@ static int find_block(const node *self, const char *buffer, size_t bytes) {
 bool node_takes(const node *self, const void *buffer, const node_plan *plan) {
     size_t bytes = total_bytes(self, plan);
     bool fits = self->node_count == 1 || (plan->reduces && !plan->counts);
+    if (plan->rows > 0)
+        fits = self->node_count == 1 || self->subtrees;
     return self->board.parts && fits && bytes > 0 && find_block(self, buffer, bytes) >= 0;
 }
 
@@ -93,10 +98,27 @@ static void hand_out(const node *self, const node_call *call, int receiver, cons
     }
 }
 
+/* The leaves are the rows of the node's ranks. Of 2 or 4 the sum can stand in the own buffer. */
+static const char *tree_piece(const node *self, const node_call *call, int64_t at, size_t count) {
+    const node_plan *plan = &call->plan;
+    int leaf_count = self->group.count * plan->rows;
+    const void *leaves[leaf_count];
+    size_t stride = plan->stride * dtype_bytes(plan->type);
+    for (int leaf = 0; leaf < leaf_count; leaf++)
+        leaves[leaf] = part_of(self, call, leaf / plan->rows, at) +
+                       (size_t)(leaf % plan->rows) * stride;
+    bool few = leaf_count == 2 || leaf_count == 4;
+    char *sum = few ? part_of(self, call, self->group.mine, at) : self->scratch;
+    tree_sum_piece(sum, leaves, leaf_count, count, plan->type);
+    return sum;
+}
+
 /* The order of summation. Between two ranks the sum can stand in the own buffer at once; between
  * more it takes scratch. Returns where it stands. */
 static const char *reduce_piece(const node *self, const node_call *call, int64_t at, size_t count) {
     const node_plan *plan = &call->plan;
+    if (plan->rows > 0)
+        return tree_piece(self, call, at, count);
     bool pair = self->group.count == 2;
     char *sum = pair ? part_of(self, call, self->group.mine, at) : self->scratch;
     reduce_two(sum, part_of(self, call, 0, at), part_of(self, call, 1, at), count, plan->type,
@@ -126,9 +148,15 @@ static void share_part(const node *self, const node_call *call) {
         hand_out(self, call, NODE_ALL, from, call->first, bytes);
 }
 
-static void begin_ring(const node *self, node_call *call) {
+static void begin_between_nodes(const node *self, node_call *call) {
     ring *ring = call->ring;
     int64_t count = call->end - call->first;
+    if (call->plan.rows > 0) {
+        pairwise_begin(call->pairwise, self->my_node, self->node_count, self->column, call->tag,
+                       part_of(self, call, self->group.mine, call->first), (size_t)count,
+                       call->plan.type);
+        return;
+    }
     ring_stand(ring, self->my_node, self->node_count, self->column);
     for (int node = 0; node < self->node_count; node++)
         ring->first[node + 1] = count * (node + 1) / self->node_count;
@@ -176,7 +204,7 @@ static int gather(node *self, node_call *call, ls_error *error) {
         share_part(self, call);
     call->phase = NODE_TELLS;
     if (self->node_count > 1) {
-        begin_ring(self, call);
+        begin_between_nodes(self, call);
         call->phase = NODE_CROSSES;
     }
     return LS_OK;
@@ -184,7 +212,10 @@ static int gather(node *self, node_call *call, ls_error *error) {
 
 static int cross(node *self, node_call *call, ls_error *error) {
     bool done = false;
-    LS_TRY(ring_advance(call->ring, &done, error));
+    if (call->plan.rows > 0)
+        LS_TRY(pairwise_advance(call->pairwise, &done, error));
+    else
+        LS_TRY(ring_advance(call->ring, &done, error));
     if (!done)
         return LS_OK;
     share_part(self, call);

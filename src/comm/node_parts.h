@@ -28,6 +28,7 @@ struct node {
     int *column;             /* [node_count]: the rank of each node that has this rank's part */
     int most;                /* ranks of the largest node */
     bool alike;              /* every node has as many */
+    bool subtrees;           /* a power of two of them, and ranks that follow each other */
     node_block board;        /* parts NULL: not made yet */
     node_block *blocks;      /* [block_count]: a released one keeps its number */
     int block_count;

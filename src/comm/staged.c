@@ -4,13 +4,14 @@
 #include "base/thread.h"
 #include "comm/comm_implementations.h"
 #include "comm/reduce.h"
+#include "comm/tree.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 const char *staged_kind_name(staged_kind kind) {
     static const char *const names[] = {"allreduce", "reduce_scatter", "allgather", "broadcast",
-                                        "reduce",    "scatter",        "gather",    "barrier"};
+                                        "reduce",    "scatter",        "gather",    "sum_tree", "barrier"};
     return names[kind];
 }
 
@@ -149,6 +150,18 @@ static int staged_gather(comm *self, device_stream *stream, const void *part, vo
     return issue(self, stream, &job, counts, work, error);
 }
 
+static int staged_sum_tree(comm *self, device_stream *stream, void *buffer, size_t count, int rows,
+                           size_t stride, dtype type, comm_work *work, ls_error *error) {
+    staged_job job = {
+        .kind = STAGED_SUM_TREE, .from = buffer, .to = buffer, .count = count, .type = type};
+    if (type != DTYPE_F32 || !stream)
+        return ls_fail(error, LS_FAILED, "sum_tree: expected fp32 in device memory, found %s",
+                       dtype_name(type));
+    LS_TRY(tree_sum_rows_on(((staged_comm *)self)->device, stream, buffer, rows, stride, count,
+                            error));
+    return issue(self, stream, &job, NULL, work, error);
+}
+
 static int staged_progress(comm *self, ls_error *error) {
     (void)self, (void)error;
     ending_hold();
@@ -239,6 +252,7 @@ static const comm_interface staged_interface = {
     .reduce = staged_reduce,
     .scatter = staged_scatter,
     .gather = staged_gather,
+    .sum_tree = staged_sum_tree,
     .barrier = staged_barrier,
     .allocate = staged_allocate,
     .release = staged_release,

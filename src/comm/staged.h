@@ -23,6 +23,7 @@ typedef enum {
     STAGED_REDUCE,
     STAGED_SCATTER,
     STAGED_GATHER,
+    STAGED_SUM_TREE, /* of one row a rank: the others were added on the device */
     STAGED_BARRIER
 } staged_kind;
 

@@ -1,5 +1,5 @@
 /* A chunk of a staged collective: which elements it holds, how they get into pinned memory and
- * back. Allreduce, broadcast and reduce are cut into ranges of their buffer. The others are cut
+ * back. Allreduce, sum_tree, broadcast and reduce are cut into ranges of their buffer. The others are cut
  * within each rank's part, so that every chunk has work for all ranks: its memory holds one piece
  * of each part, one after another. */
 #include "comm/staged.h"
@@ -95,6 +95,7 @@ static int copy_input(staged_comm *self, staged_chunk *chunk, ls_error *error) {
     bool is_root = self->base.rank == chunk->job->root;
     switch (chunk->job->kind) {
     case STAGED_ALLREDUCE:
+    case STAGED_SUM_TREE:
     case STAGED_REDUCE:
         return copy_range(self, chunk, true, error);
     case STAGED_BROADCAST:
@@ -117,6 +118,7 @@ static int copy_result(staged_comm *self, staged_chunk *chunk, ls_error *error) 
     bool is_root = self->base.rank == chunk->job->root;
     switch (chunk->job->kind) {
     case STAGED_ALLREDUCE:
+    case STAGED_SUM_TREE:
         return copy_range(self, chunk, false, error);
     case STAGED_REDUCE:
         return is_root ? copy_range(self, chunk, false, error) : LS_OK;
@@ -189,6 +191,8 @@ int staged_begin(staged_comm *self, staged_chunk *chunk, ls_error *error) {
     case STAGED_GATHER:
         return is->gather(inner, NULL, part, whole, chunk->counts, job->type, job->root,
                           &chunk->work, error);
+    case STAGED_SUM_TREE:
+        return is->sum_tree(inner, NULL, whole, total, 1, total, job->type, &chunk->work, error);
     case STAGED_BARRIER: /* every rank's number has reached every rank */
         return is->allreduce(inner, NULL, whole, (size_t)self->base.size, DTYPE_I32, REDUCTION_MAX,
                              &chunk->work, error);

@@ -176,6 +176,16 @@ static int gather(comm *base, device_stream *stream, const void *part, void *who
     return hand_out(self, mine, status, work, error);
 }
 
+static int sum_tree(comm *base, device_stream *stream, void *buffer, size_t count, int rows,
+                    size_t stride, dtype type, comm_work *work, ls_error *error) {
+    traced_comm *self = of(base);
+    comm *inner = self->wrapper.inner;
+    traced_work *mine = take(self, stream, "sum_tree", bytes_of((int64_t)count, type));
+    int status = inner->is->sum_tree(inner, stream, buffer, count, rows, stride, type,
+                                     mine ? &mine->inner : work, error);
+    return hand_out(self, mine, status, work, error);
+}
+
 static int barrier(comm *base, ls_error *error) {
     comm *inner = comm_inner(base);
     return inner->is->barrier(inner, error);
@@ -232,6 +242,7 @@ int trace_comm(trace *self, comm *inner, comm **out, ls_error *error) {
                                          .reduce = reduce,
                                          .scatter = scatter,
                                          .gather = gather,
+                                         .sum_tree = sum_tree,
                                          .barrier = barrier,
                                          .progress = progress,
                                          .wait = wait};
