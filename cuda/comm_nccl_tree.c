@@ -74,8 +74,8 @@ static ncclResult_t put_sharing(nccl_comm *self, const nccl_call *call) {
         float *block = buffer + border(self, count, rank);
         size_t length = block_length(self, count, rank);
         if (length > 0)
-            note(&result, ncclBroadcast(block, block, length, ncclFloat32, rank, self->nccl,
-                                        self->stream));
+            note(&result,
+                 ncclBroadcast(block, block, length, ncclFloat32, rank, self->nccl, self->stream));
     }
     ncclResult_t end = ncclGroupEnd();
     return result == ncclSuccess ? end : result;

@@ -30,13 +30,17 @@ enum { KINDS = sizeof kinds / sizeof kinds[0], MOST_CANDIDATES = 24 };
 typedef struct candidates {
     conv_run *runs; /* [MOST_CANDIDATES] */
     int count;
-    double began;    /* clock */
-    bool first_only; /* one is enough */
+    double began; /* clock */
+    int most;     /* enough, whatever the time; 0: as many as there is time for */
 } candidates;
 
+/* Of those that cuDNN prefers, to take the first of: it may turn out not to run in a graph. */
+enum { FIRST_OFFERS = 4 };
+
 static bool are_enough(const candidates *self) {
-    return self->count > 0 &&
-           (self->first_only || clock_seconds() - self->began > BUILDING_SECONDS);
+    if (self->most > 0)
+        return self->count >= self->most;
+    return self->count > 0 && clock_seconds() - self->began > BUILDING_SECONDS;
 }
 
 /* Builds engines of one kind, those that cuDNN prefers first. */
@@ -95,15 +99,17 @@ static int no_plan(cuda_device *device, const char *name, ls_error *error) {
                    cudnnGetVersion(), name, device->base.facts.name);
 }
 
-/* Of runs[count], the one to take: the fastest, or the first where nothing could be timed (no
- * memory for it). */
+/* Of runs[count], the one to take: the fastest (with first_offer, the first that runs), or the
+ * first where nothing could be timed (no memory for it). */
 static int pick(cuda_device *device, conv_run *runs, int count, bool *timed,
                 char source[CONV_SOURCE_BYTES]) {
     ls_error no_room = {0};
     int best, timed_count;
-    int status = conv_time(device, runs, count, &best, &timed_count, &no_room);
+    int status = conv_time(device, runs, count, device->first_offer, &best, &timed_count, &no_room);
     *timed = status == LS_OK && best >= 0;
-    if (*timed)
+    if (*timed && device->first_offer)
+        snprintf(source, CONV_SOURCE_BYTES, "first offer");
+    else if (*timed)
         snprintf(source, CONV_SOURCE_BYTES, "best of %d", timed_count);
     else
         snprintf(source, CONV_SOURCE_BYTES, "first of %d, untimed", count);
@@ -114,7 +120,10 @@ static int choose_anew(cuda_device *device, const conv2d_shape *shape, conv_dire
                        const char *name, conv_run *out, char source[CONV_SOURCE_BYTES],
                        ls_error *error) {
     bool chooses = !conv_choices_imported(device->choices);
-    candidates all = {.runs = calloc(MOST_CANDIDATES, sizeof *all.runs), .first_only = !chooses};
+    candidates all = {.runs = calloc(MOST_CANDIDATES, sizeof *all.runs),
+                      .most = device->first_offer ? FIRST_OFFERS
+                              : chooses           ? 0
+                                                  : 1};
     if (!all.runs)
         return ls_fail(error, LS_FAILED, "out of host memory");
     int status = build_candidates(device, shape, direction, &all, error);
@@ -127,7 +136,8 @@ static int choose_anew(cuda_device *device, const conv2d_shape *shape, conv_dire
         *out = all.runs[taken];
         memset(&all.runs[taken], 0, sizeof all.runs[taken]);
         if (chooses)
-            status = conv_choices_put(device->choices, name, &out->choice, timed, error);
+            status = conv_choices_put(device->choices, name, &out->choice,
+                                      timed && !device->first_offer, error);
     }
     for (int index = 0; index < all.count; index++)
         conv_run_destroy(&all.runs[index]);

@@ -122,7 +122,7 @@ static void raise_clocks(timing *self, conv_run *run) {
             return;
 }
 
-int conv_time(cuda_device *device, conv_run *runs, int count, int *best, int *timed,
+int conv_time(cuda_device *device, conv_run *runs, int count, bool first, int *best, int *timed,
               ls_error *error) {
     timing self = {.device = &device->base};
     *best = -1;
@@ -132,7 +132,7 @@ int conv_time(cuda_device *device, conv_run *runs, int count, int *best, int *ti
         raise_clocks(&self, &runs[0]);
     double start = clock_seconds(), fastest = 0, seconds;
     for (int index = 0; status == LS_OK && index < count; index++) {
-        if (index > 0 && clock_seconds() - start > CONV_TIMING_SECONDS)
+        if (first ? *best >= 0 : index > 0 && clock_seconds() - start > CONV_TIMING_SECONDS)
             break;
         ls_error refused = {0};
         if (time_run(&self, &runs[index], &seconds, &refused) != LS_OK)

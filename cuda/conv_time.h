@@ -10,8 +10,8 @@
  * A run is recorded into a graph, as in a training step, so that the time is the GPU's and not the
  * launches', and one that cannot be recorded is no choice; the median of several launches counts.
  * Memory is scratch (zeros) that is gone again afterwards. *best is -1 where none ran. LS_FAILED
- * where there is no memory for it. */
-int conv_time(cuda_device *device, conv_run *runs, int count, int *best, int *timed,
+ * where there is no memory for it. With `first`: the first that runs, however long it takes. */
+int conv_time(cuda_device *device, conv_run *runs, int count, bool first, int *best, int *timed,
               ls_error *error);
 
 #define CONV_TIMING_SECONDS 0.5

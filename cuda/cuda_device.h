@@ -23,6 +23,7 @@ typedef struct cuda_device {
     cublasLtHandle_t blas;
     cudnnHandle_t dnn;
     conv_choices *choices;
+    bool first_offer; /* device_request's */
 } cuda_device;
 
 /* Each host thread has a current GPU of its own, at first GPU 0: every member of the device begins

@@ -151,6 +151,7 @@ static int start(cuda_device *self, const device_request *request, ls_error *err
     LS_TRY(cuda_allocate(&self->base, KERNEL_SCRATCH_BYTES, "the kernels' scratch memory",
                          &self->scratch, error));
     LS_TRY(open_libraries(self, error));
+    self->first_offer = request->first_offer;
     return cuda_choices_open(self, request->plan_cache, error);
 }
 

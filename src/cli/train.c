@@ -1,6 +1,7 @@
 /* lockstep train: options, launch, the run. */
 #include "train/train.h"
 #include "cli/commands.h"
+#include "comm/tree.h"
 #include "launch/launch.h"
 #include "launch/lifeline.h"
 #include "mode/mode.h"
@@ -45,6 +46,11 @@ static const option options[] = {
      "Type of the gradients that ddp sends and sums; bf16: half the bytes, rounded.", false},
     {"factor-comm", OPTION_CHOICE, AT(factor_comm), "CHOICE", "auto", FACTOR_CHOICES, 0, 0,
      "ddp sends linear layers' inputs and deltas, not gradients; auto: where that is faster.",
+     false},
+    {"strict", OPTION_FLAG, AT(strict), NULL, NULL, NULL, 0, 0,
+     "Parameters that have the same bits on any number of ranks and threads (costs time).", false},
+    {"lanes", OPTION_INTEGER, AT(lanes), "N", NULL, NULL, 1, TREE_MOST_LEAVES,
+     "Of --strict: parts of a batch, a power of two, at least the ranks (4 when none is given).",
      false},
     {"comm", OPTION_CHOICE, AT(comm), "NAME", "auto", COMM_CHOICES, 0, 0,
      "Collectives between the ranks' devices; auto: nccl where each has a GPU of its own.", false},

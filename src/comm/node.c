@@ -62,8 +62,7 @@ static void find_subtrees(node *self) {
     int count = group->count;
     self->subtrees = self->alike && (count & (count - 1)) == 0;
     for (int node = 0; node < self->node_count; node++)
-        self->subtrees =
-            self->subtrees && self->column[node] == node * count + group->mine;
+        self->subtrees = self->subtrees && self->column[node] == node * count + group->mine;
 }
 
 static int find(node *self, const char *host, char *hosts, ls_error *error) {

@@ -12,8 +12,9 @@
  *
  * An element is summed in the order of the ranks of a node, then along the ring of nodes: the same
  * bits on every rank and in every run of the same shape. A sum in the fixed tree has its own order:
- * it goes this way where a node's ranks are a subtree, and between the nodes pairwise. Ranks tell each other how far they are by
- * two counters each in shared memory: no call of the system, and none of MPI inside a node. */
+ * it goes this way where a node's ranks are a subtree, and between the nodes pairwise. Ranks tell
+ * each other how far they are by two counters each in shared memory: no call of the system, and
+ * none of MPI inside a node. */
 #ifndef LOCKSTEP_COMM_NODE_H
 #define LOCKSTEP_COMM_NODE_H
 

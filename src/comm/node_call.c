@@ -105,8 +105,8 @@ static const char *tree_piece(const node *self, const node_call *call, int64_t a
     const void *leaves[leaf_count];
     size_t stride = plan->stride * dtype_bytes(plan->type);
     for (int leaf = 0; leaf < leaf_count; leaf++)
-        leaves[leaf] = part_of(self, call, leaf / plan->rows, at) +
-                       (size_t)(leaf % plan->rows) * stride;
+        leaves[leaf] =
+            part_of(self, call, leaf / plan->rows, at) + (size_t)(leaf % plan->rows) * stride;
     bool few = leaf_count == 2 || leaf_count == 4;
     char *sum = few ? part_of(self, call, self->group.mine, at) : self->scratch;
     tree_sum_piece(sum, leaves, leaf_count, count, plan->type);

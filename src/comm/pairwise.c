@@ -134,9 +134,9 @@ static int share(pairwise *self, int64_t chunk, ls_error *error) {
 
 static int all_arrived(pairwise *self, int64_t chunk, bool *out, ls_error *error) {
     int flag = 0;
-    LS_TRY(mpi_check(
-        MPI_Testall(2 * self->size, requests_of(self, chunk), &flag, MPI_STATUSES_IGNORE),
-        "exchanging parts of a sum", error));
+    LS_TRY(
+        mpi_check(MPI_Testall(2 * self->size, requests_of(self, chunk), &flag, MPI_STATUSES_IGNORE),
+                  "exchanging parts of a sum", error));
     *out = flag;
     return LS_OK;
 }

@@ -1,11 +1,11 @@
 /* The fixed tree's sum over ranks by messages (comm/tree.h), that a single thread advances between
  * its other work. The array is cut into a block a rank. Each rank sends every other one that one's
- * block, adds up its own block's from all ranks, in the tree, and sends the sum to all: each element
- * is summed once, at one rank, and then copied, so all ranks have the same bits. As many bytes
- * travel as in recursive halving and doubling (Thakur, Rabenseifner and Gropp, "Optimization of
- * collective communication operations in MPICH", 2005), 2 (R-1)/R of the array from each rank, and
- * with two ranks the same messages; with more it needs R-1 messages each way in place of log2 R,
- * but no rank waits for a partial sum of another. In chunks, several under way at once. */
+ * block, adds up its own block's from all ranks, in the tree, and sends the sum to all: each
+ * element is summed once, at one rank, and then copied, so all ranks have the same bits. As many
+ * bytes travel as in recursive halving and doubling (Thakur, Rabenseifner and Gropp, "Optimization
+ * of collective communication operations in MPICH", 2005), 2 (R-1)/R of the array from each rank,
+ * and with two ranks the same messages; with more it needs R-1 messages each way in place of log2
+ * R, but no rank waits for a partial sum of another. In chunks, several under way at once. */
 #ifndef LOCKSTEP_COMM_PAIRWISE_H
 #define LOCKSTEP_COMM_PAIRWISE_H
 

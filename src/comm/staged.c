@@ -10,8 +10,9 @@
 #include <string.h>
 
 const char *staged_kind_name(staged_kind kind) {
-    static const char *const names[] = {"allreduce", "reduce_scatter", "allgather", "broadcast",
-                                        "reduce",    "scatter",        "gather",    "sum_tree", "barrier"};
+    static const char *const names[] = {"allreduce", "reduce_scatter", "allgather",
+                                        "broadcast", "reduce",         "scatter",
+                                        "gather",    "sum_tree",       "barrier"};
     return names[kind];
 }
 

@@ -1,7 +1,7 @@
 /* A chunk of a staged collective: which elements it holds, how they get into pinned memory and
- * back. Allreduce, sum_tree, broadcast and reduce are cut into ranges of their buffer. The others are cut
- * within each rank's part, so that every chunk has work for all ranks: its memory holds one piece
- * of each part, one after another. */
+ * back. Allreduce, sum_tree, broadcast and reduce are cut into ranges of their buffer. The others
+ * are cut within each rank's part, so that every chunk has work for all ranks: its memory holds one
+ * piece of each part, one after another. */
 #include "comm/staged.h"
 
 static bool is_parted(staged_kind kind) {

@@ -31,7 +31,7 @@ static int first_half(int count) {
             (a[i] + b[i]) + (c[i] + d[i]);                                                         \
     }                                                                                              \
     static void sum_##name(element *out, const element *const *leaves, int count, size_t length,   \
-                           element (*scratch)[TREE_PIECE_BYTES / sizeof(element)]) {               \
+                           element(*scratch)[TREE_PIECE_BYTES / sizeof(element)]) {                \
         if (count == 1 && out != leaves[0])                                                        \
             memcpy(out, leaves[0], length * sizeof *out);                                          \
         if (count == 2)                                                                            \

@@ -37,6 +37,9 @@ typedef struct device_request {
     /* Where the choices of algorithms are kept between runs ("": nowhere). Only a rank that
      * chooses (rank 0 of the run) is given one. */
     const char *plan_cache;
+    /* Algorithms are the library's first deterministic offer, not the fastest by time: what is
+     * timed, or was kept by another run, may be another one in the next run. */
+    bool first_offer;
 } device_request;
 
 typedef struct device_facts {
@@ -47,6 +50,7 @@ typedef struct device_facts {
     char pci_bus_id[16]; /* "0000:3b:00.0"; "" on a CPU */
     int numa_node;       /* the GPU's; -1: unknown, or a CPU */
     bool host_addressable;
+    int threads;       /* that side_by_side has; 0 where it is NULL */
     bool asynchronous; /* calls return before their work is done: times come from events */
 } device_facts;
 
@@ -103,6 +107,13 @@ typedef struct device_interface {
     int (*choices_export)(device *self, char **out, ls_error *error);
     int (*choices_import)(device *self, const char *text, ls_error *error);
 
+    /* Calls run(context, worker) for worker 0 .. count-1 (at most facts.threads) at the same time,
+     * each on a compute thread of its own, worker 0 on the caller's; returns when all have. Each
+     * is alone: ops that it calls, and plans that it prepares, use one compute thread, however many
+     * there are. A plan is run by one worker at a time. NULL: no op uses more than one. */
+    void (*side_by_side)(device *self, int count, void (*run)(void *context, int worker),
+                         void *context);
+
     /* Named ranges on the calling thread's timeline in a profiler (NVTX); nest. NULL: none. */
     void (*range_begin)(device *self, const char *name);
     void (*range_end)(device *self);
@@ -141,6 +152,15 @@ void device_close(device *self); /* NULL is fine */
 /* device_interface.numa_node of the device that device_open would open; -1 where there is none, or
  * where opening it will fail (which says why). */
 int device_numa_node(const char *name, const device_request *request);
+
+/* side_by_side with one worker, on any device. */
+static inline void device_alone(device *self, void (*run)(void *context, int worker),
+                                void *context) {
+    if (self->is->side_by_side)
+        self->is->side_by_side(self, 1, run, context);
+    else
+        run(context, 0);
+}
 
 /* A range of the calling thread: what the profiler (range_begin) and the observer see. */
 static inline void device_range_begin(device *self, const char *name) {

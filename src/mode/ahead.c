@@ -1,6 +1,7 @@
 /* The next batch, made while a step runs. It reads nothing that a step writes: images, order and
  * epoch stand still, and the input that it fills was read last by the step before, which is done
  * when `ahead_free` is. */
+#include "mode/lanes.h"
 #include "mode/parts.h"
 
 int mode_ahead_open(mode *self, ls_error *error) {
@@ -35,8 +36,11 @@ int mode_make_ahead(mode *self, const mode_batch *next, ls_error *error) {
         batch.order += next->first;
     LS_TRY(s->device->is->stream_wait_event(s->device, self->ahead, self->ahead_free, error));
     LS_TRY(mode_stage_in(self, self->ahead, &batch, error));
-    LS_TRY(
-        mode_make_batch(self, self->ahead, &batch, network_input(s->network, next->place), error));
+    if (self->lanes)
+        LS_TRY(lanes_make(self->lanes, self->ahead, &batch, error));
+    else
+        LS_TRY(mode_make_batch(self, self->ahead, &batch, network_input(s->network, next->place),
+                               error));
     return s->device->is->event_record(s->device, self->ahead_made, self->ahead, error);
 }
 

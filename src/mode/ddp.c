@@ -44,6 +44,10 @@ static int start_bucket(mode *self, bucket *next, ls_error *error) {
     const mode_settings *s = &self->settings;
     void *sent = self->gradients + next->first;
     dtype type = DTYPE_F32;
+    if (s->lanes)
+        return outstanding_sum_tree(&state->works, sent, next->count, self->lane_count,
+                                    self->lane_stride, mode_update_stream(self), &next->work,
+                                    error);
     if (state->low) {
         sent = state->low + next->first;
         type = DTYPE_BF16;

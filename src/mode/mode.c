@@ -1,6 +1,7 @@
 /* The list of modes, and the storage they share. */
 #include "mode/mode.h"
 #include "base/hash.h"
+#include "mode/lanes.h"
 #include "mode/parts.h"
 
 #include <inttypes.h>
@@ -44,6 +45,38 @@ int mode_check_exchange(const char *name, const char *gradient_type, const char 
     if (!chosen->exchanges && strcmp(factors, "on") == 0)
         return ls_fail(error, LS_BAD_INPUT,
                        "--factor-comm on belongs to --mode ddp; found it with --mode %s", name);
+    return LS_OK;
+}
+
+int mode_check_strict(const char *name, const char *gradient_type, const char *factors, int size,
+                      int64_t lanes, int64_t global_batch, ls_error *error) {
+    if (lanes & (lanes - 1))
+        return ls_fail(error, LS_BAD_INPUT, "--lanes %lld: expected a power of two",
+                       (long long)lanes);
+    if (strcmp(name, "dp") == 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--strict belongs to --mode single and ddp; found it with --mode dp");
+    if (strcmp(gradient_type, "fp32") != 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--strict adds gradients up in fp32: found --grad-comm %s (leave it out)",
+                       gradient_type);
+    if (strcmp(factors, "on") == 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--strict adds the lanes' gradients up in a tree, which factors are not: "
+                       "found --factor-comm on (leave it out)");
+    if (size & (size - 1))
+        return ls_fail(error, LS_BAD_LAUNCH,
+                       "--strict: %d ranks are no power of two (start 1, 2, 4, ... of them)", size);
+    if (lanes < size)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--strict: %d ranks are more than %lld lanes: give --lanes %d or more, to "
+                       "all runs that are to be the same",
+                       size, (long long)lanes, size);
+    if (global_batch < lanes)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--strict: a global batch of %lld is less than an image for each of %lld "
+                       "lanes (give fewer --lanes, or a larger batch)",
+                       (long long)global_batch, (long long)lanes);
     return LS_OK;
 }
 
@@ -97,12 +130,13 @@ static int create_events(mode *self, ls_error *error) {
 static int allocate_storage(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     size_t flat = s->graph->parameter_count * sizeof(float);
-    size_t batch = (size_t)s->global_batch;
+    size_t batch = (size_t)s->global_batch, lanes = (size_t)self->lane_count;
+    size_t rows = ((lanes - 1) * self->lane_stride + s->graph->parameter_count) * sizeof(float);
     LS_TRY(allocate(self, flat, "parameters", (void **)&self->parameters, error));
-    LS_TRY(allocate_gradients(self, flat, error));
+    LS_TRY(allocate_gradients(self, rows, error));
     for (int moment = 0; moment < s->moments && self->is->updates(self); moment++)
         LS_TRY(allocate(self, flat, "optimizer state", (void **)&self->moments[moment], error));
-    LS_TRY(allocate(self, sizeof *self->totals, "totals", (void **)&self->totals, error));
+    LS_TRY(allocate(self, lanes * sizeof *self->totals, "totals", (void **)&self->totals, error));
     LS_TRY(allocate(self, NETWORK_MAX_INPUTS * batch * sizeof(int32_t), "labels",
                     (void **)&self->labels, error));
     if (s->device->facts.host_addressable)
@@ -124,6 +158,8 @@ int mode_create(const char *name, const mode_settings *settings, mode **out, ls_
     self->is = chosen;
     self->settings = *settings;
     self->hooks.context = self;
+    self->lane_count = settings->lanes ? settings->lanes / settings->size : 1;
+    self->lane_stride = (settings->graph->parameter_count + 63) / 64 * 64; /* whole cache lines */
     int status = step_clock_create(settings->device, settings->stream, &self->clock, error);
     if (status == LS_OK)
         status = create_events(self, error);
@@ -133,6 +169,8 @@ int mode_create(const char *name, const mode_settings *settings, mode **out, ls_
         status = allocate_storage(self, error);
     if (status == LS_OK)
         status = chosen->setup(self, error);
+    if (status == LS_OK && settings->lanes)
+        status = lanes_create(self, &self->lanes, error);
     if (status != LS_OK) {
         mode_destroy(self);
         return status;
@@ -144,9 +182,14 @@ int mode_create(const char *name, const mode_settings *settings, mode **out, ls_
 void mode_plan_id(const mode *self, char out[17]) {
     const mode_exchange *exchange = &self->exchange;
     network_plan_id(self->settings.network, out);
+    uint64_t hash = hash_bytes(HASH_START, out, strlen(out));
+    if (self->lanes) {
+        hash = hash_bytes(hash, &self->settings.lanes, sizeof self->settings.lanes);
+        snprintf(out, 17, "%016" PRIx64, hash);
+        return;
+    }
     if (!exchange->used)
         return;
-    uint64_t hash = hash_bytes(HASH_START, out, strlen(out));
     hash = hash_bytes(hash, &exchange->bucket_most, sizeof exchange->bucket_most);
     hash = hash_bytes(hash, &exchange->bucket_worth, sizeof exchange->bucket_worth);
     for (int unit = 0; unit < self->settings.graph->unit_count; unit++)
@@ -154,11 +197,40 @@ void mode_plan_id(const mode *self, char out[17]) {
     snprintf(out, 17, "%016" PRIx64, hash);
 }
 
+static pass *own_pass(const mode *self, const mode_batch *batch) {
+    return network_pass(self->settings.network, mode_local_count(self, batch->global_count));
+}
+
+int mode_begin(mode *self, const mode_batch *batch, ls_error *error) {
+    return self->lanes ? lanes_begin(self->lanes, batch, error)
+                       : self->is->begin(self, batch, own_pass(self, batch), error);
+}
+
+int mode_forward(mode *self, const mode_batch *batch, ls_error *error) {
+    if (self->lanes)
+        return lanes_forward(self->lanes, error);
+    return network_forward(self->settings.network, own_pass(self, batch), self->settings.stream,
+                           &self->hooks, error);
+}
+
+int mode_loss(mode *self, const mode_batch *batch, ls_error *error) {
+    return self->lanes ? lanes_loss(self->lanes, batch, error)
+                       : self->is->loss(self, batch, own_pass(self, batch), error);
+}
+
+int mode_backward(mode *self, const mode_batch *batch, ls_error *error) {
+    if (self->lanes)
+        return lanes_backward(self->lanes, error);
+    return network_backward(self->settings.network, own_pass(self, batch), self->settings.stream,
+                            &self->hooks, error);
+}
+
 void mode_destroy(mode *self) {
     if (!self)
         return;
     if (self->state)
         self->is->teardown(self);
+    lanes_destroy(self->lanes);
     void *memory[] = {self->parameters, self->moments[0],    self->moments[1],    self->totals,
                       self->labels,     self->staged_images, self->staged_labels, self->staged_ids};
     for (size_t index = 0; index < sizeof memory / sizeof memory[0]; index++)

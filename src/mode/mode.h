@@ -35,7 +35,8 @@ typedef struct mode_settings {
     size_t bucket_bytes;   /* ddp: bytes a bucket on their way, at most; 0: ddp chooses */
     dtype gradient_type;   /* ddp: of gradients on their way, DTYPE_F32 or DTYPE_BF16 */
     factor_choice factors; /* ddp */
-    int64_t global_batch;  /* the largest that will come */
+    int lanes; /* --strict: of the global batch, over all ranks (mode/lanes.h); 0: not strict */
+    int64_t global_batch;                        /* the largest that will come */
     int64_t training_batch, last_training_batch; /* ddp: the global counts of training's batches */
     int height, width, channels, classes;
     float scale, shift;   /* pixels: x * scale + shift */
@@ -90,6 +91,7 @@ typedef struct mode_exchange {
 } mode_exchange;
 
 typedef struct mode_interface mode_interface;
+typedef struct lanes lanes;
 
 typedef struct mode {
     const mode_interface *is;
@@ -97,7 +99,12 @@ typedef struct mode {
     network_hooks hooks; /* for network_forward and network_backward */
     /* Flat logical arrays [parameter_count], device memory. moments only where updates(). */
     float *parameters, *gradients, *moments[MODE_MAX_MOMENTS];
-    loss_totals *totals; /* device memory; the samples whose loss this rank computed */
+    /* Each lane of this rank has gradients of its own, lane_stride elements apart, the first's at
+     * `gradients`, and totals. One, and what is above is all, where lanes is NULL. */
+    int lane_count;
+    size_t lane_stride;
+    lanes *lanes;
+    loss_totals *totals; /* device memory [lane_count]; of samples whose loss this rank computed */
     /* Device memory: of the samples whose loss this rank computes, [2][global batch] as the
      * network's inputs (mode_labels). */
     int32_t *labels;
@@ -145,6 +152,9 @@ int mode_check(const char *name, int size, ls_error *error);
 /* LS_BAD_INPUT where --grad-comm or --factor-comm asks for what the mode does not do. */
 int mode_check_exchange(const char *name, const char *gradient_type, const char *factors,
                         ls_error *error);
+/* LS_BAD_INPUT or LS_BAD_LAUNCH where --strict with so many lanes does not fit the rest. */
+int mode_check_strict(const char *name, const char *gradient_type, const char *factors, int size,
+                      int64_t lanes, int64_t global_batch, ls_error *error);
 /* Of GRADIENT_TYPES and FACTOR_CHOICES. */
 dtype mode_gradient_type(const char *name);
 factor_choice mode_factor_choice(const char *name);
@@ -152,6 +162,13 @@ factor_choice mode_factor_choice(const char *name);
 /* Collective. */
 int mode_create(const char *name, const mode_settings *settings, mode **out, ls_error *error);
 void mode_destroy(mode *self); /* NULL is fine */
+
+/* A step's parts: mode_interface's and network_forward, network_backward, or all lanes'. begin()
+ * and the loss stand in forward's time. */
+int mode_begin(mode *self, const mode_batch *batch, ls_error *error);
+int mode_forward(mode *self, const mode_batch *batch, ls_error *error);
+int mode_loss(mode *self, const mode_batch *batch, ls_error *error);
+int mode_backward(mode *self, const mode_batch *batch, ls_error *error);
 
 /* Copies a batch in host memory to the device, in stream order; nothing where it is there. The
  * host memory may be given back once the stream has passed this point. */
@@ -169,7 +186,7 @@ int mode_make_ahead(mode *self, const mode_batch *next, ls_error *error);
 int mode_ahead_end(mode *self, ls_error *error);
 
 /* network_plan_id, and where the mode chose how gradients are exchanged, a hash over that too:
- * buckets and factors decide the order of sums. */
+ * buckets and factors decide the order of sums. With lanes that is fixed: their number decides. */
 void mode_plan_id(const mode *self, char out[17]);
 
 /* What was put into update_stream is done before what comes next in `stream`. */

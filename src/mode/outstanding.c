@@ -50,6 +50,19 @@ int outstanding_allgather(outstanding *self, void *buffer, const int64_t *counts
     return let_go(self, status);
 }
 
+int outstanding_sum_tree(outstanding *self, float *rows, size_t count, int row_count, size_t stride,
+                         device_stream *reader, comm_work *work, ls_error *error) {
+    int status = hold(self, error);
+    if (status == LS_OK)
+        status = make_room(self, error);
+    if (status == LS_OK)
+        status = self->comm->is->sum_tree(self->comm, self->stream, rows, count, row_count, stride,
+                                          DTYPE_F32, work, error);
+    if (status == LS_OK)
+        add(self, work, reader);
+    return let_go(self, status);
+}
+
 int outstanding_wait(outstanding *self, comm_work *work, device_stream *reader, ls_error *error) {
     int status = hold(self, error);
     if (status == LS_OK)

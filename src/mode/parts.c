@@ -93,14 +93,20 @@ int mode_stage(mode *self, const mode_batch *batch, ls_error *error) {
 
 int mode_make_batch(mode *self, device_stream *stream, const mode_batch *batch, void *out,
                     ls_error *error) {
+    return mode_make_part(self, stream, batch, (share){0, batch->loaded}, out, error);
+}
+
+int mode_make_part(mode *self, device_stream *stream, const mode_batch *batch, share part,
+                   void *out, ls_error *error) {
     const mode_settings *s = &self->settings;
     bool staged = is_staged(self, batch);
+    size_t image = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
     batch_arguments arguments = {.images = staged ? self->staged_images : batch->images,
                                  .labels = staged ? self->staged_labels : batch->labels,
                                  .ids = staged && batch->ids ? self->staged_ids : batch->ids,
                                  .order = batch->order,
                                  .state = batch->state,
-                                 .count = batch->loaded,
+                                 .count = (int)part.count,
                                  .height = s->height,
                                  .width = s->width,
                                  .channels = s->channels,
@@ -109,9 +115,16 @@ int mode_make_batch(mode *self, device_stream *stream, const mode_batch *batch, 
                                  .scale = s->scale,
                                  .shift = s->shift,
                                  .out = out,
-                                 .out_labels = mode_labels(self, batch)};
+                                 .out_labels = mode_labels(self, batch) + part.first};
     if (batch->training)
         arguments.augment = s->augment;
+    if (arguments.order) {
+        arguments.order += part.first;
+    } else if (part.first > 0) { /* what is not there is not asked for */
+        arguments.images += (size_t)part.first * image;
+        arguments.labels += part.first;
+        arguments.ids += arguments.ids ? part.first : 0;
+    }
     return s->device->is->ops->make_batch(s->device, stream, &arguments, error);
 }
 
@@ -123,11 +136,16 @@ int mode_begin_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_err
 }
 
 int mode_loss_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error) {
+    return mode_loss_of_part(self, batch, (share){0, batch->loaded}, pass, self->totals, error);
+}
+
+int mode_loss_of_part(mode *self, const mode_batch *batch, share part, pass *pass,
+                      loss_totals *totals, ls_error *error) {
     const mode_settings *s = &self->settings;
     return s->device->is->ops->softmax_cross_entropy(
-        s->device, s->stream, batch->loaded, s->classes, network_type(s->network),
-        pass_logits(pass), mode_labels(self, batch), 1.0f / (float)batch->global_count,
-        batch->state, batch->training ? pass_logits_gradient(pass) : NULL, self->totals, error);
+        s->device, s->stream, (int)part.count, s->classes, network_type(s->network),
+        pass_logits(pass), mode_labels(self, batch) + part.first, 1.0f / (float)batch->global_count,
+        batch->state, batch->training ? pass_logits_gradient(pass) : NULL, totals, error);
 }
 
 void mode_loader_own_share(const mode_settings *settings, int *rank, int *size) {

@@ -23,6 +23,13 @@ int mode_make_batch(mode *self, device_stream *stream, const mode_batch *batch, 
 int mode_ahead_open(mode *self, ls_error *error);
 void mode_ahead_close(mode *self);
 
+/* The same of a part of what was loaded: its labels to mode_labels + part.first. */
+int mode_make_part(mode *self, device_stream *stream, const mode_batch *batch, share part,
+                   void *out, ls_error *error);
+/* Its cross-entropy, and in training the gradient: mode_interface.loss, with totals of its own. */
+int mode_loss_of_part(mode *self, const mode_batch *batch, share part, pass *pass,
+                      loss_totals *totals, ls_error *error);
+
 /* Where what only the update reads may be waited for. */
 device_stream *mode_update_stream(const mode *self);
 /* settings.settled, with update_stream put behind what `stream` holds now; where nobody asks,

@@ -1,4 +1,5 @@
 /* single: one rank, no communication: the baseline that the others are measured against. */
+#include "comm/tree.h"
 #include "mode/parts.h"
 
 /* Backward is done with a unit: its update may run beside the rest. */
@@ -6,8 +7,20 @@ static int backward_done(void *context, int unit, ls_error *error) {
     return mode_settle_unit(context, unit, error);
 }
 
+/* With lanes: all have written the unit's gradient. */
+static int add_lanes(void *context, int unit, ls_error *error) {
+    mode *self = context;
+    const mode_settings *s = &self->settings;
+    const graph_layer *layer = &s->graph->layers[s->graph->unit_layers[unit]];
+    return tree_sum_rows_on(s->device, s->stream, self->gradients + layer->first_weight,
+                            self->lane_count, self->lane_stride,
+                            layer->weight_count + layer->bias_count, error);
+}
+
 static int setup(mode *self, ls_error *error) {
     (void)error;
+    if (self->settings.lanes)
+        self->hooks.gradient_ready = add_lanes;
     self->hooks.parameters = mode_whole_parameters;
     self->hooks.gradient = mode_whole_gradient;
     self->hooks.backward_done = backward_done;

@@ -36,6 +36,7 @@ typedef struct network_hooks {
     bool (*takes_factors)(void *context, int unit);
     int (*input_ready)(void *context, int unit, const void *x, ls_error *error);
     int (*delta_ready)(void *context, int unit, const void *dy, ls_error *error);
+    bool quiet; /* no named ranges: they belong to another thread */
 } network_hooks;
 
 /* The graph must outlive the network; the device too. */
@@ -43,6 +44,13 @@ int network_create(const graph *graph, device *device, precision precision, netw
                    ls_error *error);
 dtype network_type(const network *self); /* of activations */
 void network_destroy(network *self);     /* NULL is fine; passes go with it */
+
+/* Makes `count` networks of one, before the first network_prepare: for the lanes of a batch that
+ * this rank computes. They share the packed weights, and what is prepared or sealed of the first
+ * is of all; each has plans and activations of its own, so that several threads can run one each.
+ * Their plans use one compute thread. */
+int network_split(network *self, int count, ls_error *error);
+network *network_lane(network *self, int lane); /* lane 0 is `self` */
 
 /* The pass for a batch of n (made on first use, out of the hot loop). n = 0: a pass that does
  * nothing but call the hooks of backward with zero gradients. */
@@ -69,6 +77,12 @@ int network_forward(network *self, pass *pass, device_stream *stream, const netw
                     ls_error *error);
 int network_backward(network *self, pass *pass, device_stream *stream, const network_hooks *hooks,
                      ls_error *error);
+
+/* One layer of it (0 .. layer_count-1 in forward, the other way round in backward). */
+int network_forward_layer(network *self, pass *pass, int index, device_stream *stream,
+                          const network_hooks *hooks, ls_error *error);
+int network_backward_layer(network *self, pass *pass, int index, device_stream *stream,
+                           const network_hooks *hooks, ls_error *error);
 
 /* A unit whose weight gradient is the product of its input and its output's gradient, summed over
  * the rows of a batch (a linear layer): true, and how long the rows of x and dy are. */

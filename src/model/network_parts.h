@@ -27,6 +27,9 @@ struct network {
     size_t arena_bytes;
     void *inputs[NETWORK_MAX_INPUTS]; /* of the largest pass */
     int input_count;
+    network **others; /* [lane_count - 1]: the networks of the further lanes; NULL: not split */
+    int lane_count;   /* 0: not split */
+    bool is_other;    /* the packed weights are the first one's */
     gathered_plan *gathered;
     int gathered_count;
     void *gathered_workspace; /* all gathered plans share it; NULL: none needs any */

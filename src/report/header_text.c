@@ -141,6 +141,10 @@ void header_text(text_buffer *out, const run_facts *facts) {
     text_add(out, "%-15s%s%s%s%s\n", "communication", facts->comm, facts->comm_note[0] ? " (" : "",
              facts->comm_note, facts->comm_note[0] ? ")" : "");
     add_exchange(out, facts);
+    if (facts->lanes)
+        text_add(out,
+                 "%-15s%d lane%s a batch: the same parameters on any number of ranks and threads\n",
+                 "strict", facts->lanes, plural(facts->lanes));
     line(out, "CUDA graph", facts->graph);
     text_add(out, "%-15s%s: %" PRId64 " training and %" PRId64 " test images\n", "data",
              facts->data_folder, facts->train_images, facts->test_images);

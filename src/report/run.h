@@ -95,6 +95,7 @@ typedef struct run_facts {
     char factor_comm[8];     /* as asked for; "" (and all below empty) where a mode has no choice */
     char factor_layers[256]; /* that go as factors: "fc1;fc2" */
     char factor_note[512];   /* the reasons, for the header */
+    int lanes;               /* of a --strict run; 0: it is none */
     bool buckets_chosen;     /* by the measured network, not given */
     int buckets;
     double largest_bucket_bytes, first_bucket_bytes;

@@ -166,6 +166,8 @@ static void put_place(csv_row *row, const run_facts *facts) {
 static void put_exchange(csv_row *row, const run_facts *facts) {
     bool any = facts->factor_comm[0] != '\0';
     csv_put_text(row, "grad_comm", facts->grad_comm);
+    csv_put_integer(row, "strict", facts->lanes > 0);
+    put_count(row, "lanes", facts->lanes);
     csv_put_text(row, "factor_comm", facts->factor_comm);
     csv_put_text(row, "factor_layers", facts->factor_layers);
     csv_put_text(row, "bucket_choice", !any ? "" : facts->buckets_chosen ? "auto" : "given");

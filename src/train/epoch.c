@@ -14,17 +14,40 @@ static double cpu_seconds(void) {
            (double)usage.ru_stime.tv_sec + 1e-6 * (double)usage.ru_stime.tv_usec;
 }
 
+/* Of this rank's lanes (one where the run is not strict), their loss in the tree of their
+ * gradients. */
+static void add_lanes(loss_totals *lanes, int count, loss_totals *out) {
+    for (int step = 1; step < count; step *= 2)
+        for (int lane = 0; lane + step < count; lane += 2 * step) {
+            lanes[lane].loss_sum += lanes[lane + step].loss_sum;
+            lanes[lane].correct += lanes[lane + step].correct;
+            lanes[lane].samples += lanes[lane + step].samples;
+        }
+    *out = lanes[0];
+}
+
 /* This rank's totals since they were last cleared. */
 static int read_totals(trainer *self, loss_totals *out, ls_error *error) {
     device *device = self->device;
-    LS_TRY(device->is->copy(device, self->stream, out, self->mode->totals, sizeof *out,
-                            COPY_DEVICE_TO_HOST, error));
-    return device->is->stream_synchronize(device, self->stream, error);
+    int count = self->mode->lane_count;
+    loss_totals lanes[count];
+    LS_TRY(device->is->copy(device, self->stream, lanes, self->mode->totals,
+                            (size_t)count * sizeof *lanes, COPY_DEVICE_TO_HOST, error));
+    LS_TRY(device->is->stream_synchronize(device, self->stream, error));
+    add_lanes(lanes, count, out);
+    return LS_OK;
+}
+
+/* Over the ranks: of a strict run the same bits however many there are. */
+static int sum_over_ranks(trainer *self, double *values, size_t count, ls_error *error) {
+    if (self->settings->strict)
+        return comm_sum_tree_double(self->control, values, count, error);
+    return comm_allreduce_double(self->control, values, count, REDUCTION_SUM, error);
 }
 
 static int clear_totals(trainer *self, ls_error *error) {
     return self->device->is->fill_zero(self->device, self->stream, self->mode->totals,
-                                       sizeof(loss_totals), error);
+                                       (size_t)self->mode->lane_count * sizeof(loss_totals), error);
 }
 
 /* All ranks' totals; every image must have been counted exactly once. */
@@ -34,7 +57,7 @@ static int sum_totals(trainer *self, const feed *split, const char *phase, doubl
     LS_TRY(read_totals(self, &totals, error));
     double loss_sum = totals.loss_sum;
     int64_t counts[2] = {totals.correct, totals.samples};
-    LS_TRY(comm_allreduce_double(self->control, &loss_sum, 1, REDUCTION_SUM, error));
+    LS_TRY(sum_over_ranks(self, &loss_sum, 1, error));
     LS_TRY(comm_allreduce_int64(self->control, counts, 2, REDUCTION_SUM, error));
     if (counts[1] != split->data->facts.images)
         return ls_fail(error, LS_FAILED, "%s counted %lld images of %lld", phase,

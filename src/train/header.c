@@ -111,10 +111,11 @@ static void describe_unit(const unit_exchange *unit, const char *name, run_facts
 static void describe_exchange(const trainer *self, run_facts *facts) {
     const mode_exchange *exchange = &self->mode->exchange;
     COPY(facts->grad_comm, self->settings->grad_comm);
+    facts->lanes = self->mode->settings.lanes;
     facts->hop_latency_seconds = facts->hop_bytes_per_second = NAN;
     if (!exchange->used)
         return;
-    COPY(facts->factor_comm, self->settings->factor_comm);
+    COPY(facts->factor_comm, facts->lanes ? "off" : self->settings->factor_comm);
     for (int unit = 0; unit < self->graph.unit_count; unit++)
         describe_unit(&exchange->units[unit],
                       self->graph.layers[self->graph.unit_layers[unit]].name, facts);

@@ -29,8 +29,9 @@ int trainer_open_profile(trainer *self, ls_error *error) {
     comm *traced;
     if (self->settings->profile == 0)
         return LS_OK;
+    int lanes = self->settings->strict ? (int)trainer_lanes(self) / self->me->size : 1;
     LS_TRY(trace_open(self->device, self->stream, (int)self->settings->profile,
-                      self->graph.layer_count, &self->trace, error));
+                      self->graph.layer_count * lanes, &self->trace, error));
     LS_TRY(trace_comm(self->trace, self->comm, &traced, error));
     self->comm = traced;
     return LS_OK;

@@ -40,14 +40,15 @@ static void bind_thread(void *context, int thread) {
 static int open_device(trainer *self, ls_error *error) {
     bind_context context = {.me = self->me, .binding = &self->binding};
     char plan_cache[4096] = "";
-    if (self->me->rank == 0)
+    if (self->me->rank == 0 && !self->settings->strict)
         trainer_plan_cache(self, plan_cache, sizeof plan_cache);
     device_request request = {.local_rank = self->me->local_rank,
                               .local_size = self->me->local_size,
                               .bind_thread = bind_thread,
                               .bind_context = &context,
                               .share_gpu = self->settings->share_gpu,
-                              .plan_cache = plan_cache};
+                              .plan_cache = plan_cache,
+                              .first_offer = self->settings->strict};
     int gpu_node = device_numa_node(self->settings->device, &request);
     LS_TRY(launch_bind(self->me, (int)self->settings->threads, self->settings->oversubscribe,
                        gpu_node, &self->binding, error));
@@ -127,9 +128,34 @@ static int prepare_passes(trainer *self, int of, ls_error *error) {
     return LS_OK;
 }
 
+/* Plans for every size that any lane will have: the same on every rank of every number of ranks,
+ * and the largest first, for its plans decide how weights are packed. */
+static int prepare_lanes(trainer *self, ls_error *error) {
+    const feed *feeds[] = {&self->train, &self->test};
+    int64_t lanes = trainer_lanes(self);
+    LS_TRY(network_prepare(self->network, (int)((self->global_batch + lanes - 1) / lanes), error));
+    for (int index = 0; index < 2; index++) {
+        int64_t sizes[] = {feeds[index]->batches > 1 ? self->global_batch : feeds[index]->last,
+                           feeds[index]->last};
+        for (int size = 0; size < 2; size++)
+            for (int64_t more = 1; more >= 0; more--)
+                LS_TRY(network_prepare(self->network,
+                                       (int)((sizes[size] + more * (lanes - 1)) / lanes), error));
+    }
+    return LS_OK;
+}
+
 /* Preparing may choose algorithms: rank 0 does, for every size that any rank will see (the last
  * rank has the smallest share), and the others take what it chose. */
 static int prepare_in_turn(trainer *self, ls_error *error) {
+    if (self->settings->strict) {
+        LS_TRY(network_split(self->network, (int)trainer_lanes(self) / self->me->size, error));
+        if (self->device->is->choices_export && self->me->rank == 0)
+            LS_TRY(prepare_lanes(self, error));
+        if (self->device->is->choices_export)
+            LS_TRY(trainer_share_choices(self, error));
+        return prepare_lanes(self, error);
+    }
     if (!self->device->is->choices_export)
         return prepare_passes(self, self->me->rank, error);
     if (self->me->rank == 0) {
@@ -158,30 +184,32 @@ static augmentation describe_augmentation(const trainer *self) {
 
 static mode_settings describe_mode(trainer *self) {
     const dataset_facts *facts = &self->train.data->facts;
-    return (mode_settings){.rank = self->me->rank,
-                           .size = self->me->size,
-                           .comm = self->comm,
-                           .control = self->control,
-                           .between_nodes = self->me->node_count > 1,
-                           .device = self->device,
-                           .stream = self->stream,
-                           .graph = &self->graph,
-                           .network = self->network,
-                           .bucket_bytes = (size_t)(self->settings->bucket_mb * 1048576.0),
-                           .gradient_type = mode_gradient_type(self->settings->grad_comm),
-                           .factors = mode_factor_choice(self->settings->factor_comm),
-                           .global_batch = self->global_batch,
-                           .training_batch =
-                               self->train.batches > 1 ? self->global_batch : self->train.last,
-                           .last_training_batch = self->train.last,
-                           .height = facts->height,
-                           .width = facts->width,
-                           .channels = facts->channels,
-                           .classes = facts->classes,
-                           /* (x / 255 - 0.5) / 0.5 */
-                           .scale = 2.0f / 255.0f,
-                           .shift = -1.0f,
-                           .augment = describe_augmentation(self)};
+    return (mode_settings){
+        .rank = self->me->rank,
+        .size = self->me->size,
+        .comm = self->comm,
+        .control = self->control,
+        .between_nodes = self->me->node_count > 1,
+        .device = self->device,
+        .stream = self->stream,
+        .graph = &self->graph,
+        .network = self->network,
+        .bucket_bytes = (size_t)(self->settings->bucket_mb * 1048576.0),
+        .gradient_type = mode_gradient_type(self->settings->grad_comm),
+        .factors =
+            self->settings->strict ? FACTORS_OFF : mode_factor_choice(self->settings->factor_comm),
+        .lanes = self->settings->strict ? (int)trainer_lanes(self) : 0,
+        .global_batch = self->global_batch,
+        .training_batch = self->train.batches > 1 ? self->global_batch : self->train.last,
+        .last_training_batch = self->train.last,
+        .height = facts->height,
+        .width = facts->width,
+        .channels = facts->channels,
+        .classes = facts->classes,
+        /* (x / 255 - 0.5) / 0.5 */
+        .scale = 2.0f / 255.0f,
+        .shift = -1.0f,
+        .augment = describe_augmentation(self)};
 }
 
 static int open_feed(trainer *self, feed *feed, bool training, ls_error *error) {
@@ -197,6 +225,18 @@ static int open_feed(trainer *self, feed *feed, bool training, ls_error *error) 
     LS_TRY(mode_loader_share(self->settings->mode, &self->mode->settings, &settings.rank,
                              &settings.size, error));
     return feed_open(feed, &settings, error);
+}
+
+static int check_strict(const trainer *self, ls_error *error) {
+    const train_settings *s = self->settings;
+    if (s->strict)
+        return mode_check_strict(s->mode, s->grad_comm, s->factor_comm, self->me->size,
+                                 trainer_lanes(self), self->global_batch, error);
+    if (s->lanes)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--lanes %lld belongs to --strict (give both, or leave it out)",
+                       (long long)s->lanes);
+    return LS_OK;
 }
 
 static int check_ablation(const trainer *self, ls_error *error) {
@@ -222,6 +262,7 @@ int trainer_setup(trainer *self, ls_error *error) {
     lifeline_at("set-up", 0, 0);
     LS_TRY(mode_check(s->mode, self->me->size, error));
     LS_TRY(mode_check_exchange(s->mode, s->grad_comm, s->factor_comm, error));
+    LS_TRY(check_strict(self, error));
     LS_TRY(optimizer_create(&self->optimizer, s->optimizer, s->learning_rate, s->weight_decay,
                             s->momentum, trainer_precision(self) == PRECISION_FP16, error));
     LS_TRY(open_control(self, error));

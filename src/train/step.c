@@ -20,26 +20,25 @@ static int progress_end(trainer *self, const step_state *state, ls_error *error)
 static int compute_step(trainer *self, const mode_batch *batch, ls_error *error) {
     mode *mode = self->mode;
     device *device = self->device;
-    pass *pass = network_pass(self->network, mode_local_count(mode, batch->global_count));
 
     optimizer_begin(&self->optimizer, batch->state);
     LS_TRY(progress(self, PLACE_FORWARD, error));
     device_range_begin(device, "data");
-    LS_TRY(mode->is->begin(mode, batch, pass, error));
+    LS_TRY(mode_begin(mode, batch, error));
     device_range_end(device);
     LS_TRY(step_clock_mark(mode->clock, STEP_DATA, error));
 
     device_range_begin(device, "forward");
-    LS_TRY(network_forward(self->network, pass, self->stream, &mode->hooks, error));
+    LS_TRY(mode_forward(mode, batch, error));
     device_range_begin(device, "loss");
-    LS_TRY(mode->is->loss(mode, batch, pass, error));
+    LS_TRY(mode_loss(mode, batch, error));
     device_range_end(device);
     device_range_end(device);
     LS_TRY(step_clock_mark(mode->clock, STEP_FORWARD, error));
 
     LS_TRY(progress(self, PLACE_BACKWARD, error));
     device_range_begin(device, "backward");
-    LS_TRY(network_backward(self->network, pass, self->stream, &mode->hooks, error));
+    LS_TRY(mode_backward(mode, batch, error));
     LS_TRY(mode->is->finish(mode, error));
     device_range_end(device);
     LS_TRY(step_clock_mark(mode->clock, STEP_BACKWARD, error));
@@ -67,8 +66,7 @@ static step_recording *find_recording(trainer *self, const mode_batch *batch) {
 /* A batch that no step made ahead: the first of an epoch, and those around a sampled step. */
 static int make_now(trainer *self, mode_batch *batch, ls_error *error) {
     mode *mode = self->mode;
-    pass *pass = network_pass(self->network, mode_local_count(mode, batch->global_count));
-    LS_TRY(mode->is->begin(mode, batch, pass, error));
+    LS_TRY(mode_begin(mode, batch, error));
     batch->made = true;
     return LS_OK;
 }
@@ -146,13 +144,12 @@ void trainer_forget_recordings(trainer *self) {
 
 int trainer_evaluation_step(trainer *self, const mode_batch *batch, ls_error *error) {
     mode *mode = self->mode;
-    pass *pass = network_pass(self->network, mode_local_count(mode, batch->global_count));
     LS_TRY(step_clock_begin(mode->clock, false, error));
     LS_TRY(mode_stage(mode, batch, error));
     LS_TRY(feed_staged(&self->test, self->stream, error));
-    LS_TRY(mode->is->begin(mode, batch, pass, error));
-    LS_TRY(network_forward(self->network, pass, self->stream, &mode->hooks, error));
-    LS_TRY(mode->is->loss(mode, batch, pass, error));
+    LS_TRY(mode_begin(mode, batch, error));
+    LS_TRY(mode_forward(mode, batch, error));
+    LS_TRY(mode_loss(mode, batch, error));
     return self->device->is->ops->advance(self->device, self->stream, batch->state, batch->loaded,
                                           false, false, error);
 }

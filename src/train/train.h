@@ -16,8 +16,13 @@ typedef struct train_settings {
     int64_t batch_per_rank, global_batch; /* as given; 0: not given */
     int64_t epochs, seed, threads, profile;
     double learning_rate, weight_decay, momentum, bucket_mb, comm_timeout;
-    bool oversubscribe, step_log, verbose, no_graph, share_gpu;
+    int64_t lanes; /* 0: not given */
+    bool oversubscribe, step_log, verbose, no_graph, share_gpu, strict;
 } train_settings;
+
+/* Lanes of a --strict run where none are given: independent of the number of ranks, as they must
+ * be for runs to match. */
+enum { DEFAULT_LANES = 4 };
 
 #define ABLATE_CHOICES "none|comm|data"
 

@@ -152,6 +152,11 @@ int trainer_gather_usage(trainer *self, ls_error *error);
 /* finish.c: totals, usage and the closing table. */
 int trainer_finish(trainer *self, ls_error *error);
 
+/* --lanes, of a strict run. */
+static inline int64_t trainer_lanes(const trainer *self) {
+    return self->settings->lanes ? self->settings->lanes : DEFAULT_LANES;
+}
+
 static inline precision trainer_precision(const trainer *self) {
     return precision_of(self->settings->precision);
 }

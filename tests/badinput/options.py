@@ -71,6 +71,20 @@ suite.refused("bf16 gradients of dp", 2, r"--grad-comm bf16 .*--mode ddp",
               train(data, "--grad-comm", "bf16", mode="dp"), ranks=(0, 2))
 suite.refused("factors of single", 2, r"--factor-comm on .*--mode ddp",
               train(data, "--factor-comm", "on", mode="single"), ranks=(0,))
+suite.refused("lanes without --strict", 2, r"--lanes 4 belongs to --strict", train(data, "--lanes", "4"))
+suite.refused("lanes that are no power of two", 2, r"--lanes 6: expected a power of two",
+              train(data, "--strict", "--lanes", "6"))
+suite.refused("more ranks than lanes", 2, r"2 ranks are more than 1 lanes: give --lanes 2",
+              train(data, "--strict", "--lanes", "1"), ranks=(2,))
+suite.refused("strict on 3 ranks", 3, r"--strict: 3 ranks are no power of two",
+              train(data, "--strict"), ranks=(3,))
+suite.refused("more lanes than images", 2, r"a global batch of 128 .*256 lanes",
+              train(data, "--strict", "--lanes", "256", "--global-batch", "128"), ranks=(2,))
+suite.refused("strict dp", 2, r"--strict belongs to .*ddp; .*dp", train(data, "--strict", mode="dp"))
+suite.refused("strict sums of bf16", 2, r"--strict .*--grad-comm bf16",
+              train(data, "--strict", "--grad-comm", "bf16"), ranks=(2,))
+suite.refused("strict factors", 2, r"--strict .*--factor-comm on",
+              train(data, "--strict", "--factor-comm", "on"), ranks=(2,))
 suite.refused("single on several ranks", 3, "mode single", train(data, mode="single"), ranks=(2, 3))
 
 suite.refused("more steps to profile than there are", 2,
@@ -97,6 +111,8 @@ differ("--optimizer differs", 2, r"ranks differ: optimizer is 'sgd'",
        train(data), train(data, "--optimizer", "sgd"))
 differ("--device differs", 2, r"ranks differ: device is 'ref'",
        train(data), train(data, "--device", "ref"))
+differ("--lanes differs", 2, r"ranks differ: (strict|lanes) is", train(data, "--strict", "--lanes", "2"),
+       train(data, "--strict", "--lanes", "4"))
 differ("--step-log differs", 2, r"ranks differ: step-log", train(data),
        train(data, "--step-log"))
 differ("--ablate differs", 2, r"ranks differ: ablate is 'comm' on rank 1", train(data),

@@ -3,7 +3,7 @@
 and 4 ranks, each with a GPU of its own (nccl) or all on one (mpi, staged), as a graph and without,
 in every precision, under several orders of the device's work.
 
-usage: train.py LOCKSTEP-EMULATED PART  (single, precisions, or ranks; needs mpirun)
+usage: train.py LOCKSTEP-EMULATED PART  (single, precisions, ranks, or strict; needs mpirun)
 
 It shows that the host code of cuda/ orders its work rightly and asks the libraries for the right
 thing. What it cannot show stands in README.md; no number of it is a GPU's.
@@ -159,6 +159,30 @@ def ranks(work, want):
                     same(f"{name} without a graph has the same bits", eager, got)
 
 
+def strict(work, want):
+    """Lanes of 2 images, of 1 in the short last batch."""
+    columns = ["parameters_hash", "plan_id", "final_train_loss", "final_test_loss"]
+    alone = run(work, "strict", "cuda", 1, "--mode", "single", "--strict")
+    follows("strict single follows cpu", alone, want)
+    says("strict single", alone, "graph", "yes")
+    expected = [alone[1][column] for column in columns] if alone[0] else None
+    for count, gpus, *more in ((1, 1), (2, 2), (4, 4), (2, 1), (4, 1), (2, 2, "--no-graph")):
+        where = "on one GPU" if gpus < count else "with a GPU each"
+        name = f"strict ddp at {count} ranks {where} {' '.join(more)}"
+        options = ["--mode", "ddp", "--strict", "--bucket-mb", "0.3", *more] + (["--share-gpu"] if gpus < count else [])
+        got = run(work, name, "cuda", count, *options, seed=count, gpus=gpus)
+        found = [got[1][column] for column in columns] if got[0] else got[1]
+        check(f"{name} has the same bits", found == expected and found, f"{found} against {expected}")
+        if count > 1:
+            says(name, got, "communication", "mpi" if gpus < count else "nccl")
+    losses, row = run(work, "strict bf16", "cuda", 1, "--mode", "single", "--strict", "--precision", "bf16")
+    two = run(work, "strict bf16 2", "cuda", 2, "--mode", "ddp", "--strict", "--precision", "bf16", gpus=2)
+    check("bf16: the same bits", losses and two[0] and two[1]["parameters_hash"] == row["parameters_hash"],
+          f"{row} against {two[1]}")
+    plain, row = run(work, "plain", "cuda", 1, "--mode", "single")
+    check("without --strict the bits are others", plain and row["parameters_hash"] != expected[0], f"{row}")
+
+
 if not shutil.which("mpirun"):
     print("1..0 # SKIP mpirun is not installed")
     sys.exit(0)
@@ -171,6 +195,6 @@ with tempfile.TemporaryDirectory() as folder:
     if reference is None:
         raise SystemExit(f"Bail out! {reason}")
     check("cpu's own run has 12 steps and 2 epochs", len(reference) == 14, f"{reference}")
-    {"single": single, "precisions": precisions, "ranks": ranks}[part](folder, reference)
+    {"single": single, "precisions": precisions, "ranks": ranks, "strict": strict}[part](folder, reference)
 print(f"1..{cases}")
 sys.exit(failures != 0)

@@ -2,8 +2,8 @@
  * whose sum depends on the order are spread over the ranks: the bits must be those that a plain
  * recursion over all leaves gives, wherever the ranks are (on host memory also as if they were on
  * several nodes), in the comm's memory and in any other. */
-#include "comm_fixture.h"
 #include "comm/tree.h"
+#include "comm_fixture.h"
 #include "launch/lifeline.h"
 
 #include "check.h"

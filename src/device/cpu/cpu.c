@@ -40,6 +40,20 @@ static void start_threads(const device_request *request) {
     }
 }
 
+/* Of several, always the whole team: libgomp ends the threads that a smaller one has no place for,
+ * and the next would be new and unbound. The limit holds for the regions that a worker opens and
+ * for what oneDNN asks about; it ends with this region. */
+static void cpu_side_by_side(device *base, int count, void (*run)(void *context, int worker),
+                             void *context) {
+    int team = count > 1 ? ((cpu_device *)base)->threads : 1;
+#pragma omp parallel num_threads(team)
+    {
+        omp_set_num_threads(1);
+        if (omp_get_thread_num() < count)
+            run(context, omp_get_thread_num());
+    }
+}
+
 static int cpu_open(const device_request *request, device **out, ls_error *error) {
     cpu_device *self = calloc(1, sizeof *self);
     if (!self)
@@ -56,6 +70,7 @@ static int cpu_open(const device_request *request, device **out, ls_error *error
     processor_name(self->base.facts.name, sizeof self->base.facts.name);
     snprintf(self->base.facts.library, sizeof self->base.facts.library, "%s", onednn_describe());
     self->base.facts.numa_node = -1;
+    self->base.facts.threads = request->threads;
     self->base.facts.host_addressable = true;
     *out = &self->base;
     return LS_OK;
@@ -310,4 +325,5 @@ const device_interface device_cpu = {
     .copy = cpu_copy,
     .fill_zero = cpu_fill_zero,
     .write_word = cpu_write_word,
+    .side_by_side = cpu_side_by_side,
 };

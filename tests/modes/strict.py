@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""--strict: after 64 steps the parameters have the same bits at 1, 2 and 4 ranks, at 1 and 2 threads
+a rank, through shared memory and through messages, in fp32 and bf16; and without it they have not,
+so that this test can fail.
+
+usage: strict.py LOCKSTEP  (the binary; needs mpirun, exit 77 where there is none)
+
+Two epochs of 32 steps. The last batch of each is short: of 13 images lanes have 3 or 4, of 1 image
+three of four lanes are empty.
+"""
+import csv
+import os
+import sys
+import tempfile
+
+import kit
+
+lockstep = sys.argv[1]
+kit.need_mpirun()
+kit.ENVIRONMENT["OMP_WAIT_POLICY"] = "passive"  # threads that spin take the cores from each other
+tap = kit.Tap()
+SAME = ["parameters_hash", "plan_id", "final_train_loss", "final_test_loss", "final_test_accuracy"]
+
+
+def outcome(work, data, ranks, *options, columns=SAME):
+    """What must not differ, of one run; ranks = 0: single, without mpirun."""
+    mode = ["--mode", "ddp" if ranks else "single"]
+    results = os.path.join(work, f"run{outcome.runs}")
+    outcome.runs += 1
+    done = kit.attempt(lockstep, data, results, ranks, *mode, "--global-batch", "24", *options)
+    if done.returncode:
+        raise SystemExit(f"Bail out! {' '.join(done.args)}: {done.returncode}\n{done.stderr}")
+    with open(os.path.join(results, "summary.csv"), newline="") as file:
+        row = next(csv.DictReader(file))
+    if int(row["steps"]) != 64:
+        raise SystemExit(f"Bail out! {row['steps']} steps")
+    return [row[column] for column in columns]
+
+
+outcome.runs = 0
+
+
+def same(name, found, expected):
+    tap.check(name, found == expected and found[0], f"{dict(zip(SAME, found))} against {expected}")
+
+
+def everywhere(work, data, runs, *options):
+    """All of `runs` (ranks, threads, more options) against single with one thread."""
+    expected = outcome(work, data, 0, "--strict", *options)
+    for ranks, threads, *more in runs:
+        name = f"{ranks} ranks" if ranks else "single"
+        same(f"{name}, {threads} threads, {' '.join([*options, *more])}: the same bits",
+             outcome(work, data, ranks, "--strict", "--threads", threads, *options, *more), expected)
+    return expected
+
+
+def has_bf16(work, data):
+    probe = kit.attempt(lockstep, data, os.path.join(work, "probe"), 0, "--precision", "bf16", epochs=1)
+    return not (probe.returncode == 3 and "AVX512-BF16" in probe.stderr)
+
+
+with tempfile.TemporaryDirectory() as work:
+    ragged = kit.pack(lockstep, os.path.join(work, "ragged"), 24 * 31 + 13, "--size", "8", "--test-images", "30")
+    lone = kit.pack(lockstep, os.path.join(work, "lone"), 24 * 31 + 1, "--size", "8", "--test-images", "9")
+    fp32 = everywhere(work, ragged, [(0, "2"), (1, "2"), (2, "1"), (2, "2"), (4, "1")], "--lanes", "4")
+    everywhere(work, lone, [(0, "2"), (2, "1"), (4, "1", "--bucket-mb", "0.3")], "--lanes", "4", "--augment", "crop-flip")
+    kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"] = "0"
+    for ranks in (2, 4):
+        same(f"{ranks} ranks, by messages: the same bits", outcome(work, ragged, ranks, "--strict"), fp32)
+    del kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"]
+    if has_bf16(work, ragged):
+        everywhere(work, ragged, [(0, "2"), (2, "1"), (4, "1")], "--precision", "bf16")
+    else:
+        tap.skip("bf16", "this CPU has no bf16")
+    other = outcome(work, ragged, 0, "--strict", "--lanes", "2")
+    tap.check("another number of lanes is another sum", other[0] != fp32[0] and other[1] != fp32[1], f"{other}")
+    plain = [outcome(work, ragged, ranks)[0] for ranks in (1, 2)]
+    tap.check("without --strict 1 and 2 ranks end with other bits", plain[0] != plain[1] and all(plain), f"{plain}")
+sys.exit(tap.done())
