@@ -8,6 +8,7 @@
 #define LOCKSTEP_CUDA_KERNELS_H
 
 #include "base/dtype.h"
+#include "base/fingerprint.h"
 #include "device/step_state.h"
 
 #include <cuda_runtime_api.h>
@@ -57,6 +58,12 @@ cudaError_t kernel_sum_of_squares(cudaStream_t stream, int processors, const flo
 size_t kernel_column_sums_workspace(int processors, dtype type, size_t rows, int columns);
 cudaError_t kernel_column_sums(cudaStream_t stream, int processors, dtype type, const void *values,
                                size_t rows, int columns, float *sums, void *workspace);
+
+/* --- fingerprint.cu */
+
+/* *out += the fingerprint of values[count], at any alignment of 4 bytes. */
+cudaError_t kernel_add_fingerprint(cudaStream_t stream, int processors, const float *values,
+                                   size_t count, fingerprint *out);
 
 /* --- loss.cu */
 

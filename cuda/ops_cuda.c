@@ -95,4 +95,5 @@ const ops ops_cuda = {
     .advance = cuda_advance,
     .cast = cuda_cast,
     .sum_of_squares = cuda_sum_of_squares,
+    .fingerprint = cuda_fingerprint,
 };

@@ -41,5 +41,7 @@ int cuda_advance(device *self, device_stream *stream, step_state *state, int64_t
                  bool updated, bool scaling, ls_error *error);
 int cuda_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
                         double *out, ls_error *error);
+int cuda_fingerprint(device *self, device_stream *stream, const float *values, size_t count,
+                     fingerprint *out, ls_error *error);
 
 #endif

@@ -45,3 +45,12 @@ int cuda_sum_of_squares(device *self, device_stream *stream, const float *values
              "sum_of_squares");
     return LS_OK;
 }
+
+int cuda_fingerprint(device *self, device_stream *stream, const float *values, size_t count,
+                     fingerprint *out, ls_error *error) {
+    const cuda_device *cuda = cuda_enter(self);
+    LS_TRY(self->is->fill_zero(self, stream, out, sizeof *out, error));
+    CUDA_TRY(kernel_add_fingerprint(cuda_stream(stream), cuda->multiprocessors, values, count, out),
+             "fingerprint");
+    return LS_OK;
+}

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "launch/lifeline.h"
+#include "report/certify.h"
 #include "report/comparable.h"
 #include "report/lost.h"
 #include "report/plot.h"
@@ -13,7 +14,7 @@
 
 typedef struct report_settings {
     const char *format, *output, *allow, *plot;
-    bool png;
+    bool png, certify;
     double target_accuracy; /* 0: none */
 } report_settings;
 
@@ -50,6 +51,10 @@ static const option options[] = {
      .kind = OPTION_FLAG,
      .offset = offsetof(report_settings, png),
      .help = "With --plot: as PNG too, light and dark."},
+    {.name = "certify",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(report_settings, certify),
+     .help = "Compare the runs' samples and parameters step by step, not their times."},
     {.name = NULL},
 };
 
@@ -69,28 +74,47 @@ static table_format format_of(const char *name) {
     return strcmp(name, "csv") == 0 ? TABLE_CSV : TABLE_TEXT;
 }
 
-static void add_tables(text_buffer *out, const report *self) {
+static int add_tables(text_buffer *out, report *self, ls_error *error) {
     table_format format = format_of(self->settings->format);
     const target_table *target = self->settings->target_accuracy > 0 ? &self->target : NULL;
     if (format == TABLE_CSV) {
         speedup_csv(out, &self->tables, target);
-        return;
+        return LS_OK;
     }
     for (size_t index = 0; index < self->tables.count; index++) {
         text_add(out, "%s", index ? "\n\n" : "");
         speedup_text(out, &self->tables.items[index], format);
         lost_text(out, &self->tables.items[index], format);
+        LS_TRY(certify_note(out, &self->tables.items[index], &self->complaints, error));
     }
     if (target) {
         text_add(out, "\n\n");
         target_text(out, target, format);
     }
+    return LS_OK;
 }
 
-static int write_tables(const report *self, ls_error *error) {
+static int write_tables(report *self, ls_error *error) {
     text_buffer text = {0};
-    add_tables(&text, self);
-    int status = output_write(&text, self->settings->output, error);
+    int status = add_tables(&text, self, error);
+    if (status == LS_OK)
+        status = output_write(&text, self->settings->output, error);
+    text_free(&text);
+    return status;
+}
+
+/* Where a run has a complaint, that is the exit code, and not that the others part. */
+static int certify(report *self, ls_error *error) {
+    text_buffer text = {0};
+    certified_list list = {0};
+    int status = certified_list_read(&list, &self->runs, &self->complaints, error);
+    if (status == LS_OK && list.count > 1) {
+        certify_text(&text, &list, format_of(self->settings->format));
+        status = output_write(&text, self->settings->output, error);
+    }
+    if (status == LS_OK && self->complaints.count == 0)
+        status = certify_verdict(&list, error);
+    certified_list_free(&list);
     text_free(&text);
     return status;
 }
@@ -116,6 +140,8 @@ static int make(report *self, const operands *folders, ls_error *error) {
                          error));
     if (self->runs.count == 0) /* each has its line */
         return LS_OK;
+    if (self->settings->certify)
+        return certify(self, error);
     LS_TRY(configurations_make(&self->configurations, self->runs.items, self->runs.count, error));
     LS_TRY(comparisons_make(&self->tables, &self->configurations, self->settings->allow,
                             &self->complaints, error));
@@ -159,7 +185,11 @@ const command command_report = {
         "global batch are strong scaling; runs with one batch per rank are weak scaling in the\n"
         "batch, and a footnote says so. Runs that differ in anything else are left out with a\n"
         "line that says what differs (exit code 2), unless --allow names it, "
-        "of:\n" COMPARABLE_NAMES_1 ",\n" COMPARABLE_NAMES_2 ".",
+        "of:\n" COMPARABLE_NAMES_1 ",\n" COMPARABLE_NAMES_2 ".\n\n"
+        "--certify: exit code 0 where all runs had the same samples and have the same parameters\n"
+        "wherever both have a hash of them, 1 where they part, 2 where a certificate is missing "
+        "or\n"
+        "damaged, or the runs differ in data, seed, global batch or model.",
     .options = options,
     .operands_minimum = 1,
     .operands_maximum = INT_MAX,

@@ -11,6 +11,7 @@
 #ifndef LOCKSTEP_DEVICE_OPS_H
 #define LOCKSTEP_DEVICE_OPS_H
 
+#include "base/fingerprint.h"
 #include "device/device.h"
 #include "device/step_state.h"
 
@@ -205,6 +206,10 @@ struct ops {
     /* *out = sum of values[i]^2, in a fixed order (device memory). */
     int (*sum_of_squares)(device *self, device_stream *stream, const float *values, size_t count,
                           double *out, ls_error *error);
+    /* *out (device memory) = the fingerprint of values[count], as base/fingerprint.h defines it:
+     * the same bits on every device. */
+    int (*fingerprint)(device *self, device_stream *stream, const float *values, size_t count,
+                       struct fingerprint *out, ls_error *error);
 };
 
 #endif

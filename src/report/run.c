@@ -1,6 +1,7 @@
 #include "report/run.h"
 
 #include "base/atomic_file.h"
+#include "report/certificate_file.h"
 #include "report/chrome_trace.h"
 #include "report/csv.h"
 #include "report/events_run.h"
@@ -268,10 +269,11 @@ int run_finish(run *self, const run_totals *totals, ls_error *error) {
         return LS_OK;
     text_buffer lines = {0};
     closing_text(&lines, &self->facts, totals);
-    text_add(&lines, "results in %s: %s, %s, %s%s%s%s%s\n", self->folder, SUMMARY_FILE, EPOCHS_FILE,
+    text_add(&lines, "results in %s: %s, %s, %s%s%s%s%s%s\n", self->folder, SUMMARY_FILE, EPOCHS_FILE,
              self->ranks.epoch_count ? RANKS_FILE ", " : "", LOG_FILE,
              self->facts.profile_steps ? ", " LAYERS_FILE ", " TRACE_FILE : "",
-             self->events ? ", " : "", self->events ? run_events_name(self->events) : "");
+             self->facts.certified ? ", " CERTIFICATE_FILE : "", self->events ? ", " : "",
+             self->events ? run_events_name(self->events) : "");
     LS_TRY(say(self, &lines, error));
     LS_TRY(log_sync(&self->log, error));
     return write_summary(self, totals, error);

@@ -121,6 +121,8 @@ typedef struct run_facts {
     char ablate[16];   /* "comm" or "data": what training left out, which is no training then; "" */
     int profile_steps; /* --profile; 0: none */
     bool tensorboard;  /* write an event file */
+    bool certified;    /* write certificate.csv */
+    int64_t certificate_every;   /* steps between hashes of parameters; 0: epochs' ends only */
     const rank_facts *rank_list; /* [ranks] */
 } run_facts;
 
@@ -136,7 +138,8 @@ typedef struct run_totals {
     int64_t skipped_updates;      /* as in epoch_record, of all epochs */
     double loss_scale;            /* at the end; 0: losses were not scaled */
     char plan_id[65];             /* which implementations ran */
-    char parameters_hash[17];     /* over the bits of the parameters at the end, 16 hex digits */
+    char parameters_hash[17];     /* of the bits of the parameters at the end, 16 hex digits */
+    char certificate_hash[17];    /* of certificate.csv's bytes; "": there is none */
     const rank_usage *rank_usage; /* [ranks] */
     const rank_epoch *ranks;      /* [ranks], of all epochs; NULL: waiting was not measured */
 } run_totals;

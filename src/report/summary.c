@@ -1,5 +1,6 @@
 #include "report/summary.h"
 
+#include "report/certificate_file.h"
 #include "report/gpu_text.h"
 #include "report/straggler.h"
 
@@ -179,6 +180,17 @@ static void put_exchange(csv_row *row, const run_facts *facts) {
     csv_put_number(row, "hop_bytes_per_second", finite ? facts->hop_bytes_per_second : NAN);
 }
 
+/* Empty where the run wrote none. */
+static void put_certificate(csv_row *row, const run_facts *facts) {
+    if (facts->certified) {
+        csv_put_integer(row, "certificate_version", CERTIFICATE_VERSION);
+        csv_put_integer(row, "certificate_every", facts->certificate_every);
+    } else {
+        csv_put_text(row, "certificate_version", "");
+        csv_put_text(row, "certificate_every", "");
+    }
+}
+
 static void put_work(csv_row *row, const run_facts *facts) {
     csv_put_text(row, "mode", facts->mode);
     csv_put_text(row, "model", facts->model);
@@ -201,6 +213,7 @@ static void put_work(csv_row *row, const run_facts *facts) {
     csv_put_number(row, "weight_decay", facts->weight_decay);
     csv_put_text(row, "ablate", facts->ablate[0] ? facts->ablate : "none");
     put_count(row, "profile_steps", facts->profile_steps);
+    put_certificate(row, facts);
 }
 
 /* Empty where losses are not scaled. */
@@ -236,6 +249,7 @@ static void put_outcome(csv_row *row, const run_totals *totals) {
     put_count(row, "sampled_steps", totals->sampled_steps);
     csv_put_text(row, "plan_id", totals->plan_id);
     csv_put_text(row, "parameters_hash", totals->parameters_hash);
+    csv_put_text(row, "certificate_hash", totals->certificate_hash);
 }
 
 static void put_usage_list(csv_row *row, const char *column, const rank_usage *usage, int ranks,

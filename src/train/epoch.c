@@ -131,6 +131,7 @@ static int one_step(trainer *self, const epoch_record *record, int64_t index,
     device_range_begin(self->device, "load");
     LS_TRY(trainer_next_batch(self, index, &batch, error));
     device_range_end(self->device);
+    step_certificate_batch(&self->certificate, index, &batch);
     LS_TRY(trainer_train_step(self, &batch, sampled, error));
     if (!sampled && index + 1 < self->train.batches && !is_sampled(self, record->epoch, index + 1))
         LS_TRY(trainer_look_ahead(self, index + 1, error));
@@ -149,6 +150,7 @@ static int train_steps(trainer *self, const epoch_record *record, double parts[S
         lifeline_at("training", record->epoch, index + 1);
         LS_TRY(one_step(self, record, index, parts, error));
         self->steps++;
+        LS_TRY(step_certificate_step(&self->certificate, index, self->steps, error));
         if (self->step_log)
             LS_TRY(log_step(self, record->epoch, &before, error));
         LS_TRY(show_progress(self, record->epoch, index + 1, start, error));
@@ -266,6 +268,7 @@ int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
     LS_TRY(compare_ranks(self, parts, record, error));
     LS_TRY(combine_times(self, record, error));
     LS_TRY(note_scaling(self, after.skipped - before.skipped, record, error));
+    LS_TRY(step_certificate_epoch(&self->certificate, record->epoch, self->steps, error));
     return sum_totals(self, &self->train, "training", &record->train_loss, &record->train_accuracy,
                       error);
 }

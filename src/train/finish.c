@@ -1,6 +1,5 @@
 /* The end of a run: the ranks' parameters compared, usage gathered, the closing table. */
 #include "base/clock.h"
-#include "base/hash.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -9,22 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Over the bits of the parameters. */
-static int hash_parameters(trainer *self, uint64_t *out, ls_error *error) {
-    size_t count = self->graph.parameter_count;
-    float *bits = malloc(count * sizeof *bits);
-    if (!bits)
-        return ls_fail(error, LS_FAILED, "out of memory");
-    int status = self->device->is->copy(self->device, self->stream, bits, self->mode->parameters,
-                                        count * sizeof *bits, COPY_DEVICE_TO_HOST, error);
-    if (status == LS_OK)
-        status = self->device->is->stream_synchronize(self->device, self->stream, error);
-    if (status == LS_OK)
-        *out = hash_bytes(HASH_START, bits, count * sizeof *bits);
-    free(bits);
-    return status;
-}
-
 /* The ranks that update copies of their own must hold the same bits at the end: one that drifted
  * trained another model, and its numbers are not a result. A rank that only receives (dp) still
  * has the last step's, and does not count. */
@@ -32,7 +15,7 @@ static int compare_parameters(trainer *self, ls_error *error) {
     struct {
         uint64_t hash, updates;
     } mine = {.updates = self->mode->is->updates(self->mode)}, *all;
-    LS_TRY(hash_parameters(self, &mine.hash, error));
+    LS_TRY(step_certificate_parameters(&self->certificate, &mine.hash, error));
     snprintf(self->totals.parameters_hash, sizeof self->totals.parameters_hash, "%016" PRIx64,
              mine.hash);
     all = calloc((size_t)self->me->size, sizeof *all);
@@ -71,6 +54,7 @@ int trainer_finish(trainer *self, ls_error *error) {
     mode_plan_id(self->mode, totals->plan_id);
     if (self->step_log)
         LS_TRY(step_log_finish(self->step_log, error));
+    LS_TRY(step_certificate_finish(&self->certificate, totals->certificate_hash, error));
     LS_TRY(trainer_write_profile(self, error));
     return self->me->rank == 0 ? run_finish(self->run, totals, error) : LS_OK;
 }

@@ -61,6 +61,11 @@ static void describe_job(const trainer *self, run_facts *facts) {
              used ? ", " : "", dataset_hdf5_version(), self->device->facts.library);
 }
 
+/* An ablated run is no training, and its ranks may differ: there is nothing to certify. */
+static bool is_certified(const trainer *self) {
+    return strcmp(self->settings->certificate, "on") == 0 && trainer_ablates(self, "none");
+}
+
 static void describe_training(const trainer *self, run_facts *facts) {
     const train_settings *s = self->settings;
     COPY(facts->mode, s->mode);
@@ -89,6 +94,8 @@ static void describe_training(const trainer *self, run_facts *facts) {
     if (!trainer_ablates(self, "none"))
         COPY(facts->ablate, s->ablate);
     facts->profile_steps = (int)s->profile;
+    facts->certified = is_certified(self);
+    facts->certificate_every = s->certificate_every;
     facts->tensorboard = strcmp(s->tensorboard, "on") == 0;
 }
 
@@ -142,6 +149,20 @@ static void describe_graph(const trainer *self, run_facts *facts) {
                  self->mode->is->capturable ? self->comm->is->name : self->mode->is->name);
 }
 
+static int open_certificate(trainer *self, ls_error *error) {
+    certificate_settings settings = {.rank = self->me->rank,
+                                     .size = self->me->size,
+                                     .control = self->control,
+                                     .device = self->device,
+                                     .stream = self->stream,
+                                     .mode = self->mode,
+                                     .feed = &self->train,
+                                     .logs = is_certified(self),
+                                     .every = self->settings->certificate_every,
+                                     .folder = self->settings->results};
+    return step_certificate_open(&self->certificate, &settings, error);
+}
+
 int trainer_open_run(trainer *self, ls_error *error) {
     run_facts facts = {0};
     LS_TRY(gather_ranks(self, error));
@@ -161,6 +182,7 @@ int trainer_open_run(trainer *self, ls_error *error) {
         for (char *line = strtok(plans, "\n"); line; line = strtok(NULL, "\n"))
             LS_TRY(run_note(self->run, error, "plan  %s", line));
     }
+    LS_TRY(open_certificate(self, error));
     LS_TRY(trainer_open_monitor(self, error));
     if (self->settings->step_log)
         LS_TRY(step_log_open(self->settings->results, writes, &self->step_log, error));

@@ -292,6 +292,7 @@ int trainer_setup(trainer *self, ls_error *error) {
 
 void trainer_close(trainer *self) {
     step_log_close(self->step_log);
+    step_certificate_close(&self->certificate);
     run_close(self->run);
     monitor_close(self->monitor);
     trainer_forget_recordings(self);

@@ -12,9 +12,10 @@ typedef struct train_settings {
     const char *data, *model, *mode, *device, *precision, *optimizer, *results;
     const char *comm, *augment, *data_place, *ablate, *grad_comm, *factor_comm;
     const char *tensorboard;              /* "on" or "off" */
+    const char *certificate; /* "on" or "off" */
     const char *plan_cache;               /* a file, "off", or NULL: in the user's cache folder */
     int64_t batch_per_rank, global_batch; /* as given; 0: not given */
-    int64_t epochs, seed, threads, profile;
+    int64_t epochs, seed, threads, profile, certificate_every;
     double learning_rate, weight_decay, momentum, bucket_mb, comm_timeout;
     int64_t lanes; /* 0: not given */
     bool oversubscribe, step_log, verbose, no_graph, share_gpu, strict;

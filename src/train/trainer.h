@@ -11,6 +11,7 @@
 #include "report/step_log.h"
 #include "trace/trace.h"
 #include "train/balance.h"
+#include "train/certificate.h"
 #include "train/feed.h"
 #include "train/optimizer.h"
 #include "train/train.h"
@@ -63,6 +64,7 @@ typedef struct trainer {
     int64_t profile_first;   /* step of epoch 1 (0, 1, ...) where the profile begins */
     run *run;
     step_log *step_log;
+    step_certificate certificate;
     rank_facts *ranks;
     rank_usage *usage;
     balance balance;

@@ -9,6 +9,7 @@ typedef struct stream_case {
     void *a, *b;
     float *moments[2], *gradients;
     double *sum;
+    fingerprint *print;
     step_state *state;
     uint8_t *images;
     int32_t *labels, *out_labels;
@@ -39,6 +40,12 @@ static int call_sum_of_squares(void *context, ls_error *error) {
     stream_case *c = context;
     return c->bench->ops->sum_of_squares(c->bench->device, c->bench->stream, c->a, c->count, c->sum,
                                          error);
+}
+
+static int call_fingerprint(void *context, ls_error *error) {
+    stream_case *c = context;
+    return c->bench->ops->fingerprint(c->bench->device, c->bench->stream, c->a, c->count, c->print,
+                                      error);
 }
 
 static int call_check_finite(void *context, ls_error *error) {
@@ -101,15 +108,17 @@ static void run_elements(floor_bench *b, size_t count) {
     double e = (double)dtype_bytes(c.type);
     c.a = floor_array(b, count, DTYPE_F32), c.b = floor_array(b, count, DTYPE_F32);
     c.sum = floor_bytes(b, sizeof *c.sum), c.state = floor_bytes(b, sizeof *c.state);
+    c.print = floor_bytes(b, sizeof *c.print);
     if (c.type != DTYPE_F32)
         row(&c, "cast from fp32", 4 + e, call_cast);
     else {
         row(&c, "sum of squares", 4, call_sum_of_squares);
         row(&c, "check finite", 4, call_check_finite);
+        row(&c, "fingerprint", 4, call_fingerprint);
     }
     row(&c, "relu backward", 3 * e, call_relu_backward);
     row(&c, "add", 3 * e, call_add);
-    void *all[] = {c.a, c.b, c.sum, c.state};
+    void *all[] = {c.a, c.b, c.sum, c.state, c.print};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         floor_release(b, all[i]);
 }

@@ -13,6 +13,7 @@ int main(void) {
     }
     test_column_sums();
     test_sum_of_squares();
+    test_fingerprint();
     test_loss_over_blocks();
     test_casts();
     test_finite();

@@ -136,6 +136,7 @@ void test_cast(subject *s);
 void test_check_finite(subject *s);
 void test_advance(subject *s);
 void test_sum_of_squares(subject *s);
+void test_fingerprint(subject *s);
 void test_optimizer(subject *s);
 void test_packed_copies(subject *s);
 void test_by_hand(subject *s);

@@ -37,6 +37,7 @@ static void test_all(const char *name, int threads, precision precision) {
         test_check_finite(&tested);
         test_advance(&tested);
         test_sum_of_squares(&tested);
+        test_fingerprint(&tested);
         test_refusals(&tested);
     }
     subject_close(&tested), subject_close(&ref);

@@ -300,6 +300,7 @@ static const ops cpu_ops = {
     .advance = cpu_advance,
     .cast = cpu_cast,
     .sum_of_squares = cpu_sum_of_squares,
+    .fingerprint = cpu_fingerprint,
 };
 
 const device_interface device_cpu = {

@@ -105,6 +105,8 @@ int cpu_advance(device *self, device_stream *stream, step_state *state, int64_t 
                 bool updated, bool scaling, ls_error *error);
 int cpu_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
                        double *out, ls_error *error);
+int cpu_fingerprint(device *self, device_stream *stream, const float *values, size_t count,
+                    fingerprint *out, ls_error *error);
 
 /* LS_FAILED, naming the op and the type, for activations that this device has no loops for. */
 int cpu_check_type(const char *op, dtype type, ls_error *error);

@@ -160,4 +160,8 @@ int ref_advance(device *self, device_stream *stream, step_state *state, int64_t 
 int ref_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
                        double *out, ls_error *error);
 
+/* ref_fingerprint.c */
+int ref_fingerprint(device *self, device_stream *stream, const float *values, size_t count,
+                    fingerprint *out, ls_error *error);
+
 #endif

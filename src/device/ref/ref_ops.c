@@ -89,4 +89,5 @@ const ops ops_ref = {
     .advance = ref_advance,
     .cast = ref_cast,
     .sum_of_squares = ref_sum_of_squares,
+    .fingerprint = ref_fingerprint,
 };
