@@ -140,10 +140,22 @@ static int start_gpu(cuda_device *self, ls_error *error) {
                    self->ordinal, cudaGetErrorString(status), cudaGetErrorName(status));
 }
 
-static int start(cuda_device *self, const device_request *request, ls_error *error) {
+/* What is known of the GPU before a context is made on it. */
+static int choose(cuda_device *self, const device_request *request, ls_error *error) {
     LS_TRY(cuda_choose_gpu(request, &self->ordinal, error));
     LS_TRY(describe(self, error));
-    LS_TRY(check_capability(self, error));
+    return check_capability(self, error);
+}
+
+static int cuda_describe(const device_request *request, device_facts *out, ls_error *error) {
+    cuda_device self = {0};
+    int status = choose(&self, request, error);
+    *out = self.base.facts;
+    return status;
+}
+
+static int start(cuda_device *self, const device_request *request, ls_error *error) {
+    LS_TRY(choose(self, request, error));
     self->waits_asleep = request->threads == 1;
     LS_TRY(start_gpu(self, error));
     LS_TRY(cuda_arena_open(self, error));
@@ -207,6 +219,7 @@ const device_interface device_cuda = {
     .ops = &ops_cuda,
     .numa_node = cuda_numa_node,
     .open = cuda_open,
+    .describe = cuda_describe,
     .close = cuda_close,
     .check_precision = cuda_check_precision,
     .allocate = cuda_allocate,

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static const command *const commands[] = {&command_train, &command_pack, &command_report,
-                                          &command_forecast};
+                                          &command_doctor, &command_forecast};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_usage(FILE *out) {

@@ -8,6 +8,7 @@
 extern const command command_train;
 extern const command command_pack;
 extern const command command_report;
+extern const command command_doctor;
 extern const command command_forecast;
 
 #endif

@@ -28,7 +28,7 @@ static const device_interface *find(const char *name) {
 /* A GPU is granted where the environment names one. CUDA_VISIBLE_DEVICES decides where it is set
  * (Slurm sets it from --gres and --gpus; the empty string, "NoDevFiles" and "-1" mean none);
  * else Slurm's list of the step's GPUs. */
-static const char *granted_gpu(const char **value) {
+const char *device_granted_gpu(const char **value) {
     static const char *const names[] = {"CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS"};
     for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
         *value = getenv(names[index]);
@@ -46,36 +46,50 @@ static int no_cuda(ls_error *error) {
                    "CUDA Toolkit is found)");
 }
 
-static int open_auto(const device_request *request, device **out, ls_error *error) {
+static int choose_auto(const device_interface **out, ls_error *error) {
     const char *value;
-    const char *variable = granted_gpu(&value);
-    if (!variable)
-        return device_open("cpu", request, out, error);
-    const device_interface *cuda = find("cuda");
-    if (!cuda)
-        return ls_fail(error, LS_BAD_LAUNCH,
-                       "--device auto: a GPU was granted (%s=%s) but this build has no CUDA; give "
-                       "--device cpu (LOCKSTEP_DEVICE=cpu for the job scripts) to leave it unused",
-                       variable, value);
-    return cuda->open(request, out, error);
+    const char *variable = device_granted_gpu(&value);
+    *out = find(variable ? "cuda" : "cpu");
+    if (*out)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_LAUNCH,
+                   "--device auto: a GPU was granted (%s=%s) but this build has no CUDA; give "
+                   "--device cpu (LOCKSTEP_DEVICE=cpu for the job scripts) to leave it unused",
+                   variable, value);
+}
+
+static int choose(const char *name, const device_interface **out, ls_error *error) {
+    if (strcmp(name, "auto") == 0)
+        return choose_auto(out, error);
+    *out = find(name);
+    if (*out)
+        return LS_OK;
+    return strcmp(name, "cuda") == 0
+               ? no_cuda(error)
+               : ls_fail(error, LS_BAD_INPUT, "--device: unknown device '%s'", name);
 }
 
 int device_open(const char *name, const device_request *request, device **out, ls_error *error) {
-    if (strcmp(name, "auto") == 0)
-        return open_auto(request, out, error);
-    const device_interface *chosen = find(name);
-    if (!chosen)
-        return strcmp(name, "cuda") == 0
-                   ? no_cuda(error)
-                   : ls_fail(error, LS_BAD_INPUT, "--device: unknown device '%s'", name);
+    const device_interface *chosen;
+    LS_TRY(choose(name, &chosen, error));
     return chosen->open(request, out, error);
+}
+
+int device_describe(const char *name, const device_request *request, const char **chosen,
+                    device_facts *out, ls_error *error) {
+    const device_interface *is;
+    *chosen = "";
+    memset(out, 0, sizeof *out);
+    LS_TRY(choose(name, &is, error));
+    *chosen = is->name;
+    return is->describe(request, out, error);
 }
 
 int device_numa_node(const char *name, const device_request *request) {
     const char *value;
     bool automatic = strcmp(name, "auto") == 0;
     const device_interface *chosen =
-        find(automatic ? (granted_gpu(&value) ? "cuda" : "cpu") : name);
+        find(automatic ? (device_granted_gpu(&value) ? "cuda" : "cpu") : name);
     return chosen && chosen->numa_node ? chosen->numa_node(request) : -1;
 }
 

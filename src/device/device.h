@@ -62,6 +62,9 @@ typedef struct device_interface {
      * bound before; no context is made. -1: unknown. NULL: the device is on no node of its own. */
     int (*numa_node)(const device_request *request);
     int (*open)(const device_request *request, device **out, ls_error *error);
+    /* The facts of what open() would take, or why it would fail as far as that is seen without
+     * starting anything on it: no context, no thread. */
+    int (*describe)(const device_request *request, device_facts *out, ls_error *error);
     void (*close)(device *self);
 
     /* LS_BAD_LAUNCH, with what it has instead, for a precision that this device cannot compute
@@ -148,6 +151,15 @@ struct device {
  * LS_BAD_LAUNCH, never a quiet cpu. */
 int device_open(const char *name, const device_request *request, device **out, ls_error *error);
 void device_close(device *self); /* NULL is fine */
+
+/* device_interface.describe of the device that device_open would open, whose name goes to *chosen
+ * ("" where there is none). */
+int device_describe(const char *name, const device_request *request, const char **chosen,
+                    device_facts *out, ls_error *error);
+
+/* The variable of the environment that grants this process a GPU, its value to *value; NULL where
+ * none is granted. */
+const char *device_granted_gpu(const char **value);
 
 /* device_interface.numa_node of the device that device_open would open; -1 where there is none, or
  * where opening it will fail (which says why). */

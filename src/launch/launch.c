@@ -53,7 +53,7 @@ static int start_mpi(launch *self, ls_error *error) {
     return error->code == LS_OK ? LS_OK : refuse_mpi(self, error);
 }
 
-int launch_start(launch *self, ls_error *error) {
+int launch_join(launch *self, ls_error *error) {
     memset(self, 0, sizeof *self);
     LS_TRY(lifeline_install_signals(error));
     slurm_job_id(self->slurm_job_id, sizeof self->slurm_job_id);
@@ -68,8 +68,16 @@ int launch_start(launch *self, ls_error *error) {
         start_alone(self);
     }
     LS_TRY(lifeline_start(self->rank, self->size, self->host, error));
-    LS_TRY(slurm_check(self, error));
     return topology_open(&self->topology, error);
+}
+
+int launch_check_slurm(const launch *self, ls_error *error) {
+    return slurm_check(self, error);
+}
+
+int launch_start(launch *self, ls_error *error) {
+    LS_TRY(launch_join(self, error));
+    return launch_check_slurm(self, error);
 }
 
 int launch_finish(launch *self, ls_error *error) {

@@ -29,6 +29,11 @@ typedef struct launch {
  * with both, and the lifeline between the ranks is up. MPI is never started when alone. */
 int launch_start(launch *self, ls_error *error);
 
+/* The two parts of launch_start, for who reports what the second finds: all up to the lifeline, and
+ * SLURM_* compared (not collective). */
+int launch_join(launch *self, ls_error *error);
+int launch_check_slurm(const launch *self, ls_error *error);
+
 /* The reverse: MPI_Finalize, PMIx_Finalize, and the lifeline last, so that a rank that dies in
  * either is still noticed. Collective. */
 int launch_finish(launch *self, ls_error *error);

@@ -25,7 +25,7 @@ int place_compare(const place *a, const place *b) {
 }
 
 void lifeline_describe_place(const place *where, char *out, size_t capacity) {
-    bool has_steps = strcmp(where->phase, "set-up") != 0 && strcmp(where->phase, "warm-up") != 0;
+    bool has_steps = where->epoch > 0; /* set-up and warm-up have none */
     if (!where->phase[0])
         out[0] = '\0';
     else if (!has_steps)

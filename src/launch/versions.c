@@ -1,5 +1,7 @@
 #include "launch/versions.h"
 
+#include "base/hash.h"
+
 #include <hwloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,4 +15,16 @@ void launch_describe_versions(const launch *self, char *out, size_t capacity) {
     snprintf(out, capacity, "%s%s%shwloc %u.%u.%u", self->mpi_version,
              self->mpi_version[0] ? ", " : "", pmix, version >> 16, version >> 8 & 255,
              version & 255);
+}
+
+uint64_t launch_program_hash(void) {
+    uint64_t hash = HASH_START;
+    unsigned char block[65536];
+    FILE *file = fopen("/proc/self/exe", "rb");
+    if (!file)
+        return 0;
+    for (size_t count; (count = fread(block, 1, sizeof block, file)) > 0;)
+        hash = hash_bytes(hash, block, count);
+    fclose(file);
+    return hash;
 }

@@ -16,9 +16,10 @@ typedef struct nvml_utilisation {
 typedef struct nvml_memory {
     unsigned long long total, free, used; /* bytes */
 } nvml_memory;
-enum { NVML_SUCCESS = 0, NVML_NOT_FOUND = 6 };
+enum { NVML_SUCCESS = 0, NVML_NO_PERMISSION = 4, NVML_NOT_FOUND = 6 };
 enum { NVML_CLOCK_SM = 1, NVML_CLOCK_MEMORY = 2 };
 enum { NVML_TEMPERATURE_GPU = 0 };
+enum { NVML_P2P_READ = 0, NVML_P2P_OK = 0 };
 
 typedef struct nvml_functions {
     int (*init)(void);
@@ -31,6 +32,7 @@ typedef struct nvml_functions {
     int (*energy)(nvml_device device, unsigned long long *millijoules);
     int (*clock)(nvml_device device, int type, unsigned int *megahertz);
     int (*temperature)(nvml_device device, int sensor, unsigned int *celsius);
+    int (*peer)(nvml_device device, nvml_device other, int capability, int *status);
     int (*throttle)(nvml_device device, unsigned long long *reasons);
 } nvml_functions;
 
@@ -52,6 +54,7 @@ static const struct {
     {MEMBER(energy), "nvmlDeviceGetTotalEnergyConsumption", false},
     {MEMBER(clock), "nvmlDeviceGetClockInfo", false},
     {MEMBER(temperature), "nvmlDeviceGetTemperature", false},
+    {MEMBER(peer), "nvmlDeviceGetP2PStatus", false},
     {MEMBER(throttle), "nvmlDeviceGetCurrentClocksEventReasons", false},
     {MEMBER(throttle), "nvmlDeviceGetCurrentClocksThrottleReasons", false},
 };
@@ -86,15 +89,15 @@ static int check(const nvml *self, int status, const char *what, ls_error *error
 }
 
 /* CUDA gives a part of a GPU (MIG) the form of a GPU's UUID; NVML names it "MIG-...". */
-static int find(nvml *self, const char *uuid, ls_error *error) {
+static int handle_of(const nvml *self, const char *uuid, nvml_device *out) {
     char part[96];
-    int status = self->call.handle_by_uuid(uuid, &self->device);
+    int status = self->call.handle_by_uuid(uuid, out);
     if (status == NVML_NOT_FOUND && strncmp(uuid, "GPU-", 4) == 0) {
         snprintf(part, sizeof part, "MIG-%.80s", uuid + 4);
-        if (self->call.handle_by_uuid(part, &self->device) == NVML_SUCCESS)
-            return LS_OK;
+        if (self->call.handle_by_uuid(part, out) == NVML_SUCCESS)
+            return NVML_SUCCESS;
     }
-    return check(self, status, uuid, error);
+    return status;
 }
 
 static int start(nvml *self, const char *uuid, ls_error *error) {
@@ -102,7 +105,7 @@ static int start(nvml *self, const char *uuid, ls_error *error) {
     LS_TRY(load(self, path && path[0] ? path : "libnvidia-ml.so.1", error));
     LS_TRY(check(self, self->call.init(), "nvmlInit_v2", error));
     self->started = true;
-    return find(self, uuid, error);
+    return check(self, handle_of(self, uuid, &self->device), uuid, error);
 }
 
 int nvml_open(const char *uuid, nvml **out, ls_error *error) {
@@ -126,6 +129,17 @@ void nvml_close(nvml *self) {
     if (self->library)
         dlclose(self->library);
     free(self);
+}
+
+nvml_peer nvml_reach(nvml *self, const char *uuid) {
+    nvml_device other;
+    int found = handle_of(self, uuid, &other), status = NVML_P2P_OK;
+    if (found == NVML_NOT_FOUND || found == NVML_NO_PERMISSION)
+        return NVML_PEER_HIDDEN;
+    if (found != NVML_SUCCESS || !self->call.peer ||
+        self->call.peer(self->device, other, NVML_P2P_READ, &status) != NVML_SUCCESS)
+        return NVML_PEER_UNKNOWN;
+    return status == NVML_P2P_OK ? NVML_PEER_REACHED : NVML_PEER_UNCONNECTED;
 }
 
 /* Of a call that gives an unsigned int: its value in units of `unit`. */

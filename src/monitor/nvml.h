@@ -28,6 +28,16 @@ typedef struct nvml_reading {
 int nvml_open(const char *uuid, nvml **out, ls_error *error);
 void nvml_close(nvml *self); /* NULL is fine */
 
+/* Whether this process may reach another GPU of its host directly. */
+typedef enum {
+    NVML_PEER_REACHED,     /* it is seen, and the hardware copies between the two */
+    NVML_PEER_UNCONNECTED, /* it is seen; copies go through the host */
+    NVML_PEER_HIDDEN,      /* this process has no access to it (control groups), so no copy can go
+                            * straight to its memory */
+    NVML_PEER_UNKNOWN
+} nvml_peer;
+nvml_peer nvml_reach(nvml *self, const char *uuid);
+
 /* One call for each value; never fails. */
 void nvml_read(nvml *self, nvml_reading *out);
 

@@ -11,17 +11,6 @@
 /* Rows of the format: collectives that overlap have lanes of their own. */
 enum { TID_COMPUTE = 0, TID_LOADER = 1, TID_LANES = 2, MOST_LANES = 64 };
 
-/* Quoted, as JSON has it. */
-static void add_string(text_buffer *out, const char *text) {
-    text_add_bytes(out, "\"", 1);
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
-        if (*at < 0x20)
-            text_add(out, "\\u%04x", *at);
-        else
-            text_add(out, *at == '"' || *at == '\\' ? "\\%c" : "%c", *at);
-    text_add_bytes(out, "\"", 1);
-}
-
 /* Whole nanoseconds: rounding both ends alike keeps what was nested nested. */
 static void add_microseconds(text_buffer *out, const char *key, int64_t nanoseconds) {
     text_add(out, ",\"%s\":%" PRId64 ".%03" PRId64, key, nanoseconds / 1000, nanoseconds % 1000);
@@ -49,7 +38,7 @@ static const char *category_of(const span *self) {
 static void add_span(text_buffer *out, const span *self, int tid) {
     int64_t begin = llround(self->begin * 1e9), end = llround(self->end * 1e9);
     text_add(out, ",\n{\"ph\":\"X\",\"name\":");
-    add_string(out, self->name);
+    text_add_json(out, self->name);
     text_add(out, ",\"cat\":\"%s\",\"pid\":%" PRId32 ",\"tid\":%d", category_of(self), self->rank,
              tid);
     add_microseconds(out, "ts", begin);
@@ -76,7 +65,7 @@ static void add_name(text_buffer *out, const char *what, int pid, int tid, const
     text_add(out,
              ",\n{\"ph\":\"M\",\"name\":\"%s\",\"pid\":%d,\"tid\":%d,\"args\":{\"name\":", what,
              pid, tid);
-    add_string(out, name);
+    text_add_json(out, name);
     text_add(out, "}}");
 }
 
@@ -150,11 +139,11 @@ int chrome_trace_write(const char *folder, const run_facts *facts, const span *s
         return ls_fail(error, LS_FAILED, "%s: no memory for " TRACE_FILE, folder);
     format_plain(path, sizeof path, "%s/" TRACE_FILE, folder);
     text_add(&file, "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"lockstep\":");
-    add_string(&file, facts->version);
+    text_add_json(&file, facts->version);
     text_add(&file, ",\"command\":");
-    add_string(&file, facts->command_line);
+    text_add_json(&file, facts->command_line);
     text_add(&file, ",\"note\":");
-    add_string(&file, note);
+    text_add_json(&file, note);
     text_add(&file,
              "},\n\"traceEvents\":[\n{\"ph\":\"M\",\"name\":\"process_sort_index\",\"pid\":0,"
              "\"tid\":0,\"args\":{\"sort_index\":0}}");

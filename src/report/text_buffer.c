@@ -79,6 +79,16 @@ void text_add(text_buffer *self, const char *format, ...) {
     va_end(values);
 }
 
+void text_add_json(text_buffer *self, const char *text) {
+    text_add_bytes(self, "\"", 1);
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
+        if (*at < 0x20)
+            text_add(self, "\\u%04x", *at);
+        else
+            text_add(self, *at == '"' || *at == '\\' ? "\\%c" : "%c", *at);
+    text_add_bytes(self, "\"", 1);
+}
+
 int text_buffer_check(const text_buffer *self, ls_error *error) {
     return self->failed ? ls_fail(error, LS_FAILED, "no memory for the report's text") : LS_OK;
 }

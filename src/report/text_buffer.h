@@ -17,6 +17,8 @@ typedef struct text_buffer {
 
 void text_add(text_buffer *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_add_list(text_buffer *self, const char *format, va_list values);
+/* Quoted, as JSON has it. */
+void text_add_json(text_buffer *self, const char *text);
 void text_add_bytes(text_buffer *self, const char *bytes, size_t length);
 
 /* LS_FAILED where an addition was dropped. */

@@ -1,7 +1,7 @@
 /* Every rank must run the same program, with the same options, on the same data: rank 0's facts
  * are broadcast as lines "name=value", and a rank whose own differ says which. Its failure reaches
  * the others through the lifeline. */
-#include "base/hash.h"
+#include "launch/versions.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -10,21 +10,9 @@
 
 enum { TEXT = 16384 };
 
-uint64_t trainer_program_hash(void) {
-    uint64_t hash = HASH_START;
-    unsigned char block[65536];
-    FILE *file = fopen("/proc/self/exe", "rb");
-    if (!file)
-        return 0;
-    for (size_t count; (count = fread(block, 1, sizeof block, file)) > 0;)
-        hash = hash_bytes(hash, block, count);
-    fclose(file);
-    return hash;
-}
-
 static void describe(const trainer *self, char *out) {
     snprintf(out, TEXT, "%sversion=%s\nprogram=%016" PRIx64 "\ntrain-id=%s\ntest-id=%s\nmpi=%s\n",
-             self->options_text, LOCKSTEP_VERSION, trainer_program_hash(),
+             self->options_text, LOCKSTEP_VERSION, launch_program_hash(),
              self->train.data->facts.id, self->test.data->facts.id, self->me->mpi_version);
 }
 

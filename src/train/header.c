@@ -46,7 +46,7 @@ static void describe_data(const trainer *self, run_facts *facts) {
 static void describe_job(const trainer *self, run_facts *facts) {
     COPY(facts->version, LOCKSTEP_VERSION);
     snprintf(facts->program_hash, sizeof facts->program_hash, "%016" PRIx64,
-             trainer_program_hash());
+             launch_program_hash());
     COPY(facts->command_line, self->command_line);
     now_as_text(facts->started, sizeof facts->started);
     COPY(facts->launcher, self->me->launcher);
@@ -175,6 +175,7 @@ int trainer_open_run(trainer *self, ls_error *error) {
     if (writes) {
         LS_TRY(run_open(self->settings->results, &facts, &self->run, error));
         LS_TRY(run_header(self->run, error));
+        LS_TRY(trainer_note_examination(self, error));
     }
     if (self->settings->verbose && writes) {
         char plans[8192];

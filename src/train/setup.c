@@ -272,6 +272,7 @@ int trainer_setup(trainer *self, ls_error *error) {
     LS_TRY(trainer_agree(self, error));
     LS_TRY(open_device(self, error));
     LS_TRY(trainer_check_gpus(self, error));
+    LS_TRY(trainer_examine(self, error));
     LS_TRY(open_comm(self, error));
     LS_TRY(prepare_network(self, error));
     LS_TRY(trainer_open_profile(self, error));

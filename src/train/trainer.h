@@ -4,6 +4,7 @@
 #define LOCKSTEP_TRAIN_TRAINER_H
 
 #include "comm/comm.h"
+#include "doctor/doctor.h"
 #include "mode/mode.h"
 #include "monitor/monitor.h"
 #include "report/ranks_csv.h"
@@ -65,6 +66,7 @@ typedef struct trainer {
     run *run;
     step_log *step_log;
     step_certificate certificate;
+    findings examined; /* the list on rank 0 */
     rank_facts *ranks;
     rank_usage *usage;
     balance balance;
@@ -80,8 +82,11 @@ typedef struct trainer {
 
 /* agree.c: the same options, version, binary and data everywhere? */
 int trainer_agree(trainer *self, ls_error *error);
-/* Of this program's file: two builds of one version are two programs. */
-uint64_t trainer_program_hash(void);
+
+/* examine.c: the doctor's quick checks once device and cores are known; and rank 0's lines about
+ * them below the header. */
+int trainer_examine(trainer *self, ls_error *error);
+int trainer_note_examination(trainer *self, ls_error *error);
 
 /* gpus.c: what a run on GPUs needs beside the device itself. */
 /* Two ranks on one GPU (by UUID) are an error without --share-gpu. */

@@ -54,6 +54,16 @@ static void cpu_side_by_side(device *base, int count, void (*run)(void *context,
     }
 }
 
+static int cpu_describe(const device_request *request, device_facts *out, ls_error *error) {
+    (void)error;
+    processor_name(out->name, sizeof out->name);
+    snprintf(out->library, sizeof out->library, "%s", onednn_describe());
+    out->numa_node = -1;
+    out->threads = request->threads;
+    out->host_addressable = true;
+    return LS_OK;
+}
+
 static int cpu_open(const device_request *request, device **out, ls_error *error) {
     cpu_device *self = calloc(1, sizeof *self);
     if (!self)
@@ -67,11 +77,7 @@ static int cpu_open(const device_request *request, device **out, ls_error *error
         cpu_close(&self->base);
         return status;
     }
-    processor_name(self->base.facts.name, sizeof self->base.facts.name);
-    snprintf(self->base.facts.library, sizeof self->base.facts.library, "%s", onednn_describe());
-    self->base.facts.numa_node = -1;
-    self->base.facts.threads = request->threads;
-    self->base.facts.host_addressable = true;
+    cpu_describe(request, &self->base.facts, error);
     *out = &self->base;
     return LS_OK;
 }
@@ -307,6 +313,7 @@ const device_interface device_cpu = {
     .name = "cpu",
     .ops = &cpu_ops,
     .open = cpu_open,
+    .describe = cpu_describe,
     .close = cpu_close,
     .check_precision = cpu_check_precision,
     .allocate = cpu_allocate,

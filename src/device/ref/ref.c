@@ -12,18 +12,23 @@ struct device_event {
     double seconds; /* the clock at record */
 };
 
+static int ref_describe(const device_request *request, device_facts *out, ls_error *error) {
+    (void)request, (void)error;
+    *out = (device_facts){.name = "plain C, one thread",
+                          .library = "none (sums in double)",
+                          .numa_node = -1,
+                          .host_addressable = true};
+    return LS_OK;
+}
+
+/* One thread, whatever is asked for. */
 static int ref_open(const device_request *request, device **out, ls_error *error) {
-    (void)request; /* one thread, whatever is asked for */
     device *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "device ref: out of memory");
-    *self = (device){.is = &device_ref,
-                     .facts = {.name = "plain C, one thread",
-                               .library = "none (sums in double)",
-                               .numa_node = -1,
-                               .host_addressable = true}};
+    self->is = &device_ref;
     *out = self;
-    return LS_OK;
+    return ref_describe(request, &self->facts, error);
 }
 
 static void ref_close(device *self) {
@@ -144,6 +149,7 @@ const device_interface device_ref = {
     .name = "ref",
     .ops = &ops_ref,
     .open = ref_open,
+    .describe = ref_describe,
     .close = ref_close,
     .check_precision = ref_check_precision,
     .allocate = ref_allocate,

@@ -1,0 +1,76 @@
+/* A core set a rank. */
+#include "doctor/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct core_facts {
+    char error[768]; /* of launch_bind */
+    char map[128];
+    int threads;
+    bool oversubscribed;
+} core_facts;
+
+static int examine(examination *self, void *facts, ls_error *error) {
+    core_facts *mine = facts;
+    ls_error found = {0};
+    (void)error;
+    if (launch_bind(self->me, (int)self->settings->threads, self->settings->oversubscribe,
+                    self->device.numa_node, &self->own_binding, &found) != LS_OK) {
+        snprintf(mine->error, sizeof mine->error, "%.767s", found.text);
+        return LS_OK;
+    }
+    self->binding = &self->own_binding;
+    mine->threads = self->binding->threads;
+    mine->oversubscribed = self->binding->oversubscribed;
+    snprintf(mine->map, sizeof mine->map, "%s", self->binding->map);
+    return LS_OK;
+}
+
+static const char *mend(const ward *all) {
+    int threads = all->settings->threads > 0 ? (int)all->settings->threads : 1;
+    if (strcmp(all->me->launcher, "mpirun") == 0)
+        return mend_text("mpirun --map-by slot:PE=%d --bind-to core ...   # or fewer ranks a host",
+                         threads);
+    if (all->me->size == 1)
+        return mend_text("taskset -c 0-%d lockstep ...   # or --threads of no more than it may use",
+                         threads - 1);
+    return mend_text("#SBATCH --cpus-per-task=%d   # with srun --cpu-bind=cores; or fewer "
+                     "--ntasks-per-node",
+                     threads);
+}
+
+static void judge(const ward *all, finding *out) {
+    const core_facts *ranks = all->facts;
+    int least = 0, most = 0;
+    for (int rank = 0; rank < all->size; rank++) {
+        if (ranks[rank].error[0])
+            finding_say(out, FINDING_FAILURE, mend(all), "%s", ranks[rank].error);
+        if (ranks[rank].threads < ranks[least].threads)
+            least = rank;
+        if (ranks[rank].threads > ranks[most].threads)
+            most = rank;
+    }
+    for (int rank = 0; rank < all->size; rank++)
+        if (ranks[rank].oversubscribed)
+            finding_say(out, FINDING_WARNING, mend(all),
+                        "%s shares a core (--oversubscribe): times are not comparable",
+                        name_rank(all, rank));
+    if (ranks[most].threads != ranks[least].threads)
+        finding_say(out, FINDING_WARNING,
+                    mend_text("--threads %d   # or #SBATCH --cpus-per-task=%d",
+                              ranks[least].threads, ranks[most].threads),
+                    "%s has %d cores, %s has %d: the others wait for it", name_rank(all, least),
+                    ranks[least].threads, name_rank(all, most), ranks[most].threads);
+    if (all->size == 1)
+        finding_say(out, FINDING_OK, NULL, "cores %s", ranks[0].map);
+    finding_say(out, FINDING_OK, NULL, "%d a rank, none shared; rank 0: %s, rank %d: %s",
+                ranks[0].threads, ranks[0].map, all->size - 1, ranks[all->size - 1].map);
+}
+
+static const check checks[] = {{"cores", false, judge}, {0}};
+
+const theme theme_cores = {.place = "doctor: cores",
+                           .fact_bytes = sizeof(core_facts),
+                           .examine = examine,
+                           .checks = checks};
