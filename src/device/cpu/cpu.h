@@ -35,7 +35,8 @@ typedef struct cpu_plan {
     onednn_call pack_forward, pack_backward, unpack_gradient;
     size_t gradient_offset; /* of the blocked gradient in the workspace */
     bool packed_in_order;   /* linear layers in bf16: the copy is the canonical array, rounded */
-    bool data_by_product, weights_by_product; /* linear: backward by the matrix product */
+    bool by_product;        /* linear: all of it by product.h */
+    bool data_by_product, weights_by_product; /* linear: backward by oneDNN's matrix product */
     size_t workspace_bytes;
     size_t saved_bytes;
     char description[256];

@@ -1,11 +1,12 @@
-/* Linear layers: forward by oneDNN's inner product, backward by its matrix product, which has
- * kernels for plain matrices where the inner product's backward has none. In fp32 on the canonical
- * weights as they are; in bf16 on a copy that is these, rounded. Blocked weights would win at the
- * CNN's fc1 (64 x 8192 x 512) 0.8 ms in fp32's forward, 0.5 ms in bf16's forward and backward, and
- * cost more than that to refresh each step: the optimizer's pass goes through memory in order, and
- * blocks do not. */
+/* Linear layers: by products of our own where these serve (product.h), else forward by oneDNN's
+ * inner product and backward by its matrix product, which has kernels for plain matrices where the
+ * inner product's backward has none. In fp32 on the canonical weights as they are; in bf16 on a
+ * copy that is these, rounded. Blocked weights would win at the CNN's fc1 (64 x 8192 x 512) in bf16
+ * 0.5 ms in forward and backward, and cost more than that to refresh each step: the optimizer's
+ * pass goes through memory in order, and blocks do not. */
 #include "base/float16.h"
 #include "device/cpu/cpu.h"
+#include "device/cpu/product.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static linear_descs describe(const linear_shape *shape) {
  * SIGILL on two threads or more where the length of its sums leaves a tail of 31 (63, 95) and its
  * rows a tail too: it runs another tile shape than the thread set up. Sums of whole tiles were
  * tried with every tail of the other sizes. */
-static bool product_serves(dtype type, int length) {
+static bool onednn_product_serves(dtype type, int length) {
     enum { TILE = 32 };
     return type == DTYPE_F32 || length % TILE == 0;
 }
@@ -38,7 +39,7 @@ static int prepare_backward_data(cpu_plan *self, const linear_descs *descs, ls_e
     const linear_shape *shape = &self->shape.linear;
     if (!shape->need_dx)
         return LS_OK;
-    self->data_by_product = product_serves(shape->type, shape->out_features);
+    self->data_by_product = onednn_product_serves(shape->type, shape->out_features);
     if (self->data_by_product)
         return onednn_product(engine, &descs->y, &descs->weights, &descs->x, &self->backward_data,
                               error);
@@ -50,7 +51,7 @@ static int prepare_backward_data(cpu_plan *self, const linear_descs *descs, ls_e
 static int prepare_backward_weights(cpu_plan *self, const linear_descs *descs, ls_error *error) {
     onednn *engine = &self->device->engine;
     const linear_shape *shape = &self->shape.linear;
-    self->weights_by_product = product_serves(shape->type, shape->n);
+    self->weights_by_product = onednn_product_serves(shape->type, shape->n);
     if (!self->weights_by_product)
         return onednn_linear_backward_weights(engine, &descs->x, &descs->gradient, &descs->bias,
                                               &descs->y, &self->forward, &self->backward_weights,
@@ -67,6 +68,14 @@ static int prepare_calls(cpu_plan *self, const linear_descs *descs, ls_error *er
     return prepare_backward_weights(self, descs, error);
 }
 
+static void describe_product(cpu_plan *self) {
+    const char *name =
+        self->shape.linear.need_dx ? "product / product / product" : "product / - / product";
+    cpu_plan_need_workspace(
+        self, cpu_product_workspace_bytes(&self->shape.linear, self->device->threads));
+    snprintf(self->description, sizeof self->description, "%s", name);
+}
+
 int cpu_linear_prepare(device *self, const linear_shape *shape, const plan *like, plan **out,
                        ls_error *error) {
     (void)like; /* weights lie the same way for every n */
@@ -74,6 +83,12 @@ int cpu_linear_prepare(device *self, const linear_shape *shape, const plan *like
     LS_TRY(cpu_plan_create(self, CPU_LINEAR, shape->type, &made, error));
     made->shape.linear = *shape;
     made->packed_in_order = shape->type == DTYPE_BF16;
+    made->by_product = cpu_product_serves(shape);
+    *out = (plan *)made;
+    if (made->by_product) {
+        describe_product(made);
+        return LS_OK;
+    }
     linear_descs descs = describe(shape);
     int status = prepare_calls(made, &descs, error);
     if (status != LS_OK) {
@@ -89,7 +104,6 @@ int cpu_linear_prepare(device *self, const linear_shape *shape, const plan *like
              made->forward.implementation,
              shape->need_dx ? made->backward_data.implementation : "-",
              made->backward_weights.implementation);
-    *out = (plan *)made;
     return LS_OK;
 }
 
@@ -98,6 +112,10 @@ int cpu_linear_forward(plan *plan, device_stream *stream, const void *x, const f
                        ls_error *error) {
     (void)stream;
     cpu_plan *self = (cpu_plan *)plan;
+    if (self->by_product) {
+        cpu_product_forward(&self->shape.linear, x, weights, bias, y, workspace);
+        return LS_OK;
+    }
     onednn_argument arguments[] = {{DNNL_ARG_SRC, x},
                                    {DNNL_ARG_WEIGHTS, self->packed_in_order ? packed : weights},
                                    {DNNL_ARG_BIAS, bias},
@@ -110,6 +128,10 @@ int cpu_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
                              ls_error *error) {
     (void)stream;
     cpu_plan *self = (cpu_plan *)plan;
+    if (self->by_product) {
+        cpu_product_backward_data(&self->shape.linear, dy, weights, dx, workspace);
+        return LS_OK;
+    }
     bool product = self->data_by_product;
     onednn_argument arguments[] = {{product ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, dy},
                                    {DNNL_ARG_WEIGHTS, self->packed_in_order ? packed : weights},
@@ -145,14 +167,20 @@ int cpu_linear_backward_weights(plan *plan, device_stream *stream, const void *x
                                 float *dweights, float *dbias, void *workspace, ls_error *error) {
     (void)stream;
     cpu_plan *self = (cpu_plan *)plan;
-    if (self->weights_by_product) {
-        onednn_argument product[] = {
-            {DNNL_ARG_SRC, dy}, {DNNL_ARG_WEIGHTS, x}, {DNNL_ARG_DST, dweights}};
-        size_t rows = (size_t)self->shape.linear.n, out = (size_t)self->shape.linear.out_features;
+    size_t rows = (size_t)self->shape.linear.n, out = (size_t)self->shape.linear.out_features;
+    if (self->by_product || self->weights_by_product) {
         if (self->shape.linear.type == DTYPE_BF16)
             sum_rows_bf16(dy, dbias, rows, out);
         else
             sum_rows_fp32(dy, dbias, rows, out);
+    }
+    if (self->by_product) {
+        cpu_product_backward_weights(&self->shape.linear, x, dy, dweights, workspace);
+        return LS_OK;
+    }
+    if (self->weights_by_product) {
+        onednn_argument product[] = {
+            {DNNL_ARG_SRC, dy}, {DNNL_ARG_WEIGHTS, x}, {DNNL_ARG_DST, dweights}};
         return onednn_call_run(&self->backward_weights, product, 3, workspace, error);
     }
     onednn_argument arguments[] = {{DNNL_ARG_SRC, x},

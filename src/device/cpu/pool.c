@@ -55,7 +55,7 @@ int cpu_maxpool2d_prepare(device *self, const maxpool2d_shape *shape, plan **out
 }
 
 pool_steps cpu_pool_steps(const maxpool2d_shape *shape, const pool_geometry *g) {
-    return (pool_steps){g->in.row, g->in.column, g->out.column, shape->window};
+    return (pool_steps){g->in.row, g->in.column, g->out.row, g->out.column, shape->window};
 }
 
 pool_place cpu_pool_place(const maxpool2d_shape *shape, const pool_geometry *g, int index) {
@@ -95,7 +95,9 @@ ALWAYS_INLINE void window16_forward(bool bf16, const void *x, size_t at, void *y
     ints16 winner = {0};
     for (int position = 0, h = 0; h < by.window; h++)
         for (int w = 0; w < by.window; w++, position++) {
-            load16(bf16, x, at + (size_t)h * by.row + (size_t)w * by.column, &candidate);
+            size_t from = at + (size_t)h * by.row + (size_t)w * by.column;
+            load16(bf16, x, from, &candidate);
+            prefetch1(bf16, x, from + (size_t)by.window * by.row);
             ints16 better = candidate > best;
             best = (floats16)(((ints16)candidate & better) | ((ints16)best & ~better));
             winner = (winner & ~better) | (better & position);

@@ -4,6 +4,7 @@
 
 #include "base/float16.h"
 #include "device/cpu/cpu.h"
+#include "device/cpu/vectors.h"
 
 typedef struct pool_grid {
     size_t image, block, row, column; /* strides, in elements */
@@ -16,9 +17,9 @@ typedef struct pool_geometry {
 
 pool_geometry cpu_pool_geometry(const maxpool2d_shape *shape);
 
-/* Strides, in elements, of the rows and columns of the input, and of the output's columns. */
+/* Strides, in elements, of the rows and columns of the input and of the output. */
 typedef struct pool_steps {
-    size_t row, column, out_column;
+    size_t row, column, out_row, out_column;
     int window;
 } pool_steps;
 
@@ -31,17 +32,6 @@ typedef struct pool_place {
 
 pool_place cpu_pool_place(const maxpool2d_shape *shape, const pool_geometry *g, int index);
 
-/* Vectors of GNU C: the compiler makes scalar branches of plain loops here, which took a quarter of
- * the step. A comparison gives a mask of ones or zeros. */
-typedef float floats16 __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t ints16 __attribute__((vector_size(64), aligned(4), may_alias));
-typedef uint32_t words16 __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int16_t shorts16 __attribute__((vector_size(32), aligned(2), may_alias));
-typedef uint16_t halves16 __attribute__((vector_size(32), aligned(2), may_alias));
-typedef uint8_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
 ALWAYS_INLINE float load1(bool bf16, const void *array, size_t index) {
     return bf16 ? bf16_to_float(((const uint16_t *)array)[index]) : ((const float *)array)[index];
 }
@@ -51,6 +41,11 @@ ALWAYS_INLINE void copy1(bool bf16, void *to, size_t to_index, const void *from,
         ((uint16_t *)to)[to_index] = ((const uint16_t *)from)[index];
     else
         ((float *)to)[to_index] = ((const float *)from)[index];
+}
+
+/* What comes next is fetched ahead: a core by itself sees several streams in a page as none. */
+ALWAYS_INLINE void prefetch1(bool bf16, const void *array, size_t index) {
+    __builtin_prefetch((const char *)array + index * (bf16 ? sizeof(uint16_t) : sizeof(float)));
 }
 
 #endif

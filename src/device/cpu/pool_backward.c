@@ -1,9 +1,6 @@
 /* Max pooling backward: see pool.c. */
 #include "device/cpu/pool.h"
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "device/cpu/stream.h"
 
 /* dy of a row of windows at [from], y with it; dx of its first window at [to]. */
 typedef struct row_gradient {
@@ -15,32 +12,11 @@ typedef struct row_gradient {
     bool streams;
 } row_gradient;
 
-/* dx beyond what a core's cache holds is written past the caches (where `streams`, whole lines of
- * 64 bytes at a time): a line that is overwritten need not be read first, which halves the time. */
-enum { STREAM_FROM_BYTES = 4 << 20 };
-
-ALWAYS_INLINE void put16(bool streams, float *to, ints16 value) {
-#ifdef __SSE2__
-    const __m128i *quarters = (const __m128i *)&value;
-    for (int quarter = 0; streams && quarter < 4; quarter++)
-        _mm_stream_si128((__m128i *)to + quarter, quarters[quarter]);
-    if (streams)
-        return;
-#endif
-    *(ints16 *)to = value;
-}
-
-/* What was written past the caches is seen by all before what comes next. */
-static void end_streams(bool streams) {
-#ifdef __SSE2__
-    if (streams)
-        _mm_sfence();
-#endif
-}
-
 ALWAYS_INLINE void window16_backward_fp32(bool streams, const row_gradient *r, size_t from,
                                           size_t to, const uint8_t *saved, pool_steps by) {
     ints16 gradient = *(const ints16 *)((const float *)r->dy + from); /* the bits */
+    prefetch1(false, r->dy, from + by.out_row);
+    prefetch1(false, r->y, from + by.out_row);
     ints16 winner = __builtin_convertvector(*(const bytes16 *)saved, ints16);
     if (r->masked)
         gradient &= *(const floats16 *)((const float *)r->y + from) > 0;
@@ -122,7 +98,7 @@ int cpu_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, co
             (size_t)shape->n * g.in.image * dtype_bytes(shape->type), error));
     int rows = shape->n * g.blocks * g.out_height;
     size_t bytes = (size_t)shape->n * g.in.image * dtype_bytes(shape->type);
-    bool streams = bytes >= STREAM_FROM_BYTES && (uintptr_t)dx % 64 == 0;
+    bool streams = stream_serves(dx, bytes);
 #pragma omp parallel
     {
 #pragma omp for schedule(static) nowait
