@@ -120,7 +120,8 @@ void layer_table_text(text_buffer *out, const layer_row *rows, size_t count,
     text_add(out,
              "rank 0, medians of %d profiled step%s of %s us each; floor: the larger of FLOP at "
              "%s GFLOP/s (a large matrix product) and bytes at %s GB/s (a large copy), both "
-             "measured here\n",
+             "measured here; a convolution's FLOP are the direct algorithm's, and Winograd's takes "
+             "fewer\n",
              rates->steps, rates->steps == 1 ? "" : "s", number(rates->step_seconds * 1e6, 1).text,
              number(rates->flop_per_second / 1e9, 1).text,
              number(rates->bytes_per_second / 1e9, 2).text);

@@ -217,7 +217,7 @@ int onednn_convolution_forward(onednn *self, const onednn_desc *x, const onednn_
     dnnl_dims_t strides = {window.stride, window.stride};
     dnnl_dims_t padding = {window.padding, window.padding};
     LS_TRY(check(dnnl_convolution_forward_desc_init(&operation, dnnl_forward_training,
-                                                    dnnl_convolution_direct, x, weights, bias, y,
+                                                    dnnl_convolution_auto, x, weights, bias, y,
                                                     strides, padding, padding),
                  "describing a convolution", error));
     return create(self, &operation, relu, NULL, forward_names, "convolution forward", out, error);
@@ -230,7 +230,7 @@ int onednn_convolution_backward_data(onednn *self, const onednn_desc *dx,
     dnnl_convolution_desc_t operation;
     dnnl_dims_t strides = {window.stride, window.stride};
     dnnl_dims_t padding = {window.padding, window.padding};
-    LS_TRY(check(dnnl_convolution_backward_data_desc_init(&operation, dnnl_convolution_direct, dx,
+    LS_TRY(check(dnnl_convolution_backward_data_desc_init(&operation, dnnl_convolution_auto, dx,
                                                           weights, dy, strides, padding, padding),
                  "describing a convolution", error));
     return create(self, &operation, false, forward, data_names, "convolution backward (data)", out,
@@ -245,7 +245,7 @@ int onednn_convolution_backward_weights(onednn *self, const onednn_desc *x,
     dnnl_convolution_desc_t operation;
     dnnl_dims_t strides = {window.stride, window.stride};
     dnnl_dims_t padding = {window.padding, window.padding};
-    LS_TRY(check(dnnl_convolution_backward_weights_desc_init(&operation, dnnl_convolution_direct, x,
+    LS_TRY(check(dnnl_convolution_backward_weights_desc_init(&operation, dnnl_convolution_auto, x,
                                                              dweights, dbias, dy, strides, padding,
                                                              padding),
                  "describing a convolution", error));
