@@ -4,16 +4,18 @@
 #include "launch/lifeline.h"
 #include "report/certify.h"
 #include "report/comparable.h"
+#include "report/html.h"
 #include "report/lost.h"
 #include "report/plot.h"
 #include "report/run_list.h"
 #include "report/speedup.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct report_settings {
-    const char *format, *output, *allow, *plot;
+    const char *format, *output, *allow, *plot, *html;
     bool png, certify;
     double target_accuracy; /* 0: none */
 } report_settings;
@@ -55,6 +57,12 @@ static const option options[] = {
      .kind = OPTION_FLAG,
      .offset = offsetof(report_settings, certify),
      .help = "Compare the runs' samples and parameters step by step, not their times."},
+    {.name = "html",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(report_settings, html),
+     .placeholder = "FILE",
+     .help =
+         "Write one page with tables, pictures and what each run was, that needs no other file."},
     {.name = NULL},
 };
 
@@ -74,6 +82,14 @@ static table_format format_of(const char *name) {
     return strcmp(name, "csv") == 0 ? TABLE_CSV : TABLE_TEXT;
 }
 
+/* A certificate that is damaged goes to `complaints`. */
+static int add_table(text_buffer *out, const report *self, size_t index, table_format format,
+                     complaints *complaints, ls_error *error) {
+    speedup_text(out, &self->tables.items[index], format);
+    lost_text(out, &self->tables.items[index], format);
+    return certify_note(out, &self->tables.items[index], complaints, error);
+}
+
 static int add_tables(text_buffer *out, report *self, ls_error *error) {
     table_format format = format_of(self->settings->format);
     const target_table *target = self->settings->target_accuracy > 0 ? &self->target : NULL;
@@ -83,9 +99,7 @@ static int add_tables(text_buffer *out, report *self, ls_error *error) {
     }
     for (size_t index = 0; index < self->tables.count; index++) {
         text_add(out, "%s", index ? "\n\n" : "");
-        speedup_text(out, &self->tables.items[index], format);
-        lost_text(out, &self->tables.items[index], format);
-        LS_TRY(certify_note(out, &self->tables.items[index], &self->complaints, error));
+        LS_TRY(add_table(out, self, index, format, &self->complaints, error));
     }
     if (target) {
         text_add(out, "\n\n");
@@ -119,23 +133,74 @@ static int certify(report *self, ls_error *error) {
     return status;
 }
 
+/* The tables again, as Markdown, one by one. What is wrong with certificates was said before. */
+static int add_page_texts(text_buffer *texts, text_buffer *more, const report *self,
+                          ls_error *error) {
+    complaints said = {0};
+    int status = LS_OK;
+    for (size_t index = 0; status == LS_OK && index < self->tables.count; index++)
+        status = add_table(&texts[index], self, index, TABLE_MARKDOWN, &said, error);
+    if (self->settings->target_accuracy > 0)
+        target_text(more, &self->target, TABLE_MARKDOWN);
+    complaints_free(&said);
+    return status;
+}
+
+/* The page is written with or without pictures; why they could not be drawn is the failure then. */
+static int write_page(const report *self, const picture_list *pictures, ls_error *error) {
+    text_buffer page = {0}, more = {0}, *texts = calloc(self->tables.count, sizeof *texts);
+    ls_error drawing = {0};
+    if (!texts)
+        return ls_fail(error, LS_FAILED, "no memory for the page");
+    html_report content = {.tables = &self->tables,
+                           .texts = texts,
+                           .more = &more,
+                           .configurations = &self->configurations,
+                           .pictures = pictures,
+                           .complaints = &self->complaints};
+    int status = add_page_texts(texts, &more, self, error);
+    if (status == LS_OK)
+        status = html_page(&page, &content, &drawing, error);
+    if (status == LS_OK)
+        status = output_write(&page, self->settings->html, error);
+    if (status == LS_OK && drawing.code != LS_OK)
+        status = ls_fail(error, drawing.code, "%s", drawing.text);
+    for (size_t index = 0; index < self->tables.count; index++)
+        text_free(&texts[index]);
+    free(texts);
+    text_free(&more);
+    text_free(&page);
+    return status;
+}
+
 static int draw(report *self, ls_error *error) {
     picture_list pictures = {0};
-    if (!self->settings->plot)
+    if (!self->settings->plot && !self->settings->html)
         return LS_OK;
     int status =
         pictures_make(&pictures, &self->tables, &self->configurations, &self->complaints, error);
-    if (status == LS_OK)
+    if (status == LS_OK && self->settings->html)
+        status = write_page(self, &pictures, error);
+    if (status == LS_OK && self->settings->plot)
         status = pictures_write(&pictures, self->settings->plot, self->settings->png, error);
     pictures_free(&pictures);
     return status;
 }
 
+static int check_pictures(const report_settings *settings, ls_error *error) {
+    if (settings->png && !settings->plot)
+        return ls_fail(error, LS_BAD_INPUT, "--png: expected --plot DIR with it, found none");
+    if (settings->certify && (settings->plot || settings->html))
+        return ls_fail(error, LS_BAD_INPUT, "--certify: expected no %s with it: it draws nothing",
+                       settings->plot ? "--plot" : "--html");
+    return LS_OK;
+}
+
 static int make(report *self, const operands *folders, ls_error *error) {
     LS_TRY(output_check("--output", self->settings->output, error));
+    LS_TRY(output_check("--html", self->settings->html, error));
     LS_TRY(allow_check(self->settings->allow, error));
-    if (self->settings->png && !self->settings->plot)
-        return ls_fail(error, LS_BAD_INPUT, "--png: expected --plot DIR with it, found none");
+    LS_TRY(check_pictures(self->settings, error));
     LS_TRY(run_list_read(&self->runs, folders->values, (size_t)folders->count, &self->complaints,
                          error));
     if (self->runs.count == 0) /* each has its line */

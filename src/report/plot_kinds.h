@@ -11,7 +11,7 @@ picture *pictures_add(picture_list *self, const char *name, ls_error *error);
 int add_speedup_pictures(picture_list *out, const comparison_list *tables, ls_error *error);
 /* plot_times.c */
 int add_time_picture(picture_list *out, const configuration_list *configurations, ls_error *error);
-/* plot_losses.c: of loss and accuracy. */
+/* plot_losses.c: of loss, of accuracy, of accuracy over time. */
 int add_curve_pictures(picture_list *out, const configuration_list *configurations,
                        complaints *complaints, ls_error *error);
 

@@ -44,11 +44,13 @@ typedef struct plot_bars {
 int plot_bars_height(const plot_bars *self);
 void plot_bars_script(text_buffer *out, plot_format format, const plot_bars *self);
 
-/* Curves over the epochs in two panels with one scale: of training, of the test images. */
+/* Curves over the epochs, or over time, in two panels with one scale: of the training images and of
+ * the test images. */
 enum { PLOT_TRAIN, PLOT_TEST, PLOT_PANELS };
 typedef struct plot_run {
     size_t epochs;
-    double *values[PLOT_PANELS]; /* [epochs] */
+    const double *at;                  /* [epochs] where an epoch stands; NULL: at its number */
+    const double *values[PLOT_PANELS]; /* [epochs] */
 } plot_run;
 typedef struct plot_curve {
     const char *name;
@@ -57,6 +59,7 @@ typedef struct plot_curve {
 } plot_curve;
 typedef struct plot_curves {
     const char *title, *subtitle, *unit; /* "loss"; "accuracy, %" */
+    const char *across;                  /* NULL: the number of the epoch */
     double factor, most;                 /* values are drawn times it; the most there can be */
     const plot_curve *curves;            /* [count] */
     size_t count;

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""`lockstep report --plot`: pictures of runs that were never trained, looked at as far as a program
-can: they are XML, every text lies in the picture and on no other text, what they show is the table's.
+"""`lockstep report --plot` and `--html`: pictures and pages of runs that were never trained, looked at
+as far as a program can. Pictures are XML, every text lies in them and on no other text, what they
+show is the table's; a page's tags are balanced, it shows what comes from files as text, and it asks
+for nothing from elsewhere.
 
 usage: pictures.py LOCKSTEP
 
 Prints TAP. Exit code 1 where a case failed; without gnuplot the plan says skipped.
 """
 import csv
+import html.parser
 import os
 import re
 import shutil
@@ -22,7 +25,10 @@ if not shutil.which("gnuplot"):
 lockstep = os.path.abspath(sys.argv[1])
 cases = failures = 0
 SVG = "{http://www.w3.org/2000/svg}"
-NAMES = [f"{name}.svg" for name in ("accuracy", "loss", "speedup-strong", "speedup-weak", "time")]
+NAMES = [f"{name}.svg" for name in ("accuracy", "accuracy-time", "loss", "speedup-strong",
+                                    "speedup-weak", "time")]
+
+CURVES = [name for name in NAMES if "speedup" not in name]
 
 
 def case(name, wrong):
@@ -75,7 +81,7 @@ def make_run(folder, mode="single", ranks=1, batch=64, seconds=40.0, epochs=3, r
     os.makedirs(folder)
     write(f"{folder}/summary.csv", [row])
     write(f"{folder}/epochs.csv", [
-        {**epoch, "epoch": n, "train_loss": repr(2.3 * noise / n), "test_loss": repr(2.4 * noise / n),
+        {**epoch, "epoch": n, "training_seconds": repr(seconds / epochs), "train_loss": repr(2.3 * noise / n), "test_loss": repr(2.4 * noise / n),
          "train_accuracy": repr(1 - 0.9 * noise / n), "test_accuracy": repr(1 - 0.95 * noise / n)}
         for n in range(1, epochs + 1)])
     write(f"{folder}/ranks.csv", [
@@ -125,6 +131,54 @@ def look_at(path):
     return wrong
 
 
+class Page(html.parser.HTMLParser):
+    """Every tag that is opened is closed, in order; what the page holds."""
+    VOID = ("meta",)
+
+    def __init__(self, path):
+        super().__init__()
+        self.open, self.wrong, self.tags, self.ids, self.links = [], [], {}, [], []
+        self.text, self.cells = "", []
+        with open(path, encoding="utf-8") as file:
+            self.source = file.read()
+        self.feed(self.source)
+        self.close()
+        self.wrong += [f"<{tag}> is never closed" for tag in self.open]
+        self.wrong += [f"the id {name} is there twice" for name in set(self.ids)
+                       if self.ids.count(name) > 1]
+        self.wrong += [f"a link to {link}" for link in self.links if not link.startswith("#")]
+        self.wrong += [f"{link} is nowhere" for link in self.links
+                       if link.startswith("#") and link[1:] not in self.ids]
+        if re.search(r"@import|url\(", self.source):
+            self.wrong.append("the style asks for another file")
+
+    def handle_starttag(self, tag, attributes):
+        self.handle_startendtag(tag, attributes)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value)
+            if name in ("href", "src", "xlink:href"):
+                self.links.append(value)
+            if name.startswith("on"):
+                self.wrong.append(f"<{tag} {name}>")
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(f"</{tag}> at {self.getpos()}")
+
+    def handle_data(self, data):
+        self.text += data
+        if self.open and self.open[-1] in ("td", "th"):
+            self.cells[-1] += data
+
+
 def all_texts(path):
     return [box[0] for box in boxes(xml.parse(path).getroot())]
 
@@ -161,7 +215,7 @@ try:
             sys.exit(1)
 
     one = make_run("one", epochs=1)
-    drawn("one run of one epoch", [one], expected=("accuracy.svg", "loss.svg", "time.svg"))
+    drawn("one run of one epoch", [one], expected=CURVES)
     several = []
     for repeat in range(3):
         for mode, ranks, batch, seconds in (("single", 1, 64, 40), ("ddp", 2, 128, 25),
@@ -188,8 +242,51 @@ try:
           [make_run(f"long{ranks}", "ddp" if ranks > 1 else "single", ranks, 1024, 400 / ranks ** 0.8, 60,
                     device="cuda", rank_devices=";".join([long[:100]] * ranks))
            for ranks in (1, 2, 4, 8, 16, 64)],
-          expected=["accuracy.svg", "loss.svg", "speedup-strong.svg", "time.svg"])
+          expected=[*CURVES, "speedup-strong.svg"])
     case("a name is no command", ["it was run"] if os.path.exists("made") else [])
+
+    # ---- a page
+    def page_of(*words, code=0, **more):
+        done = subprocess.run([lockstep, "report", *words, "--html", "page.html"], check=False,
+                              capture_output=True, text=True, timeout=120, **more)
+        page = Page("page.html") if os.path.exists("page.html") else None
+        return page, done, [] if page and done.returncode == code else [done.stderr]
+
+    hostile = "</td></table><script>alert(1)</script> & \"x\" 'y' <b onclick='z()'> \u00e9 | `q` **"
+    strange = make_run("<img src=x>", "dp", 2, 64, 31, 10, 0, command_line=hostile,
+                       rank_hosts=hostile + ";b", launcher="<script>", factor_comm="<i>|`x`",
+                       started="2026-01-01T00:00:00+0000")
+    page, done, wrong = page_of(*several, strange, "--allow", "repeats", "--target-accuracy", "0.5")
+    wrong += page.wrong
+    for tag, least in (("table", 4 + 19), ("svg", 6), ("details", 19), ("h2", 5)):
+        if page.tags.get(tag, 0) < least:
+            wrong.append(f"{page.tags.get(tag, 0)} <{tag}>")
+    wrong += [f"<{tag}> came from a file" for tag in ("script", "img", "b", "i") if tag in page.tags]
+    case("a page: balanced, whole, alone", wrong)
+    case("what comes from files is shown as it is",
+         [text for text in (hostile, "<img src=x>", "<i>|`x`") if text not in page.text])
+    text = command("report", *several, strange, "--format", "csv").stdout
+    rows = list(csv.DictReader(text.splitlines()))
+    case("the page's tables are the report's",
+         [row["configuration"] for row in rows
+          if row["configuration"] not in page.cells
+          or (row["baseline"] == "0" and not any(
+              re.match(f"{float(row['speedup']):.2f}x", cell) for cell in page.cells))])
+    os.rename("page.html", "before.html")
+    page, done, wrong = page_of("sound" if os.path.exists("sound") else one, "nowhere", code=2)
+    case("what is wrong with a run stands in the page too",
+         wrong + ([] if page and "nowhere: expected the folder of a run" in page.text
+                  and not page.wrong else ["it does not"]))
+    os.remove("page.html")
+    os.mkdir("empty")
+    page, done, wrong = page_of(one, code=1, env={**os.environ, "PATH": os.path.abspath("empty")})
+    case("without gnuplot the page says why there are no pictures",
+         wrong + ([] if page and "svg" not in page.tags and not page.wrong
+                  and "There are no pictures: gnuplot is not on the PATH" in page.text
+                  and len(done.stderr.splitlines()) == 1 else [done.stderr]))
+    done = command("report", one, "--html", "nowhere/page.html")
+    case("a page in no folder", [] if done.returncode == 2 and not done.stdout
+         and "--html: nowhere: No such file" in done.stderr else [done.stderr])
 
     # ---- bad input
     def refused(title, runs, text, *options, expected=(), code=2, table=True):
@@ -201,24 +298,23 @@ try:
                  and found == sorted(expected))
         case(title, [] if right else [f"{done.returncode}: {done.stderr}", str(found)])
 
-    six = ["accuracy.svg", "loss.svg", "time.svg"]
     damaged = make_run("damaged", epochs=3, repeat=1)
     with open("damaged/epochs.csv", encoding="utf-8") as file:
         whole = file.read()
     sound = make_run("sound", epochs=3)
     for title, text, content in (
             ("epochs.csv is cut", "damaged/epochs.csv: ", whole[:-4]),
-            ("epochs.csv lacks an epoch", "damaged/epochs.csv: holds 2 epochs",
+            ("epochs.csv lacks an epoch", "damaged/epochs.csv: expected 3 epochs",
              "".join(whole.splitlines(True)[:-1])),
-            ("epochs.csv holds no number", "damaged/epochs.csv: train_loss of row 2: expected a number",
+            ("epochs.csv holds no number", "damaged/epochs.csv: line 3: train_loss: expected a number",
              whole.replace(whole.splitlines()[2].split(",")[2], "none")),
             ("epochs.csv has no column", "damaged/epochs.csv: column 'test_loss' is missing",
              whole.replace("test_loss", "tset_loss"))):
         with open("damaged/epochs.csv", "w", encoding="utf-8") as file:
             file.write(content)
-        refused(title, [sound, damaged], text, expected=six)
+        refused(title, [sound, damaged], text, expected=CURVES)
     os.remove("damaged/epochs.csv")
-    refused("epochs.csv is gone", [sound, damaged], "damaged/epochs.csv: cannot read", expected=six)
+    refused("epochs.csv is gone", [sound, damaged], "damaged/epochs.csv: cannot read", expected=CURVES)
     with open("a-file", "w", encoding="ascii"):
         pass
     refused("a folder that is a file", [sound], "a-file: expected a folder, found a file", "--plot",
@@ -227,7 +323,9 @@ try:
     done = command("report", sound, "--png")
     case("--png without --plot", [] if done.returncode == 2 and "--png: expected --plot" in done.stderr
          and not done.stdout else [done.stderr])
-    os.mkdir("empty")
+    done = command("report", sound, sound, "--certify", "--plot", "pictures")
+    case("--plot with --certify", [] if done.returncode == 2 and not done.stdout
+         and "--certify: expected no --plot" in done.stderr else [done.stderr])
     environment = {**os.environ, "PATH": os.path.abspath("empty")}
     done = subprocess.run([lockstep, "report", sound, "--plot", "pictures"], capture_output=True,
                           text=True, env=environment, check=False)

@@ -1,0 +1,18 @@
+/* Parts of the page (a part of html.c). */
+#ifndef LOCKSTEP_REPORT_HTML_PARTS_H
+#define LOCKSTEP_REPORT_HTML_PARTS_H
+
+#include "report/configuration.h"
+#include "report/text_buffer.h"
+
+/* html_markdown.c: the Markdown that this program writes, and no more of it: tables, a heading
+ * where a line begins with two stars, lists, notes ("[1] ..."), paragraphs. */
+void html_markdown(text_buffer *out, const char *markdown);
+
+/* html_runs.c */
+/* What the runs themselves recorded that a reader of their times should know: list items. */
+void html_run_warnings(text_buffer *out, const configuration *self);
+/* Everything that summary.csv says of each run, folded away. */
+void html_run_facts(text_buffer *out, const configuration *self);
+
+#endif
