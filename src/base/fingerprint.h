@@ -92,7 +92,8 @@ FINGERPRINT_INLINE fingerprint_block fingerprint_block_at(uint64_t block) {
 /* All ones where element j of its block is negated, else 0: (x ^ mask) - mask is x with its sign.
  */
 FINGERPRINT_INLINE uint64_t fingerprint_sign(const fingerprint_block *block, unsigned j) {
-    return 0 - ((block->signs[j / 64] >> (j % 64)) & 1);
+    uint64_t signs = j < 64 ? block->signs[0] : block->signs[1]; /* registers have no index */
+    return 0 - ((signs >> (j % 64)) & 1);
 }
 
 #endif

@@ -193,6 +193,9 @@ static int check_pictures(const report_settings *settings, ls_error *error) {
     if (settings->certify && (settings->plot || settings->html))
         return ls_fail(error, LS_BAD_INPUT, "--certify: expected no %s with it: it draws nothing",
                        settings->plot ? "--plot" : "--html");
+    if (settings->certify && settings->target_accuracy > 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--certify: expected no --target-accuracy with it: it makes no such table");
     return LS_OK;
 }
 

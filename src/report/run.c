@@ -269,8 +269,8 @@ int run_finish(run *self, const run_totals *totals, ls_error *error) {
         return LS_OK;
     text_buffer lines = {0};
     closing_text(&lines, &self->facts, totals);
-    text_add(&lines, "results in %s: %s, %s, %s%s%s%s%s%s\n", self->folder, SUMMARY_FILE, EPOCHS_FILE,
-             self->ranks.epoch_count ? RANKS_FILE ", " : "", LOG_FILE,
+    text_add(&lines, "results in %s: %s, %s, %s%s%s%s%s%s\n", self->folder, SUMMARY_FILE,
+             EPOCHS_FILE, self->ranks.epoch_count ? RANKS_FILE ", " : "", LOG_FILE,
              self->facts.profile_steps ? ", " LAYERS_FILE ", " TRACE_FILE : "",
              self->facts.certified ? ", " CERTIFICATE_FILE : "", self->events ? ", " : "",
              self->events ? run_events_name(self->events) : "");

@@ -41,6 +41,8 @@ for option, value, expected in (
         ("--profile", "0", r"--profile: expected a whole number .*'0'"),
         ("--profile", "all", r"--profile: expected a whole number.*'all'"),
         ("--ablate", "x", r"--ablate: expected one of none\|comm\|data.*'x'"),
+        ("--certificate", "yes", r"--certificate: expected one of on\|off.*'yes'"),
+        ("--certificate-every", "-1", r"--certificate-every: expected a whole number .*'-1'"),
         ("--tensorboard", "yes", r"--tensorboard: expected one of on\|off.*'yes'"),
         ("--threads", "9999", r"--threads: .*'9999'"),
         ("--seed", "-1", r"--seed: .*'-1'"),
