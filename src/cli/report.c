@@ -253,7 +253,7 @@ const command command_report = {
         "global batch are strong scaling; runs with one batch per rank are weak scaling in the\n"
         "batch, and a footnote says so. Runs that differ in anything else are left out with a\n"
         "line that says what differs (exit code 2), unless --allow names it, "
-        "of:\n" COMPARABLE_NAMES_1 ",\n" COMPARABLE_NAMES_2 ".\n\n"
+        "of:\n" COMPARABLE_NAMES_1 ",\n" COMPARABLE_NAMES_2 ",\n" COMPARABLE_NAMES_3 ".\n\n"
         "--certify: exit code 0 where all runs had the same samples and have the same parameters\n"
         "wherever both have a hash of them, 1 where they part, 2 where a certificate is missing "
         "or\n"

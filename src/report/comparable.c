@@ -49,6 +49,7 @@ static const struct {
     {"momentum", "optimizer", "momentum", SAME_VALUE, ""},
     {"weight_decay", "optimizer", "weight decay", SAME_VALUE, ""},
     {"warmup_rule", "warm-up", "warm-up rule", SAME_VALUE, ""},
+    {"certificate_every", "certificate", "steps between hashes", SAME_VALUE, ""},
     {"profile_steps", "profile", "number of profiled steps", SAME_VALUE, ""},
     {"gpu_clocks_held_back_by", "throttling", "throttled clocks", ALL_OR_NONE, ""},
 };

@@ -88,7 +88,20 @@ static void change_warmup(fixture *f) {
     strcpy(f->facts.warmup_rule, "none");
 }
 
+static void change_lanes(fixture *f) {
+    f->facts.lanes = 4;
+}
+static void change_certificate(fixture *f) {
+    f->facts.certified = true;
+    f->facts.certificate_every = 8;
+}
+
 const fixture_change fixture_changes[] = {
+    {change_lanes, "strict",
+     "strictness is 0 in single but 1 in other; number of lanes is not given in single but 4 in "
+     "other"},
+    {change_certificate, "certificate",
+     "steps between hashes is not given in single but 8 in other"},
     {change_version, "version", "lockstep's version is 0.0.0-test in single but 9.9.9 in other"},
     {change_program, "version",
      "hash of the program is fedcba9876543210 in single but another in other"},
