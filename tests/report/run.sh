@@ -102,6 +102,8 @@ refused "another precision" 2 "precision is fp32 in single but bf16 in bf16" sin
 refused "other epochs" 2 "number of epochs is 2 in single but 3 in longer" single longer
 refused "a newer format" 2 "newer/summary.csv: format version '99' is unknown" single newer
 refused "no time" 2 "never/summary.csv: training_seconds" single never
+cp -r single halved && rm halved/ranks.csv
+refused "no ranks.csv" 2 "halved/ranks.csv: it is missing" halved
 refused "no folder" 2 "nowhere: " single nowhere
 refused "an unfinished run" 2 "unfinished: no summary.csv" single unfinished
 refused "no baseline" 2 "no baseline" ddp dp
