@@ -72,6 +72,9 @@ const char *mend_text(const char *format, ...) __attribute__((format(printf, 1, 
 /* "64 MiB", "1.2 GiB". Valid until the fourth call after this one. */
 const char *size_text(double bytes);
 
+/* RDMA ports that are active, and the first of them as a text. */
+int count_rdma(char *first, size_t capacity);
+
 /* What `srun --mpi=list` says, as one line: "pmix, pmix_v4, pmi2, none"; "" where Slurm is not
  * here or does not answer within two seconds. */
 void slurm_mpi_plugins(char *out, size_t capacity);

@@ -187,7 +187,11 @@ static void judge_results(const ward *all, finding *out) {
         finding_say(out, FINDING_FAILURE,
                     "export LOCKSTEP_RESULTS=/DIR/that/can/be/written   # --results of `train`",
                     "%s: %s: %s", name_rank(all, 0), first->results, first->results_error);
-    finding_say(out, FINDING_OK, NULL, "%.400s can be written by rank 0", first->results);
+    if (is_folder(all->settings->results))
+        finding_say(out, FINDING_OK, NULL, "rank 0 can write into %.400s", first->results);
+    else
+        finding_say(out, FINDING_OK, NULL, "rank 0 can make %.300s in %.300s",
+                    all->settings->results, first->results);
 }
 
 static void judge_space(const ward *all, finding *out) {

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #define MIB (1024.0 * 1024.0)
 
@@ -33,6 +32,7 @@ static double free_in(const char *folder) {
 static int examine(examination *self, void *facts, ls_error *error) {
     memory_facts *mine = facts;
     struct rlimit limit;
+    char first[64];
     const char *shared = getenv("OMPI_MCA_btl_vader_backing_directory");
     const char *temporary = getenv("TMPDIR");
     (void)error;
@@ -43,7 +43,7 @@ static int examine(examination *self, void *facts, ls_error *error) {
     mine->locked_bytes = INFINITY;
     if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
         mine->locked_bytes = (double)limit.rlim_cur;
-    mine->rdma = access("/sys/class/infiniband", F_OK) == 0;
+    mine->rdma = count_rdma(first, sizeof first) > 0;
     mine->gpu = self->device.uuid[0] != '\0';
     return LS_OK;
 }

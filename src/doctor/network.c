@@ -56,8 +56,13 @@ static void list_interfaces(network_facts *out) {
         all = NULL;
     for (struct ifaddrs *each = all; each && out->count < MOST_INTERFACES; each = each->ifa_next) {
         char path[96];
-        if (!each->ifa_addr || each->ifa_addr->sa_family != AF_INET || !each->ifa_netmask ||
-            !(each->ifa_flags & IFF_UP) || (each->ifa_flags & IFF_LOOPBACK))
+        if (!each->ifa_addr || !(each->ifa_flags & IFF_UP) || (each->ifa_flags & IFF_LOOPBACK))
+            continue;
+        if (each->ifa_addr->sa_family == AF_INET6) {
+            const struct sockaddr_in6 *six = (void *)each->ifa_addr;
+            out->has_ipv6 = out->has_ipv6 || !IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr);
+        }
+        if (each->ifa_addr->sa_family != AF_INET || !each->ifa_netmask)
             continue;
         network_interface *one = &out->list[out->count++];
         snprintf(one->name, sizeof one->name, "%.15s", each->ifa_name);
@@ -73,7 +78,8 @@ static void list_interfaces(network_facts *out) {
         close(descriptor);
 }
 
-static void list_rdma(network_facts *out) {
+int count_rdma(char *first, size_t capacity) {
+    int count = 0;
     static const char folder[] = "/sys/class/infiniband";
     DIR *ports = opendir(folder);
     for (struct dirent *each; ports && (each = readdir(ports));) {
@@ -84,17 +90,18 @@ static void list_rdma(network_facts *out) {
         read_line(path, text, sizeof text);
         if (!strstr(text, "ACTIVE"))
             continue;
-        if (out->rdma++)
+        if (count++)
             continue;
         snprintf(path, sizeof path, "%s/%s/ports/1/rate", folder, each->d_name);
         read_line(path, text, sizeof text);
         text[strcspn(text, "(")] = '\0';
         snprintf(path, sizeof path, "%s/%s/device/numa_node", folder, each->d_name);
-        snprintf(out->rdma_name, sizeof out->rdma_name, "%.15s, %.20s, NUMA node %d", each->d_name,
-                 text, read_number(path, -1));
+        snprintf(first, capacity, "%.15s, %.20s, NUMA node %d", each->d_name, text,
+                 read_number(path, -1));
     }
     if (ports)
         closedir(ports);
+    return count;
 }
 
 static int examine(examination *self, void *facts, ls_error *error) {
@@ -102,7 +109,7 @@ static int examine(examination *self, void *facts, ls_error *error) {
     (void)error;
     mine->cores_numa_node = self->binding ? self->binding->numa_node : -1;
     list_interfaces(mine);
-    list_rdma(mine);
+    mine->rdma = count_rdma(mine->rdma_name, sizeof mine->rdma_name);
     return LS_OK;
 }
 
@@ -164,7 +171,7 @@ static void judge_pair(const ward *all, int first, int second, finding *out) {
     const network_facts *facts = all->facts, *a = &facts[first], *b = &facts[second];
     for (int index = 0; index < 2; index++) {
         int rank = index ? second : first;
-        if (facts[rank].count == 0 && facts[rank].rdma == 0)
+        if (facts[rank].count == 0 && !facts[rank].has_ipv6 && facts[rank].rdma == 0)
             finding_say(out, FINDING_FAILURE,
                         "ip address   # on that host; #SBATCH --exclude=HOST until it is mended",
                         "host %s has no network but loopback: other hosts do not reach it",

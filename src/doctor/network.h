@@ -17,6 +17,7 @@ typedef struct network_interface {
 typedef struct network_facts {
     int count;
     network_interface list[MOST_INTERFACES]; /* that are up, without loopback; one an address */
+    bool has_ipv6;                           /* one that leads beyond this host and its links */
     int rdma;                                /* ports of /sys/class/infiniband that are active */
     char rdma_name[64];                      /* "mlx5_0, 200 Gb/sec, NUMA node 1" of the first */
     int cores_numa_node;

@@ -142,7 +142,7 @@ if [ -z "$no_cluster" ]; then
     # shellcheck disable=SC2086
     eval "$($cluster env $cluster_options)"
 fi
-for file in scripts.sh launch.sh modes.sh refusals.sh death.sh; do
+for file in scripts.sh launch.sh doctor.sh modes.sh refusals.sh death.sh; do
     run_file $file "$no_cluster"
 done
 
