@@ -208,8 +208,8 @@ int run_epoch(run *self, const epoch_record *epoch, ls_error *error) {
         epoch_titles_text(&lines);
     epoch_text(&lines, epoch);
     LS_TRY(say(self, &lines, error));
-    LS_TRY(write_ranks(self, error));
     LS_TRY(write_epochs(self, error));
+    LS_TRY(write_ranks(self, error));
     return run_events_epoch(self->events, epoch, error);
 }
 
