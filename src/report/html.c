@@ -67,8 +67,7 @@ static void add_warnings(text_buffer *out, const html_report *report) {
         plot_escape(&items, report->complaints->list[index].text);
         text_add(&items, "</li>\n");
     }
-    for (size_t index = 0; index < report->configurations->count; index++)
-        html_run_warnings(&items, &report->configurations->items[index]);
+    html_run_warnings(&items, report->configurations);
     if (items.length > 0)
         text_add(out,
                  "<section class=\"warnings\">\n<h3>Warnings</h3>\n<ul>\n%s</ul>\n</section>\n",

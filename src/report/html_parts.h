@@ -9,10 +9,10 @@
  * where a line begins with two stars, lists, notes ("[1] ..."), paragraphs. */
 void html_markdown(text_buffer *out, const char *markdown);
 
-/* html_runs.c */
-/* What the runs themselves recorded that a reader of their times should know: list items. */
-void html_run_warnings(text_buffer *out, const configuration *self);
-/* Everything that summary.csv says of each run, folded away. */
+/* html_warnings.c: what the runs recorded that a reader of their times should know: list items. */
+void html_run_warnings(text_buffer *out, const configuration_list *configurations);
+
+/* html_runs.c: everything that summary.csv says of each run, folded away. */
 void html_run_facts(text_buffer *out, const configuration *self);
 
 #endif

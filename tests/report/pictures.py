@@ -256,6 +256,10 @@ try:
     strange = make_run("<img src=x>", "dp", 2, 64, 31, 10, 0, command_line=hostile,
                        rank_hosts=hostile + ";b", launcher="<script>", factor_comm="<i>|`x`",
                        started="2026-01-01T00:00:00+0000")
+    for folder in several[:2] + several[6:8]:
+        with open(f"{folder}/log.txt", "w", encoding="utf-8") as file:
+            file.write("warning  clock: it is <i>late</i> (mend it)\nepoch 1\nwarning  clock: it is "
+                       "<i>late</i> (mend it)\n")
     page, done, wrong = page_of(*several, strange, "--allow", "repeats", "--target-accuracy", "0.5")
     wrong += page.wrong
     for tag, least in (("table", 4 + 19), ("svg", 6), ("details", 19), ("h2", 5)):
@@ -263,8 +267,9 @@ try:
             wrong.append(f"{page.tags.get(tag, 0)} <{tag}>")
     wrong += [f"<{tag}> came from a file" for tag in ("script", "img", "b", "i") if tag in page.tags]
     case("a page: balanced, whole, alone", wrong)
-    case("what comes from files is shown as it is",
-         [text for text in (hostile, "<img src=x>", "<i>|`x`") if text not in page.text])
+    late = f"{several[0]} and 3 more: clock: it is <i>late</i> (mend it)"
+    case("what comes from files is shown as it is, warnings of a log once",
+         [text for text in (hostile, late, "<img src=x>", "<i>|`x`") if text not in page.text])
     text = command("report", *several, strange, "--format", "csv").stdout
     rows = list(csv.DictReader(text.splitlines()))
     case("the page's tables are the report's",
