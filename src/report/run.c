@@ -176,6 +176,7 @@ void run_progress(run *self, int epoch, int64_t step, int64_t steps, double imag
                   number(loss, 4).text, number(images_per_second, 0).text);
 }
 
+/* At the end alone: with many ranks and epochs it is no small file. */
 static int write_ranks(const run *self, ls_error *error) {
     if (self->ranks.epoch_count == 0 || !self->rank_list)
         return LS_OK;
@@ -209,7 +210,6 @@ int run_epoch(run *self, const epoch_record *epoch, ls_error *error) {
     epoch_text(&lines, epoch);
     LS_TRY(say(self, &lines, error));
     LS_TRY(write_epochs(self, error));
-    LS_TRY(write_ranks(self, error));
     return run_events_epoch(self->events, epoch, error);
 }
 
@@ -276,6 +276,7 @@ int run_finish(run *self, const run_totals *totals, ls_error *error) {
              self->events ? run_events_name(self->events) : "");
     LS_TRY(say(self, &lines, error));
     LS_TRY(log_sync(&self->log, error));
+    LS_TRY(write_ranks(self, error));
     return write_summary(self, totals, error);
 }
 
