@@ -70,6 +70,12 @@ bool is_drifting(interval an_hour) {
     return an_hour.low > 0 || an_hour.high < 0;
 }
 
+/* "+0.32%", "-4.1%", "+3620%": a job of minutes says little about an hour, and shows it. */
+static void add_change(text_buffer *out, double part) {
+    double percent = 100 * part;
+    text_add(out, "%+.*f%%", fabs(percent) < 1 ? 2 : fabs(percent) < 100 ? 1 : 0, percent);
+}
+
 void add_drift(text_buffer *out, const configuration *baseline) {
     interval drift = configuration_drift(baseline);
     if (isnan(drift.low))
@@ -77,11 +83,16 @@ void add_drift(text_buffer *out, const configuration *baseline) {
     const finished_run *first = baseline->runs[0], *last = baseline->runs[baseline->count - 1];
     double minutes = (last->started_seconds - first->started_seconds) / 60;
     text_add(out,
-             "Drift of the machine, by the baseline's %zu repeats: its training time changes by "
-             "%+.3g%% an hour (95%% interval %+.3g%% to %+.3g%%), %+.2g%% in the %.0f minutes from "
-             "the first to the last: %s.\n",
-             baseline->count, 100 * drift.centre, 100 * drift.low, 100 * drift.high,
-             100 * drift.centre * minutes / 60, minutes,
+             "Drift of the machine, by the baseline's %zu repeats: its training time changes by ",
+             baseline->count);
+    add_change(out, drift.centre);
+    text_add(out, " an hour (95%% interval ");
+    add_change(out, drift.low);
+    text_add(out, " to ");
+    add_change(out, drift.high);
+    text_add(out, "), ");
+    add_change(out, drift.centre * minutes / 60);
+    text_add(out, " in the %.1f minutes from the first to the last: %s.\n", minutes,
              is_drifting(drift) ? "DRIFT, the machine changed while these runs were made"
                                 : "no drift is shown");
 }

@@ -120,8 +120,9 @@ static void repeats(void) {
         "\n2 nodes, 2 ranks (DP)       3     1 min 40 s   100.00  0.94x [1][2][3]  0.72 to 1.22    "
         " "
         " 3       47.0%      30.0 ",
-        "\nDrift of the machine, by the baseline's 3 repeats: its training time changes by -3.02% "
-        "an hour (95% interval -198% to +192%), -1% in the 20 minutes from the first to the last: "
+        "\nDrift of the machine, by the baseline's 3 repeats: its training time changes by -3.0% "
+        "an hour (95% interval -198% to +192%), -1.0% in the 20.0 minutes from the first to the "
+        "last: "
         "no drift is shown.\n\n[1] " WEAK
         "\n\n[2] The interval holds 1: these runs show no difference from the baseline.\n"
         "\n[3] Noisy: the training times of its 3 repeats spread over 26.0% of their median (more "
@@ -156,7 +157,8 @@ static void a_drifting_machine(void) {
         "One configuration: nothing to compare it with\n",
         "1 node, 1 rank (single)     4 ",
         "its training time changes by +57.",
-        "%), +29% in the 30 minutes from the first to the last: DRIFT, the machine changed while "
+        "%), +28.7% in the 30.0 minutes from the first to the last: DRIFT, the machine changed "
+        "while "
         "these runs were "
         "made.\n",
         "\n[1] Noisy: the training times of its 4 repeats spread over ",
