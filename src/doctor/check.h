@@ -7,11 +7,13 @@
 
 #include <stddef.h>
 
-/* What every rank knows of every other before it is examined. */
+/* What every rank knows of every other before it is examined. With `versions` the first that
+ * travels, so of one size in all versions of this program. */
 typedef struct bed {
     char host[64];
     char gpu_uuid[48]; /* "" without a GPU */
     int node, local_rank, local_size;
+    char reserved[132];
 } bed;
 
 /* The rank that is examined. */
@@ -26,6 +28,7 @@ typedef struct examination {
     const char *device_name; /* "" where none can be opened */
     device_facts device;
     char device_error[768];
+    int places;    /* that the lifeline has seen this rank at */
     bool at_start; /* of a run: only what is quick */
 } examination;
 

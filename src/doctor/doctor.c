@@ -32,6 +32,12 @@ static void judge(const theme *from, const ward *all, bool at_start, findings *o
     }
 }
 
+/* A rank that waits for another is further than that one. */
+static void move_on(const theme *at, examination *rank) {
+    if (!rank->at_start)
+        lifeline_at(at->place, 0, ++rank->places);
+}
+
 /* Gathers what `count` themes leave on each rank, theme after theme, in one message; rank 0 judges.
  * *stops: the same on all. */
 static int run_together(const theme *const *some, int count_of_themes, examination *rank,
@@ -44,7 +50,9 @@ static int run_together(const theme *const *some, int count_of_themes, examinati
     char *mine = calloc(1, bytes), *all = calloc(size, bytes), *facts = calloc(size, most);
     int status = mine && all && facts ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
     for (int index = 0; index < count_of_themes && status == LS_OK; index++) {
+        move_on(some[index], rank);
         status = some[index]->examine(rank, mine + at, error);
+        move_on(some[index], rank);
         at += some[index]->fact_bytes;
     }
     if (status == LS_OK)
@@ -70,7 +78,6 @@ static int run_together(const theme *const *some, int count_of_themes, examinati
 static int run_one_by_one(examination *self, findings *out, ls_error *error) {
     bool stops = false;
     for (int index = 0; index < THEMES && !stops; index++) {
-        lifeline_at(themes[index]->place, 0, index + 1);
         LS_TRY(run_together(&themes[index], 1, self, out, &stops, error));
     }
     return LS_OK;
@@ -155,10 +162,14 @@ void doctor_of_failed_launch(const ls_error *launch_error, findings *out) {
     *found = (finding){.check = "pmix"};
     slurm_mpi_plugins(plugins, sizeof plugins);
     bool has_pmix = strstr(plugins, "pmix") != NULL;
-    finding_say(
-        found, FINDING_FAILURE,
-        plugins[0] && !has_pmix
-            ? "mpirun lockstep ...   # inside the allocation: this Slurm has no pmix plugin"
-            : "srun --mpi=pmix lockstep ...   # or once for all: export SLURM_MPI_TYPE=pmix",
-        "%s%s%s", launch_error->text, plugins[0] ? "; srun --mpi=list: " : "", plugins);
+    bool without = strstr(launch_error->text, "without PMIx") != NULL;
+    const char *mend =
+        "srun --mpi=pmix lockstep ...   # or once for all: export SLURM_MPI_TYPE=pmix";
+    if (!without)
+        mend = "module load openmpi/BUILT-WITH-SLURMS-PMIX   # then build lockstep with it; "
+               "`ompi_info | grep -i pmix` says which it has";
+    else if (plugins[0] && !has_pmix)
+        mend = "mpirun lockstep ...   # inside the allocation: this Slurm has no pmix plugin";
+    finding_say(found, FINDING_FAILURE, mend, "%s%s%s", launch_error->text,
+                plugins[0] ? "; srun --mpi=list: " : "", plugins);
 }

@@ -48,7 +48,7 @@ static int examine(examination *self, void *facts, ls_error *error) {
     return LS_OK;
 }
 
-/* MPI does with less, slowly; NCCL fails. */
+/* A warning only: MPI does with less, slowly, and what NCCL needs is not known to the byte. */
 void judge_shared_memory(const ward *all, finding *out) {
     const memory_facts *ranks = all->facts;
     double least = INFINITY;
@@ -59,7 +59,7 @@ void judge_shared_memory(const ward *all, finding *out) {
         if (mine->shared_free_bytes >= 0 && mine->shared_free_bytes < least)
             least = mine->shared_free_bytes;
         if (mine->shared_free_bytes >= 0 && mine->shared_free_bytes < needed)
-            finding_say(out, mine->gpu ? FINDING_FAILURE : FINDING_WARNING,
+            finding_say(out, FINDING_WARNING,
                         "mount -o remount,size=8G /dev/shm   # as root on that host; a container: "
                         "--shm-size=8g, or --ipc=host",
                         "host %s: %s has %s free, the %d ranks there need about %s",

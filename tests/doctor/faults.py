@@ -255,4 +255,39 @@ def findings_or_line(job):
 
 
 suite.add("a rank that does not arrive", late)
+
+
+def hangs():
+    """A server of locks that does not answer, on one rank."""
+    job = suite.start("hangs", doctor(*share, "--data", data, ranks=2,
+                                      apart=("env", "LD_PRELOAD=" + shim, "SHIM_FLOCK_ERRNO=0")),
+                      LOCKSTEP_STALL_SECONDS="2")
+    code = job.wait(30)
+    lines = [line for line in job.error_lines() if line.startswith("lockstep: ")]
+    if code == 0 or len(lines) != 1 or not re.search(
+            r"rank 1 \(host \S+\).* no progress for 2 s in doctor: files$", lines[0]):
+        raise Refusal(job.said())
+
+
+suite.add("a file system that hangs on a rank", hangs)
+
+
+# ---- where a run starts
+def warned(title, expected, *apart):
+    """`train` with and without a fault: lines below the header, or none."""
+    def run():
+        program = [suite.lockstep, *suite.train(data, "--batch-per-rank", "20")]
+        job = suite.start(title, [*MPIRUN, "-n", "1", *program, ":", "-n", "1", *apart, *program])
+        if job.wait(60) != 0:
+            raise Refusal(job.said())
+        with open(os.path.join(job.folder, "run", "log.txt"), encoding="utf-8") as file:
+            found = [line for line in file.read().splitlines() if line.startswith("warning  ")]
+        if len(found) != len(expected) or not all(map(re.search, expected, found)):
+            raise Refusal(f"expected {expected}, found {found}")
+    suite.add(title, run)
+
+
+warned("train: silent where all is well", ())
+warned("train: a clock that is wrong", (r"warning  clocks: the clock of rank 1 .*\(chronyc",),
+       "env", "LD_PRELOAD=" + shim, "SHIM_CLOCK_SECONDS=5")
 suite.finish()

@@ -1,13 +1,14 @@
 /* Faults that this machine cannot have by itself, put between a program and its C library by
  * LD_PRELOAD: a file system without locks, and a host whose clock is wrong.
  *
- *   SHIM_FLOCK_ERRNO=N     flock(2) fails with errno N
+ *   SHIM_FLOCK_ERRNO=N     flock(2) fails with errno N; 0: it never returns
  *   SHIM_CLOCK_SECONDS=X   CLOCK_REALTIME is X s ahead */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 int flock(int descriptor, int operation);
 
@@ -23,6 +24,8 @@ int flock(int descriptor, int operation) {
     find("flock", &real);
     if (!wanted)
         return real(descriptor, operation);
+    while (atoi(wanted) == 0)
+        pause();
     errno = atoi(wanted);
     return -1;
 }

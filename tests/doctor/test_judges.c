@@ -15,11 +15,11 @@ static doctor_settings settings = {.device = "auto"};
 
 /* Two nodes of two ranks. */
 static const bed two_by_two[RANKS] = {
-    {"a", "", 0, 0, 2}, {"a", "", 0, 1, 2}, {"b", "", 1, 0, 2}, {"b", "", 1, 1, 2}};
+    {"a", "", 0, 0, 2, ""}, {"a", "", 0, 1, 2, ""}, {"b", "", 1, 0, 2, ""}, {"b", "", 1, 1, 2, ""}};
 
 /* One rank on each of four nodes. */
 static const bed apart[RANKS] = {
-    {"a", "", 0, 0, 1}, {"b", "", 1, 0, 1}, {"c", "", 2, 0, 1}, {"d", "", 3, 0, 1}};
+    {"a", "", 0, 0, 1, ""}, {"b", "", 1, 0, 1, ""}, {"c", "", 2, 0, 1, ""}, {"d", "", 3, 0, 1, ""}};
 
 static void expect(void (*judge)(const ward *, finding *), const bed *beds, const void *facts,
                    finding_level level, const char *found, const char *mend) {
@@ -117,10 +117,11 @@ static void memory(void) {
            "export TMPDIR");
     all[1].shared_free_bytes = 64 << 20;
     all[1].gpu = true;
-    expect(judge_shared_memory, two_by_two, all, FINDING_FAILURE,
+    all[3].temporary_free_bytes = 1e9;
+    expect(judge_shared_memory, two_by_two, all, FINDING_WARNING,
            "host a: /dev/shm has 64 MiB free, the 2 ranks there need about 136 MiB", "--shm-size");
     all[1].shared_free_bytes = -1; /* not known: no verdict */
-    expect(judge_shared_memory, two_by_two, all, FINDING_WARNING, "/tmp", "TMPDIR");
+    expect(judge_shared_memory, two_by_two, all, FINDING_OK, "954 MiB free", "");
     check_case("memory: RDMA, NCCL");
 }
 
