@@ -76,7 +76,7 @@ static void add_phase(table *phases, const char *name, double seconds, double wh
     table_cell(phases, "%s", share_of_time(seconds, whole).text);
 }
 
-static void add_phases(text_buffer *out, const run_totals *totals) {
+static void add_phases(text_buffer *out, const run_facts *facts, const run_totals *totals) {
     static const table_column columns[] = {
         {"phase of training", true}, {"seconds", false}, {"share", false}};
     table phases = {.columns = columns, .column_count = sizeof columns / sizeof columns[0]};
@@ -85,7 +85,7 @@ static void add_phases(text_buffer *out, const run_totals *totals) {
     add_phase(&phases, "forward", totals->phases.forward, whole);
     add_phase(&phases, "backward", totals->phases.backward, whole);
     add_phase(&phases, "exposed communication", totals->phases.communication, whole);
-    if (totals->ranks)
+    if (totals->ranks && facts->ranks > 1)
         add_phase(&phases, "  waiting for the slowest rank", totals->phases.waiting, whole);
     add_phase(&phases, "optimizer", totals->phases.optimizer, whole);
     add_phase(&phases, "other", other_seconds(whole, &totals->phases), whole);
@@ -149,7 +149,7 @@ void closing_text(text_buffer *out, const run_facts *facts, const run_totals *to
         text_add(out, "ABLATED %s\n\n", ablated_text(facts));
     add_times(out, totals);
     text_add(out, "\n");
-    add_phases(out, totals);
+    add_phases(out, facts, totals);
     text_add(out, "\n");
     add_usage(out, facts, totals);
     add_gpu_usage(out, facts, totals->rank_usage);
