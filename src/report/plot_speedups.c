@@ -24,7 +24,7 @@ typedef struct layout {
     int group_count;
     const char *series[MOST_SERIES];
     size_t series_count;
-    double highest;
+    double lowest, highest; /* that the axis must show */
     bool logarithmic;
     bool crowded; /* values are written upwards */
     int columns;  /* of the legend */
@@ -80,17 +80,32 @@ static size_t longest_name(const layout *self) {
     return longest;
 }
 
+/* As far as they do not press all else together: two pairs of runs make an interval from 0.06 to
+ * 20. What is longer leaves the area at its edge. */
+static void include_intervals(layout *self) {
+    double lowest = self->lowest / 2, highest = 1.5 * self->highest;
+    for (size_t index = 0; index < self->self->count; index++) {
+        const plot_speedup *point = &self->self->points[index];
+        if (isnan(point->low) || isnan(point->high))
+            continue;
+        self->lowest = fmin(self->lowest, fmax(point->low, lowest));
+        self->highest = fmax(self->highest, fmin(point->high, highest));
+    }
+}
+
 static layout arrange(const plot_speedups *self) {
-    layout out = {.self = self, .highest = self->baseline_ranks};
+    layout out = {.self = self, .lowest = 1, .highest = 1};
     add_group(&out, self->baseline_ranks);
     for (size_t index = 0; index < self->count; index++) {
         const plot_speedup *point = &self->points[index];
         add_group(&out, point->ranks);
         series_of(&out, point->series);
-        out.highest = fmax(out.highest, fmax(point->ratio, point->high));
+        out.lowest = fmin(out.lowest, point->ratio);
+        out.highest = fmax(out.highest, point->ratio);
     }
-    out.highest = fmax(out.highest, out.groups[out.group_count - 1]);
+    out.highest = fmax(out.highest, (double)out.groups[out.group_count - 1] / self->baseline_ranks);
     out.logarithmic = out.highest > 16;
+    include_intervals(&out);
     for (size_t index = 0; index < self->count; index++)
         out.crowded |= apart(&out, index) * AREA_WIDTH / out.group_count < VALUE_WIDTH;
     out.columns = out.series_count > 4 && longest_name(&out) <= 44 ? 2 : 1;
@@ -122,12 +137,10 @@ static void add_axes(text_buffer *out, const layout *self) {
         text_add(out, "%s'%d' %d", group ? ", " : "", self->groups[group], group);
     text_add(out, ")\nset xlabel 'ranks' textcolor rgb ink offset 0,0.3\n"
                   "");
-    double lowest = 1, room = self->crowded ? 1.25 : 1.14;
-    for (size_t index = 0; index < self->self->count; index++)
-        lowest = fmin(lowest, fmin(self->self->points[index].ratio, self->self->points[index].low));
+    double room = self->crowded ? 1.25 : 1.14;
     if (self->logarithmic)
         text_add(out, "set logscale y 2\nset yrange [%.6g:%.6g]\n",
-                 pow(2, floor(log2(fmax(lowest, 1.0 / 1024)) - 0.25)),
+                 pow(2, floor(log2(fmax(self->lowest, 1.0 / 1024)) - 0.25)),
                  (self->crowded ? 2.4 : 1.4) * self->highest);
     else
         text_add(out, "set yrange [0:%.6g]\nset ytics %.6g\n", room * self->highest,
