@@ -105,7 +105,7 @@ static int agree_on_median(comm *control, double *values, int count, double *out
     return LS_OK;
 }
 
-static int measure_one(const timed_call *self, double *seconds, ls_error *error) {
+static int measure_one(const timed_call *self, double *seconds, double *spread, ls_error *error) {
     double times[MOST_CALLS];
     int calls;
     for (int number = 0; number < 2; number++) /* the first one makes connections */
@@ -113,19 +113,22 @@ static int measure_one(const timed_call *self, double *seconds, ls_error *error)
     LS_TRY(choose_calls(self->probe->control, *seconds, &calls, error));
     for (int number = 0; number < calls; number++)
         LS_TRY(time_alone(self, number, &times[number], error));
-    return agree_on_median(self->probe->control, times, calls, seconds, error);
+    LS_TRY(agree_on_median(self->probe->control, times, calls, seconds, error));
+    *spread = (times[calls - 1 - calls / 4] - times[calls / 4]) / 2; /* sorted for the median */
+    return LS_OK;
 }
 
 int link_measure(const link_probe *self, link_call call, dtype type, const size_t *bytes, int count,
-                 double *seconds, ls_error *error) {
+                 double *seconds, double *spread, ls_error *error) {
     for (int index = 0; index < count; index++) {
         timed_call timed;
-        seconds[index] = 0;
+        double unasked, *deviation = spread ? &spread[index] : &unasked;
+        seconds[index] = *deviation = 0;
         if (self->comm->size == 1)
             continue;
         int status = open_call(&timed, self, call, type, bytes[index], error);
         if (status == LS_OK)
-            status = measure_one(&timed, &seconds[index], error);
+            status = measure_one(&timed, &seconds[index], deviation, error);
         close_call(&timed);
         LS_TRY(status);
     }

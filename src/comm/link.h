@@ -35,11 +35,12 @@ typedef struct link_probe {
 } link_probe;
 
 /* Times `call` on bytes[i] bytes of `type`, one after another: seconds[i] is the median over
- * several calls of the slowest rank's time, the same number on all ranks. Half a second a size at
- * most, but never fewer than three calls. Collective; allocates (never in the hot loop); nothing
- * may be outstanding on the comm. One rank: all 0. */
+ * several calls of the slowest rank's time, the same number on all ranks, and spread[i] (where not
+ * NULL) half of what lies between the calls' quartiles. Half a second a size at most, but never
+ * fewer than three calls. Collective; allocates (never in the hot loop); nothing may be outstanding
+ * on the comm. One rank: all 0. */
 int link_measure(const link_probe *self, link_call call, dtype type, const size_t *bytes, int count,
-                 double *seconds, ls_error *error);
+                 double *seconds, double *spread, ls_error *error);
 
 /* What one more call of the same size costs right behind others, which is less than alone where
  * their latencies overlap, and more where an idle link sends its first bytes for nothing (a token

@@ -175,7 +175,8 @@ static int measure_kind(const link_probe *probe, link_kind kind, const measure_p
     double seconds[LINK_MOST_POINTS];
     link_call call = link_kind_call(kind);
     dtype type = link_kind_type(kind);
-    LS_TRY(link_measure(probe, call, type, plan->bytes[kind], plan->counts[kind], seconds, error));
+    LS_TRY(link_measure(probe, call, type, plan->bytes[kind], plan->counts[kind], seconds, NULL,
+                        error));
     for (int index = 0; index < plan->counts[kind]; index++) {
         link_point *point = &out->points[index];
         *point = (link_point){.bytes = plan->bytes[kind][index], .seconds = seconds[index]};

@@ -1,5 +1,7 @@
 #include "forecast/simulate.h"
 
+#include "mode/exchange.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,7 +123,7 @@ static void weigh(const simulation *self, const step_row *row, factored *out) {
                       .dy_bytes = element * (double)(in->global_batch * row->out_features)};
 }
 
-/* As `train --factor-comm auto` weighs: in doubt the gradient goes as it is. */
+/* As `train --factor-comm auto` weighs, but for how its measurements vary. */
 static bool is_cheaper(const simulation *self, const factored *with) {
     const step_case *in = self->in;
     double reduce =
@@ -131,7 +133,7 @@ static bool is_cheaper(const simulation *self, const factored *with) {
     double factors = network_cost(in->network, LINK_GATHER, in->ranks, with->x_bytes).seconds +
                      network_cost(in->network, LINK_GATHER, in->ranks, with->dy_bytes).seconds +
                      with->product_seconds * (in->ranks - 1) / in->ranks;
-    return factors < 0.9 * reduce - latency;
+    return exchange_factors_win(factors, reduce, 0, latency);
 }
 
 static void choose_factors(simulation *self) {

@@ -11,7 +11,7 @@ enum { CURVE_POINTS = 8, SMALLEST_BYTES = 4096 };
 
 typedef struct curve {
     size_t bytes[CURVE_POINTS];
-    double seconds[CURVE_POINTS];
+    double seconds[CURVE_POINTS], spread[CURVE_POINTS];
     int count;
 } curve;
 
@@ -38,6 +38,14 @@ static double curve_at(const curve *self, size_t bytes) {
     double slope = (self->seconds[at] - self->seconds[at - 1]) /
                    (double)(self->bytes[at] - self->bytes[at - 1]);
     return self->seconds[at] + slope * ((double)bytes - (double)self->bytes[at]);
+}
+
+/* Of the size measured next to it. */
+static double curve_spread(const curve *self, size_t bytes) {
+    int at = 0;
+    while (at < self->count - 1 && self->bytes[at] < bytes)
+        at++;
+    return self->spread[at];
 }
 
 /* A layer that could go as factors. */
@@ -90,11 +98,11 @@ static int measure_network(const mode_settings *s, bool weighs, network_times *o
     link_probe probe = {s->comm, s->control, s->device, s->stream};
     list_sizes(s, out);
     LS_TRY(link_measure(&probe, LINK_ALLREDUCE, s->gradient_type, out->reduce.bytes,
-                        out->reduce.count, out->reduce.seconds, error));
+                        out->reduce.count, out->reduce.seconds, out->reduce.spread, error));
     if (!weighs)
         return LS_OK;
     return link_measure(&probe, LINK_ALLGATHER, network_type(s->network), out->gather.bytes,
-                        out->gather.count, out->gather.seconds, error);
+                        out->gather.count, out->gather.seconds, out->gather.spread, error);
 }
 
 /* Of one hop, by link.h's formula: the latency is all of the smallest call's time, the bandwidth
@@ -109,40 +117,53 @@ static link_cost hop_of(const mode_settings *s, const curve *reduce) {
 }
 
 /* The slowest rank's seconds of every candidate's product. */
-static int measure_products(mode *mode, const bool *candidates, double *seconds, ls_error *error) {
+static int measure_products(mode *mode, const bool *candidates, double *seconds, double *spread,
+                            ls_error *error) {
     const mode_settings *s = &mode->settings;
     factors *trial = NULL;
     LS_TRY(factors_create(mode, candidates, &trial, error));
     int status = LS_OK;
     for (int unit = 0; unit < s->graph->unit_count && status == LS_OK; unit++)
         if (candidates[unit])
-            status = factors_product_seconds(trial, unit, &seconds[unit], error);
+            status = factors_product_seconds(trial, unit, &seconds[unit], &spread[unit], error);
     factors_destroy(trial);
     network_forget_gathered(s->network); /* what is chosen is prepared anew */
     LS_TRY(status);
-    return comm_allreduce_double(s->control, seconds, (size_t)s->graph->unit_count, REDUCTION_MAX,
-                                 error);
+    size_t units = (size_t)s->graph->unit_count;
+    LS_TRY(comm_allreduce_double(s->control, seconds, units, REDUCTION_MAX, error));
+    return comm_allreduce_double(s->control, spread, units, REDUCTION_MAX, error);
+}
+
+bool exchange_factors_win(double factor_seconds, double reduce_seconds, double spread_seconds,
+                          double smallest_seconds) {
+    double least = 0.1 * reduce_seconds + smallest_seconds;
+    return reduce_seconds - factor_seconds > fmax(least, spread_seconds);
 }
 
 static void weigh(const mode_settings *s, int unit, const network_times *times,
-                  double product_seconds, unit_exchange *out) {
+                  double product_seconds, double product_spread, unit_exchange *out) {
     int64_t in = 0, width = 0;
+    double left = (s->size - 1.0) / s->size;
     is_candidate(s, unit, &in, &width);
     out->reduce_seconds = curve_at(&times->reduce, unit_bytes(s, unit));
     out->factor_seconds = curve_at(&times->gather, rows_bytes(s, in)) +
-                          curve_at(&times->gather, rows_bytes(s, width)) +
-                          product_seconds * (s->size - 1) / s->size;
-    out->factors = out->factor_seconds < 0.9 * out->reduce_seconds - times->reduce.seconds[0];
+                          curve_at(&times->gather, rows_bytes(s, width)) + product_seconds * left;
+    out->spread_seconds = curve_spread(&times->reduce, unit_bytes(s, unit)) +
+                          curve_spread(&times->gather, rows_bytes(s, in)) +
+                          curve_spread(&times->gather, rows_bytes(s, width)) +
+                          product_spread * left;
+    out->factors = exchange_factors_win(out->factor_seconds, out->reduce_seconds,
+                                        out->spread_seconds, times->reduce.seconds[0]);
 }
 
 static int choose_factors(mode *mode, const bool *candidates, const network_times *times,
                           ls_error *error) {
     const mode_settings *s = &mode->settings;
-    double products[GRAPH_MAX_LAYERS] = {0};
-    LS_TRY(measure_products(mode, candidates, products, error));
+    double products[GRAPH_MAX_LAYERS] = {0}, spread[GRAPH_MAX_LAYERS] = {0};
+    LS_TRY(measure_products(mode, candidates, products, spread, error));
     for (int unit = 0; unit < s->graph->unit_count; unit++)
         if (candidates[unit])
-            weigh(s, unit, times, products[unit], &mode->exchange.units[unit]);
+            weigh(s, unit, times, products[unit], spread[unit], &mode->exchange.units[unit]);
     return LS_OK;
 }
 
@@ -187,7 +208,8 @@ int exchange_choose(mode *mode, ls_error *error) {
         exchange->units[unit] =
             (unit_exchange){.factors = s->factors == FACTORS_ON && candidates[unit],
                             .factor_seconds = NAN,
-                            .reduce_seconds = NAN};
+                            .reduce_seconds = NAN,
+                            .spread_seconds = NAN};
     }
     LS_TRY(choose_by_measuring(mode, candidates, error));
     bucket_rule rule = rule_of(mode);

@@ -153,7 +153,7 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-int factors_product_seconds(factors *self, int unit, double *out, ls_error *error) {
+int factors_product_seconds(factors *self, int unit, double *out, double *spread, ls_error *error) {
     enum { WARM = 1, RUNS = 5 };
     const mode_settings *s = &self->mode->settings;
     const factor_unit *at = find(self, unit);
@@ -167,5 +167,6 @@ int factors_product_seconds(factors *self, int unit, double *out, ls_error *erro
     }
     qsort(seconds + WARM, RUNS, sizeof *seconds, by_value);
     *out = seconds[WARM + RUNS / 2];
+    *spread = (seconds[WARM + RUNS - 1 - RUNS / 4] - seconds[WARM + RUNS / 4]) / 2;
     return LS_OK;
 }

@@ -26,8 +26,8 @@ int factors_delta(factors *self, outstanding *works, int unit, const void *dy, l
 /* Waits for the rows and forms every unit's gradient in mode->gradients. */
 int factors_finish(factors *self, outstanding *works, ls_error *error);
 
-/* Median seconds of forming a unit's gradient from the rows of the full global batch. Out of the
- * hot loop; overwrites the unit's gradient. */
-int factors_product_seconds(factors *self, int unit, double *out, ls_error *error);
+/* Median seconds of forming a unit's gradient from the rows of the full global batch, and half of
+ * what lies between the quartiles. Out of the hot loop; overwrites the unit's gradient. */
+int factors_product_seconds(factors *self, int unit, double *out, double *spread, ls_error *error);
 
 #endif

@@ -73,10 +73,11 @@ typedef struct mode_batch {
 } mode_batch;
 
 /* How a unit's gradient is exchanged. The seconds that were weighed, NAN where none were measured:
- * of its all-reduce, and of gathering its factors with the products that this adds. */
+ * of its all-reduce, of gathering its factors with the products that this adds, and how far both
+ * together vary from call to call (mode/exchange.h). */
 typedef struct unit_exchange {
     bool factors;
-    double reduce_seconds, factor_seconds;
+    double reduce_seconds, factor_seconds, spread_seconds;
 } unit_exchange;
 
 /* What a mode chose for the exchange of gradients, for the run's header. */

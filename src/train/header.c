@@ -45,8 +45,7 @@ static void describe_data(const trainer *self, run_facts *facts) {
 
 static void describe_job(const trainer *self, run_facts *facts) {
     COPY(facts->version, LOCKSTEP_VERSION);
-    snprintf(facts->program_hash, sizeof facts->program_hash, "%016" PRIx64,
-             launch_program_hash());
+    snprintf(facts->program_hash, sizeof facts->program_hash, "%016" PRIx64, launch_program_hash());
     COPY(facts->command_line, self->command_line);
     now_as_text(facts->started, sizeof facts->started);
     COPY(facts->launcher, self->me->launcher);
@@ -108,9 +107,9 @@ static void describe_unit(const unit_exchange *unit, const char *name, run_facts
                  listed ? ";" : "", name);
     if (!isnan(unit->reduce_seconds))
         snprintf(note, sizeof facts->factor_note - noted,
-                 "%s%s%s (%.3g ms as factors, %.3g ms all-reduced)", noted ? ", " : "",
-                 unit->factors ? "" : "not ", name, 1e3 * unit->factor_seconds,
-                 1e3 * unit->reduce_seconds);
+                 "%s%s%s (%.3g ms as factors, %.3g ms all-reduced, give or take %.2g)",
+                 noted ? ", " : "", unit->factors ? "" : "not ", name, 1e3 * unit->factor_seconds,
+                 1e3 * unit->reduce_seconds, 1e3 * unit->spread_seconds);
     else if (unit->factors)
         snprintf(note, sizeof facts->factor_note - noted, "%s%s", noted ? ", " : "", name);
 }

@@ -2,6 +2,7 @@
  * wants. */
 #include "check.h"
 #include "mode/buckets.h"
+#include "mode/exchange.h"
 
 #include <math.h>
 
@@ -89,10 +90,22 @@ static void test_rule(void) {
     check_case("the rule");
 }
 
+/* Seconds: as factors, all-reduced, how far they vary, the smallest all-reduce. */
+static void test_factors_win(void) {
+    CHECK(exchange_factors_win(5, 10, 0, 1), "half the time");
+    CHECK(!exchange_factors_win(5, 10, 5.5, 1), "half the time, but the times vary by more");
+    CHECK(exchange_factors_win(5, 10, 4.5, 1), "half the time, and the times vary by less");
+    CHECK(!exchange_factors_win(9.5, 10, 0, 0), "less than a tenth is in doubt");
+    CHECK(!exchange_factors_win(8.5, 10, 0, 1), "a tenth and the smallest call are in doubt");
+    CHECK(!exchange_factors_win(10, 5, 0, 0), "slower");
+    check_case("factors where they win by more than the times vary");
+}
+
 int main(void) {
     build();
     test_cutting();
     test_left_out();
     test_rule();
+    test_factors_win();
     return check_done();
 }

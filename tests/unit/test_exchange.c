@@ -232,6 +232,8 @@ static void test_auto(void) {
     CHECK(isnan(tried->exchange.units[1].factor_seconds) == (all->size == 1), "weighed: %g",
           tried->exchange.units[1].factor_seconds);
     CHECK(all->size > 1 || !tried->exchange.units[1].factors, "one rank has none to send to");
+    CHECK(all->size == 1 || tried->exchange.units[1].spread_seconds >= 0, "it varies by %g",
+          tried->exchange.units[1].spread_seconds);
     mode_destroy(tried);
     END_CASE("auto's choice is rank 0's");
 }

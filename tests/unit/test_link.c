@@ -23,8 +23,9 @@ static bool agrees(const void *values, size_t bytes) {
 
 static void test_times(link_call call) {
     link_probe probe = {.comm = all, .control = control, .device = memory, .stream = stream};
-    double seconds[SIZES], began = clock_seconds();
-    CHECK(link_measure(&probe, call, DTYPE_F32, sizes, SIZES, seconds, &error) == LS_OK, "measure");
+    double seconds[SIZES], spread[SIZES], began = clock_seconds();
+    CHECK(link_measure(&probe, call, DTYPE_F32, sizes, SIZES, seconds, spread, &error) == LS_OK,
+          "measure");
     CHECK(clock_seconds() - began < 30, "three sizes took %g s", clock_seconds() - began);
     for (int index = 0; index < SIZES; index++)
         CHECK(all->size == 1 ? seconds[index] == 0 : seconds[index] > 0, "%zu bytes: %g s",
@@ -33,6 +34,9 @@ static void test_times(link_call call) {
         CHECK(seconds[2] > seconds[0], "4 MiB take longer than 1 KiB: %g, %g", seconds[2],
               seconds[0]);
         CHECK(agrees(seconds, sizeof seconds), "all ranks hold the same times");
+        CHECK(agrees(spread, sizeof spread), "all ranks hold the same spread");
+        for (int index = 0; index < SIZES; index++)
+            CHECK(spread[index] > 0 && spread[index] < 30, "they vary by %g", spread[index]);
     }
     END_CASE(link_call_name(call));
 }
