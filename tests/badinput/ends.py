@@ -151,15 +151,15 @@ def killed(title, ranks, victim, mode="ddp"):
     suite.check(job, 137, rf"rank {victim} \(host {os.uname().nodename}\) died.*{STEP}", limit=30)
 
 
-def stopped(title, ranks, victim):
+def stopped(title, ranks, victim, seconds="3"):
     """A stopped process keeps its sockets: only its silence tells. The launcher then kills it."""
-    job = started(title, ranks, LOCKSTEP_SILENCE_SECONDS="3")
+    job = started(title, ranks, **({"LOCKSTEP_SILENCE_SECONDS": seconds} if seconds != "20" else {}))
     training(job)
     pid = job.ranks()[victim]
     os.kill(pid, signal.SIGSTOP)
     try:
-        suite.check(job, 1, rf"rank {victim} \(host .*\) has not answered for 3 s.*{STEP}",
-                    limit=30)
+        suite.check(job, 1, rf"rank {victim} \(host .*\) has not answered for {seconds} s.*{STEP}",
+                    limit=30 + int(seconds))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -179,6 +179,8 @@ def paused(title):
     suite.check(job, 143, f"interrupted by SIGTERM{STEP}", limit=30)
 
 
+# The longest, so that others run beside it.
+add("rank 1 of 2 is stopped, and the deadline is the default", stopped, 2, 1, "20")
 for ranks, victim, mode in ((2, 0, "ddp"), (2, 1, "ddp"), (3, 0, "ddp"), (3, 2, "ddp"),
                             (2, 0, "dp"), (2, 1, "dp")):
     add(f"rank {victim} of {ranks} is killed, {mode}", killed, ranks, victim, mode)
