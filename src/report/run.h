@@ -137,6 +137,7 @@ typedef struct run_totals {
     int64_t sampled_steps;        /* that the phases were timed at; 0: every step */
     int64_t skipped_updates;      /* as in epoch_record, of all epochs */
     double loss_scale;            /* at the end; 0: losses were not scaled */
+    double strict_cost;           /* a strict step's time over a plain one's, less 1; NAN */
     char plan_id[65];             /* which implementations ran */
     char parameters_hash[17];     /* of the bits of the parameters at the end, 16 hex digits */
     char certificate_hash[17];    /* of certificate.csv's bytes; "": there is none */

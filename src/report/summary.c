@@ -247,6 +247,7 @@ static void put_outcome(csv_row *row, const run_totals *totals) {
     put_count(row, "best_epoch", totals->best_epoch);
     put_loss_scale(row, "final_loss_scale", totals->skipped_updates, totals->loss_scale);
     put_count(row, "sampled_steps", totals->sampled_steps);
+    csv_put_number(row, "strict_cost", totals->strict_cost);
     csv_put_text(row, "plan_id", totals->plan_id);
     csv_put_text(row, "parameters_hash", totals->parameters_hash);
     csv_put_text(row, "certificate_hash", totals->certificate_hash);

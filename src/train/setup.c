@@ -182,7 +182,7 @@ static augmentation describe_augmentation(const trainer *self) {
     return (augmentation){.seed = (uint64_t)self->settings->seed, .crop_padding = 4, .flip = true};
 }
 
-static mode_settings describe_mode(trainer *self) {
+mode_settings trainer_describe_mode(trainer *self) {
     const dataset_facts *facts = &self->train.data->facts;
     return (mode_settings){
         .rank = self->me->rank,
@@ -276,7 +276,7 @@ int trainer_setup(trainer *self, ls_error *error) {
     LS_TRY(open_comm(self, error));
     LS_TRY(prepare_network(self, error));
     LS_TRY(trainer_open_profile(self, error));
-    mode_settings settings = describe_mode(self);
+    mode_settings settings = trainer_describe_mode(self);
     optimizer_describe(&self->optimizer, self->update_stream, &settings);
     LS_TRY(trainer_fit(self, mode_create(s->mode, &settings, &self->mode, error), error));
     if (self->ablated) /* the mode has measured what it chooses by */

@@ -107,6 +107,12 @@ int trainer_fit(trainer *self, int status, ls_error *error);
 int trainer_setup(trainer *self, ls_error *error);
 void trainer_close(trainer *self);
 
+/* What settings, network and data say of the mode to make. */
+mode_settings trainer_describe_mode(trainer *self);
+
+/* price.c: --strict: totals.strict_cost, and a line about it. Before the real initial state. */
+int trainer_price_strictness(trainer *self, ls_error *error);
+
 /* header.c: gathers every rank's facts and opens the run folder. */
 int trainer_open_run(trainer *self, ls_error *error);
 

@@ -83,6 +83,7 @@ static int set_initial_state(trainer *self, ls_error *error) {
 int trainer_warm_up(trainer *self, ls_error *error) {
     double start = clock_seconds();
     LS_TRY(all_sizes(self, error));
+    LS_TRY(trainer_price_strictness(self, error));
     LS_TRY(set_initial_state(self, error));
     self->warmup_seconds = clock_seconds() - start;
     return LS_OK;

@@ -26,6 +26,22 @@ case_dp_follows_single_on_two_nodes() { follow_single dp -N2 -n2; }
 case_ddp_follows_single_with_four_ranks() { follow_single ddp -N2 -n4; }
 case_dp_follows_single_with_three_ranks() { follow_single dp -N2 -n3; }
 
+# 64 steps, the 32nd and the 64th of 8 images. Nodes whose ranks follow each other hold subtrees of
+# the lanes; with ranks dealt out in turn the sum goes another way.
+case_strict_has_the_same_bits_on_two_nodes() {
+    strict="--strict --lanes 4 --global-batch 32 --epochs 2 --seed 5 --oversubscribe --threads 1"
+    $train --mode single $strict --results one >/dev/null
+    expect steps "$(csv one/summary.csv steps)" 64
+    number=0
+    for place in "-N2 -n2" "-N2 -n4" "-N2 -n4 -m cyclic"; do
+        number=$((number + 1))
+        srun $place $train --mode ddp $strict --results run$number >/dev/null
+        for column in parameters_hash final_train_loss final_test_loss; do
+            expect "$column with srun $place" "$(csv run$number/summary.csv $column)" "$(csv one/summary.csv $column)"
+        done
+    done
+}
+
 # Same seed, same ranks, same threads: the same numbers to the last digit.
 case_same_seed_same_numbers() {
     for run in first second; do
