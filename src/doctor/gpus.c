@@ -182,11 +182,12 @@ void judge_gpu_peers(const ward *all, finding *out) {
                     "no two GPUs on a host to compare, or NVML does not answer");
 }
 
-static const check checks[] = {{"gpu", false, judge_gpu},
-                               {"gpu sharing", false, judge_gpu_sharing},
-                               {"gpu numa", true, judge_gpu_numa},
-                               {"gpu peers", true, judge_gpu_peers},
-                               {0}};
+static const check checks[] = {
+    {"gpu", false, judge_gpu},
+    {"gpu sharing", false, judge_gpu_sharing},
+    {"gpu numa", false, judge_gpu_numa}, /* a run has a line of its own */
+    {"gpu peers", true, judge_gpu_peers},
+    {0}};
 
 const theme theme_gpus = {.place = "doctor: GPUs",
                           .fact_bytes = sizeof(gpu_facts),
