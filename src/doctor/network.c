@@ -45,7 +45,8 @@ static int speed_of(int descriptor, const char *name) {
     request.ifr_data = (char *)&command;
     if (ioctl(descriptor, SIOCETHTOOL, &request) != 0)
         return 0;
-    unsigned speed = ethtool_cmd_speed(&command);
+    /* ethtool_cmd_speed() shifts an unknown speed, 0xffff, into the sign. */
+    unsigned speed = (unsigned)command.speed_hi << 16 | command.speed;
     return speed == (unsigned)SPEED_UNKNOWN || speed > 10000000 ? 0 : (int)speed;
 }
 
