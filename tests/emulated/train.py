@@ -77,6 +77,15 @@ def says(name, got, column, value):
         check(f"{name}: {column} is {value}", found.split(" ")[0] == value, found)
 
 
+def certifies(work, name):
+    """That its steps were fed cpu's samples, by the certificates."""
+    hashes = []
+    for run_of in (name, "cpu"):
+        with open(os.path.join(work, run_of.replace(" ", "-"), "certificate.csv"), newline="") as file:
+            hashes.append([row["samples_hash"] for row in csv.DictReader(file)])
+    check(f"{name}: cpu's samples", hashes[0] == hashes[1] and len(hashes[0]) == 12, f"{hashes}")
+
+
 def single(work, want):
     eager = run(work, "eager", "cuda", 1, "--mode", "single", "--no-graph", order="eager")
     follows("single, launched step by step, follows cpu", eager, want)
@@ -84,6 +93,8 @@ def single(work, want):
         got = run(work, f"graph {seed}", "cuda", 1, "--mode", "single", seed=seed, order=order)
         same(f"single as a graph has the same bits, seed {seed}, {order}", got, eager)
         says(f"seed {seed}", got, "graph", "yes")
+        if got[0] is not None:
+            certifies(work, f"graph {seed}")
         got = run(work, f"no graph {seed}", "cuda", 1, "--mode", "single", "--no-graph", seed=seed, order=order)
         same(f"single without a graph has the same bits, seed {seed}, {order}", got, eager)
     ahead(work)
@@ -149,6 +160,8 @@ def ranks(work, want):
                 name = f"{mode} at {count} ranks {where}, factors {factors}"
                 got = run(work, name, "cuda", count, *options, seed=count, gpus=gpus)
                 follows(f"{name} follows cpu", got, want)
+                if got[0] is not None:
+                    certifies(work, name)
                 if count > 1:
                     shares(work, name, got, count)
                     says(name, got, "communication", "mpi" if gpus < count else "nccl")
