@@ -38,13 +38,18 @@ static void move_on(const theme *at, examination *rank) {
         lifeline_at(at->place, 0, ++rank->places);
 }
 
+/* Of a theme's facts between those of others: aligned for any of them. */
+static size_t room_of(const theme *self) {
+    return (self->fact_bytes + 15) / 16 * 16;
+}
+
 /* Gathers what `count` themes leave on each rank, theme after theme, in one message; rank 0 judges.
  * *stops: the same on all. */
 static int run_together(const theme *const *some, int count_of_themes, examination *rank,
                         findings *out, bool *stops, ls_error *error) {
     size_t bytes = 0, most = 0, at = 0, size = (size_t)rank->me->size;
     for (int index = 0; index < count_of_themes; index++) {
-        bytes += some[index]->fact_bytes;
+        bytes += room_of(some[index]);
         most = some[index]->fact_bytes > most ? some[index]->fact_bytes : most;
     }
     char *mine = calloc(1, bytes), *all = calloc(size, bytes), *facts = calloc(size, most);
@@ -53,7 +58,7 @@ static int run_together(const theme *const *some, int count_of_themes, examinati
         move_on(some[index], rank);
         status = some[index]->examine(rank, mine + at, error);
         move_on(some[index], rank);
-        at += some[index]->fact_bytes;
+        at += room_of(some[index]);
     }
     if (status == LS_OK)
         status = comm_allgather_bytes(rank->control, mine, all, bytes, error);
@@ -66,7 +71,7 @@ static int run_together(const theme *const *some, int count_of_themes, examinati
         *stops = *stops || (each->stops && each->stops(&told));
         if (rank->me->rank == 0)
             judge(each, &told, rank->at_start, out);
-        at += each->fact_bytes;
+        at += room_of(each);
     }
     free(mine);
     free(all);
