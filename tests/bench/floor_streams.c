@@ -119,7 +119,8 @@ static void run_elements(floor_bench *b, size_t count) {
     else {
         row(&c, "sum of squares", 4, call_sum_of_squares);
         row(&c, "check finite", 4, call_check_finite);
-        add_row(&c, "fingerprint", 4, false, call_fingerprint); /* some 40 instructions an element */
+        add_row(&c, "fingerprint", 4, false,
+                call_fingerprint); /* some 40 instructions an element */
     }
     row(&c, "relu backward", 3 * e, call_relu_backward);
     row(&c, "add", 3 * e, call_add);
