@@ -86,6 +86,14 @@ static int sum_tree(comm *base, device_stream *stream, void *buffer, size_t coun
     return inner->is->sum_tree(inner, stream, buffer, count, rows, stride, type, work, error);
 }
 
+static int offer(comm *base, device_stream *stream, void *buffer, size_t bytes, comm_work *work,
+                 ls_error *error) {
+    comm *inner = comm_inner(base);
+    if (nothing(base, work))
+        return LS_OK;
+    return inner->is->offer(inner, stream, buffer, bytes, work, error);
+}
+
 static int barrier(comm *base, ls_error *error) {
     comm *inner = comm_inner(base);
     return of(base)->ablated ? LS_OK : inner->is->barrier(inner, error);
@@ -110,6 +118,7 @@ int comm_ablated_open(comm *inner, comm **out, ls_error *error) {
                                   .scatter = scatter,
                                   .gather = gather,
                                   .sum_tree = sum_tree,
+                                  .offer = offer,
                                   .barrier = barrier,
                                   .progress = progress,
                                   .wait = wait,

@@ -61,6 +61,16 @@ typedef struct comm_interface {
     int (*sum_tree)(comm *self, device_stream *stream, void *buffer, size_t count, int rows,
                     size_t stride, dtype type, comm_work *work, ls_error *error);
 
+    /* Lets the other ranks read this rank's `buffer`, which holds what they are to see: after
+     * wait(), each rank may read each other's where peer() says, until that other rank has offered
+     * the same memory's next contents to all. (So a rank that writes two buffers in turn, one a
+     * step, never writes what is being read.) NULL, as peer: ranks cannot. */
+    int (*offer)(comm *self, device_stream *stream, void *buffer, size_t bytes,
+                 comm_work *work, ls_error *error);
+    /* Where `rank`'s memory from the same allocate() lies for this rank; NULL: out of reach. The
+     * same answer, there or not, on all ranks. */
+    const void *(*peer)(const comm *self, const void *memory, int rank);
+
     /* Device memory (host memory where the comm is on that) for buffers of collectives:
      * zero-filled, aligned to 256 bytes. The comm can serve it faster than other memory, which
      * works as well. Collective, out of the hot loop; `what` is for the text where there is no

@@ -78,6 +78,9 @@ int mpi_gather(comm *base, device_stream *stream, const void *part, void *whole,
                const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error);
 int mpi_sum_tree(comm *base, device_stream *stream, void *buffer, size_t count, int rows,
                  size_t stride, dtype type, comm_work *work, ls_error *error);
+int mpi_offer(comm *base, device_stream *stream, void *buffer, size_t bytes, comm_work *work,
+              ls_error *error);
+const void *mpi_peer(const comm *base, const void *memory, int rank);
 int mpi_barrier(comm *base, ls_error *error);
 
 #endif

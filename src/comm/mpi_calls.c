@@ -130,6 +130,27 @@ int mpi_sum_tree(comm *base, device_stream *stream, void *buffer, size_t count, 
     return mpi_progress(base, error);
 }
 
+/* ---- reading where it lies */
+
+int mpi_offer(comm *base, device_stream *stream, void *buffer, size_t bytes, comm_work *work,
+              ls_error *error) {
+    mpi_comm *self = (mpi_comm *)base;
+    node_plan plan = {.offers = true, .type = DTYPE_U8, .count = bytes};
+    slot *mine = NULL;
+    (void)stream;
+    if (!self->node || !node_takes(self->node, buffer, &plan))
+        return ls_fail(error, LS_FAILED, "offer: not memory that all ranks can read");
+    LS_TRY(mpi_take_slot(self, "offer", SLOT_NODE, &mine, error));
+    node_begin(self->node, &mine->node, buffer, &plan, &mine->ring, take_tag(self));
+    work->handle = mine;
+    return mpi_progress(base, error);
+}
+
+const void *mpi_peer(const comm *base, const void *memory, int rank) {
+    const mpi_comm *self = (const mpi_comm *)base;
+    return self->node ? node_peer(self->node, memory, rank) : NULL;
+}
+
 /* ---- Open MPI's own */
 
 /* The request has begun (or not: status): hand it to the caller. */

@@ -42,6 +42,7 @@ bool node_release(node *self, void *memory);
 
 /* What a rank does with its part. */
 typedef struct node_plan {
+    bool offers;  /* nothing is moved: all ranks' buffers are there to be read, on one node */
     bool reduces; /* else its own buffer's part is the result already */
     int receiver; /* rank whose buffer gets the result; NODE_ALL: all; NODE_NONE: only the own */
     dtype type;
@@ -67,6 +68,10 @@ typedef struct node_call {
     pairwise *pairwise; /* the same, of a tree's sum */
     int tag;
 } node_call;
+
+/* Where `rank`'s part of node_allocate's memory lies; NULL where it is no such memory, or the ranks
+ * are on several nodes. */
+const void *node_peer(const node *self, const void *memory, int rank);
 
 /* True where the call can go through the node: not empty, on memory of node_allocate, and, over
  * several nodes, a reduction in equal parts; of a tree's sum, with a subtree on each. The same on

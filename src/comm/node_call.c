@@ -31,9 +31,17 @@ static int find_block(const node *self, const char *buffer, size_t bytes) {
     return -1;
 }
 
+const void *node_peer(const node *self, const void *memory, int rank) {
+    int block = self->node_count == 1 ? find_block(self, memory, 1) : -1;
+    if (block < 0)
+        return NULL;
+    size_t offset = (size_t)((const char *)memory - self->blocks[block].parts[self->group.mine]);
+    return self->blocks[block].parts[rank] + offset;
+}
+
 bool node_takes(const node *self, const void *buffer, const node_plan *plan) {
     size_t bytes = total_bytes(self, plan);
-    bool fits = self->node_count == 1 || (plan->reduces && !plan->counts);
+    bool fits = self->node_count == 1 || (!plan->offers && plan->reduces && !plan->counts);
     if (plan->rows > 0)
         fits = self->node_count == 1 || self->subtrees;
     return self->board.parts && fits && bytes > 0 && find_block(self, buffer, bytes) >= 0;
@@ -198,6 +206,10 @@ static int gather(node *self, node_call *call, ls_error *error) {
     if (!all_past(self, call, READY))
         return LS_OK;
     LS_TRY(check_places(self, call, error));
+    if (call->plan.offers) {
+        call->phase = NODE_TELLS;
+        return LS_OK;
+    }
     if (call->plan.reduces)
         reduce_part(self, call);
     else
@@ -240,7 +252,7 @@ int node_advance(node *self, node_call *call, bool *done, ls_error *error) {
         LS_TRY(cross(self, call, error));
     if (call->phase == NODE_TELLS)
         tell(self, call);
-    if (call->phase == NODE_LEAVES)
-        *done = all_past(self, call, DONE);
+    if (call->phase == NODE_LEAVES) /* what was offered is read after the call */
+        *done = call->plan.offers || all_past(self, call, DONE);
     return LS_OK;
 }

@@ -15,6 +15,11 @@ static void release(comm *base, void *memory) {
     inner->is->release(inner, memory);
 }
 
+static const void *peer(const comm *base, const void *memory, int rank) {
+    const comm *inner = ((const comm_wrapper *)base)->inner;
+    return inner->is->peer(inner, memory, rank);
+}
+
 static void close_both(comm *base) {
     comm_close(comm_inner(base));
     free(base);
@@ -26,6 +31,9 @@ void comm_wrap(comm_wrapper *self, comm *inner, const comm_interface *calls) {
     self->interface.capturable = inner->is->capturable;
     self->interface.allocate = allocate;
     self->interface.release = release;
+    self->interface.peer = inner->is->peer ? peer : NULL;
+    if (!inner->is->offer)
+        self->interface.offer = NULL;
     self->interface.close = close_both;
     self->base = *inner;
     self->base.is = &self->interface;

@@ -92,6 +92,11 @@ typedef struct parameter_range {
 
 typedef struct adam_arguments {
     float *parameters, *gradients, *first_moment, *second_moment; /* flat arrays */
+    /* Flat too, in host memory that the device addresses: the update's gradients are these added
+     * to `gradients`. NULL: none. */
+    const float *added;
+    /* As `added` lies: the new parameters are written there too. NULL: nowhere else. */
+    float *copied;
     float beta1, beta2, epsilon;
     /* Device memory. t = state->step + 1 is the update's number: bias corrections 1 - beta^t.
      * Gradients are divided by state->loss_scale; where state->overflow is set nothing changes. */
@@ -100,6 +105,8 @@ typedef struct adam_arguments {
 
 typedef struct sgd_arguments {
     float *parameters, *gradients, *velocity; /* velocity NULL when momentum is 0 */
+    const float *added;                       /* as in adam */
+    float *copied;                            /* as in adam */
     float momentum;
     const step_state *state; /* as in adam; the first update: velocity = gradient, as PyTorch */
 } sgd_arguments;

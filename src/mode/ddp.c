@@ -1,16 +1,19 @@
 /* ddp: DistributedDataParallel. Every rank holds all parameters and computes its share of the
  * batch; the gradient is summed over the ranks in buckets (mode/buckets.h) that start as soon as
  * backward has written them, or, for linear layers where that is cheaper, formed by every rank from
- * all ranks' factors (mode/factors.h). Sums, not means: the loss's gradient already carries
- * 1 / global count.
+ * all ranks' factors (mode/factors.h). Two ranks of a node only tell each other that a bucket is
+ * there, and share out the update, which adds up (mode/pair.h). Sums, not means: the loss's
+ * gradient already carries 1 / global count.
  *
  * In bf16 a bucket is rounded, summed and widened again: each rank's value is rounded once, and a
  * ring rounds its sum at each of its R - 1 additions, so the error of a sum over R ranks is at most
  * R * 2^-8 * sum |g_r| * (1 + 2^-8)^R, in any order of adding. One rank sends nothing and rounds
  * nothing. */
+#include "comm/tree.h"
 #include "mode/exchange.h"
 #include "mode/factors.h"
 #include "mode/outstanding.h"
+#include "mode/pair.h"
 #include "mode/parts.h"
 
 #include <stdlib.h>
@@ -18,6 +21,7 @@
 typedef struct ddp_state {
     bool training;    /* the batch at hand */
     factors *factors; /* NULL: no unit goes as factors */
+    pair *pair;       /* NULL: sums are made by the comm */
     outstanding works;
     uint16_t *low; /* bf16 [parameter_count]: gradients on their way; NULL: they go in fp32 */
     int bucket_count, started, finished; /* in this order; [0, finished) were waited for */
@@ -44,10 +48,16 @@ static int start_bucket(mode *self, bucket *next, ls_error *error) {
     const mode_settings *s = &self->settings;
     void *sent = self->gradients + next->first;
     dtype type = DTYPE_F32;
-    if (s->lanes)
+    if (state->pair && s->lanes) /* the subtree of this rank; two of them make the tree */
+        LS_TRY(tree_sum_rows_on(s->device, s->stream, sent, self->lane_count, self->lane_stride,
+                                next->count, error));
+    if (s->lanes && !state->pair)
         return outstanding_sum_tree(&state->works, sent, next->count, self->lane_count,
                                     self->lane_stride, mode_update_stream(self), &next->work,
                                     error);
+    if (state->pair)
+        return outstanding_offer(&state->works, sent, next->count * sizeof(float),
+                                 mode_update_stream(self), &next->work, error);
     if (state->low) {
         sent = state->low + next->first;
         type = DTYPE_BF16;
@@ -111,6 +121,10 @@ static int finish(mode *self, ls_error *error) {
     ddp_state *state = self->state;
     if (state->factors)
         LS_TRY(factors_finish(state->factors, &state->works, error));
+    if (state->pair) {
+        LS_TRY(pair_update(state->pair, &state->works, state->buckets, state->started, error));
+        state->finished = state->started;
+    }
     while (state->finished < state->started)
         LS_TRY(finish_bucket(self, &state->buckets[state->finished++], error));
     outstanding_clear(&state->works);
@@ -170,8 +184,11 @@ static int cut_buckets(mode *self, const bool *factored, ls_error *error) {
 static int allocate(mode *self, const bool *factored, bool any, ls_error *error) {
     ddp_state *state = self->state;
     const mode_settings *s = &self->settings;
-    if (any)
+    if (any) /* whose gradients are all the ranks' already */
         LS_TRY(factors_create(self, factored, &state->factors, error));
+    else
+        LS_TRY(pair_open(self, &state->pair, error));
+    self->exchange.update_shared = state->pair != NULL;
     if (s->gradient_type == DTYPE_F32 || s->size == 1)
         return LS_OK;
     return s->comm->is->allocate(s->comm, s->graph->parameter_count * sizeof *state->low,
@@ -205,6 +222,7 @@ static void teardown(mode *self) {
     ddp_state *state = self->state;
     pump_stop(state->works.pump);
     factors_destroy(state->factors);
+    pair_close(state->pair);
     if (state->low)
         self->settings.comm->is->release(self->settings.comm, state->low);
     free(state);

@@ -104,19 +104,19 @@ static int allocate(mode *self, size_t bytes, const char *what, void **out, ls_e
 }
 
 /* What is communicated most: memory that the comm serves best. */
-static int allocate_gradients(mode *self, size_t bytes, ls_error *error) {
+static int allocate_communicated(mode *self, size_t bytes, const char *what, float **out,
+                                 ls_error *error) {
     comm *comm = self->settings.comm;
-    void **out = (void **)&self->gradients;
-    return comm ? comm->is->allocate(comm, bytes, "gradients", out, error)
-                : allocate(self, bytes, "gradients", out, error);
+    return comm ? comm->is->allocate(comm, bytes, what, (void **)out, error)
+                : allocate(self, bytes, what, (void **)out, error);
 }
 
-static void release_gradients(mode *self) {
+static void release_communicated(mode *self, float *memory) {
     comm *comm = self->settings.comm;
-    if (comm && self->gradients)
-        comm->is->release(comm, self->gradients);
-    else if (self->gradients)
-        self->settings.device->is->release(self->settings.device, self->gradients);
+    if (comm && memory)
+        comm->is->release(comm, memory);
+    else if (memory)
+        self->settings.device->is->release(self->settings.device, memory);
 }
 
 static int create_events(mode *self, ls_error *error) {
@@ -131,9 +131,9 @@ static int allocate_storage(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     size_t flat = s->graph->parameter_count * sizeof(float);
     size_t batch = (size_t)s->global_batch, lanes = (size_t)self->lane_count;
-    size_t rows = ((lanes - 1) * self->lane_stride + s->graph->parameter_count) * sizeof(float);
-    LS_TRY(allocate(self, flat, "parameters", (void **)&self->parameters, error));
-    LS_TRY(allocate_gradients(self, rows, error));
+    LS_TRY(allocate_communicated(self, flat, "parameters", &self->parameters, error));
+    LS_TRY(allocate_communicated(self, mode_gradient_bytes(self), "gradients", &self->gradients,
+                                 error));
     for (int moment = 0; moment < s->moments && self->is->updates(self); moment++)
         LS_TRY(allocate(self, flat, "optimizer state", (void **)&self->moments[moment], error));
     LS_TRY(allocate(self, lanes * sizeof *self->totals, "totals", (void **)&self->totals, error));
@@ -231,12 +231,13 @@ void mode_destroy(mode *self) {
     if (self->state)
         self->is->teardown(self);
     lanes_destroy(self->lanes);
-    void *memory[] = {self->parameters, self->moments[0],    self->moments[1],    self->totals,
-                      self->labels,     self->staged_images, self->staged_labels, self->staged_ids};
+    void *memory[] = {self->moments[0],    self->moments[1],    self->totals,    self->labels,
+                      self->staged_images, self->staged_labels, self->staged_ids};
     for (size_t index = 0; index < sizeof memory / sizeof memory[0]; index++)
         if (memory[index])
             self->settings.device->is->release(self->settings.device, memory[index]);
-    release_gradients(self);
+    release_communicated(self, self->parameters);
+    release_communicated(self, self->gradients);
     mode_ahead_close(self);
     device_event *events[] = {self->settled_event, self->updated_event};
     for (size_t index = 0; index < sizeof events / sizeof events[0]; index++)

@@ -47,6 +47,9 @@ typedef struct mode_settings {
      * element once a step, before finish() has returned, or none at all. NULL: nobody asks. */
     int (*settled)(void *context, device_stream *stream, size_t first, size_t count,
                    ls_error *error);
+    /* Another rank has updated these: they are here now, and are counted as settled. */
+    int (*settled_elsewhere)(void *context, device_stream *stream, size_t first, size_t count,
+                             ls_error *error);
     void *settled_context;
     device_stream *update_stream; /* may be `stream`; where settled: never NULL */
 } mode_settings;
@@ -84,6 +87,7 @@ typedef struct unit_exchange {
 typedef struct mode_exchange {
     bool used;                        /* false: this mode has no such choice */
     size_t bucket_most, bucket_worth; /* elements: mode/buckets.h */
+    bool update_shared;               /* mode/pair.h */
     int bucket_count;
     size_t first_bucket_bytes, largest_bucket_bytes; /* as they travel */
     /* Of one hop of an all-reduce, measured (comm/link.h); NAN: not measured. */
@@ -100,6 +104,10 @@ typedef struct mode {
     network_hooks hooks; /* for network_forward and network_backward */
     /* Flat logical arrays [parameter_count], device memory. moments only where updates(). */
     float *parameters, *gradients, *moments[MODE_MAX_MOMENTS];
+    /* mode/pair.h: the other rank's gradients, which the update adds to `gradients` (NULL: these
+     * are the sum), and its parameters, which the update writes too (NULL: it does not). */
+    const float *added_gradients;
+    float *copied_parameters;
     /* Each lane of this rank has gradients of its own, lane_stride elements apart, the first's at
      * `gradients`, and totals. One, and what is above is all, where lanes is NULL. */
     int lane_count;

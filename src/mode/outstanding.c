@@ -63,6 +63,18 @@ int outstanding_sum_tree(outstanding *self, float *rows, size_t count, int row_c
     return let_go(self, status);
 }
 
+int outstanding_offer(outstanding *self, void *buffer, size_t bytes, device_stream *reader,
+                      comm_work *work, ls_error *error) {
+    int status = hold(self, error);
+    if (status == LS_OK)
+        status = make_room(self, error);
+    if (status == LS_OK)
+        status = self->comm->is->offer(self->comm, self->stream, buffer, bytes, work, error);
+    if (status == LS_OK)
+        add(self, work, reader);
+    return let_go(self, status);
+}
+
 int outstanding_wait(outstanding *self, comm_work *work, device_stream *reader, ls_error *error) {
     int status = hold(self, error);
     if (status == LS_OK)

@@ -30,6 +30,8 @@ int outstanding_allgather(outstanding *self, void *buffer, const int64_t *counts
                           device_stream *reader, comm_work *work, ls_error *error);
 int outstanding_sum_tree(outstanding *self, float *rows, size_t count, int row_count, size_t stride,
                          device_stream *reader, comm_work *work, ls_error *error);
+int outstanding_offer(outstanding *self, void *buffer, size_t bytes, device_stream *reader,
+                      comm_work *work, ls_error *error);
 int outstanding_wait(outstanding *self, comm_work *work, device_stream *reader, ls_error *error);
 int outstanding_progress(outstanding *self, ls_error *error);
 /* All have been waited for. */

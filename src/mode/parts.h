@@ -15,6 +15,12 @@ static inline int32_t *mode_labels(const mode *self, const mode_batch *batch) {
 
 /* mode_stage, in `stream`. */
 int mode_stage_in(mode *self, device_stream *stream, const mode_batch *batch, ls_error *error);
+/* Of the rows of all of this rank's lanes. */
+static inline size_t mode_gradient_bytes(const mode *self) {
+    size_t gaps = (size_t)(self->lane_count - 1) * self->lane_stride;
+    return (gaps + self->settings.graph->parameter_count) * sizeof(float);
+}
+
 /* uint8 images and labels of the batch -> `out` (input layout) and mode_labels. */
 int mode_make_batch(mode *self, device_stream *stream, const mode_batch *batch, void *out,
                     ls_error *error);

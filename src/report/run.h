@@ -97,6 +97,7 @@ typedef struct run_facts {
     char factor_note[512];   /* the reasons, for the header */
     int lanes;               /* of a --strict run; 0: it is none */
     bool buckets_chosen;     /* by the measured network, not given */
+    bool update_shared;      /* large buckets are summed and updated a half a rank (mode/pair.h) */
     int buckets;
     double largest_bucket_bytes, first_bucket_bytes;
     double hop_latency_seconds, hop_bytes_per_second; /* of an all-reduce; NAN: not measured */

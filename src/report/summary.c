@@ -172,6 +172,7 @@ static void put_exchange(csv_row *row, const run_facts *facts) {
     csv_put_text(row, "factor_comm", facts->factor_comm);
     csv_put_text(row, "factor_layers", facts->factor_layers);
     csv_put_text(row, "bucket_choice", !any ? "" : facts->buckets_chosen ? "auto" : "given");
+    csv_put_text(row, "update_shared", !any ? "" : facts->update_shared ? "1" : "0");
     put_count(row, "buckets", facts->buckets);
     put_bytes(row, "largest_bucket_bytes", any ? facts->largest_bucket_bytes : NAN);
     put_bytes(row, "first_bucket_bytes", any ? facts->first_bucket_bytes : NAN);

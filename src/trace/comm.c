@@ -186,6 +186,15 @@ static int sum_tree(comm *base, device_stream *stream, void *buffer, size_t coun
     return hand_out(self, mine, status, work, error);
 }
 
+static int offer(comm *base, device_stream *stream, void *buffer, size_t bytes,
+                 comm_work *work, ls_error *error) {
+    traced_comm *self = of(base);
+    comm *inner = self->wrapper.inner;
+    traced_work *mine = take(self, stream, "offer", (int64_t)bytes);
+    int status = inner->is->offer(inner, stream, buffer, bytes, mine ? &mine->inner : work, error);
+    return hand_out(self, mine, status, work, error);
+}
+
 static int barrier(comm *base, ls_error *error) {
     comm *inner = comm_inner(base);
     return inner->is->barrier(inner, error);
@@ -243,6 +252,7 @@ int trace_comm(trace *self, comm *inner, comm **out, ls_error *error) {
                                          .scatter = scatter,
                                          .gather = gather,
                                          .sum_tree = sum_tree,
+                                         .offer = offer,
                                          .barrier = barrier,
                                          .progress = progress,
                                          .wait = wait};

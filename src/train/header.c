@@ -126,6 +126,7 @@ static void describe_exchange(const trainer *self, run_facts *facts) {
         describe_unit(&exchange->units[unit],
                       self->graph.layers[self->graph.unit_layers[unit]].name, facts);
     facts->buckets_chosen = self->settings->bucket_mb == 0;
+    facts->update_shared = exchange->update_shared;
     facts->buckets = exchange->bucket_count;
     facts->largest_bucket_bytes = (double)exchange->largest_bucket_bytes;
     facts->first_bucket_bytes = (double)exchange->first_bucket_bytes;

@@ -43,6 +43,8 @@ static int adam(optimizer *self, device_stream *stream, const parameter_range *r
     device *device = mode->settings.device;
     adam_arguments arguments = {.parameters = mode->parameters,
                                 .gradients = mode->gradients,
+                                .added = mode->added_gradients,
+                                .copied = mode->copied_parameters,
                                 .first_moment = mode->moments[0],
                                 .second_moment = mode->moments[1],
                                 .beta1 = 0.9f,
@@ -58,6 +60,8 @@ static int sgd(optimizer *self, device_stream *stream, const parameter_range *ra
     device *device = mode->settings.device;
     sgd_arguments arguments = {.parameters = mode->parameters,
                                .gradients = mode->gradients,
+                               .added = mode->added_gradients,
+                               .copied = mode->copied_parameters,
                                .velocity = mode->moments[0],
                                .momentum = (float)self->momentum,
                                .state = self->state};
@@ -113,9 +117,35 @@ static int settled(void *context, device_stream *stream, size_t first, size_t co
     return taken ? run(self, stream, self->pieces, taken, error) : LS_OK;
 }
 
+/* The packed copy of a range's part that lies in [first, end), of parameters that came from another
+ * rank. */
+static int repack(optimizer *self, device_stream *stream, int range, size_t first, size_t end,
+                  ls_error *error) {
+    const mode_settings *s = &self->mode->settings;
+    parameter_range piece;
+    if (!take_piece(self, range, first, end, &piece) || !piece.packing)
+        return LS_OK;
+    const float *parameters = self->mode->parameters + piece.first;
+    if (s->device->is->ops->plan_packed_element(piece.packing) == 0)
+        return s->device->is->ops->pack_weights(piece.packing, stream, parameters, piece.packed,
+                                                error);
+    return s->device->is->ops->cast(s->device, stream, piece.count, DTYPE_F32, parameters,
+                                    network_type(s->network), piece.packed, error);
+}
+
+static int settled_elsewhere(void *context, device_stream *stream, size_t first, size_t count,
+                             ls_error *error) {
+    optimizer *self = context;
+    self->settled += count;
+    for (int range = 0; range < self->range_count; range++)
+        LS_TRY(repack(self, stream, range, first, first + count, error));
+    return LS_OK;
+}
+
 void optimizer_describe(optimizer *self, device_stream *update_stream, mode_settings *out) {
     out->moments = optimizer_moments(self);
     out->settled = self->scaling ? NULL : settled;
+    out->settled_elsewhere = settled_elsewhere;
     out->settled_context = self;
     out->update_stream = update_stream;
 }

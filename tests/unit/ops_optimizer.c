@@ -86,6 +86,54 @@ static void step_on_device(subject *s, method method, const array *w, const arra
     array_free(s, &state);
 }
 
+/* Gradients in two arrays, and parameters that are written to a second place: the bits of the sum
+ * in one array, in both places, and nothing else touched. Where the host's memory is the device's.
+ */
+static void two_gradients(subject *s, method method) {
+    ls_error error = {0};
+    step_state now = {.step = 0, .loss_scale = 1};
+    float *start = random_floats(ELEMENTS, 8100, -1, 1),
+          *one = random_floats(ELEMENTS, 8101, -1, 1),
+          *other = random_floats(ELEMENTS, 8102, -1, 1), *sum = floats(ELEMENTS);
+    float *w[2], *m[2], *v[2], *copied = floats(ELEMENTS);
+    for (size_t i = 0; i < ELEMENTS; i++)
+        sum[i] = one[i] + other[i];
+    for (int way = 0; way < 2; way++) {
+        w[way] = floats(ELEMENTS), m[way] = floats(ELEMENTS), v[way] = floats(ELEMENTS);
+        memcpy(w[way], start, ELEMENTS * sizeof *start);
+        adam_arguments adam = {.parameters = w[way],
+                               .gradients = way ? one : sum,
+                               .added = way ? other : NULL,
+                               .copied = way ? copied : NULL,
+                               .first_moment = m[way],
+                               .second_moment = v[way],
+                               .beta1 = 0.9f,
+                               .beta2 = 0.999f,
+                               .epsilon = 1e-8f,
+                               .state = &now};
+        sgd_arguments sgd = {.parameters = w[way],
+                             .gradients = way ? one : sum,
+                             .added = way ? other : NULL,
+                             .copied = way ? copied : NULL,
+                             .velocity = method == SGD_MOMENTUM ? m[way] : NULL,
+                             .momentum = method == SGD_MOMENTUM ? 0.9f : 0,
+                             .state = &now};
+        must(method == ADAM ? s->ops->adam(s->device, s->stream, &adam, ranges, RANGES, &error)
+                            : s->ops->sgd(s->device, s->stream, &sgd, ranges, RANGES, &error),
+             &error);
+    }
+    expect_equal("parameters", w[1], w[0], ELEMENTS);
+    expect_equal("first moments", m[1], m[0], ELEMENTS);
+    expect_equal("second moments", v[1], v[0], ELEMENTS);
+    for (size_t i = 0; i < ELEMENTS; i++)
+        expect(copied[i] == (is_in_a_range(i) ? w[0][i] : 0), "copy of element %zu is %.9g", i,
+               (double)copied[i]);
+    case_done(s, "%s: gradients in two arrays, parameters to two places", method_names[method]);
+    float *all[] = {start, one, other, sum, copied, w[0], w[1], m[0], m[1], v[0], v[1]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
 static float *rounded(const double *from) {
     float *out = floats(ELEMENTS);
     for (size_t i = 0; i < ELEMENTS; i++)
@@ -152,4 +200,6 @@ void test_optimizer(subject *s) {
     for (int m = ADAM; m <= SGD_MOMENTUM; m++)
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
             one_method(s, (method)m, steps[i], i % 2 ? 1024 : 1);
+    for (int m = ADAM; m <= SGD_MOMENTUM && s->device->facts.host_addressable; m++)
+        two_gradients(s, (method)m);
 }

@@ -50,6 +50,35 @@ static void test_zeros(void) {
     end_case("zeros, also after release");
 }
 
+/* Two arrays written in turn: what the others read is what was offered, while this rank already
+ * writes the other array. */
+static void test_offer(void) {
+    enum { COUNT = 5000, TURNS = 6 };
+    array arrays[2] = {array_of_comm(DTYPE_I32, COUNT), array_of_comm(DTYPE_I32, COUNT)};
+    int64_t wrong = 0;
+    bool reached = all->is->peer && all->is->peer(all, arrays[0].data, all->rank);
+    for (int turn = 0; reached && turn < TURNS; turn++) {
+        comm_work work = {0};
+        int32_t *mine = arrays[turn % 2].data;
+        for (int i = 0; i < COUNT; i++)
+            mine[i] = turn * 1000000 + all->rank * 10000 + i;
+        CHECK(all->is->offer(all, stream, mine, COUNT * sizeof *mine, &work, &error) == LS_OK,
+              "offer");
+        finish(&work);
+        for (int rank = 0; rank < all->size; rank++) {
+            const int32_t *theirs = all->is->peer(all, mine, rank);
+            for (int i = 0; theirs && i < COUNT; i++)
+                wrong += theirs[i] != turn * 1000000 + rank * 10000 + i;
+            wrong += !theirs;
+        }
+    }
+    CHECK(wrong == 0, "%lld elements are not what was offered", (long long)wrong);
+    if (all->size > 1 && strcmp(layout, "one node") == 0 && all->is->offer)
+        CHECK(reached, "the ranks of one node do not reach each other");
+    array_free(&arrays[0]), array_free(&arrays[1]);
+    end_case("what is offered is read where it lies");
+}
+
 /* Around the range nothing changes. */
 static void check_range(array *buffer, dtype type, int64_t from, int64_t count, reduction how,
                         int64_t space) {
@@ -227,6 +256,7 @@ static void test_all(const char *name) {
     test_reduce();
     test_many();
     test_same_bits();
+    test_offer();
 }
 
 /* ---- ranks that are told where they are */

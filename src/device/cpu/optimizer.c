@@ -1,6 +1,7 @@
 /* Adam and SGD: one pass over each range of the flat arrays. A range that has a packed copy is
  * repacked right after its update, while it is still in the cache. */
 #include "device/cpu/cpu.h"
+#include "device/cpu/stream.h"
 
 #include <math.h>
 
@@ -37,35 +38,77 @@ VECTORISED static void sgd_plain_chunk(float *restrict w, const float *restrict 
         w[i] -= rate * (g[i] * unscale + decay * w[i]);
 }
 
-/* What a pass does with `count` elements of the flat arrays, from `first` on. */
+VECTORISED static void add_chunk(const float *restrict a, const float *restrict b,
+                                 float *restrict sum, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        sum[i] = a[i] + b[i];
+}
+
+/* In elements. A thread's chunk: 16 KiB of each array, so that a chunk's arrays stay in the first
+ * caches; the pieces of it that are summed at once; how far ahead is fetched; a cache line. */
+enum { CHUNK = 4096, PIECE = 256, AHEAD = 1024, LINE = 16 };
+
+/* Of the piece at `first`: where they lie, or their sum in `room`. What another process wrote lies
+ * in small pages, at each of which a core's own prefetching ends: it is fetched ahead, while the
+ * piece before is computed. */
+static const float *gradients_of(const float *gradients, const float *added, size_t first,
+                                 size_t count, float room[PIECE]) {
+    if (!added)
+        return gradients + first;
+    for (size_t i = first + AHEAD; i < first + AHEAD + count; i += LINE) {
+        __builtin_prefetch(gradients + i);
+        __builtin_prefetch(added + i);
+    }
+    add_chunk(gradients + first, added + first, room, count);
+    return room;
+}
+
+/* What a pass does with `count` elements of the flat arrays, at most CHUNK, or PIECE where `added`,
+ * from `first` on. */
 typedef struct update {
     void (*run)(const struct update *self, size_t first, size_t count);
     const void *arguments; /* adam_arguments or sgd_arguments */
     const parameter_range *range;
+    bool sums, copies; /* of two arrays of gradients; of parameters, to another place */
     adam_factors adam;
     float keep, unscale; /* sgd */
 } update;
 
+/* Past the caches: this core does not read them again. */
+VECTORISED static void copy_piece(const float *from, float *to, size_t count) {
+    bool aligned = (uintptr_t)to % 64 == 0;
+    size_t whole = aligned ? count / 16 * 16 : 0;
+    for (size_t i = 0; i < whole; i += 16)
+        put16(true, to + i, *(const ints16 *)(from + i));
+    for (size_t i = whole; i < count; i++)
+        to[i] = from[i];
+}
+
 static void update_adam(const update *self, size_t first, size_t count) {
     const adam_arguments *a = self->arguments;
-    adam_chunk(a->parameters + first, a->gradients + first, a->first_moment + first,
-               a->second_moment + first, count, &self->adam);
+    float room[PIECE];
+    const float *gradients = gradients_of(a->gradients, a->added, first, count, room);
+    adam_chunk(a->parameters + first, gradients, a->first_moment + first, a->second_moment + first,
+               count, &self->adam);
+    if (a->copied)
+        copy_piece(a->parameters + first, a->copied + first, count);
 }
 
 static void update_sgd(const update *self, size_t first, size_t count) {
     const sgd_arguments *a = self->arguments;
     const parameter_range *range = self->range;
+    float room[PIECE];
+    const float *gradients = gradients_of(a->gradients, a->added, first, count, room);
     if (a->velocity)
-        sgd_chunk(a->parameters + first, a->gradients + first, a->velocity + first, count,
+        sgd_chunk(a->parameters + first, gradients, a->velocity + first, count,
                   range->learning_rate, range->weight_decay, a->momentum, self->keep,
                   self->unscale);
     else
-        sgd_plain_chunk(a->parameters + first, a->gradients + first, count, range->learning_rate,
+        sgd_plain_chunk(a->parameters + first, gradients, count, range->learning_rate,
                         range->weight_decay, self->unscale);
+    if (a->copied)
+        copy_piece(a->parameters + first, a->copied + first, count);
 }
-
-/* A thread's chunk: 16 KiB of each array, so that a chunk's arrays stay in the first caches. */
-enum { CHUNK = 4096 };
 
 static size_t at_most(size_t limit, size_t count) {
     return count < limit ? count : limit;
@@ -77,13 +120,19 @@ static int update_range(const update *self, const float *parameters, device_stre
     const parameter_range *range = self->range;
     const cpu_plan *packing = (const cpu_plan *)range->packing;
     bool in_order = packing && packing->packed_in_order;
-#pragma omp parallel for schedule(static)
-    for (size_t first = 0; first < range->count; first += CHUNK) {
-        size_t count = at_most(CHUNK, range->count - first);
-        self->run(self, range->first + first, count);
-        if (in_order)
-            cpu_round_to_bf16(parameters + range->first + first, (uint16_t *)range->packed + first,
-                              count);
+    size_t piece = self->sums ? PIECE : CHUNK;
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (size_t first = 0; first < range->count; first += CHUNK) {
+            size_t count = at_most(CHUNK, range->count - first);
+            for (size_t done = 0; done < count; done += piece)
+                self->run(self, range->first + first + done, at_most(piece, count - done));
+            if (in_order)
+                cpu_round_to_bf16(parameters + range->first + first,
+                                  (uint16_t *)range->packed + first, count);
+        }
+        end_streams(self->copies);
     }
     if (!packing || in_order)
         return LS_OK;
@@ -103,6 +152,8 @@ int cpu_adam(device *self, device_stream *stream, const adam_arguments *a,
         update each = {.run = update_adam,
                        .arguments = a,
                        .range = range,
+                       .sums = a->added != NULL,
+                       .copies = a->copied != NULL,
                        .adam = {a->beta1, a->beta2, a->epsilon, range->weight_decay,
                                 (float)((double)range->learning_rate / correction1),
                                 (float)(1.0 / sqrt(correction2)), 1.0f / a->state->loss_scale}};
@@ -120,6 +171,8 @@ int cpu_sgd(device *self, device_stream *stream, const sgd_arguments *a,
         update each = {.run = update_sgd,
                        .arguments = a,
                        .range = &ranges[index],
+                       .sums = a->added != NULL,
+                       .copies = a->copied != NULL,
                        .keep = a->state->step > 0 ? 1.0f : 0.0f,
                        .unscale = 1.0f / a->state->loss_scale};
         LS_TRY(update_range(&each, a->parameters, stream, error));

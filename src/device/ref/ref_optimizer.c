@@ -4,14 +4,19 @@
 
 #include <math.h>
 
+/* The sum that an all-reduce would have left there: of two in fp32. */
+static double gradient_at(const float *gradients, const float *added, size_t i) {
+    return added ? (double)(gradients[i] + added[i]) : (double)gradients[i];
+}
+
 static void adam_range(const adam_arguments *a, const parameter_range *range) {
     double beta1 = (double)a->beta1, beta2 = (double)a->beta2;
     double number = (double)(a->state->step + 1), loss_scale = (double)a->state->loss_scale;
     double correction1 = 1 - pow(beta1, number), correction2 = 1 - pow(beta2, number);
     for (size_t i = range->first; i < range->first + range->count; i++) {
         double weight = (double)a->parameters[i];
-        double gradient =
-            (double)a->gradients[i] / loss_scale + (double)range->weight_decay * weight;
+        double gradient = gradient_at(a->gradients, a->added, i) / loss_scale +
+                          (double)range->weight_decay * weight;
         double first = beta1 * (double)a->first_moment[i] + (1 - beta1) * gradient;
         double second = beta2 * (double)a->second_moment[i] + (1 - beta2) * gradient * gradient;
         double scale = sqrt(second) / sqrt(correction2) + (double)a->epsilon;
@@ -19,6 +24,8 @@ static void adam_range(const adam_arguments *a, const parameter_range *range) {
         a->first_moment[i] = (float)first;
         a->second_moment[i] = (float)second;
         a->parameters[i] = (float)weight;
+        if (a->copied)
+            a->copied[i] = a->parameters[i];
     }
 }
 
@@ -33,7 +40,7 @@ int ref_adam(device *self, device_stream *stream, const adam_arguments *argument
 static void sgd_range(const sgd_arguments *a, const parameter_range *range) {
     for (size_t i = range->first; i < range->first + range->count; i++) {
         double weight = (double)a->parameters[i];
-        double update = (double)a->gradients[i] / (double)a->state->loss_scale +
+        double update = gradient_at(a->gradients, a->added, i) / (double)a->state->loss_scale +
                         (double)range->weight_decay * weight;
         if (a->velocity) {
             if (a->state->step > 0)
@@ -41,6 +48,8 @@ static void sgd_range(const sgd_arguments *a, const parameter_range *range) {
             a->velocity[i] = (float)update;
         }
         a->parameters[i] = (float)(weight - (double)range->learning_rate * update);
+        if (a->copied)
+            a->copied[i] = a->parameters[i];
     }
 }
 

@@ -1,0 +1,32 @@
+/* Two ranks that read each other's memory share out the work that both would do, and write no sum
+ * of their gradients: of each large bucket a rank updates one half, from both ranks' gradients
+ * where they lie, and writes the new parameters to both (weight-update sharding: Xu et al.,
+ * "Automatic Cross-Replica Sharding of Weight Update in Data-Parallel Training", 2020; ZeRO's first
+ * stage). An all-reduce and two whole updates pass over twice the memory, which two cores share.
+ * Small buckets both update whole, from both gradients. (With more ranks each would read all.)
+ *
+ * A rank writes its gradients into two arrays in turn: while it makes the next step's, the other
+ * may still read this step's, and no longer once it has offered the next (comm.h, offer). A rank
+ * whose last bucket was offered reads no parameter of this step any more. The bits are those of the
+ * all-reduce and the whole update: the sum of two is commutative, and an update is its element's
+ * alone. The optimizer's moments of the other half are the other rank's. */
+#ifndef LOCKSTEP_MODE_PAIR_H
+#define LOCKSTEP_MODE_PAIR_H
+
+#include "mode/buckets.h"
+#include "mode/mode.h"
+#include "mode/outstanding.h"
+
+typedef struct pair pair;
+
+/* After the mode's arrays were allocated. *out NULL where this does not serve: other than two
+ * ranks, no reading of each other's memory, or an update that is not made piece by piece from fp32
+ * gradients. Collective. */
+int pair_open(mode *mode, pair **out, ls_error *error);
+/* All buckets were begun by outstanding_offer: waits for the other's, updates, and waits until the
+ * other has. The next gradients go into the other array. */
+int pair_update(pair *self, outstanding *works, bucket *buckets, int count, ls_error *error);
+/* Gives the mode its first array back. NULL is fine. */
+void pair_close(pair *self);
+
+#endif
