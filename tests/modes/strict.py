@@ -75,7 +75,8 @@ with tempfile.TemporaryDirectory() as work:
     other = outcome(work, ragged, 0, "--strict", "--lanes", "2")
     tap.check("another number of lanes is another sum", other[0] != fp32[0] and other[1] != fp32[1], f"{other}")
     # Two ranks that read each other's gradients (src/mode/pair.h) do what an all-reduce and whole updates do.
-    for options in (["--bucket-mb", "1"], ["--optimizer", "sgd", "--momentum", "0.9", "--bucket-mb", "64"]):
+    for options in (["--factor-comm", "off", "--bucket-mb", "1"],
+                    ["--factor-comm", "off", "--optimizer", "sgd", "--momentum", "0.9", "--bucket-mb", "64"]):
         shared = outcome(work, ragged, 2, *options)
         kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"] = "0"
         same(f"not strict, 2 ranks {' '.join(options)}: the bits that messages give",
