@@ -1,6 +1,9 @@
 # shellcheck shell=sh disable=SC2086,SC2154,SC2012
 # One global batch, one seed: however many ranks and whatever the mode, the same training up to
-# the order of floating-point sums.
+# the order of floating-point sums. A difference of a last place grows with the steps, by leaps where
+# a ReLU or a pool's winner falls the other way, and a test loss has one state of the parameters in
+# it, a training loss the mean over an epoch's: so each has a limit of its own, 5 to 20 times the most
+# that runs showed.
 
 follow_single() { # MODE SRUN-OPTION...
     mode=$1
@@ -10,14 +13,17 @@ follow_single() { # MODE SRUN-OPTION...
     [ -s "$single/summary.csv" ] ||
         $train --mode single --global-batch 48 --epochs 2 --results "$single" --threads 1 >/dev/null
     srun "$@" $train --mode "$mode" --global-batch 48 --epochs 2 --results run --oversubscribe --threads 1 >out.txt 2>&1
-    for column in train_loss test_loss; do
-        for row in 1 2; do
-            wanted=$(csv "$single/epochs.csv" $column $row)
-            found=$(csv run/epochs.csv $column $row)
-            echo "$mode $column $row: $found, single: $wanted"
-            holds "abs($found - $wanted) < 2e-3 * $wanted"
-        done
-    done
+    while read -r column row within; do
+        wanted=$(csv "$single/epochs.csv" $column $row)
+        found=$(csv run/epochs.csv $column $row)
+        echo "$mode $column $row: $found, single: $wanted"
+        holds "abs($found - $wanted) < $within * $wanted"
+    done <<LIMITS
+train_loss 1 1e-4
+test_loss 1 1e-3
+train_loss 2 3e-3
+test_loss 2 3e-2
+LIMITS
     expect images "$(csv run/epochs.csv images all | tr '\n' ' ')" "1000 1000 "
 }
 
