@@ -48,4 +48,4 @@ for name, values in ratios.items():
 print(f"  exposed communication of ddp, 64 a rank: {runs.spread([100 * e for e in exposed])} %")
 print("  where single's time goes: " + ", ".join(
     f"{name} {100 * statistics.median(p[name] for p in phases):.1f}%" for name in phases[0]))
-print(runs.verdict(statistics.median(ratios["ddp, 64 a rank"]), 1.8))
+print(runs.verdict(statistics.median(ratios["ddp, 64 a rank"]), 1.9))
