@@ -267,6 +267,39 @@ static void every_layout(subject *s, subject *ref) {
 }
 
 /* A plan made like another uses the weights packed for that one. */
+/* Whatever algorithm serves the usual batch, the short last one takes no reference implementation:
+ * one step of it would take as long as an epoch. Asked of the CNN's second convolution, both ways.
+ */
+static void short_batch(subject *s, int first_n, int other_n) {
+    ls_error error = {0};
+    conv2d_shape shape = {.n = first_n,
+                          .height = 16,
+                          .width = 16,
+                          .in_channels = 64,
+                          .out_channels = 128,
+                          .kernel = 3,
+                          .stride = 1,
+                          .padding = 1,
+                          .type = s->type,
+                          .tf32 = s->precision == PRECISION_TF32,
+                          .relu = true,
+                          .need_dx = true};
+    shape.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.in_channels);
+    shape.out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.out_channels);
+    conv2d_shape other = shape;
+    other.n = other_n;
+    plan *first, *second;
+    must(s->ops->conv2d_prepare(s->device, &shape, NULL, &first, &error), &error);
+    must(s->ops->conv2d_prepare(s->device, &other, first, &second, &error), &error);
+    plan *both[] = {first, second};
+    for (int i = 0; i < 2; i++)
+        expect(strncmp(s->ops->plan_describe(both[i]), "ref", 3) != 0 &&
+                   !strstr(s->ops->plan_describe(both[i]), "/ ref"),
+               "n=%d: %s", i ? other_n : first_n, s->ops->plan_describe(both[i]));
+    s->ops->plan_release(s->device, second), s->ops->plan_release(s->device, first);
+    case_done(s, "conv2d: a batch of %d beside %d has fast implementations", other_n, first_n);
+}
+
 static void like_another(subject *s, subject *ref, int first_n, int other_n, uint64_t stream) {
     ls_error error = {0};
     conv2d_shape shape = {.n = first_n,
@@ -311,6 +344,11 @@ void test_conv2d(subject *s, subject *ref) {
     like_another(s, ref, 7, 3, 3000);
     like_another(s, ref, 1, 7, 3001);
     like_another(s, ref, 64, 16, 3002);
+    if (strcmp(s->device->is->name, "cpu") == 0) {
+        static const int sizes[][2] = {{64, 8}, {64, 1}, {8, 64}, {1, 33}, {32, 4}};
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+            short_batch(s, sizes[i][0], sizes[i][1]);
+    }
 }
 
 /* --- finite differences: loss = sum of g * y, y by the ref device in double */

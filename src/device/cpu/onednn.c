@@ -210,31 +210,87 @@ static const int data_names[] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_D
 static const int weights_names[] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS,
                                     DNNL_ARG_DIFF_DST, 0};
 
+/* ---- convolutions. Which algorithm is oneDNN's to choose, but for one case: weights that were
+ * blocked for another batch size may suit only the algorithm that was chosen for that, and what is
+ * left is the reference, a thousand times slower: then the others are asked for. */
+
+typedef struct convolution {
+    dnnl_prop_kind_t direction;
+    const onednn_desc *x, *weights, *bias, *y; /* or their gradients */
+    onednn_window window;
+} convolution;
+
+static dnnl_status_t describe_convolution(const convolution *c, dnnl_alg_kind_t algorithm,
+                                          dnnl_convolution_desc_t *out) {
+    dnnl_dims_t strides = {c->window.stride, c->window.stride};
+    dnnl_dims_t padding = {c->window.padding, c->window.padding};
+    switch (c->direction) {
+    case dnnl_backward_data:
+        return dnnl_convolution_backward_data_desc_init(out, algorithm, c->x, c->weights, c->y,
+                                                        strides, padding, padding);
+    case dnnl_backward_weights:
+        return dnnl_convolution_backward_weights_desc_init(
+            out, algorithm, c->x, c->weights, c->bias, c->y, strides, padding, padding);
+    default:
+        return dnnl_convolution_forward_desc_init(out, dnnl_forward_training, algorithm, c->x,
+                                                  c->weights, c->bias, c->y, strides, padding,
+                                                  padding);
+    }
+}
+
+static int create_convolution(onednn *self, const convolution *shape, dnnl_alg_kind_t algorithm,
+                              bool relu, const onednn_call *forward, onednn_call *out,
+                              ls_error *error) {
+    dnnl_convolution_desc_t operation;
+    LS_TRY(check(describe_convolution(shape, algorithm, &operation), "describing a convolution",
+                 error));
+    switch (shape->direction) {
+    case dnnl_backward_data:
+        return create(self, &operation, relu, forward, data_names, "convolution backward (data)",
+                      out, error);
+    case dnnl_backward_weights:
+        return create(self, &operation, relu, forward, weights_names,
+                      "convolution backward (weights)", out, error);
+    default:
+        return create(self, &operation, relu, forward, forward_names, "convolution forward", out,
+                      error);
+    }
+}
+
+static bool is_reference(const onednn_call *call) {
+    return strncmp(call->implementation, "ref", strlen("ref")) == 0;
+}
+
+static int create_best(onednn *self, const convolution *shape, bool relu,
+                       const onednn_call *forward, onednn_call *out, ls_error *error) {
+    static const dnnl_alg_kind_t others[] = {dnnl_convolution_winograd, dnnl_convolution_direct};
+    LS_TRY(create_convolution(self, shape, dnnl_convolution_auto, relu, forward, out, error));
+    for (size_t index = 0; is_reference(out) && index < sizeof others / sizeof others[0]; index++) {
+        onednn_call other = {0};
+        ls_error refused = {0};
+        int status =
+            create_convolution(self, shape, others[index], relu, forward, &other, &refused);
+        bool better = status == LS_OK && !is_reference(&other);
+        onednn_call_release(better ? out : &other);
+        if (better)
+            *out = other;
+    }
+    return LS_OK;
+}
+
 int onednn_convolution_forward(onednn *self, const onednn_desc *x, const onednn_desc *weights,
                                const onednn_desc *bias, const onednn_desc *y, onednn_window window,
                                bool relu, onednn_call *out, ls_error *error) {
-    dnnl_convolution_desc_t operation;
-    dnnl_dims_t strides = {window.stride, window.stride};
-    dnnl_dims_t padding = {window.padding, window.padding};
-    LS_TRY(check(dnnl_convolution_forward_desc_init(&operation, dnnl_forward_training,
-                                                    dnnl_convolution_auto, x, weights, bias, y,
-                                                    strides, padding, padding),
-                 "describing a convolution", error));
-    return create(self, &operation, relu, NULL, forward_names, "convolution forward", out, error);
+    convolution shape = {dnnl_forward_training, x, weights, bias, y, window};
+    return create_best(self, &shape, relu, NULL, out, error);
 }
 
 int onednn_convolution_backward_data(onednn *self, const onednn_desc *dx,
                                      const onednn_desc *weights, const onednn_desc *dy,
                                      onednn_window window, const onednn_call *forward,
                                      onednn_call *out, ls_error *error) {
-    dnnl_convolution_desc_t operation;
-    dnnl_dims_t strides = {window.stride, window.stride};
-    dnnl_dims_t padding = {window.padding, window.padding};
-    LS_TRY(check(dnnl_convolution_backward_data_desc_init(&operation, dnnl_convolution_auto, dx,
-                                                          weights, dy, strides, padding, padding),
-                 "describing a convolution", error));
-    return create(self, &operation, false, forward, data_names, "convolution backward (data)", out,
-                  error);
+    convolution shape = {dnnl_backward_data, dx, weights, NULL, dy, window};
+    return create_best(self, &shape, false, forward, out, error);
 }
 
 int onednn_convolution_backward_weights(onednn *self, const onednn_desc *x,
@@ -242,15 +298,8 @@ int onednn_convolution_backward_weights(onednn *self, const onednn_desc *x,
                                         const onednn_desc *dy, onednn_window window,
                                         const onednn_call *forward, onednn_call *out,
                                         ls_error *error) {
-    dnnl_convolution_desc_t operation;
-    dnnl_dims_t strides = {window.stride, window.stride};
-    dnnl_dims_t padding = {window.padding, window.padding};
-    LS_TRY(check(dnnl_convolution_backward_weights_desc_init(&operation, dnnl_convolution_auto, x,
-                                                             dweights, dbias, dy, strides, padding,
-                                                             padding),
-                 "describing a convolution", error));
-    return create(self, &operation, false, forward, weights_names, "convolution backward (weights)",
-                  out, error);
+    convolution shape = {dnnl_backward_weights, x, dweights, dbias, dy, window};
+    return create_best(self, &shape, false, forward, out, error);
 }
 
 int onednn_linear_forward(onednn *self, const onednn_desc *x, const onednn_desc *weights,
