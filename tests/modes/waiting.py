@@ -149,7 +149,8 @@ def check_stopped(mode, results, printed, share):
     waited = [sum(float(row["waiting_seconds"]) for row in ranks if row["rank"] == rank) / seconds for rank in "01"]
     busy = sum(float(row["busy_seconds"]) for row in ranks if row["rank"] == "0") / seconds
     tap.check(f"{mode}: the other rank waits for as long as the stopped one stands still, but for its own work",
-              share - busy - 0.1 < waited[0] < share + 0.1 and waited[1] < 0.2,
+              share - busy - 0.1 < waited[0] < share + 0.1
+              and waited[1] < (0.35 if mode == "dp" else 0.2),  # dp's root has more to do, and on a busy core
               f"stood still for {share:.3f} of the time, waited for {waited}, busy for {busy}")
     report = subprocess.run([lockstep, "report", results, os.path.join(os.path.dirname(results), "single")],
                             capture_output=True, text=True)
