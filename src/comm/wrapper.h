@@ -16,9 +16,10 @@ static inline comm *comm_inner(comm *wrapper) {
 }
 
 /* `calls` has the members that the wrapper changes: the collectives, barrier, progress and wait,
- * and is_done where its works are the inner's. The rest is inner's: its name, whether its calls can
- * be recorded, its memory (with the note that allocating may leave). Closing the wrapper closes
- * inner and frees the wrapper. */
+ * and is_done where its works are the inner's. Its offer is left out where inner has none. The rest
+ * is inner's: its name, whether its calls can be recorded, its memory (with the note that
+ * allocating may leave) and where the other ranks' lies. Closing the wrapper closes inner and frees
+ * the wrapper. */
 void comm_wrap(comm_wrapper *self, comm *inner, const comm_interface *calls);
 
 #endif

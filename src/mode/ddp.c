@@ -114,18 +114,16 @@ static int backward_done(void *context, int unit, ls_error *error) {
     return LS_OK;
 }
 
-/* The products first: what is still on its way passes meanwhile. A bucket is updated as soon as it
- * was waited for: the rank that was first here works on, while the slower one comes to its last
- * gradient. */
+/* The products first: what is still on its way passes meanwhile. But in a pair, which waits for all
+ * first, a bucket is updated as soon as it was waited for: the rank that was first here works on,
+ * while the slower one comes to its last gradient. */
 static int finish(mode *self, ls_error *error) {
     ddp_state *state = self->state;
     if (state->factors)
         LS_TRY(factors_finish(state->factors, &state->works, error));
-    if (state->pair) {
+    if (state->pair)
         LS_TRY(pair_update(state->pair, &state->works, state->buckets, state->started, error));
-        state->finished = state->started;
-    }
-    while (state->finished < state->started)
+    while (!state->pair && state->finished < state->started)
         LS_TRY(finish_bucket(self, &state->buckets[state->finished++], error));
     outstanding_clear(&state->works);
     state->started = state->finished = 0;

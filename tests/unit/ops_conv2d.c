@@ -267,60 +267,57 @@ static void every_layout(subject *s, subject *ref) {
 }
 
 /* A plan made like another uses the weights packed for that one. */
+/* A 3 x 3 convolution between image layers, and its plans for two sizes of batch, the second with
+ * the first's packed weights. */
+typedef struct two_batches {
+    conv2d_shape shapes[2];
+    plan *plans[2];
+} two_batches;
+
+static two_batches prepare_two(subject *s, conv2d_shape shape, int first_n, int other_n) {
+    ls_error error = {0};
+    shape.n = first_n;
+    shape.kernel = 3;
+    shape.stride = shape.padding = 1;
+    shape.type = s->type;
+    shape.tf32 = s->precision == PRECISION_TF32;
+    shape.relu = shape.need_dx = true;
+    shape.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.in_channels);
+    shape.out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.out_channels);
+    two_batches out = {.shapes = {shape, shape}};
+    out.shapes[1].n = other_n;
+    for (int i = 0; i < 2; i++)
+        must(s->ops->conv2d_prepare(s->device, &out.shapes[i], i ? out.plans[0] : NULL,
+                                    &out.plans[i], &error),
+             &error);
+    return out;
+}
+
+static void release_two(subject *s, two_batches *self) {
+    s->ops->plan_release(s->device, self->plans[1]),
+        s->ops->plan_release(s->device, self->plans[0]);
+}
+
 /* Whatever algorithm serves the usual batch, the short last one takes no reference implementation:
  * one step of it would take as long as an epoch. Asked of the CNN's second convolution, both ways.
  */
 static void short_batch(subject *s, int first_n, int other_n) {
-    ls_error error = {0};
-    conv2d_shape shape = {.n = first_n,
-                          .height = 16,
-                          .width = 16,
-                          .in_channels = 64,
-                          .out_channels = 128,
-                          .kernel = 3,
-                          .stride = 1,
-                          .padding = 1,
-                          .type = s->type,
-                          .tf32 = s->precision == PRECISION_TF32,
-                          .relu = true,
-                          .need_dx = true};
-    shape.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.in_channels);
-    shape.out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.out_channels);
-    conv2d_shape other = shape;
-    other.n = other_n;
-    plan *first, *second;
-    must(s->ops->conv2d_prepare(s->device, &shape, NULL, &first, &error), &error);
-    must(s->ops->conv2d_prepare(s->device, &other, first, &second, &error), &error);
-    plan *both[] = {first, second};
-    for (int i = 0; i < 2; i++)
-        expect(strncmp(s->ops->plan_describe(both[i]), "ref", 3) != 0 &&
-                   !strstr(s->ops->plan_describe(both[i]), "/ ref"),
-               "n=%d: %s", i ? other_n : first_n, s->ops->plan_describe(both[i]));
-    s->ops->plan_release(s->device, second), s->ops->plan_release(s->device, first);
+    conv2d_shape conv2 = {.height = 16, .width = 16, .in_channels = 64, .out_channels = 128};
+    two_batches both = prepare_two(s, conv2, first_n, other_n);
+    for (int i = 0; i < 2; i++) {
+        const char *what = s->ops->plan_describe(both.plans[i]);
+        expect(strncmp(what, "ref", 3) != 0 && !strstr(what, "/ ref"), "n=%d: %s",
+               i ? other_n : first_n, what);
+    }
+    release_two(s, &both);
     case_done(s, "conv2d: a batch of %d beside %d has fast implementations", other_n, first_n);
 }
 
 static void like_another(subject *s, subject *ref, int first_n, int other_n, uint64_t stream) {
-    ls_error error = {0};
-    conv2d_shape shape = {.n = first_n,
-                          .height = 7,
-                          .width = 9,
-                          .in_channels = 16,
-                          .out_channels = 32,
-                          .kernel = 3,
-                          .stride = 1,
-                          .padding = 1,
-                          .type = s->type,
-                          .tf32 = s->precision == PRECISION_TF32,
-                          .relu = true,
-                          .need_dx = true};
-    shape.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.in_channels);
-    shape.out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.out_channels);
-    conv2d_shape other = shape;
-    other.n = other_n;
-    plan *first, *second;
-    must(s->ops->conv2d_prepare(s->device, &shape, NULL, &first, &error), &error);
-    must(s->ops->conv2d_prepare(s->device, &other, first, &second, &error), &error);
+    conv2d_shape small = {.height = 7, .width = 9, .in_channels = 16, .out_channels = 32};
+    two_batches both = prepare_two(s, small, first_n, other_n);
+    plan *first = both.plans[0], *second = both.plans[1];
+    conv2d_shape other = both.shapes[1];
     expect(s->ops->plan_packed_bytes(first) == s->ops->plan_packed_bytes(second),
            "packed bytes: %zu and %zu", s->ops->plan_packed_bytes(first),
            s->ops->plan_packed_bytes(second));
@@ -332,7 +329,7 @@ static void like_another(subject *s, subject *ref, int first_n, int other_n, uin
     compare(s, &other, &got, &want);
     results_free(&got), results_free(&want), values_free(&in);
     array_free(s, &weights), array_free(s, &packed);
-    s->ops->plan_release(s->device, second), s->ops->plan_release(s->device, first);
+    release_two(s, &both);
     case_done(s, "conv2d: weights packed for n=%d serve n=%d", first_n, other_n);
 }
 
