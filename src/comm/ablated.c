@@ -109,6 +109,12 @@ static int wait(comm *base, device_stream *stream, comm_work *work, ls_error *er
     return work->handle ? inner->is->wait(inner, stream, work, error) : LS_OK;
 }
 
+/* Nothing was begun. */
+static bool is_done(const comm *base, const comm_work *work) {
+    (void)base, (void)work;
+    return true;
+}
+
 int comm_ablated_open(comm *inner, comm **out, ls_error *error) {
     const comm_interface calls = {.allreduce = allreduce,
                                   .reduce_scatter = reduce_scatter,
@@ -122,7 +128,7 @@ int comm_ablated_open(comm *inner, comm **out, ls_error *error) {
                                   .barrier = barrier,
                                   .progress = progress,
                                   .wait = wait,
-                                  .is_done = inner->is->is_done};
+                                  .is_done = is_done};
     ablated_comm *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "no memory for the ablated comm");

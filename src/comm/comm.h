@@ -65,8 +65,8 @@ typedef struct comm_interface {
      * wait(), each rank may read each other's where peer() says, until that other rank has offered
      * the same memory's next contents to all. (So a rank that writes two buffers in turn, one a
      * step, never writes what is being read.) NULL, as peer: ranks cannot. */
-    int (*offer)(comm *self, device_stream *stream, void *buffer, size_t bytes,
-                 comm_work *work, ls_error *error);
+    int (*offer)(comm *self, device_stream *stream, void *buffer, size_t bytes, comm_work *work,
+                 ls_error *error);
     /* Where `rank`'s memory from the same allocate() lies for this rank; NULL: out of reach. The
      * same answer, there or not, on all ranks. */
     const void *(*peer)(const comm *self, const void *memory, int rank);
@@ -86,7 +86,7 @@ typedef struct comm_interface {
     /* Blocks (or makes `stream` wait) until the work is done. Work with a NULL handle: no-op. */
     int (*wait)(comm *self, device_stream *stream, comm_work *work, ls_error *error);
     /* True where wait() would return at once, as far as progress has come. NULL: not known. */
-    bool (*is_done)(const comm_work *work);
+    bool (*is_done)(const comm *self, const comm_work *work);
     void (*close)(comm *self);
 } comm_interface;
 

@@ -53,7 +53,7 @@ int mpi_progress(comm *base, ls_error *error);
 int mpi_wait(comm *base, device_stream *stream, comm_work *work, ls_error *error);
 
 /* True where wait() would return at once. Of a comm that comm_mpi_open_host made. */
-bool mpi_is_done(const comm_work *work);
+bool mpi_is_done(const comm *self, const comm_work *work);
 
 /* The mpi comm on host memory, whatever settings->device is. */
 int comm_mpi_open_host(const comm_settings *settings, comm **out, ls_error *error);

@@ -32,13 +32,15 @@ typedef struct link_probe {
     comm *control; /* on host memory; may be `comm` itself where that takes host memory */
     device *device;
     device_stream *stream; /* NULL: host memory, and device is NULL */
+    bool pumped;           /* beside computing, a pump (comm/pump.h) moves collectives on as well */
 } link_probe;
 
-/* Times `call` on bytes[i] bytes of `type`, one after another: seconds[i] is the median over
- * several calls of the slowest rank's time, the same number on all ranks, and spread[i] (where not
- * NULL) half of what lies between the calls' quartiles. Half a second a size at most, but never
- * fewer than three calls. Collective; allocates (never in the hot loop); nothing may be outstanding
- * on the comm. One rank: all 0. */
+/* Times `call` on bytes[i] bytes of `type`, one after another, each on bytes that its rank has just
+ * written, as a step's gradients are: seconds[i] is the median over several calls of the slowest
+ * rank's time, the same number on all ranks, and spread[i] (where not NULL) half of what lies
+ * between the calls' quartiles. Half a second a size at most, but never fewer than three calls.
+ * Collective; allocates (never in the hot loop); nothing may be outstanding on the comm. One rank:
+ * all 0. */
 int link_measure(const link_probe *self, link_call call, dtype type, const size_t *bytes, int count,
                  double *seconds, double *spread, ls_error *error);
 
@@ -51,18 +53,19 @@ int link_measure_following(const link_probe *self, link_call call, dtype type, s
 
 /* How a collective gets on while its rank computes, at one size and pace. */
 typedef struct link_overlap {
-    /* Of a collective's time (link_measure's), how much passes in a second of computing: 1 where it
-     * runs by itself, 0 where nothing moves before it is waited for. */
+    /* Of a collective's time (link_measure's), how much passes in a second of computing: 1 +
+     * slowdown where it runs by itself, 0 where nothing moves before it is waited for. */
     double progress;
     /* How much longer a second of computing takes meanwhile: the comm's calls, and what the system
      * does for them on the same core. 0: no longer. */
     double slowdown;
 } link_overlap;
 
-/* The call begins, then for as long as the collective takes alone (alone_seconds) the thread
- * computes, with a progress() every gap_seconds, then it waits. Median, of the slowest rank.
- * Collective; as link_measure. Not measured, and {1, 0}, where the device is asynchronous: there a
- * collective needs no host; that it takes memory bandwidth from kernels is not seen. */
+/* The call begins, then until it is done, or for a little longer than it takes alone
+ * (alone_seconds), the thread computes, with a progress() every gap_seconds (and what a pump does
+ * meanwhile); then it waits. Median, of the slowest rank. Collective; as link_measure. Not
+ * measured, and {1, 0}, where the device is asynchronous: there a collective needs no host; that it
+ * takes memory bandwidth from kernels is not seen. */
 int link_measure_overlap(const link_probe *self, link_call call, dtype type, size_t bytes,
                          double alone_seconds, double gap_seconds, link_overlap *out,
                          ls_error *error);
@@ -79,8 +82,9 @@ double link_seconds(const link_cost *hop, link_call call, int ranks, double byte
 typedef struct link_network {
     link_cost inside, between;
     int ranks_per_node; /* at least 1 */
-    /* true: reduced inside the nodes, then between them, then handed out inside, each node's data
-     * crossing its link once. false: one ring over all ranks, as slow as its slowest hop. */
+    /* true: an all-reduce reduces inside the nodes, then between them, then hands out inside, each
+     * node's data crossing its link once. false, and of an all-gather always: one ring over all
+     * ranks, as slow as its slowest hop. */
     bool two_level;
 } link_network;
 

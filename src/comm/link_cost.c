@@ -64,7 +64,7 @@ double link_network_seconds(const link_network *self, link_call call, int ranks,
         return link_seconds(&self->inside, call, inside, bytes);
     if (inside == 1)
         return link_seconds(&self->between, call, nodes, bytes);
-    if (self->two_level)
+    if (self->two_level && call == LINK_ALLREDUCE)
         return link_seconds(&self->inside, call, inside, bytes) +
                link_seconds(&self->between, call, nodes, bytes);
     link_cost slowest = {

@@ -1,4 +1,4 @@
-#include "mode/pump.h"
+#include "comm/pump.h"
 #include "base/thread.h"
 
 #include <stdlib.h>
@@ -9,7 +9,9 @@ struct pump {
     pthread_t thread;
     pthread_mutex_t lock; /* who has it may call the comm */
     pthread_cond_t changed;
-    bool busy, stopping;
+    pump_busy busy;
+    void *context;
+    bool working, stopping;
     ls_error error; /* of the thread */
 };
 
@@ -18,7 +20,8 @@ static void *run(void *context) {
     pump *self = context;
     pthread_mutex_lock(&self->lock);
     while (!self->stopping) {
-        if (!self->busy || self->error.code != LS_OK) {
+        self->working = self->error.code == LS_OK && self->busy(self->context);
+        if (!self->working) {
             pthread_cond_wait(&self->changed, &self->lock);
             continue;
         }
@@ -31,11 +34,13 @@ static void *run(void *context) {
     return NULL;
 }
 
-int pump_start(comm *comm, pump **out, ls_error *error) {
+int pump_start(comm *comm, pump_busy busy, void *context, pump **out, ls_error *error) {
     pump *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "out of memory");
     self->comm = comm;
+    self->busy = busy;
+    self->context = context;
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->changed, NULL);
     int status =
@@ -48,18 +53,12 @@ int pump_start(comm *comm, pump **out, ls_error *error) {
     return LS_OK;
 }
 
-static void say(pump *self, bool *flag, bool value) {
-    if (*flag == value)
-        return;
-    *flag = value;
-    pthread_cond_signal(&self->changed);
-}
-
 void pump_stop(pump *self) {
     if (!self)
         return;
     pthread_mutex_lock(&self->lock);
-    say(self, &self->stopping, true);
+    self->stopping = true;
+    pthread_cond_signal(&self->changed);
     pthread_mutex_unlock(&self->lock);
     pthread_join(self->thread, NULL);
     pthread_cond_destroy(&self->changed);
@@ -72,10 +71,11 @@ void pump_hold(pump *self) {
         pthread_mutex_lock(&self->lock);
 }
 
-void pump_let_go(pump *self, bool busy) {
+void pump_let_go(pump *self) {
     if (!self)
         return;
-    say(self, &self->busy, busy);
+    if (!self->working && self->busy(self->context))
+        pthread_cond_signal(&self->changed);
     pthread_mutex_unlock(&self->lock);
 }
 

@@ -56,7 +56,8 @@ static int land(staged_comm *self, staged_job *job, ls_error *error) {
 
 static int copy_out(staged_comm *self, bool *moved, ls_error *error) {
     LS_TRY(self->inner->is->progress(self->inner, error));
-    while (self->landed < self->begun && mpi_is_done(&chunk_of(self, self->landed)->work)) {
+    while (self->landed < self->begun &&
+           mpi_is_done(self->inner, &chunk_of(self, self->landed)->work)) {
         staged_chunk *chunk = chunk_of(self, self->landed);
         bool last = chunk->index == chunk->job->chunks - 1;
         LS_TRY(self->inner->is->wait(self->inner, NULL, &chunk->work, error));

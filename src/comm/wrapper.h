@@ -15,8 +15,8 @@ static inline comm *comm_inner(comm *wrapper) {
     return ((comm_wrapper *)wrapper)->inner;
 }
 
-/* `calls` has the members that the wrapper changes: the collectives, barrier, progress and wait,
- * and is_done where its works are the inner's. Its offer is left out where inner has none. The rest
+/* `calls` has the members that the wrapper changes: the collectives, barrier, progress, wait and
+ * is_done. Its offer is left out where inner has none. The rest
  * is inner's: its name, whether its calls can be recorded, its memory (with the note that
  * allocating may leave) and where the other ranks' lies. Closing the wrapper closes inner and frees
  * the wrapper. */

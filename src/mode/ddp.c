@@ -212,7 +212,7 @@ static int setup(mode *self, ls_error *error) {
     }
     LS_TRY(cut_buckets(self, factored, error));
     if (self->settings.between_nodes && !self->settings.device->facts.asynchronous)
-        LS_TRY(pump_start(self->settings.comm, &((ddp_state *)self->state)->works.pump, error));
+        LS_TRY(outstanding_start_pump(&((ddp_state *)self->state)->works, error));
     return allocate(self, factored, any, error);
 }
 

@@ -95,7 +95,8 @@ static void list_sizes(const mode_settings *s, network_times *out) {
 
 static int measure_network(const mode_settings *s, bool weighs, network_times *out,
                            ls_error *error) {
-    link_probe probe = {s->comm, s->control, s->device, s->stream};
+    link_probe probe = {
+        .comm = s->comm, .control = s->control, .device = s->device, .stream = s->stream};
     list_sizes(s, out);
     LS_TRY(link_measure(&probe, LINK_ALLREDUCE, s->gradient_type, out->reduce.bytes,
                         out->reduce.count, out->reduce.seconds, out->reduce.spread, error));

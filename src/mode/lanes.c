@@ -1,7 +1,7 @@
 #include "mode/lanes.h"
 #include "base/clock.h"
+#include "comm/pump.h"
 #include "mode/parts.h"
-#include "mode/pump.h"
 
 #include <sched.h>
 #include <stdatomic.h>

@@ -1,12 +1,27 @@
 #include "mode/outstanding.h"
 
+static bool is_busy(void *context) {
+    const outstanding *self = context;
+    const comm *comm = self->comm;
+    for (int at = 0; at < self->count; at++) {
+        const comm_work *work = self->works[(self->first + at) % OUTSTANDING_MOST].work;
+        if (work->handle && !(comm->is->is_done && comm->is->is_done(comm, work)))
+            return true;
+    }
+    return false;
+}
+
+int outstanding_start_pump(outstanding *self, ls_error *error) {
+    return pump_start(self->comm, is_busy, self, &self->pump, error);
+}
+
 static int hold(outstanding *self, ls_error *error) {
     pump_hold(self->pump);
     return pump_check(self->pump, error);
 }
 
 static int let_go(outstanding *self, int status) {
-    pump_let_go(self->pump, self->count > 0);
+    pump_let_go(self->pump);
     return status;
 }
 
@@ -92,5 +107,5 @@ int outstanding_progress(outstanding *self, ls_error *error) {
 void outstanding_clear(outstanding *self) {
     pump_hold(self->pump);
     self->first = self->count = 0;
-    pump_let_go(self->pump, false);
+    pump_let_go(self->pump);
 }

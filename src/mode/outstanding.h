@@ -5,7 +5,7 @@
 #define LOCKSTEP_MODE_OUTSTANDING_H
 
 #include "comm/comm.h"
-#include "mode/pump.h"
+#include "comm/pump.h"
 
 enum { OUTSTANDING_MOST = 16 };
 
@@ -21,6 +21,9 @@ typedef struct outstanding {
     outstanding_work works[OUTSTANDING_MOST]; /* a ring, oldest at `first` */
     int first, count;
 } outstanding;
+
+/* Until pump_stop(pump); `self` stays where it is. */
+int outstanding_start_pump(outstanding *self, ls_error *error);
 
 /* As the comm's; behind what `stream` holds. `work` stays where it is until the next
  * outstanding_clear; `reader`: the stream in which it will be waited for. */

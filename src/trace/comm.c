@@ -36,13 +36,16 @@ static void end(traced_comm *self, traced_work *work, device_stream *stream) {
     work->ended = true;
 }
 
+static bool is_inner_done(const traced_comm *self, const comm_work *work) {
+    const comm *inner = self->wrapper.inner;
+    return !work->handle || (inner->is->is_done && inner->is->is_done(inner, work));
+}
+
 /* What progress has brought to its end. */
 static void look(traced_comm *self) {
-    bool (*is_done)(const comm_work *work) = self->wrapper.inner->is->is_done;
     for (int index = 0; index < TRACED_WORKS; index++) {
         traced_work *work = &self->works[index];
-        if (work->taken && !work->ended &&
-            (!work->inner.handle || (is_done && is_done(&work->inner))))
+        if (work->taken && !work->ended && is_inner_done(self, &work->inner))
             end(self, work, NULL);
     }
 }
@@ -186,8 +189,8 @@ static int sum_tree(comm *base, device_stream *stream, void *buffer, size_t coun
     return hand_out(self, mine, status, work, error);
 }
 
-static int offer(comm *base, device_stream *stream, void *buffer, size_t bytes,
-                 comm_work *work, ls_error *error) {
+static int offer(comm *base, device_stream *stream, void *buffer, size_t bytes, comm_work *work,
+                 ls_error *error) {
     traced_comm *self = of(base);
     comm *inner = self->wrapper.inner;
     traced_work *mine = take(self, stream, "offer", (int64_t)bytes);
@@ -232,10 +235,22 @@ static int wait_recorded(traced_comm *self, device_stream *stream, traced_work *
     return LS_OK;
 }
 
+/* NULL: the inner comm's own. */
+static traced_work *recorded(traced_comm *self, const comm_work *work) {
+    traced_work *mine = work->handle;
+    return mine < self->works || mine >= self->works + TRACED_WORKS ? NULL : mine;
+}
+
+static bool is_done(const comm *base, const comm_work *work) {
+    const traced_comm *self = (const traced_comm *)base;
+    const traced_work *mine = recorded((traced_comm *)base, work);
+    return is_inner_done(self, mine ? &mine->inner : work);
+}
+
 static int wait(comm *base, device_stream *stream, comm_work *work, ls_error *error) {
     traced_comm *self = of(base);
-    traced_work *mine = work->handle;
-    if (mine < self->works || mine >= self->works + TRACED_WORKS)
+    traced_work *mine = recorded(self, work);
+    if (!mine)
         return self->wrapper.inner->is->wait(self->wrapper.inner, stream, work, error);
     LS_TRY(wait_recorded(self, stream, mine, error));
     mine->taken = false;
@@ -255,7 +270,8 @@ int trace_comm(trace *self, comm *inner, comm **out, ls_error *error) {
                                          .offer = offer,
                                          .barrier = barrier,
                                          .progress = progress,
-                                         .wait = wait};
+                                         .wait = wait,
+                                         .is_done = is_done};
     traced_comm *made = calloc(1, sizeof *made);
     if (!made)
         return ls_fail(error, LS_FAILED, "out of memory");

@@ -1,0 +1,38 @@
+/* What the clocks around a collective share: link.c (alone, and behind others) and link_overlap.c
+ * (beside computing). */
+#ifndef LOCKSTEP_COMM_LINK_TIMING_H
+#define LOCKSTEP_COMM_LINK_TIMING_H
+
+#include "comm/link.h"
+
+#include <stdint.h>
+
+/* A call is repeated for half a second, but this often at most; the buffer is walked through, so
+ * that a call finds its bytes as cold as a step's are. */
+enum { LINK_MOST_CALLS = 31 };
+
+typedef struct timed_call {
+    const link_probe *probe;
+    link_call call;
+    dtype type;
+    size_t bytes;    /* rounded down to whole elements, at least one a rank */
+    int64_t *counts; /* all-gather: [ranks] */
+    int places;
+    void *memory; /* `places` times `bytes` */
+} timed_call;
+
+/* Closed in either case. */
+int timed_open(timed_call *self, const link_probe *probe, link_call call, dtype type, size_t bytes,
+               ls_error *error);
+void timed_close(timed_call *self);
+/* The own bytes of calls [first, first + count) are written; then all ranks begin together. */
+int timed_make_ready(const timed_call *self, int first, int count, ls_error *error);
+int timed_begin(const timed_call *self, int number, comm_work *work, ls_error *error);
+int timed_wait(const timed_call *self, comm_work *work, ls_error *error);
+
+/* How often a call of this duration is made: the same on all ranks. */
+int timed_choose_count(comm *control, double seconds, int *calls, ls_error *error);
+/* The slowest rank of each call, sorted; then the median, the same bits everywhere. */
+int timed_agree_on_median(comm *control, double *values, int count, double *out, ls_error *error);
+
+#endif
