@@ -57,9 +57,9 @@ static void add_step(text_buffer *out, const step_model *step) {
         seconds += step_row_seconds(step, &step->rows[row], step->batch);
     text_add(out, "step      %s on %s, %s, batch %" PRId64 ": %s ms on one rank", step->model,
              step->device, step->precision, step->batch, number(seconds * 1e3, 3).text);
-    if (step->run_count > 1) {
+    if (step->batch_count > 1) {
         text_add(out, "; rows measured at batches");
-        for (int run = 0; run < step->run_count; run++)
+        for (int run = 0; run < step->batch_count; run++)
             text_add(out, "%s %" PRId64, run ? "," : "", step->batches[run]);
     }
     text_add(out, "\ngradient  %s MB in fp32, buckets ",
@@ -81,7 +81,7 @@ void forecast_text(const forecast *self, const step_model *step, const forecast_
     if (inside)
         text_add(out, "nodes     %d ranks each, collectives %s\n", network->ranks_per_node,
                  network->two_level ? "in two levels" : "in one ring");
-    if (self->strong && step->run_count == 1)
+    if (self->strong && step->batch_count == 1)
         text_add(out,
                  "assumed   rows shrink with the batch, but for optimizer and other (give runs "
                  "at several batches to measure it)\n");

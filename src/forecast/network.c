@@ -118,11 +118,13 @@ collective_cost network_cost(const forecast_network *self, link_kind kind, int r
                            .following_seconds =
                                link_network_seconds(&behind.network, call, ranks, bytes),
                            .overlap = alone.between.overlap};
+    out.following_overlap = out.overlap;
     if (self->ranks_per_node == 1)
         return out;
     if (ranks <= self->ranks_per_node) {
-        out.overlap = alone.inside.overlap;
-    } else if (self->two_level) {
+        out.overlap = out.following_overlap = alone.inside.overlap;
+    } else if (self->two_level && call == LINK_ALLREDUCE) {
+        /* Behind another, the node's part was done while that one was between the nodes. */
         double in_node = link_seconds(&alone.inside.cost, call, self->ranks_per_node, bytes);
         out.overlap =
             join(alone.inside.overlap, in_node, alone.between.overlap, out.seconds - in_node);

@@ -50,10 +50,10 @@ typedef struct forecast_network {
     bool two_level;
 } forecast_network;
 
-/* What a collective takes alone, and how it gets on beside computing. */
+/* What a collective takes alone or right behind another, and how it gets on beside computing. */
 typedef struct collective_cost {
     double seconds, following_seconds;
-    link_overlap overlap;
+    link_overlap overlap, following_overlap;
 } collective_cost;
 
 /* Of `bytes` (comm/link.h says whose) over `ranks` ranks. A fit's latency and bandwidth, times what

@@ -73,10 +73,12 @@ static int get_point(const reader *self, link_point *out, ls_error *error) {
     LS_TRY(get(self, "following_seconds", 0, &out->following_seconds, error));
     LS_TRY(get(self, "progress", 0, &out->overlap.progress, error));
     LS_TRY(get(self, "slowdown", 0, &out->overlap.slowdown, error));
-    if (bytes != floor(bytes) || bytes > 1e15 || out->overlap.progress > 1)
+    const link_overlap *overlap = &out->overlap;
+    if (bytes != floor(bytes) || bytes > 1e15 ||
+        overlap->progress > (1 + overlap->slowdown) * (1 + 1e-6)) /* as rounded in the file */
         return ls_fail(error, LS_BAD_INPUT,
-                       "%s: row %zu: expected whole bytes and progress of at most 1, found '%.40s' "
-                       "and '%.40s'",
+                       "%s: row %zu: expected whole bytes and progress of at most 1 + slowdown, "
+                       "found '%.40s' and '%.40s'",
                        self->path, self->row + 1, csv_get(&self->table, self->row, "bytes"),
                        csv_get(&self->table, self->row, "progress"));
     out->bytes = (size_t)bytes;

@@ -27,9 +27,10 @@ typedef struct simulation {
     int64_t *elements; /* of each collective: the gradient's that it makes final; 0: factors */
     int done, started;
     double left_seconds; /* of the collective at `done` */
-    double wall;         /* so far */
-    int64_t cut;         /* the gradient's elements from here on have been sent */
-    factored *factored;  /* in backward's order */
+    link_overlap overlap;
+    double wall;        /* so far */
+    int64_t cut;        /* the gradient's elements from here on have been sent */
+    factored *factored; /* in backward's order */
     int factored_count;
 } simulation;
 
@@ -37,14 +38,16 @@ typedef struct simulation {
 
 static void pop(simulation *self) {
     self->done++;
-    if (self->done < self->started)
-        self->left_seconds = self->collectives[self->done].following_seconds;
+    if (self->done == self->started)
+        return;
+    self->left_seconds = self->collectives[self->done].following_seconds;
+    self->overlap = self->collectives[self->done].following_overlap;
 }
 
 /* The rank computes; what is outstanding gets on as far as it can beside that. */
 static void compute(simulation *self, double seconds) {
     while (seconds > 0 && self->done < self->started) {
-        link_overlap overlap = self->collectives[self->done].overlap;
+        link_overlap overlap = self->overlap;
         double needed = overlap.progress > 0 ? self->left_seconds / overlap.progress : seconds + 1;
         double passed = needed < seconds ? needed : seconds;
         self->wall += passed * (1 + overlap.slowdown);
@@ -68,8 +71,10 @@ static void start(simulation *self, link_kind kind, double bytes, int64_t elemen
     self->elements[self->started] = elements;
     self->collectives[self->started] =
         network_cost(self->in->network, kind, self->in->ranks, bytes);
-    if (self->done == self->started)
+    if (self->done == self->started) {
         self->left_seconds = self->collectives[self->started].seconds;
+        self->overlap = self->collectives[self->started].overlap;
+    }
     self->started++;
 }
 

@@ -133,6 +133,18 @@ static int read_rows(run_file *self, ls_error *error) {
     return check_gradient(self, error);
 }
 
+/* The rows say how the step divides; how long it was, in the mean of the whole run and as its mode
+ * runs it (a GPU replays a recording; a profile's steps are not, and a row is a median), says the
+ * summary. */
+static void scale_to_mean(run_file *self) {
+    double sum = 0, steps = finished_run_number(&self->summary, "steps");
+    double mean = finished_run_number(&self->summary, "training_seconds") / steps;
+    for (size_t index = 0; index < self->row_count; index++)
+        sum += self->rows[index].seconds[0];
+    for (size_t index = 0; index < self->row_count && sum > 0 && steps > 0; index++)
+        self->rows[index].seconds[0] *= mean / sum;
+}
+
 static int read_run(run_file *self, const char *folder, ls_error *error) {
     LS_TRY(finished_run_read(&self->summary, folder, error));
     if (strcmp(finished_run_text(&self->summary, "mode"), "single") != 0)
@@ -148,7 +160,9 @@ static int read_run(run_file *self, const char *folder, ls_error *error) {
     if (self->table.rows == 0)
         return ls_fail(error, LS_BAD_INPUT, "%s: expected the rows of a step, found none",
                        self->path);
-    return read_rows(self, error);
+    LS_TRY(read_rows(self, error));
+    scale_to_mean(self);
+    return LS_OK;
 }
 
 static void close_run(run_file *self) {
@@ -179,8 +193,7 @@ static bool same_row(const step_row *a, const step_row *b) {
            a->gradient_first == b->gradient_first && a->gradient_count == b->gradient_count;
 }
 
-static int check_alike(const step_model *self, const run_file *run, int64_t batch,
-                       ls_error *error) {
+static int check_alike(const step_model *self, const run_file *run, ls_error *error) {
     static const char *const columns[] = {"device", "model", "precision"};
     const char *const first[] = {self->device, self->model, self->precision};
     for (int index = 0; index < 3; index++)
@@ -195,35 +208,44 @@ static int check_alike(const step_model *self, const run_file *run, int64_t batc
     if (!alike)
         return ls_fail(error, LS_BAD_INPUT, "%s: its rows are not those of the first run's step",
                        run->path);
-    for (int index = 0; index < self->run_count; index++)
-        if (self->batches[index] == batch)
-            return ls_fail(error, LS_BAD_INPUT,
-                           "%s: a second run at batch %lld: give runs at different batches",
-                           run->summary.folder, (long long)batch);
     return LS_OK;
 }
 
 /* Keeps the batches ascending. */
-static void add_run(step_model *self, const run_file *run, int64_t batch) {
-    int at = self->run_count++;
-    for (; at > 0 && self->batches[at - 1] > batch; at--) {
-        self->batches[at] = self->batches[at - 1];
+static int place_of_batch(step_model *self, int64_t batch) {
+    int at = 0;
+    while (at < self->batch_count && self->batches[at] < batch)
+        at++;
+    if (at < self->batch_count && self->batches[at] == batch)
+        return at;
+    for (int from = self->batch_count++; from > at; from--) {
+        self->batches[from] = self->batches[from - 1];
+        self->runs[from] = self->runs[from - 1];
         for (size_t row = 0; row < self->row_count; row++)
-            self->rows[row].seconds[at] = self->rows[row].seconds[at - 1];
+            self->rows[row].seconds[from] = self->rows[row].seconds[from - 1];
     }
     self->batches[at] = batch;
-    for (size_t row = 0; row < self->row_count; row++)
-        self->rows[row].seconds[at] = run->rows[row].seconds[0];
+    self->runs[at] = 0;
+    return at;
+}
+
+static void add_run(step_model *self, const run_file *run, int64_t batch) {
+    int at = place_of_batch(self, batch), count = ++self->runs[at];
+    for (size_t row = 0; row < self->row_count; row++) {
+        double *mean = &self->rows[row].seconds[at];
+        *mean = count == 1 ? run->rows[row].seconds[0]
+                           : *mean + (run->rows[row].seconds[0] - *mean) / count;
+    }
 }
 
 static int take_run(step_model *self, run_file *run, const char *folder, ls_error *error) {
     LS_TRY(read_run(run, folder, error));
     int64_t batch = (int64_t)finished_run_number(&run->summary, "global_batch");
-    if (self->run_count == 0) {
+    if (self->batch_count == 0) {
         self->batch = batch;
         start_model(self, run);
     }
-    LS_TRY(check_alike(self, run, batch, error));
+    LS_TRY(check_alike(self, run, error));
     add_run(self, run, batch);
     return LS_OK;
 }
@@ -252,10 +274,10 @@ int step_model_read(step_model *out, char *const *folders, int count, ls_error *
 
 double step_row_seconds(const step_model *self, const step_row *row, int64_t batch) {
     bool fixed = row->phase == LAYER_OPTIMIZER || row->phase == LAYER_OTHER;
-    if (self->run_count == 1)
+    if (self->batch_count == 1)
         return fixed ? row->seconds[0] : row->seconds[0] * (double)batch / (double)self->batches[0];
     int high = 1;
-    while (high < self->run_count - 1 && self->batches[high] < batch)
+    while (high < self->batch_count - 1 && self->batches[high] < batch)
         high++;
     double low_batch = (double)self->batches[high - 1], high_batch = (double)self->batches[high];
     double slope = (row->seconds[high] - row->seconds[high - 1]) / (high_batch - low_batch);

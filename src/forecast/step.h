@@ -15,7 +15,9 @@ enum { FORECAST_MOST_ROWS = 2048, FORECAST_MOST_RUNS = 16 };
 typedef struct step_row {
     char layer[32];
     layer_phase phase;
-    double seconds[FORECAST_MOST_RUNS]; /* measured at each run's batch */
+    /* At each batch: measured, and scaled so that all rows sum to the run's mean step; of several
+     * runs the mean. */
+    double seconds[FORECAST_MOST_RUNS];
     /* Elements of the flat gradient that are final after this row; 0, 0: none. */
     int64_t gradient_first, gradient_count;
     /* backward_weights of a linear layer: its features, from FLOP and gradient; 0: not linear. */
@@ -26,17 +28,18 @@ typedef struct step_model {
     step_row rows[FORECAST_MOST_ROWS];
     size_t row_count;
     int64_t batches[FORECAST_MOST_RUNS]; /* ascending, no two alike */
-    int run_count;
+    int runs[FORECAST_MOST_RUNS];        /* at each of them */
+    int batch_count;
     int64_t batch;      /* the first run's: what every rank computes in weak scaling */
     int64_t parameters; /* elements of the flat gradient */
     dtype type;         /* of activations */
     char device[16], model[64], precision[16];
 } step_model;
 
-/* Reads the runs of one model at several batches, or one. Folders without layers.csv, a mode other
+/* Reads the runs of one model, at one batch or several. Folders without layers.csv, a mode other
  * than single, rows that cannot be (out of order, negative, a gradient that is not covered from its
- * end to its beginning), runs that differ in more than their batch, or two of one batch are
- * LS_BAD_INPUT with a line that names the file. */
+ * end to its beginning), or runs that differ in more than their batch are LS_BAD_INPUT with a line
+ * that names the file. */
 int step_model_read(step_model *out, char *const *folders, int count, ls_error *error);
 
 /* Seconds of a row at a batch: with one run, in proportion to the batch but for the rows whose work

@@ -11,10 +11,11 @@ ranks, two to a core, on one node and on 2 nodes at 1 Gbit/s. A round profiles s
 network, and trains each comm choice for --steps steps; what is compared are medians over the rounds.
 Exit code 1 where one is further than 10% from what was measured.
 
-Two ranks that share a core compute at half the rate. There the forecast starts from a step under the
-same load: single's rows, times how much longer single's step takes beside a second single on its core;
-and the networks are measured with two ranks a core too. What a rank computes while the other waits is
-not in it: such a forecast is a bound from above where much is exposed.
+The ranks of all places share this machine, its memory above all, and of 4 ranks two share a core; what
+a step takes there one rank alone does not show. So single is profiled as often at once as there are
+ranks, on the cores that they will have, and the forecast starts from all of these runs. What a rank
+computes while another on its core waits is not in it: there a forecast is a bound from above where
+much is exposed.
 """
 import argparse
 import csv
@@ -45,8 +46,6 @@ arguments.add_argument("--rounds", type=int, default=3)
 arguments.add_argument("--only", choices=PLACES)
 given = arguments.parse_args()
 lockstep = os.path.abspath(given.lockstep)
-here = os.path.dirname(os.path.abspath(__file__))
-cluster = os.path.join(here, "..", "..", "slurm", "cluster.sh")
 
 
 def run(command, environment=runs.ENVIRONMENT):
@@ -69,23 +68,25 @@ class Place:
 
     def __init__(self, name):
         self.ranks, self.nodes, self.rate = PLACES[name]
-        self.environment, self.state = runs.ENVIRONMENT, None
+        self.cluster = None
         self.shared = self.ranks == 4  # two ranks a core
 
     def __enter__(self):
         if self.nodes > 1:
-            self.state = os.path.join("/run", f"forecast-bench-{os.getpid()}")
-            run(["sh", cluster, "up", "--dir", self.state, "--rate", self.rate,
-                 *(["--oversubscribe-cpus", 2] if self.shared else [])])
-            self.environment = dict(runs.ENVIRONMENT, SLURM_CONF=f"{self.state}/slurm.conf")
+            self.cluster = runs.Cluster("--rate", self.rate, *(["--oversubscribe-cpus", 2] if self.shared else []))
+            self.cluster.__enter__()
         return self
 
     def __exit__(self, *_):
-        if self.state:
-            run(["sh", cluster, "down", "--dir", self.state])
+        if self.cluster:
+            self.cluster.__exit__()
+
+    @property
+    def environment(self):
+        return self.cluster.environment if self.cluster else runs.ENVIRONMENT
 
     def launcher(self, ranks, nodes):
-        if self.state:
+        if self.cluster:
             return ["srun", f"-N{nodes}", f"-n{ranks}", "--mpi=pmix"]
         if self.shared:
             return ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", ranks]
@@ -94,9 +95,17 @@ class Place:
     def load(self):
         return ["--oversubscribe"] if self.shared else []
 
-    def measure(self, single, ranks, nodes, output):
+    def measure(self, single, ranks, nodes, output, beside=()):
+        """network.csv, measured while `beside` run."""
+        processes = [subprocess.Popen(command, env=runs.ENVIRONMENT, stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL) for command in beside]
         run([*self.launcher(ranks, nodes), lockstep, "forecast", "--measure-network", single,
              "--device", "cpu", "--threads", 1, "--output", output, *self.load()], self.environment)
+        for process in processes:
+            if process.poll() is not None:
+                raise SystemExit(f"{' '.join(process.args)}: ended too early, exit {process.returncode}")
+            process.kill()
+            process.wait()
         return output
 
 
@@ -111,50 +120,45 @@ def train(data, folder, launcher, *options, environment=runs.ENVIRONMENT):
     return step_seconds(folder)
 
 
-def beside_another(data, work):
-    """Seconds of single's step, with a second one on the same core all the while."""
-    folders = [f"{work}/beside{number}" for number in range(2)]
-    both = [subprocess.Popen(["taskset", "-c", "0", lockstep, "train", "--data", data, "--device", "cpu",
-                              "--threads", "1", "--epochs", "1", "--results", folder],
-                             env=runs.ENVIRONMENT, stdout=subprocess.DEVNULL) for folder in folders]
-    if any([each.wait() for each in both]):
-        raise SystemExit("two runs beside each other: one failed")
-    return statistics.mean(map(step_seconds, folders))
+def profile(data, work, place):
+    """The folders of single's step, as it is beside the others: see above."""
+    folders = [f"{work}/single{rank}" for rank in range(place.ranks)]
+    cores = 2 if place.ranks > 1 else 1
+    # A second epoch, so that the others still run while the last one's first is profiled.
+    all_ranks = [subprocess.Popen(
+        ["taskset", "-c", str(rank * cores // place.ranks), lockstep, "train", "--data", data, "--device", "cpu",
+         "--threads", "1", "--epochs", "2", "--results", folder, "--profile", str(min(PROFILED, given.steps))],
+        env=runs.ENVIRONMENT, stdout=subprocess.DEVNULL) for rank, folder in enumerate(folders)]
+    if any([each.wait() for each in all_ranks]):
+        raise SystemExit("singles beside each other: one failed")
+    return folders
 
 
-def slow_down(single, ratio):
-    """The rows of a profile, each `ratio` times as long."""
-    path = os.path.join(single, "layers.csv")
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        rows = list(reader)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, reader.fieldnames, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(dict(row, seconds=float(row["seconds"]) * ratio) for row in rows)
+def neighbour(data, folder, core):
+    """A single that goes on and on."""
+    return ["taskset", "-c", str(core), lockstep, "train", "--data", data, "--device", "cpu", "--threads", "1",
+            "--epochs", "100000", "--results", folder]
 
 
-def networks(place, single, work):
-    """forecast's options for what lies between the ranks."""
+def networks(place, data, single, work):
+    """forecast's options for what lies between the ranks. Of two that share a core one takes part, and the
+    other computes: both together would halve the link."""
     if place.ranks == 1:
         return ["--preset", "1gbe"]  # asked for nothing
     if place.nodes == 1 or not place.shared:
         return ["--network", place.measure(single, place.ranks, place.nodes, f"{work}/network.csv")]
-    return ["--network", place.measure(single, 2, 2, f"{work}/network.csv"), "--ranks-per-node", 2,
+    beside = [neighbour(data, f"{work}/beside{core}", core) for core in range(2)]
+    return ["--network", place.measure(single, 2, 2, f"{work}/network.csv", beside), "--ranks-per-node", 2,
             "--inside-network", place.measure(single, 2, 1, f"{work}/inside.csv")]
 
 
 def one_round(place, data, work, predicted, measured):
     """Adds this round's seconds to predicted and measured, by choice."""
-    single, table = f"{work}/single", f"{work}/forecast.csv"
-    alone = ["taskset", "-c", "0"]
-    train(data[1], single, alone, "--profile", min(PROFILED, given.steps))
-    if place.shared:
-        slow_down(single, beside_another(data[1], work) / train(data[1], f"{work}/alone", alone))
-    run([lockstep, "forecast", single, *networks(place, single, work), "--csv", table])
+    singles, table = profile(data[1], work, place), f"{work}/forecast.csv"
+    run([lockstep, "forecast", *singles, *networks(place, data[1], singles[0], work), "--csv", table])
     if place.ranks == 1:
         choices = {"single": "plain"}
-        found = {"single": train(data[1], f"{work}/again", alone)}
+        found = {"single": train(data[1], f"{work}/again", ["taskset", "-c", "0"])}
     else:
         choices = {name: name for name in CHOICES}
         found = {name: train(data[place.ranks], f"{work}/{name}",

@@ -36,6 +36,31 @@ def finish(command, folder, environment):
         return summary, list(csv.DictReader(file))
 
 
+class Cluster:
+    """The two-node test cluster, up while the `with` lasts (as root). `environment` is srun's; what ranks read
+    and write must not lie in /tmp, of which each node has its own."""
+
+    SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "slurm", "cluster.sh")
+
+    def __init__(self, *options):
+        self.folder = f"/run/lockstep-bench-{os.getpid()}"
+        self.options = [*map(str, options)]
+        self.environment = dict(ENVIRONMENT, SLURM_CONF=f"{self.folder}/slurm.conf")
+
+    def __enter__(self):
+        self._call("up", *self.options)
+        return self
+
+    def __exit__(self, *_):
+        self._call("down")
+
+    def _call(self, verb, *options):
+        done = subprocess.run(["sh", self.SCRIPT, verb, "--dir", self.folder, *options], env=ENVIRONMENT,
+                              capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"cluster.sh {verb}: exit {done.returncode}\n{done.stderr}")
+
+
 def synthetic(lockstep, folder, images, test_images):
     subprocess.run([lockstep, "pack", "synthetic", folder, "--images", str(images),
                     "--test-images", str(test_images)], check=True, capture_output=True)

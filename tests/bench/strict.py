@@ -4,39 +4,56 @@
 usage: strict.py LOCKSTEP DATA [ROUNDS]  (DATA: a packed data set, e.g. CIFAR-10; 5 rounds)
 
 Bits: 2 epochs of DATA in a global batch of 128 with 4 lanes, fp32 (and bf16 where the CPU has it) at
-1 rank (single), 2 and 4 ranks, and at one rank with 2 threads. Where ranks are more than cores they
-share them. ROUNDS 0: only this.
+1 rank (single), 2 and 4 ranks, at one rank with 2 threads, and (as root: it brings the test cluster up,
+whose nodes see no /tmp of this machine, so DATA must not lie there) at 2 and 4 ranks on two nodes. Where
+ranks are more than cores they share them. ROUNDS 0: only this.
 Cost: images/s at 2 ranks, a core each, of --strict with 2 and with 4 lanes over ddp as it is, with the
 same global batch of 128, rounds interleaved; the medians of the rounds' ratios are held against 5%
 and 10%. And what the strict runs say of their cost by themselves (strict_cost, from their warm-up).
 """
+import os
 import statistics
 import sys
 import tempfile
 
 import runs
 
-lockstep, data = sys.argv[1:3]
+lockstep, data = map(os.path.abspath, sys.argv[1:3])
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
 IMAGES = 6400
 SAME = ["parameters_hash", "plan_id", "final_train_loss", "final_test_loss", "final_test_accuracy"]
 
 
-def strict_run(folder, ranks, *options):
+def strict_run(folder, ranks, nodes, environment, *options):
     mode = "ddp" if ranks else "single"
     command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks else []
+    if nodes > 1:
+        command = ["srun", f"-N{nodes}", f"-n{ranks}", "--mpi=pmix"]
     command += [lockstep, "train", "--data", data, "--device", runs.DEVICE, "--mode", mode, "--global-batch", "128",
                 "--epochs", "2", "--oversubscribe", "--strict", "--lanes", "4", "--results", folder, *options]
-    return runs.finish(command, folder, runs.ENVIRONMENT)[0]
+    return runs.finish(command, folder, environment)[0]
 
 
 def same_bits(work, precision):
     found = {}
-    for ranks, threads in ((0, "1"), (0, "2"), (2, "1"), (4, "1")):
+
+    def one(ranks, threads, nodes=1, environment=runs.ENVIRONMENT):
         name = f"{ranks or 1} rank{'s' if ranks else ''}, {threads} thread{'s' if threads != '1' else ''}"
-        row = strict_run(f"{work}/{precision}-{ranks}-{threads}", ranks, "--threads", threads, "--precision", precision)
+        name += f", {nodes} nodes" if nodes > 1 else ""
+        row = strict_run(f"{work}/{precision}-{ranks}-{threads}-{nodes}", ranks, nodes, environment,
+                         "--threads", threads, "--precision", precision)
         found[name] = [row[column] for column in SAME]
-        print(f"  {precision}, {name:16} {' '.join(found[name])}", flush=True)
+        print(f"  {precision}, {name:26} {' '.join(found[name])}", flush=True)
+        return row
+
+    for ranks, threads in ((0, "1"), (0, "2"), (2, "1"), (4, "1")):
+        row = one(ranks, threads)
+    if os.geteuid() == 0:
+        with runs.Cluster("--oversubscribe-cpus", 2) as cluster:
+            for ranks in (2, 4):
+                one(ranks, "1", 2, cluster.environment)
+    else:
+        print("  two nodes: skipped, not root")
     identical = len(set(map(tuple, found.values()))) == 1
     print(f"  {'holds' if identical else 'MISSED'}: {row['steps']} steps in {precision}, "
           f"{'identical' if identical else 'DIFFERENT'} parameters, losses and accuracy", flush=True)
@@ -66,7 +83,8 @@ def cost(work):
     return good
 
 
-with tempfile.TemporaryDirectory() as folder:
+# Beside the binary: two nodes of the test cluster see it there.
+with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(lockstep))) as folder:
     print("2 epochs, global batch 128, 4 lanes")
     identical = [same_bits(folder, "fp32")]
     with open("/proc/cpuinfo", encoding="ascii") as file:

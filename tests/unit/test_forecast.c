@@ -27,7 +27,7 @@ static void two_layers(step_model *out) {
         {.layer = "", .phase = LAYER_OPTIMIZER, .seconds = {0.010}}};
     *out = (step_model){.row_count = sizeof rows / sizeof rows[0],
                         .batches = {1},
-                        .run_count = 1,
+                        .batch_count = 1,
                         .batch = 1,
                         .parameters = 300,
                         .type = DTYPE_F32};
@@ -168,6 +168,22 @@ static void residuals(void) {
     check_case("measured times stand at their sizes");
 }
 
+/* Two ranks a node: an all-reduce's part inside gets on at 0.1, the one between at 1. */
+static void nodes_of_two(void) {
+    forecast_network network, inside;
+    set_overlap(&inside, 0.1, 0);
+    set_overlap(&network, 1, 0);
+    network.inside = inside.between;
+    network.ranks_per_node = 2;
+    network.two_level = true;
+    collective_cost cost = network_cost(&network, LINK_SUM_F32, 4, 800);
+    CHECK_MS(cost.seconds * MS, 80);
+    /* 40 ms inside take 400 of computing, 40 between take 40. */
+    CHECK(fabs(cost.overlap.progress - 80.0 / 440) < 1e-9, "%g", cost.overlap.progress);
+    CHECK(cost.following_overlap.progress == 1, "%g", cost.following_overlap.progress);
+    check_case("behind another, the part inside the node is done already");
+}
+
 static void scaling(void) {
     static step_model step;
     static forecast weak, strong;
@@ -205,7 +221,7 @@ static void batches(void) {
     step_row *row = &step.rows[0];
     CHECK_MS(step_row_seconds(&step, row, 3) * MS, 30);
     CHECK_MS(step_row_seconds(&step, &step.rows[5], 3) * MS, 10);
-    step.run_count = 3; /* 10 ms at 1, 16 at 4, 40 at 8 */
+    step.batch_count = 3; /* 10 ms at 1, 16 at 4, 40 at 8 */
     memcpy(step.batches, (int64_t[]){1, 4, 8}, 3 * sizeof(int64_t));
     memcpy(row->seconds, (double[]){0.010, 0.016, 0.040}, 3 * sizeof(double));
     CHECK_MS(step_row_seconds(&step, row, 1) * MS, 10);
@@ -220,6 +236,7 @@ int main(void) {
     factors();
     overlap();
     residuals();
+    nodes_of_two();
     scaling();
     batches();
     return check_done();

@@ -31,6 +31,8 @@ static void two_links(void) {
     CHECK(fabs(levels - (2 * 1e-6 + 1e6 / 10e9 + 2 * 5e-6 + 1e6 / 1e9)) < 1e-12, "%g", levels);
     double node = link_network_seconds(&network, LINK_ALLREDUCE, 2, 1e6);
     CHECK(fabs(node - (2 * 1e-6 + 1e6 / 10e9)) < 1e-12, "%g", node);
+    double gather = link_network_seconds(&network, LINK_ALLGATHER, 4, 1e6);
+    CHECK(fabs(gather - (3 * 5e-6 + 0.75e6 / 1e9)) < 1e-12, "one ring in any case: %g", gather);
     network.ranks_per_node = 1;
     double nodes = link_network_seconds(&network, LINK_ALLGATHER, 2, 1e6);
     CHECK(fabs(nodes - (5e-6 + 0.5e6 / 1e9)) < 1e-12, "%g", nodes);
