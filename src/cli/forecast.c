@@ -26,7 +26,7 @@ static const option options[] = {
     {"inside-preset", OPTION_TEXT, AT(inside_preset), "NAME", NULL, NULL, 0, 0,
      "The network inside a node, nominal.", false},
     {"collectives", OPTION_CHOICE, AT(collectives), "KIND", "two-level", "two-level|ring", 0, 0,
-     "Over several nodes of several ranks: inside, then between; or one ring over all.", false},
+     "All-reduces over nodes of several ranks: inside, then between; or one ring over all.", false},
     {"bucket-mb", OPTION_REAL, AT(bucket_mb), "X|auto", "auto", "auto", 0.001, 65536,
      "Gradient MiB that ddp reduces at once; auto: by the network, as train.", false},
     {"scaling", OPTION_CHOICE, AT(scaling), "KIND", "weak", "weak|strong", 0, 0,
@@ -192,7 +192,8 @@ const command command_forecast = {
         "step, row by row, scaled to the run's mean step. The first RUN's batch is every rank's\n"
         "(weak scaling) or all ranks' together (strong); RUNs of other batches say how rows\n"
         "change with the batch. With one batch they change in proportion, but for optimizer and\n"
-        "other, which stay. Of several RUNs of one batch the mean counts: where a node's ranks\n"
+        "other, which stay. Of several RUNs (16 at most) of one batch the mean counts: where a "
+        "node's ranks\n"
         "share its memory or its power, run as many singles at once, one where each rank will be.\n"
         "\n"
         "The model: rows run one after the other. A bucket's all-reduce starts when backward has\n"
@@ -210,7 +211,7 @@ const command command_forecast = {
         "linear layer's inputs and deltas are all-gathered and its gradient formed from all\n"
         "ranks' rows, where that is cheaper. Not in it: ranks that are unlike or out of step,\n"
         "links or switches that are shared with others, the update that two ranks of a node\n"
-        "share out, the loader, and mode dp.\n"
+        "share out, a loader that falls behind, and mode dp.\n"
         "\n"
         "Under srun or mpirun, `forecast --measure-network [RUN]` times the collectives between\n"
         "the ranks at hand, at the sizes of RUN's step, into --output: on one node the link\n"

@@ -96,6 +96,10 @@ struct comm {
     char note[160]; /* how it serves memory of allocate(), for the header; "": as all other */
 };
 
+static inline bool comm_is_done(const comm *self, const comm_work *work) {
+    return !work->handle || (self->is->is_done && self->is->is_done(self, work));
+}
+
 typedef struct device device; /* device/device.h */
 
 typedef struct comm_settings {

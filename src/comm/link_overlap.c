@@ -32,6 +32,7 @@ static int64_t units_of(double seconds) {
 
 /* A collective that needs calls of all its ranks is not done before several of them were made. */
 enum { MOST_GAPS = 16 };
+static const double LEAST_GAP = 10e-6;
 
 typedef struct overlap_times {
     double computing, longer, waiting;
@@ -47,8 +48,7 @@ typedef struct overlapped {
 } overlapped;
 
 static bool is_done(const overlapped *self) {
-    const comm *comm = self->timed->probe->comm;
-    return !self->work.handle || (comm->is->is_done && comm->is->is_done(comm, &self->work));
+    return comm_is_done(self->timed->probe->comm, &self->work);
 }
 
 static bool is_busy(void *context) {
@@ -105,9 +105,11 @@ static int measure_overlap(overlapped *self, link_overlap *out, ls_error *error)
     double computing, longer, waiting;
     comm *control = self->timed->probe->control;
     int count;
-    LS_TRY(timed_choose_count(control, 2 * self->alone + self->gap, &count, error));
+    overlap_times times;
+    double began = clock_seconds();
+    LS_TRY(time_overlapped(self, 0, &times, error));
+    LS_TRY(timed_choose_count(control, clock_seconds() - began, &count, error));
     for (int number = 0; number < count; number++) {
-        overlap_times times;
         LS_TRY(time_overlapped(self, number, &times, error));
         computing_s[number] = times.computing;
         longer_s[number] = times.longer;
@@ -126,11 +128,12 @@ int link_measure_overlap(const link_probe *self, link_call call, dtype type, siz
                          double alone_seconds, double gap_seconds, link_overlap *out,
                          ls_error *error) {
     timed_call timed;
-    overlapped calls = {.timed = &timed, .alone = alone_seconds, .gap = gap_seconds};
+    overlapped calls = {
+        .timed = &timed, .alone = alone_seconds, .gap = fmax(gap_seconds, LEAST_GAP)};
     *out = (link_overlap){.progress = 1};
     if (self->comm->size == 1 || (self->device && self->device->facts.asynchronous))
         return LS_OK;
-    calls.units = units_of(gap_seconds);
+    calls.units = units_of(calls.gap);
     int status = timed_open(&timed, self, call, type, bytes, error);
     if (status == LS_OK && self->pumped)
         status = pump_start(self->comm, is_busy, &calls, &calls.pump, error);

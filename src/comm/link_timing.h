@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 /* A call is repeated for half a second, but this often at most; the buffer is walked through, so
- * that a call finds its bytes as cold as a step's are. */
+ * that a call finds its bytes where this rank has just written them, and nothing of the one before.
+ */
 enum { LINK_MOST_CALLS = 31 };
 
 typedef struct timed_call {
@@ -25,7 +26,7 @@ typedef struct timed_call {
 int timed_open(timed_call *self, const link_probe *probe, link_call call, dtype type, size_t bytes,
                ls_error *error);
 void timed_close(timed_call *self);
-/* The own bytes of calls [first, first + count) are written; then all ranks begin together. */
+/* The buffers of calls [first, first + count) are written; then all ranks begin together. */
 int timed_make_ready(const timed_call *self, int first, int count, ls_error *error);
 int timed_begin(const timed_call *self, int number, comm_work *work, ls_error *error);
 int timed_wait(const timed_call *self, comm_work *work, ls_error *error);

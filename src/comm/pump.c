@@ -46,6 +46,8 @@ int pump_start(comm *comm, pump_busy busy, void *context, pump **out, ls_error *
     int status =
         thread_start(&self->thread, "progress of communication", NULL, 0, run, self, error);
     if (status != LS_OK) {
+        pthread_cond_destroy(&self->changed);
+        pthread_mutex_destroy(&self->lock);
         free(self);
         return status;
     }

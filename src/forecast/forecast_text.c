@@ -79,7 +79,7 @@ void forecast_text(const forecast *self, const step_model *step, const forecast_
     if (inside)
         add_link(out, "in a node ", &network->inside);
     if (inside)
-        text_add(out, "nodes     %d ranks each, collectives %s\n", network->ranks_per_node,
+        text_add(out, "nodes     %d ranks each, all-reduces %s\n", network->ranks_per_node,
                  network->two_level ? "in two levels" : "in one ring");
     if (self->strong && step->batch_count == 1)
         text_add(out,

@@ -125,6 +125,8 @@ collective_cost network_cost(const forecast_network *self, link_kind kind, int r
         out.overlap = out.following_overlap = alone.inside.overlap;
     } else if (self->two_level && call == LINK_ALLREDUCE) {
         /* Behind another, the node's part was done while that one was between the nodes. */
+        out.following_seconds -=
+            link_seconds(&behind.inside.cost, call, self->ranks_per_node, bytes);
         double in_node = link_seconds(&alone.inside.cost, call, self->ranks_per_node, bytes);
         out.overlap =
             join(alone.inside.overlap, in_node, alone.between.overlap, out.seconds - in_node);

@@ -78,9 +78,10 @@ static int get_point(const reader *self, link_point *out, ls_error *error) {
         overlap->progress > (1 + overlap->slowdown) * (1 + 1e-6)) /* as rounded in the file */
         return ls_fail(error, LS_BAD_INPUT,
                        "%s: row %zu: expected whole bytes and progress of at most 1 + slowdown, "
-                       "found '%.40s' and '%.40s'",
+                       "found '%.40s', and '%.40s' with '%.40s'",
                        self->path, self->row + 1, csv_get(&self->table, self->row, "bytes"),
-                       csv_get(&self->table, self->row, "progress"));
+                       csv_get(&self->table, self->row, "progress"),
+                       csv_get(&self->table, self->row, "slowdown"));
     out->bytes = (size_t)bytes;
     return LS_OK;
 }

@@ -133,15 +133,16 @@ static int read_rows(run_file *self, ls_error *error) {
     return check_gradient(self, error);
 }
 
-/* The rows say how the step divides; how long it was, in the mean of the whole run and as its mode
- * runs it (a GPU replays a recording; a profile's steps are not, and a row is a median), says the
- * summary. */
+/* The rows say how a step divides, each by its median; how long a full batch took, in the mean of
+ * the whole run, says the summary. (On a GPU most steps of a run replay a recording, but none of a
+ * profile's: the run should be much longer than its profile.) */
 static void scale_to_mean(run_file *self) {
-    double sum = 0, steps = finished_run_number(&self->summary, "steps");
-    double mean = finished_run_number(&self->summary, "training_seconds") / steps;
+    double sum = 0, images = finished_run_number(&self->summary, "images");
+    double mean = finished_run_number(&self->summary, "training_seconds") / images *
+                  finished_run_number(&self->summary, "global_batch");
     for (size_t index = 0; index < self->row_count; index++)
         sum += self->rows[index].seconds[0];
-    for (size_t index = 0; index < self->row_count && sum > 0 && steps > 0; index++)
+    for (size_t index = 0; index < self->row_count && sum > 0 && images > 0; index++)
         self->rows[index].seconds[0] *= mean / sum;
 }
 

@@ -42,9 +42,9 @@ typedef struct step_model {
  * that names the file. */
 int step_model_read(step_model *out, char *const *folders, int count, ls_error *error);
 
-/* Seconds of a row at a batch: with one run, in proportion to the batch but for the rows whose work
- * does not depend on it (optimizer, other); with several, on the line between the measured batches
- * around it, or of the two nearest; never below 0. */
+/* Seconds of a row at a batch: with one batch, in proportion to the batch but for the rows whose
+ * work does not depend on it (optimizer, other); with several, on the line between the measured
+ * batches around it, or of the two nearest; never below 0. */
 double step_row_seconds(const step_model *self, const step_row *row, int64_t batch);
 
 #endif

@@ -24,6 +24,7 @@ typedef struct ddp_state {
     pair *pair;       /* NULL: sums are made by the comm */
     outstanding works;
     uint16_t *low; /* bf16 [parameter_count]: gradients on their way; NULL: they go in fp32 */
+    comm_work overflow;
     int bucket_count, started, finished; /* in this order; [0, finished) were waited for */
     bucket buckets[];                    /* [0] is the end of the flat array */
 } ddp_state;
@@ -134,11 +135,11 @@ static int finish(mode *self, ls_error *error) {
  * same, so that nothing hangs on the bits of a reduction. */
 static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
     ddp_state *state = self->state;
-    comm_work work = {0};
+    comm_work *work = &state->overflow;
     LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(outstanding_allreduce(&state->works, overflow, 1, DTYPE_I32, REDUCTION_MAX,
-                                 self->settings.stream, &work, error));
-    LS_TRY(outstanding_wait(&state->works, &work, self->settings.stream, error));
+                                 self->settings.stream, work, error));
+    LS_TRY(outstanding_wait(&state->works, work, self->settings.stream, error));
     outstanding_clear(&state->works);
     return step_clock_resumed(self->clock, error);
 }

@@ -2,10 +2,9 @@
 
 static bool is_busy(void *context) {
     const outstanding *self = context;
-    const comm *comm = self->comm;
     for (int at = 0; at < self->count; at++) {
         const comm_work *work = self->works[(self->first + at) % OUTSTANDING_MOST].work;
-        if (work->handle && !(comm->is->is_done && comm->is->is_done(comm, work)))
+        if (!comm_is_done(self->comm, work))
             return true;
     }
     return false;

@@ -11,6 +11,7 @@ struct pair {
     float *mine[2];
     const float *theirs[2];
     float *their_parameters;
+    comm_work updated; /* an offer of the new parameters */
     int at;
 };
 
@@ -91,15 +92,14 @@ static int receive(pair *self, const bucket *each, ls_error *error) {
 
 int pair_update(pair *self, outstanding *works, bucket *buckets, int count, ls_error *error) {
     mode *mode = self->mode;
-    comm_work updated = {0};
     for (int index = 0; index < count; index++)
         LS_TRY(wait_for(self, works, &buckets[index].work, error));
     outstanding_clear(works);
     for (int index = 0; index < count; index++)
         LS_TRY(update_bucket(self, &buckets[index], error));
     LS_TRY(outstanding_offer(works, mode->parameters, sizeof *mode->parameters,
-                             mode->settings.stream, &updated, error));
-    LS_TRY(wait_for(self, works, &updated, error));
+                             mode->settings.stream, &self->updated, error));
+    LS_TRY(wait_for(self, works, &self->updated, error));
     outstanding_clear(works);
     for (int index = 0; index < count; index++)
         LS_TRY(receive(self, &buckets[index], error));

@@ -36,16 +36,11 @@ static void end(traced_comm *self, traced_work *work, device_stream *stream) {
     work->ended = true;
 }
 
-static bool is_inner_done(const traced_comm *self, const comm_work *work) {
-    const comm *inner = self->wrapper.inner;
-    return !work->handle || (inner->is->is_done && inner->is->is_done(inner, work));
-}
-
 /* What progress has brought to its end. */
 static void look(traced_comm *self) {
     for (int index = 0; index < TRACED_WORKS; index++) {
         traced_work *work = &self->works[index];
-        if (work->taken && !work->ended && is_inner_done(self, &work->inner))
+        if (work->taken && !work->ended && comm_is_done(self->wrapper.inner, &work->inner))
             end(self, work, NULL);
     }
 }
@@ -244,7 +239,7 @@ static traced_work *recorded(traced_comm *self, const comm_work *work) {
 static bool is_done(const comm *base, const comm_work *work) {
     const traced_comm *self = (const traced_comm *)base;
     const traced_work *mine = recorded((traced_comm *)base, work);
-    return is_inner_done(self, mine ? &mine->inner : work);
+    return comm_is_done(self->wrapper.inner, mine ? &mine->inner : work);
 }
 
 static int wait(comm *base, device_stream *stream, comm_work *work, ls_error *error) {

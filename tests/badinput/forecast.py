@@ -82,7 +82,7 @@ def table_of(*folders):
 def mean_step(folder):
     with open(os.path.join(folder, "summary.csv"), newline="", encoding="utf-8") as file:
         row = next(csv.DictReader(file))
-    return float(row["training_seconds"]) / float(row["steps"])
+    return float(row["training_seconds"]) / float(row["images"]) * float(row["global_batch"])
 
 
 def csv_is_complete():
@@ -105,6 +105,8 @@ def several_runs_are_their_mean():
 passes("a preset", run, *PRESET)
 passes("latency and bandwidth", run, "--latency-us", "5", "--bandwidth-gbs", "10")
 passes("a measured network", run, "--network", network)
+passes("a network that goes on while computing is slowed down", run, "--network",
+       write(suite.path("fast.csv"), NETWORK.replace("0.5,0.1", "1.05,0.1")))
 passes("nodes of several ranks", run, *PRESET, "--ranks-per-node", "8", "--inside-preset", "nvlink4")
 suite.add("the CSV has every choice at every number of ranks", csv_is_complete)
 suite.add("several runs of one batch count by their mean", several_runs_are_their_mean)
@@ -175,7 +177,7 @@ for name, pattern, text in (
         ("another number of ranks", "expected 2 ranks on 2 nodes", NETWORK.replace(
             "2,2,a b,mpi,cpu,1048576", "4,2,a b,mpi,cpu,1048576")),
         ("an unknown call", "expected allreduce of fp32 or bf16", NETWORK.replace("allreduce", "send")),
-        ("progress faster than alone", "progress of at most 1 + slowdown", NETWORK.replace("0.5,", "1.5,")),
+        ("progress faster than alone", r"progress of at most 1 \+ slowdown", NETWORK.replace("0.5,", "1.5,")),
         ("a run's summary", "expected what lockstep forecast --measure-network wrote", "a,b\n1,2\n")):
     refused(f"network.csv: {name}", pattern, run, "--network",
             write(suite.path(f"network {name}.csv"), text))

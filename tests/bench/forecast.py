@@ -99,13 +99,15 @@ class Place:
         """network.csv, measured while `beside` run."""
         processes = [subprocess.Popen(command, env=runs.ENVIRONMENT, stdout=subprocess.DEVNULL,
                                       stderr=subprocess.DEVNULL) for command in beside]
-        run([*self.launcher(ranks, nodes), lockstep, "forecast", "--measure-network", single,
-             "--device", "cpu", "--threads", 1, "--output", output, *self.load()], self.environment)
-        for process in processes:
-            if process.poll() is not None:
-                raise SystemExit(f"{' '.join(process.args)}: ended too early, exit {process.returncode}")
-            process.kill()
-            process.wait()
+        try:
+            run([*self.launcher(ranks, nodes), lockstep, "forecast", "--measure-network", single,
+                 "--device", "cpu", "--threads", 1, "--output", output, *self.load()], self.environment)
+            if any([process.poll() is not None for process in processes]):
+                raise SystemExit("what was to compute beside the measurement ended before it")
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
         return output
 
 

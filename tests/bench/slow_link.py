@@ -18,7 +18,6 @@ import runs
 lockstep = os.path.abspath(sys.argv[1])
 mbit = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
-repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BATCH, STEPS, RANKS = 64, 12, 2
 PLAIN = "all-reduced after backward"
 WAYS = {
@@ -30,23 +29,6 @@ WAYS = {
 }
 
 
-def cluster(verb, folder, *options):
-    command = ["sh", f"{repository}/slurm/cluster.sh", verb, "--dir", f"{folder}/cluster",
-               *map(str, options)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
-    return done.stdout
-
-
-def environment(folder):
-    """What `cluster.sh env` prints for a shell."""
-    shell = f"{cluster('env', folder)}\nenv -0"
-    found = subprocess.run(["sh", "-c", shell], check=True, capture_output=True, text=True,
-                           env=runs.ENVIRONMENT).stdout
-    return dict(entry.split("=", 1) for entry in found.split("\0") if entry)
-
-
 def measure(work, data, options, variables, number):
     command = ["srun", "-N", RANKS, "-n", RANKS, "--mpi=pmix", lockstep, "train", "--data", data,
                "--device", "cpu", "--mode", "ddp", "--batch-per-rank", BATCH, "--epochs", 1,
@@ -56,26 +38,23 @@ def measure(work, data, options, variables, number):
 
 def compare(work):
     data = runs.synthetic(lockstep, f"{work}/data", BATCH * RANKS * STEPS, RANKS)
-    cluster("up", work, "--rate", mbit)
-    variables = environment(work)
     ratios, milliseconds, exposed, rows = ({way: [] for way in WAYS} for _ in range(4))
-    for turn in range(rounds):
-        for way, options in WAYS.items():
-            row = measure(work, data, options, variables, sum(map(len, rows.values())))
-            rows[way].append(row)
-            milliseconds[way].append(1e3 * float(row["training_seconds"]) / float(row["steps"]))
-            exposed[way].append(float(row["exposed_communication_seconds"])
-                                / float(row["training_seconds"]))
-        for way in WAYS:
-            ratios[way].append(milliseconds[PLAIN][turn] / milliseconds[way][turn])
+    with runs.Cluster("--rate", mbit) as cluster:
+        for turn in range(rounds):
+            for way, options in WAYS.items():
+                row = measure(work, data, options, cluster.environment, sum(map(len, rows.values())))
+                rows[way].append(row)
+                milliseconds[way].append(1e3 * float(row["training_seconds"]) / float(row["steps"]))
+                exposed[way].append(float(row["exposed_communication_seconds"])
+                                    / float(row["training_seconds"]))
+            for way in WAYS:
+                ratios[way].append(milliseconds[PLAIN][turn] / milliseconds[way][turn])
     return ratios, milliseconds, exposed, rows
 
 
-with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
-    try:
-        ratios, milliseconds, exposed, rows = compare(folder)
-    finally:
-        cluster("down", folder)
+# Under the binary's folder: the nodes of the test cluster have a /tmp of their own.
+with tempfile.TemporaryDirectory(dir=os.path.dirname(lockstep)) as folder:
+    ratios, milliseconds, exposed, rows = compare(folder)
 
 print(f"two nodes, {mbit} Mbit/s, {rounds} rounds of {STEPS} steps, {BATCH} images a rank, fp32")
 for way in WAYS:

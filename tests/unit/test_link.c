@@ -41,8 +41,9 @@ static void test_times(link_call call) {
     END_CASE(link_call_name(call));
 }
 
-static void test_overlap(void) {
-    link_probe probe = {.comm = all, .control = control, .device = memory, .stream = stream};
+static void test_overlap(bool pumped) {
+    link_probe probe = {
+        .comm = all, .control = control, .device = memory, .stream = stream, .pumped = pumped};
     link_overlap overlap;
     double following;
     CHECK(link_measure_following(&probe, LINK_ALLREDUCE, DTYPE_F32, 4 << 20, 0, &following,
@@ -52,13 +53,14 @@ static void test_overlap(void) {
     CHECK(link_measure_overlap(&probe, LINK_ALLREDUCE, DTYPE_F32, 4 << 20, 0.01, 0.001, &overlap,
                                &error) == LS_OK,
           "measure");
-    CHECK(overlap.progress >= 0 && overlap.slowdown >= 0, "%g %g", overlap.progress,
-          overlap.slowdown);
+    CHECK(overlap.progress >= 0 && overlap.slowdown >= 0 &&
+              overlap.progress <= (1 + overlap.slowdown) * (1 + 1e-9),
+          "%g %g", overlap.progress, overlap.slowdown);
     if (all->size > 1)
         CHECK(agrees(&overlap, sizeof overlap), "all ranks hold the same overlap");
     else
         CHECK(overlap.progress == 1 && overlap.slowdown == 0, "alone nothing is in the way");
-    END_CASE("overlap");
+    END_CASE(pumped ? "overlap, with a pump" : "overlap");
 }
 
 int main(int argc, char **argv) {
@@ -67,7 +69,8 @@ int main(int argc, char **argv) {
         lifeline_fail(&error, 0);
     test_times(LINK_ALLREDUCE);
     test_times(LINK_ALLGATHER);
-    test_overlap();
+    test_overlap(false);
+    test_overlap(true);
     int failed = all->rank == 0 ? check_done() : check_failures != 0;
     comm_fixture_close();
     if (launch_finish(&here, &error) != LS_OK)
