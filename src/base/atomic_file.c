@@ -111,19 +111,29 @@ int atomic_file_sync(const atomic_file *file, ls_error *error) {
     return sync_path(file->temporary, O_RDONLY, error);
 }
 
+/* Also where its folder was moved meanwhile: `folder` is that, open, or -1. */
+static void discard_in(atomic_file *file, int folder) {
+    const char *slash = strrchr(file->temporary, '/');
+    if (folder >= 0)
+        unlinkat(folder, slash ? slash + 1 : file->temporary, 0);
+    atomic_file_discard(file);
+}
+
 int atomic_file_commit(atomic_file *file, ls_error *error) {
-    char folder[sizeof file->path];
-    folder_of(file->path, folder, sizeof folder);
+    char name[sizeof file->path];
+    folder_of(file->path, name, sizeof name);
+    int folder = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int status = sync_path(file->temporary, O_RDONLY, error);
     if (status == LS_OK && rename(file->temporary, file->path) != 0)
         status = ls_fail_errno(error, LS_FAILED, "%s: cannot rename into place", file->path);
-    if (status != LS_OK) {
-        atomic_file_discard(file);
-        return status;
-    }
+    if (status != LS_OK)
+        discard_in(file, folder);
+    if (folder >= 0)
+        close(folder);
+    LS_TRY(status);
     forget(file->temporary);
     file->temporary[0] = '\0';
-    return sync_path(folder, O_RDONLY | O_DIRECTORY, error);
+    return sync_path(name, O_RDONLY | O_DIRECTORY, error);
 }
 
 int atomic_file_write(const char *path, const void *bytes, size_t length, ls_error *error) {

@@ -130,8 +130,9 @@ def busy_core():
 suite.add("a core that is busy", busy_core)
 
 # ---- memory
+# Without MPI's own use of that memory: mpirun 4.1 crashes now and then over the words of two ranks about it.
 names("short shared memory",
-      lambda: in_spaces("mount -t tmpfs -o size=1m none /dev/shm",
+      lambda: in_spaces("mount -t tmpfs -o size=1m none /dev/shm", "env", "OMPI_MCA_btl=self,tcp",
                         *doctor(*share, "--device", "cpu", ranks=2)),
       "shared memory", "warning", r"/dev/shm has 1 MiB free, the 2 ranks there need about 8 MiB",
       r"remount,size=.*--shm-size")
