@@ -239,8 +239,10 @@ static void describe_profile(text_buffer *out, const run_facts *facts, const run
                  number(profile->uncertainty_seconds * 1e6, 1).text);
     if (profile->eager)
         text_add(out,
-                 "; these steps were launched one call at a time with the update at their end, the "
-                 "others as a CUDA graph");
+                 "; these steps were launched one call at a time, each range between two events "
+                 "and the update at the end, the others as a CUDA graph: their rows say how a step "
+                 "divides and are no measure of the whole, which is the line 'a step of ... "
+                 "images' below");
 }
 
 int run_write_profile(run *self, const run_profile *profile, ls_error *error) {

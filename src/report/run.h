@@ -127,6 +127,12 @@ typedef struct run_facts {
     const rank_facts *rank_list; /* [ranks] */
 } run_facts;
 
+/* What a step cannot be faster than, and what that was computed from. NAN: not measured. */
+typedef struct step_rates {
+    double seconds; /* of one step on rank 0, without communication */
+    double flop_per_second, bytes_per_second;
+} step_rates;
+
 typedef struct run_totals {
     double training_seconds; /* sum of the epochs' training time: the first real step to the last */
     double setup_seconds, warmup_seconds, evaluation_seconds, total_seconds;
@@ -138,6 +144,7 @@ typedef struct run_totals {
     int64_t sampled_steps;        /* that the phases were timed at; 0: every step */
     int64_t skipped_updates;      /* as in epoch_record, of all epochs */
     double loss_scale;            /* at the end; 0: losses were not scaled */
+    step_rates step_floor;        /* on a device that runs beside the host */
     double strict_cost;           /* a strict step's time over a plain one's, less 1; NAN */
     char plan_id[65];             /* which implementations ran */
     char parameters_hash[17];     /* of the bits of the parameters at the end, 16 hex digits */
@@ -180,7 +187,8 @@ typedef struct run_profile {
 
 /* trace.json, layers.csv, and a table of them. */
 int run_write_profile(run *self, const run_profile *profile, ls_error *error);
-/* Closing table, ranks.csv (where the epochs had `ranks`), summary.csv. The run is complete only when summary.csv exists. */
+/* Closing table, ranks.csv (where the epochs had `ranks`), summary.csv. The run is complete only
+ * when summary.csv exists. */
 int run_finish(run *self, const run_totals *totals, ls_error *error);
 void run_close(run *self);
 

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 /* The widths of the titles and of the lines below them: an epoch's line is printed when it is
  * known, so that the columns cannot be fitted to what comes later. */
@@ -68,6 +69,30 @@ static void add_times(text_buffer *out, const run_totals *totals) {
              "process start to the first real step, warm-up included");
     table_print(&times, TABLE_TEXT, "", out);
     table_free(&times);
+}
+
+/* The measure of a step where a profile's steps are none: on a GPU these are launched one call at a
+ * time, with events around each. */
+static void add_step(text_buffer *out, const run_facts *facts, const run_totals *totals) {
+    const step_rates *lowest = &totals->step_floor;
+    double seconds = step_seconds(facts, totals);
+    int64_t eager = totals->sampled_steps + facts->profile_steps;
+    if (!facts->graph[0]) /* no GPU: the phases are of every step */
+        return;
+    text_add(out, "a step of %" PRId64 " images took %s us by the epochs' clock",
+             facts->global_batch, number(seconds * 1e6, 1).text);
+    if (eager > 0 && strcmp(facts->graph, "yes") == 0)
+        text_add(out, " (%" PRId64 " of %" PRId64 " were launched one call at a time)", eager,
+                 totals->steps);
+    if (isnan(lowest->seconds))
+        text_add(out, "; its floor was not measured\n");
+    else
+        text_add(out,
+                 ", %s times its floor of %s us: of each layer and phase the larger of FLOP at %s "
+                 "GFLOP/s and bytes at %s GB/s, both measured here\n",
+                 number(seconds / lowest->seconds, 2).text, number(lowest->seconds * 1e6, 1).text,
+                 number(lowest->flop_per_second / 1e9, 1).text,
+                 number(lowest->bytes_per_second / 1e9, 2).text);
 }
 
 static void add_phase(table *phases, const char *name, double seconds, double whole) {
@@ -150,6 +175,7 @@ void closing_text(text_buffer *out, const run_facts *facts, const run_totals *to
     add_times(out, totals);
     text_add(out, "\n");
     add_phases(out, facts, totals);
+    add_step(out, facts, totals);
     text_add(out, "\n");
     add_usage(out, facts, totals);
     add_gpu_usage(out, facts, totals->rank_usage);

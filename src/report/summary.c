@@ -21,6 +21,11 @@ double rate(int64_t amount, double seconds) {
     return seconds > 0 ? (double)amount / seconds : NAN;
 }
 
+double step_seconds(const run_facts *facts, const run_totals *totals) {
+    double steps = (double)totals->images / (double)facts->global_batch;
+    return steps > 0 ? totals->training_seconds / steps : NAN;
+}
+
 /* Of the double at `offset` of each rank's usage. */
 static spread spread_of(const rank_usage *usage, int ranks, size_t offset) {
     spread out = {INFINITY, 0, -INFINITY};
@@ -226,11 +231,13 @@ static void put_loss_scale(csv_row *row, const char *column, int64_t skipped, do
     csv_put_number(row, column, scale > 0 ? scale : NAN);
 }
 
-static void put_times(csv_row *row, const run_totals *totals) {
+static void put_times(csv_row *row, const run_facts *facts, const run_totals *totals) {
     csv_put_integer(row, "images", totals->images);
     csv_put_integer(row, "steps", totals->steps);
     csv_put_number(row, "training_seconds", totals->training_seconds);
     csv_put_number(row, "images_per_second", rate(totals->images, totals->training_seconds));
+    csv_put_number(row, "step_seconds", step_seconds(facts, totals));
+    csv_put_number(row, "step_floor_seconds", totals->step_floor.seconds);
     put_phases(row, totals->training_seconds, &totals->phases);
     csv_put_number(row, "waiting_seconds", totals->ranks ? totals->phases.waiting : NAN);
     csv_put_number(row, "setup_seconds", totals->setup_seconds);
@@ -287,7 +294,7 @@ void summary_row(csv_row *row, const run_facts *facts, const run_totals *totals)
     put_place(row, facts);
     put_exchange(row, facts);
     put_work(row, facts);
-    put_times(row, totals);
+    put_times(row, facts, totals);
     put_outcome(row, totals);
     put_usage(row, totals->rank_usage, facts->ranks);
     put_gpu_usage(row, facts, totals->rank_usage);

@@ -25,6 +25,10 @@ double busy_seconds(const phase_seconds *phases);
 /* `amount` a second; NAN where no time passed. */
 double rate(int64_t amount, double seconds);
 
+/* Of a step of the whole batch, by the epochs' clock: the training time over the images, times the
+ * global batch. */
+double step_seconds(const run_facts *facts, const run_totals *totals);
+
 /* Over the ranks, of those that were measured; NAN where none was. */
 typedef struct spread {
     double minimum, mean, maximum;

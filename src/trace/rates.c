@@ -31,9 +31,11 @@ static int call(const trial *self, ls_error *error) {
         self->memory[WEIGHTS], self->memory[TO], self->memory[WORKSPACE], error);
 }
 
-/* The quickest of some calls; the first one of all is not counted. */
+/* The quickest of some calls, or of as many as fit into TOO_LONG_SECONDS; the first one of all is
+ * not counted where there are more. */
 static int best_of(const trial *self, double *best, ls_error *error) {
     const device_interface *is = self->device->is;
+    double all_seconds = 0;
     *best = INFINITY;
     for (int turn = -1; turn < CALLS; turn++) {
         LS_TRY(is->stream_synchronize(self->device, self->stream, error));
@@ -41,9 +43,10 @@ static int best_of(const trial *self, double *best, ls_error *error) {
         LS_TRY(call(self, error));
         LS_TRY(is->stream_synchronize(self->device, self->stream, error));
         seconds = clock_seconds() - start;
-        if (turn >= 0 || seconds > TOO_LONG_SECONDS)
+        all_seconds += seconds;
+        if (turn >= 0 || all_seconds > TOO_LONG_SECONDS)
             *best = fmin(*best, seconds);
-        if (seconds > TOO_LONG_SECONDS)
+        if (all_seconds > TOO_LONG_SECONDS)
             return LS_OK;
     }
     return LS_OK;

@@ -31,6 +31,15 @@ static int compare_parameters(trainer *self, ls_error *error) {
     return status;
 }
 
+static int write_floor_and_profile(trainer *self, ls_error *error) {
+    step_floor floor;
+    int status = trainer_measure_floor(self, &floor, error);
+    if (status == LS_OK)
+        status = trainer_write_profile(self, &floor, error);
+    free(floor.rows);
+    return status;
+}
+
 int trainer_finish(trainer *self, ls_error *error) {
     run_totals *totals = &self->totals;
     if (trainer_ablates(self,
@@ -55,6 +64,6 @@ int trainer_finish(trainer *self, ls_error *error) {
     if (self->step_log)
         LS_TRY(step_log_finish(self->step_log, error));
     LS_TRY(step_certificate_finish(&self->certificate, totals->certificate_hash, error));
-    LS_TRY(trainer_write_profile(self, error));
+    LS_TRY(write_floor_and_profile(self, error));
     return self->me->rank == 0 ? run_finish(self->run, totals, error) : LS_OK;
 }

@@ -2,7 +2,6 @@
  * at the end of the run. */
 #include "train/profile.h"
 #include "launch/lifeline.h"
-#include "trace/rates.h"
 #include "train/trainer.h"
 
 #include <stdlib.h>
@@ -41,43 +40,22 @@ int trainer_align_profile(trainer *self, ls_error *error) {
     return self->trace ? trace_align(self->trace, self->control, error) : LS_OK;
 }
 
-static profile_work describe_work(const trainer *self) {
-    int64_t batch = self->train.batches > 1 ? self->global_batch : self->train.last;
-    const feed_settings *feed = &self->train.settings;
-    return (profile_work){
-        .graph = &self->graph,
-        .count = mode_local_count(self->mode, batch),
-        .loaded = feed->size > 0 ? (int)share_of(batch, feed->rank, feed->size).count : 0,
-        .moments = self->mode->is->updates(self->mode) ? optimizer_moments(&self->optimizer) : -1,
-        .type = network_type(self->network)};
-}
-
-/* Rank 0's own spans, in its rows; the others wait. */
-static int write_files(trainer *self, run_profile *profile, ls_error *error) {
-    profile_work work = describe_work(self);
-    device_rates rates;
+/* Rank 0's own spans, in the rows of the floor; the others wait. */
+static int write_files(trainer *self, const step_floor *floor, run_profile *profile,
+                       ls_error *error) {
     int count;
     const span *mine = trace_spans(self->trace, ROW_COMPUTE, &count);
     lifeline_at("profile", 0, 0);
-    LS_TRY(
-        device_rates_measure(self->device, self->stream, trainer_precision(self), &rates, error));
-    profile->rates = (layer_rates){.flop_per_second = rates.flop_per_second,
-                                   .bytes_per_second = rates.bytes_per_second,
-                                   .steps = trace_steps(self->trace)};
-    layer_row *rows = calloc((size_t)self->graph.layer_count * 3 + 5, sizeof *rows);
-    if (!rows)
-        return ls_fail(error, LS_FAILED, "out of memory");
-    profile->rows = rows;
-    profile->row_count = profile_rows(&work, &profile->rates, rows);
-    int status = profile_seconds(&self->graph, mine, count, profile->rates.steps, rows,
-                                 profile->row_count, &profile->rates.step_seconds, error);
-    if (status == LS_OK)
-        status = run_write_profile(self->run, profile, error);
-    free(rows);
-    return status;
+    profile->rates = floor->rates;
+    profile->rates.steps = trace_steps(self->trace);
+    profile->rows = floor->rows;
+    profile->row_count = floor->row_count;
+    LS_TRY(profile_seconds(&self->graph, mine, count, profile->rates.steps, floor->rows,
+                           floor->row_count, &profile->rates.step_seconds, error));
+    return run_write_profile(self->run, profile, error);
 }
 
-int trainer_write_profile(trainer *self, ls_error *error) {
+int trainer_write_profile(trainer *self, const step_floor *floor, ls_error *error) {
     run_profile profile = {.eager = self->records};
     span *spans = NULL;
     if (!self->trace)
@@ -85,7 +63,7 @@ int trainer_write_profile(trainer *self, ls_error *error) {
     LS_TRY(trace_gather(self->trace, self->control, &spans, &profile.span_count, &profile.lost,
                         &profile.uncertainty_seconds, error));
     profile.spans = spans;
-    int status = self->me->rank == 0 ? write_files(self, &profile, error) : LS_OK;
+    int status = floor->rows ? write_files(self, floor, &profile, error) : LS_OK;
     free(spans);
     return status;
 }

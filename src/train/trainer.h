@@ -133,6 +133,16 @@ int trainer_evaluation_step(trainer *self, const mode_batch *batch, ls_error *er
 int trainer_record_step(trainer *self, const mode_batch *batch, ls_error *error);
 void trainer_forget_recordings(trainer *self);
 
+/* floor.c: rank 0 of a device that runs beside the host, or of a run with --profile: what it does
+ * at its best, and so a step's rows with their floors; totals.step_floor. Elsewhere there are no
+ * rows. A refusal is a line of the log. The caller frees `rows`. */
+typedef struct step_floor {
+    layer_rates rates;
+    layer_row *rows; /* [row_count], seconds 0; NULL: not measured */
+    size_t row_count;
+} step_floor;
+int trainer_measure_floor(trainer *self, step_floor *out, ls_error *error);
+
 /* profile.c: --profile. */
 /* LS_BAD_INPUT where an epoch has fewer steps. */
 int trainer_check_profile(trainer *self, ls_error *error);
@@ -144,8 +154,9 @@ static inline bool trainer_is_profiled(const trainer *self, int epoch, int64_t s
     return self->trace && epoch == 1 && step >= self->profile_first &&
            step < self->profile_first + self->settings->profile;
 }
-/* All ranks' spans gathered, floors measured, files and table written. Collective. */
-int trainer_write_profile(trainer *self, ls_error *error);
+/* All ranks' spans gathered, files and table written; no files where the floor was not measured.
+ * Collective. */
+int trainer_write_profile(trainer *self, const step_floor *floor, ls_error *error);
 
 /* --ablate "comm", "data" or "none". */
 static inline bool trainer_ablates(const trainer *self, const char *what) {

@@ -206,6 +206,9 @@ def profile(name, ranks, steps, *options, batch=8, kinds=None, gpus=1):
           ("sum" not in said or "large copy" not in said, said),
           (eager != (summary["graph"] == "yes"), f"graph {summary['graph']!r}"),
           ("no room" in said, said),
+          (device == "cuda" and f"a step of {batch} images took" not in said, said),
+          (device == "cuda" and not float(summary["step_floor_seconds"] or 0) > 0, "no floor of a step"),
+          (device == "cpu" and summary["step_floor_seconds"], "a floor of a step on cpu"),
           (device != "cpu" and "loader thread" in rows, f"rows {set(rows)}"))
     seen_rows.update(rows)
 

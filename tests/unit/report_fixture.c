@@ -113,6 +113,7 @@ void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank
                    .final_test_accuracy = 0.5,
                    .best_test_accuracy = 0.75,
                    .best_epoch = 2,
+                   .step_floor = {NAN, NAN, NAN},
                    .plan_id = "plan",
                    .parameters_hash = "0123456789abcdef"},
     };

@@ -184,6 +184,8 @@ static void a_run_on_gpus(void) {
         {"skipped_updates", "5"},
         {"final_loss_scale", "32768"},
         {"sampled_steps", "4"},
+        {"step_seconds", "5.11829333"}, /* 119.96 s * 128 / 3000 images */
+        {"step_floor_seconds", "1.25"},
     };
     static const char *const parts[] = {
         "GPU driver     580.1; on rank 1 570.2\n",
@@ -195,6 +197,9 @@ static void a_run_on_gpus(void) {
         "   3.1%  0 updates skipped, loss scale 65536\n",
         "   3.1%  1 update skipped, loss scale 32768\n",
         "phases as in 4 sampled steps, timed without a graph\n",
+        "a step of 128 images took 5118293.3 us by the epochs' clock (4 of 24 were launched one "
+        "call at a time), 4.09 times its floor of 1250000.0 us: of each layer and phase the larger "
+        "of FLOP at 200.0 GFLOP/s and bytes at 10.00 GB/s, both measured here\n",
         "rank  GPU       GPU utilisation  GPU memory    energy  mean power  hottest  clocks held "
         "back by\n"
         "   0  0000abc0            50.0%   1000.0 MB  1000.0 J     100.0 W     40 C  power cap, "
@@ -213,6 +218,7 @@ static void a_run_on_gpus(void) {
     made.epochs[1].skipped_updates = 1;
     made.totals.skipped_updates = 5;
     made.totals.sampled_steps = 4;
+    made.totals.step_floor = (step_rates){1.25, 2e11, 1e10};
     write_or_say(&made, "gpus");
     expect_columns("gpus", columns, COUNT(columns));
     expect_in_log("gpus", parts, COUNT(parts));

@@ -78,7 +78,10 @@ static void profile_is_written(void) {
         "rank 0, medians of 5 profiled steps of 3750.0 us each",
         "FLOP at 200.0 GFLOP/s (a large matrix product) and bytes at 10.00 GB/s",
         "5 steps in trace.json, 6 spans, 3 more for which there was no room; clocks of the ranks "
-        "aligned at barriers, within 2.5 us; these steps were launched one call at a time"};
+        "aligned at barriers, within 2.5 us; these steps were launched one call at a time, each "
+        "range "
+        "between two events and the update at the end, the others as a CUDA graph: their rows say "
+        "how a step divides and are no measure of the whole"};
     expect_parts("profiled/log.txt", log, sizeof log / sizeof log[0]);
     check_case("layers.csv and the table of a profile");
 }
