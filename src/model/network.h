@@ -109,7 +109,7 @@ int network_pack(network *self, device_stream *stream, const float *parameters, 
  * of the seed: a pure function of (seed, index). parameters: [parameter_count] host memory. */
 void network_initialise(const graph *graph, uint64_t seed, float *parameters);
 
-/* A hash over the implementations chosen, as 16 hex digits: equal ids, equal plans. */
+/* A hash over the libraries and the implementations chosen, as 16 hex digits: equal ids, equal plans. */
 void network_plan_id(const network *self, char out[17]);
 /* "conv1 n=64: jit:avx512_core / - / jit:avx512_core\n" for every pass and layer, then
  * "fc1 n=128 gathered: ..." for every plan of gathered rows. */

@@ -45,11 +45,14 @@ static void drop_remarks(char *text) {
     *to = '\0';
 }
 
-/* Over the text of network_describe, without its remarks. */
+/* Over the device's libraries, with their versions and what they use of the processor, and the text
+ * of network_describe, without its remarks. */
 void network_plan_id(const network *self, char out[17]) {
     char text[16384];
+    const char *library = self->device->facts.library;
     network_describe(self, text, sizeof text);
     drop_remarks(text);
-    uint64_t hash = hash_bytes(HASH_START, text, strlen(text));
+    uint64_t hash = hash_bytes(HASH_START, library, strlen(library));
+    hash = hash_bytes(hash, text, strlen(text));
     snprintf(out, 17, "%016" PRIx64, hash);
 }

@@ -4,8 +4,9 @@
 #include <string.h>
 
 desc chain_describe(int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag) {
-    desc made;
-    MUST(dnnl_memory_desc_init_by_tag(&made, rank, dims, dnnl_f32, tag));
+    desc made = onednn_desc_make(DTYPE_F32, rank, dims, tag);
+    if (!made)
+        abort();
     return made;
 }
 
@@ -13,13 +14,13 @@ desc chain_image(int n, int c, int side, dnnl_format_tag_t tag) {
     return chain_describe(4, (dnnl_dims_t){n, c, side, side}, tag);
 }
 
-dnnl_memory_t chain_memory_at(bare_chain *self, const desc *what, void *handle) {
+dnnl_memory_t chain_memory_at(bare_chain *self, desc what, void *handle) {
     dnnl_memory_t made;
     MUST(dnnl_memory_create(&made, what, self->engine, handle));
     return made;
 }
 
-dnnl_memory_t chain_memory(bare_chain *self, const desc *what) {
+dnnl_memory_t chain_memory(bare_chain *self, desc what) {
     size_t bytes = (dnnl_memory_desc_get_size(what) + 63) / 64 * 64;
     void *handle = aligned_alloc(64, bytes ? bytes : 64);
     if (!handle)
@@ -29,7 +30,7 @@ dnnl_memory_t chain_memory(bare_chain *self, const desc *what) {
 }
 
 desc chain_query(const_dnnl_primitive_desc_t from, dnnl_query_t what) {
-    return *dnnl_primitive_desc_query_md(from, what, 0);
+    return dnnl_primitive_desc_query_md(from, what, 0);
 }
 
 void chain_push(list *to, dnnl_primitive_desc_t description, const argument *arguments, int count) {
@@ -51,25 +52,21 @@ void chain_run(bare_chain *self, const list *nodes) {
                                     nodes->nodes[i].arguments));
 }
 
-dnnl_primitive_desc_t chain_create(bare_chain *self, const void *operation, bool relu,
-                                   const_dnnl_primitive_desc_t hint) {
-    dnnl_primitive_attr_t attribute;
-    dnnl_primitive_desc_t made;
-    MUST(dnnl_primitive_attr_create(&attribute));
-    if (relu) {
-        dnnl_post_ops_t post;
-        MUST(dnnl_post_ops_create(&post));
-        MUST(dnnl_post_ops_append_eltwise(post, 1, dnnl_eltwise_relu, 0, 0));
-        MUST(dnnl_primitive_attr_set_post_ops(attribute, post));
-        dnnl_post_ops_destroy(post);
-    }
-    MUST(dnnl_primitive_desc_create(&made, operation, attribute, self->engine, hint));
-    dnnl_primitive_attr_destroy(attribute);
-    return made;
+dnnl_primitive_attr_t chain_attributes(bool relu) {
+    dnnl_primitive_attr_t attributes;
+    dnnl_post_ops_t post;
+    MUST(dnnl_primitive_attr_create(&attributes));
+    if (!relu)
+        return attributes;
+    MUST(dnnl_post_ops_create(&post));
+    MUST(onednn_append_relu(post));
+    MUST(dnnl_primitive_attr_set_post_ops(attributes, post));
+    dnnl_post_ops_destroy(post);
+    return attributes;
 }
 
 void chain_reorder(bare_chain *self, dnnl_memory_t from, dnnl_memory_t to, list *nodes) {
-    const desc *source, *target;
+    desc source, target;
     dnnl_primitive_desc_t description;
     list once = {0};
     MUST(dnnl_memory_get_memory_desc(from, &source));
@@ -78,7 +75,6 @@ void chain_reorder(bare_chain *self, dnnl_memory_t from, dnnl_memory_t to, list 
                                             self->engine, NULL));
     chain_push(nodes ? nodes : &once, description,
                (argument[]){{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}}, 2);
-    dnnl_primitive_desc_destroy(description);
     if (nodes)
         return;
     chain_run(self, &once);

@@ -1,10 +1,14 @@
 /* The files of the bare chain, for one another: bare_chain_nodes.c (oneDNN's memory and primitives,
- * a call each), bare_chain_layers.c (what the layers are made of, where their parameters lie),
- * bare_chain_build.c (in which order they run), bare_chain.c (a step). */
+ * a call each), bare_chain_onednn2.c or bare_chain_onednn3.c (what oneDNN's versions write
+ * differently and device/cpu/onednn_version.h has no need of), bare_chain_layers.c (what the layers
+ * are made of, where their parameters lie), bare_chain_build.c (in which order they run),
+ * bare_chain.c (a step). Primitive descriptions and what they tell go with the process. */
 #ifndef LOCKSTEP_TESTS_BARE_CHAIN_PARTS_H
 #define LOCKSTEP_TESTS_BARE_CHAIN_PARTS_H
 
 #include "bare_chain.h"
+
+#include "device/cpu/onednn_version.h"
 
 #include <dnnl.h>
 #include <stdbool.h>
@@ -23,7 +27,7 @@
 
 enum { LAYERS = 4, CONV1 = 0, CONV2, FC1, FC2, MAX_NODES = 48, MAX_ARGUMENTS = 6, CLASSES = 10 };
 
-typedef dnnl_memory_desc_t desc;
+typedef onednn_desc desc;
 
 typedef struct node {
     dnnl_primitive_t primitive;
@@ -39,6 +43,7 @@ typedef struct list {
 /* One layer: the shape of its primitives, and where its parameters lie in the flat arrays. */
 typedef struct layer {
     desc x, y, weights, bias, canonical; /* weights: the masters', which the gradient has too */
+    desc any;                            /* of the weights' shape */
     dnnl_memory_t master, dmaster, dbias, bias_memory;
     size_t first, first_bias; /* in floats */
 } layer;
@@ -60,20 +65,27 @@ struct bare_chain {
 desc chain_describe(int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag);
 desc chain_image(int n, int c, int side, dnnl_format_tag_t tag);
 desc chain_query(const_dnnl_primitive_desc_t from, dnnl_query_t what);
-dnnl_memory_t chain_memory_at(bare_chain *self, const desc *what, void *handle);
-dnnl_memory_t chain_memory(bare_chain *self, const desc *what); /* zeros */
+dnnl_primitive_attr_t chain_attributes(bool relu);
+dnnl_memory_t chain_memory_at(bare_chain *self, desc what, void *handle);
+dnnl_memory_t chain_memory(bare_chain *self, desc what); /* zeros */
 
 typedef struct argument {
     int name;
     dnnl_memory_t memory;
 } argument;
 
-dnnl_primitive_desc_t chain_create(bare_chain *self, const void *operation, bool relu,
-                                   const_dnnl_primitive_desc_t hint);
 void chain_push(list *to, dnnl_primitive_desc_t description, const argument *arguments, int count);
 /* Copies `from` to `to` once, or as a node of `nodes`. */
 void chain_reorder(bare_chain *self, dnnl_memory_t from, dnnl_memory_t to, list *nodes);
 void chain_run(bare_chain *self, const list *nodes);
+
+/* --- bare_chain_onednn2.c, bare_chain_onednn3.c: the mask of a ReLU from its output, in place on
+ * `what`; pools of 2 x 2. */
+
+dnnl_primitive_desc_t chain_relu_backward(bare_chain *self, desc what);
+dnnl_primitive_desc_t chain_pool(bare_chain *self, desc from, desc to);
+dnnl_primitive_desc_t chain_pool_backward(bare_chain *self, desc from, desc to,
+                                          const_dnnl_primitive_desc_t hint);
 
 /* --- bare_chain_layers.c */
 
@@ -84,12 +96,12 @@ void chain_plan_layers(bare_chain *self);
 void chain_place_parameters(bare_chain *self, const float *canonical);
 /* The masters themselves where the primitive takes their layout, or a copy that each step
  * refreshes. */
-dnnl_memory_t chain_weights_in(bare_chain *self, const layer *l, const desc *wanted);
+dnnl_memory_t chain_weights_in(bare_chain *self, const layer *l, desc wanted);
 /* Primitive descriptions of a layer. Weights are `any` where not yet known. */
-dnnl_primitive_desc_t chain_forward_of(bare_chain *self, int index, const desc *weights);
-dnnl_primitive_desc_t chain_data_of(bare_chain *self, int index, const desc *weights,
+dnnl_primitive_desc_t chain_forward_of(bare_chain *self, int index, desc weights);
+dnnl_primitive_desc_t chain_data_of(bare_chain *self, int index, desc weights,
                                     const_dnnl_primitive_desc_t hint);
-dnnl_primitive_desc_t chain_weights_of(bare_chain *self, int index, const desc *weights,
+dnnl_primitive_desc_t chain_weights_of(bare_chain *self, int index, desc weights,
                                        const_dnnl_primitive_desc_t hint);
 
 /* --- bare_chain_build.c */

@@ -280,6 +280,22 @@ static void check_empty(const char *device_name) {
     close_fixture(&f);
 }
 
+/* Equal plans by another version of the library, or on another kind of processor, are others. */
+static void check_plan_id(const char *device_name) {
+    static fixture f;
+    char ids[3][17];
+    memset(&f, 0, sizeof f);
+    build_residual(&f.graph);
+    open_fixture(&f, device_name, (int[]){3}, 1);
+    network_plan_id(f.network, ids[0]);
+    network_plan_id(f.network, ids[1]);
+    strcat(f.device->facts.library, ".1");
+    network_plan_id(f.network, ids[2]);
+    CHECK(strcmp(ids[0], ids[1]) == 0 && strcmp(ids[0], ids[2]) != 0, "%s %s %s", ids[0], ids[1],
+          ids[2]);
+    close_fixture(&f);
+}
+
 static void check_arena(void) {
     for (int trial = 0; trial < 200; trial++) {
         arena_buffer buffers[24];
@@ -333,6 +349,8 @@ int main(int argc, char **argv) {
     check_case("gradients of a residual network against finite differences");
     check_against_ref(device_name, 3);
     check_case("gradients of a residual network against ref");
+    check_plan_id(device_name);
+    check_case("a plan's id holds the library's version");
     check_empty(device_name);
     check_case("an empty batch has zero gradients and joins in");
     return check_done();

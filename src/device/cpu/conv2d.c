@@ -28,36 +28,43 @@ static conv_descs describe(const conv2d_shape *shape) {
                         .window = {shape->stride, shape->padding}};
 }
 
+static void forget(const conv_descs *descs) {
+    onednn_desc made[] = {
+        descs->x, descs->y, descs->bias, descs->weights_any, descs->gradient_any, descs->canonical};
+    for (size_t index = 0; index < sizeof made / sizeof made[0]; index++)
+        onednn_desc_release(made[index]);
+}
+
 static int prepare_forward(cpu_plan *self, const conv_descs *descs, const cpu_plan *like,
                            ls_error *error) {
     onednn *engine = &self->device->engine;
-    const onednn_desc *weights = like ? &like->packed_forward : &descs->weights_any;
-    LS_TRY(onednn_convolution_forward(engine, &descs->x, weights, &descs->bias, &descs->y,
+    onednn_desc weights = like ? like->packed_forward : descs->weights_any;
+    LS_TRY(onednn_convolution_forward(engine, descs->x, weights, descs->bias, descs->y,
                                       descs->window, self->shape.conv2d.relu, &self->forward,
                                       error));
     self->packed_forward = onednn_call_desc(&self->forward, DNNL_ARG_WEIGHTS);
-    return cpu_plan_pack_forward(self, &descs->canonical, error);
+    return cpu_plan_pack_forward(self, descs->canonical, error);
 }
 
 static int prepare_backward_data(cpu_plan *self, const conv_descs *descs, const cpu_plan *like,
                                  ls_error *error) {
     onednn *engine = &self->device->engine;
-    const onednn_desc *weights = like ? &like->packed_backward : &descs->weights_any;
-    LS_TRY(onednn_convolution_backward_data(engine, &descs->x, weights, &descs->y, descs->window,
+    onednn_desc weights = like ? like->packed_backward : descs->weights_any;
+    LS_TRY(onednn_convolution_backward_data(engine, descs->x, weights, descs->y, descs->window,
                                             &self->forward, &self->backward_data, error));
     self->packed_backward = onednn_call_desc(&self->backward_data, DNNL_ARG_WEIGHTS);
-    return cpu_plan_pack_backward(self, &descs->canonical, error);
+    return cpu_plan_pack_backward(self, descs->canonical, error);
 }
 
 static int prepare_backward_weights(cpu_plan *self, const conv_descs *descs, ls_error *error) {
     onednn *engine = &self->device->engine;
-    LS_TRY(onednn_convolution_backward_weights(engine, &descs->x, &descs->gradient_any,
-                                               &descs->bias, &descs->y, descs->window,
-                                               &self->forward, &self->backward_weights, error));
+    LS_TRY(onednn_convolution_backward_weights(engine, descs->x, descs->gradient_any, descs->bias,
+                                               descs->y, descs->window, &self->forward,
+                                               &self->backward_weights, error));
     onednn_desc blocked = onednn_call_desc(&self->backward_weights, DNNL_ARG_DIFF_WEIGHTS);
     self->gradient_offset = cpu_align64(self->backward_weights.scratchpad_bytes);
-    cpu_plan_need_workspace(self, self->gradient_offset + onednn_desc_bytes(&blocked));
-    return onednn_reorder(engine, &blocked, &descs->canonical, &self->unpack_gradient, error);
+    cpu_plan_need_workspace(self, self->gradient_offset + onednn_desc_bytes(blocked));
+    return onednn_reorder(engine, blocked, descs->canonical, &self->unpack_gradient, error);
 }
 
 int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
@@ -72,6 +79,7 @@ int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like
         status = prepare_backward_data(made, &descs, sibling, error);
     if (status == LS_OK)
         status = prepare_backward_weights(made, &descs, error);
+    forget(&descs);
     if (status != LS_OK) {
         cpu_plan_release(self, (plan *)made);
         return status;

@@ -29,8 +29,8 @@ typedef struct cpu_plan {
      * gradient, which goes to the canonical array right after it
      * was made (there is no fast implementation that writes canonical gradients: oneDNN 2.6 falls
      * back to its reference). */
-    onednn_desc packed_forward, packed_backward;
-    size_t packed_backward_offset; /* of the second copy in the packed memory */
+    onednn_desc packed_forward, packed_backward; /* forward's and backward_data's */
+    size_t packed_backward_offset;               /* of the second copy in the packed memory */
     size_t packed_bytes;
     onednn_call pack_forward, pack_backward, unpack_gradient;
     size_t gradient_offset; /* of the blocked gradient in the workspace */
@@ -55,8 +55,8 @@ int cpu_conv2d_backward_weights(plan *plan, device_stream *stream, const void *x
 
 /* pack.c: after packed_forward (packed_backward) was set, its place in the packed memory and the
  * call that fills it. Backward needs no place of its own where it equals forward. */
-int cpu_plan_pack_forward(cpu_plan *self, const onednn_desc *canonical, ls_error *error);
-int cpu_plan_pack_backward(cpu_plan *self, const onednn_desc *canonical, ls_error *error);
+int cpu_plan_pack_forward(cpu_plan *self, onednn_desc canonical, ls_error *error);
+int cpu_plan_pack_backward(cpu_plan *self, onednn_desc canonical, ls_error *error);
 static inline size_t cpu_align64(size_t bytes) {
     return (bytes + 63) & ~(size_t)63;
 }

@@ -12,16 +12,24 @@
 #include <string.h>
 
 typedef struct linear_descs {
-    onednn_desc x, y, bias, weights, gradient;
+    onednn_desc x, y, y_transposed, bias, weights, gradient;
 } linear_descs;
 
 static linear_descs describe(const linear_shape *shape) {
     int out = shape->out_features, in = shape->in_features;
     return (linear_descs){.x = onednn_matrix(shape->type, shape->n, in),
                           .y = onednn_matrix(shape->type, shape->n, out),
+                          .y_transposed = onednn_matrix_transposed(shape->type, out, shape->n),
                           .bias = onednn_vector(out),
                           .weights = onednn_matrix(shape->type, out, in),
                           .gradient = onednn_matrix(DTYPE_F32, out, in)};
+}
+
+static void forget(const linear_descs *descs) {
+    onednn_desc made[] = {descs->x,    descs->y,       descs->y_transposed,
+                          descs->bias, descs->weights, descs->gradient};
+    for (size_t index = 0; index < sizeof made / sizeof made[0]; index++)
+        onednn_desc_release(made[index]);
 }
 
 /* Whether a product with sums of this length may be used. oneDNN 2.6's AMX matrix product dies of
@@ -41,10 +49,10 @@ static int prepare_backward_data(cpu_plan *self, const linear_descs *descs, ls_e
         return LS_OK;
     self->data_by_product = onednn_product_serves(shape->type, shape->out_features);
     if (self->data_by_product)
-        return onednn_product(engine, &descs->y, &descs->weights, &descs->x, &self->backward_data,
+        return onednn_product(engine, descs->y, descs->weights, descs->x, &self->backward_data,
                               error);
-    return onednn_linear_backward_data(engine, &descs->x, &descs->weights, &descs->y,
-                                       &self->forward, &self->backward_data, error);
+    return onednn_linear_backward_data(engine, descs->x, descs->weights, descs->y, &self->forward,
+                                       &self->backward_data, error);
 }
 
 /* dweights = transposed dy * x. */
@@ -53,17 +61,16 @@ static int prepare_backward_weights(cpu_plan *self, const linear_descs *descs, l
     const linear_shape *shape = &self->shape.linear;
     self->weights_by_product = onednn_product_serves(shape->type, shape->n);
     if (!self->weights_by_product)
-        return onednn_linear_backward_weights(engine, &descs->x, &descs->gradient, &descs->bias,
-                                              &descs->y, &self->forward, &self->backward_weights,
+        return onednn_linear_backward_weights(engine, descs->x, descs->gradient, descs->bias,
+                                              descs->y, &self->forward, &self->backward_weights,
                                               error);
-    onednn_desc transposed = onednn_matrix_transposed(shape->type, shape->out_features, shape->n);
-    return onednn_product(engine, &transposed, &descs->x, &descs->gradient, &self->backward_weights,
-                          error);
+    return onednn_product(engine, descs->y_transposed, descs->x, descs->gradient,
+                          &self->backward_weights, error);
 }
 
 static int prepare_calls(cpu_plan *self, const linear_descs *descs, ls_error *error) {
-    LS_TRY(onednn_linear_forward(&self->device->engine, &descs->x, &descs->weights, &descs->bias,
-                                 &descs->y, self->shape.linear.relu, &self->forward, error));
+    LS_TRY(onednn_linear_forward(&self->device->engine, descs->x, descs->weights, descs->bias,
+                                 descs->y, self->shape.linear.relu, &self->forward, error));
     LS_TRY(prepare_backward_data(self, descs, error));
     return prepare_backward_weights(self, descs, error);
 }
@@ -91,12 +98,13 @@ int cpu_linear_prepare(device *self, const linear_shape *shape, const plan *like
     }
     linear_descs descs = describe(shape);
     int status = prepare_calls(made, &descs, error);
+    if (status == LS_OK && made->packed_in_order)
+        made->packed_bytes = onednn_desc_bytes(descs.weights);
+    forget(&descs);
     if (status != LS_OK) {
         cpu_plan_release(self, (plan *)made);
         return status;
     }
-    if (made->packed_in_order)
-        made->packed_bytes = onednn_desc_bytes(&descs.weights);
     cpu_plan_need_workspace(made, made->forward.scratchpad_bytes);
     cpu_plan_need_workspace(made, made->backward_data.scratchpad_bytes);
     cpu_plan_need_workspace(made, made->backward_weights.scratchpad_bytes);

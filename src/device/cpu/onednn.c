@@ -27,29 +27,13 @@ void onednn_close(onednn *self) {
     *self = (onednn){0};
 }
 
-static const char *isa_name(dnnl_cpu_isa_t isa) {
-    switch (isa) {
-    case dnnl_cpu_isa_sse41:
-        return "sse41";
-    case dnnl_cpu_isa_avx:
-        return "avx";
-    case dnnl_cpu_isa_avx2:
-        return "avx2";
-    case dnnl_cpu_isa_avx512_core:
-        return "avx512_core";
-    case dnnl_cpu_isa_avx512_core_vnni:
-        return "avx512_core_vnni";
-    case dnnl_cpu_isa_avx512_core_bf16:
-        return "avx512_core_bf16";
-    case dnnl_cpu_isa_avx512_core_amx:
-        return "avx512_core_amx";
-    default:
-        return "other";
-    }
-}
-
 const char *onednn_isa(void) {
-    return isa_name(dnnl_get_effective_cpu_isa());
+    unsigned has = (unsigned)dnnl_get_effective_cpu_isa();
+    const char *name = "other";
+    for (const onednn_isa_entry *entry = onednn_isas; entry->name; entry++)
+        if ((has & entry->bits) == entry->bits)
+            name = entry->name;
+    return name;
 }
 
 bool onednn_has_bf16(void) { /* the values are sets of instructions, as bits */
@@ -65,50 +49,39 @@ const char *onednn_describe(void) {
     return text;
 }
 
-/* The descriptions below have shapes the graph has already checked: initialising them cannot
- * fail, and a failure would show as an empty description that creating the primitive refuses. */
-static onednn_desc described(dtype type, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag) {
-    onednn_desc desc;
-    dnnl_data_type_t name = type == DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
-    memset(&desc, 0, sizeof desc);
-    if (dnnl_memory_desc_init_by_tag(&desc, rank, dims, name, tag) != dnnl_success)
-        memset(&desc, 0, sizeof desc);
-    return desc;
-}
-
 onednn_desc onednn_activation(dtype type, tensor_layout layout, int n, int height, int width,
                               int channels) {
     static const dnnl_format_tag_t tags[] = {
         [LAYOUT_NHWC] = dnnl_nhwc, [LAYOUT_NCHW] = dnnl_nchw, [LAYOUT_NCHW16C] = dnnl_nChw16c};
-    return described(type, 4, (dnnl_dims_t){n, channels, height, width}, tags[layout]);
+    return onednn_desc_make(type, 4, (dnnl_dims_t){n, channels, height, width}, tags[layout]);
 }
 
 onednn_desc onednn_matrix(dtype type, int rows, int columns) {
-    return described(type, 2, (dnnl_dims_t){rows, columns}, dnnl_ab);
+    return onednn_desc_make(type, 2, (dnnl_dims_t){rows, columns}, dnnl_ab);
 }
 
 onednn_desc onednn_matrix_transposed(dtype type, int rows, int columns) {
-    return described(type, 2, (dnnl_dims_t){rows, columns}, dnnl_ba);
+    return onednn_desc_make(type, 2, (dnnl_dims_t){rows, columns}, dnnl_ba);
 }
 
 onednn_desc onednn_vector(int length) {
-    return described(DTYPE_F32, 1, (dnnl_dims_t){length}, dnnl_a);
+    return onednn_desc_make(DTYPE_F32, 1, (dnnl_dims_t){length}, dnnl_a);
 }
 
 onednn_desc onednn_filter_any(dtype type, int out, int in, int kernel) {
-    return described(type, 4, (dnnl_dims_t){out, in, kernel, kernel}, dnnl_format_tag_any);
+    return onednn_desc_make(type, 4, (dnnl_dims_t){out, in, kernel, kernel}, dnnl_format_tag_any);
 }
 
 onednn_desc onednn_filter_canonical(int out, int in, int kernel) {
-    return described(DTYPE_F32, 4, (dnnl_dims_t){out, in, kernel, kernel}, dnnl_acdb);
+    return onednn_desc_make(DTYPE_F32, 4, (dnnl_dims_t){out, in, kernel, kernel}, dnnl_acdb);
 }
 
-size_t onednn_desc_bytes(const onednn_desc *desc) {
+size_t onednn_desc_bytes(onednn_desc desc) {
     return dnnl_memory_desc_get_size(desc);
 }
 
-int onednn_desc_equal(const onednn_desc *a, const onednn_desc *b) {
-    return dnnl_memory_desc_equal(a, b);
+bool onednn_desc_equal(onednn_desc a, onednn_desc b) {
+    return dnnl_memory_desc_equal(a, b) != 0;
 }
 
 /* Which query tells an argument's description. */
@@ -140,14 +113,14 @@ static dnnl_query_t query_of(int argument, int *index) {
     }
 }
 
-static const onednn_desc *query(const onednn_call *call, int argument) {
+static onednn_desc query(const onednn_call *call, int argument) {
     int index;
     dnnl_query_t what = query_of(argument, &index);
     return dnnl_primitive_desc_query_md(call->description, what, index);
 }
 
 onednn_desc onednn_call_desc(const onednn_call *call, int argument) {
-    return *query(call, argument);
+    return query(call, argument);
 }
 
 static int add_argument(onednn *self, onednn_call *call, int name, ls_error *error) {
@@ -171,105 +144,102 @@ static int finish(onednn *self, onednn_call *call, const int *names, ls_error *e
     snprintf(call->implementation, sizeof call->implementation, "%s", implementation);
     for (; *names; names++)
         LS_TRY(add_argument(self, call, *names, error));
-    const onednn_desc *scratchpad = query(call, DNNL_ARG_SCRATCHPAD);
+    onednn_desc scratchpad = query(call, DNNL_ARG_SCRATCHPAD);
     call->scratchpad_bytes = scratchpad ? dnnl_memory_desc_get_size(scratchpad) : 0;
     return call->scratchpad_bytes ? add_argument(self, call, DNNL_ARG_SCRATCHPAD, error) : LS_OK;
 }
 
-static int attributes(bool relu, dnnl_primitive_attr_t *out, ls_error *error) {
-    LS_TRY(check(dnnl_primitive_attr_create(out), "creating attributes", error));
-    LS_TRY(check(dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user),
-                 "asking for the scratchpad", error));
-    if (!relu)
-        return LS_OK;
+static int fuse_relu(dnnl_primitive_attr_t attributes, ls_error *error) {
     dnnl_post_ops_t post;
     LS_TRY(check(dnnl_post_ops_create(&post), "creating post-ops", error));
-    dnnl_status_t status = dnnl_post_ops_append_eltwise(post, 1.0f, dnnl_eltwise_relu, 0, 0);
+    dnnl_status_t status = onednn_append_relu(post);
     if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_post_ops(*out, post);
+        status = dnnl_primitive_attr_set_post_ops(attributes, post);
     dnnl_post_ops_destroy(post);
     return check(status, "fusing the ReLU", error);
 }
 
-static int create(onednn *self, const void *operation, bool relu, const onednn_call *forward,
-                  const int *names, const char *what, onednn_call *out, ls_error *error) {
-    dnnl_primitive_attr_t attribute = NULL;
-    int status = attributes(relu, &attribute, error);
-    if (status == LS_OK)
-        status =
-            check(dnnl_primitive_desc_create(&out->description, operation, attribute, self->engine,
-                                             forward ? forward->description : NULL),
-                  what, error);
-    if (attribute)
-        dnnl_primitive_attr_destroy(attribute);
-    return status == LS_OK ? finish(self, out, names, error) : status;
+/* fp32 is fp32, whatever the environment sets as the default. */
+static int attributes(bool relu, dnnl_primitive_attr_t *out, ls_error *error) {
+    LS_TRY(check(dnnl_primitive_attr_create(out), "creating attributes", error));
+    LS_TRY(check(dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user),
+                 "asking for the scratchpad", error));
+    LS_TRY(check(dnnl_primitive_attr_set_fpmath_mode(*out, dnnl_fpmath_mode_strict),
+                 "asking for fp32", error));
+    LS_TRY(check(onednn_ask_same_bits(*out), "asking for the same bits", error));
+    return relu ? fuse_relu(*out, error) : LS_OK;
 }
 
 static const int forward_names[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST, 0};
 static const int data_names[] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST, 0};
 static const int weights_names[] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS,
                                     DNNL_ARG_DIFF_DST, 0};
+static const int product_names[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, 0};
+
+typedef enum { CONVOLUTION, LINEAR, PRODUCT } kind;
+
+/* What is to be made, but for the algorithm of a convolution. */
+typedef struct request {
+    kind kind;
+    const char *what;
+    onednn_operation operation;
+    onednn_window window;
+    bool relu;
+    const int *names;
+} request;
+
+static bool is_described(const request *wanted) {
+    const onednn_operation *o = &wanted->operation;
+    bool has_bias = wanted->kind != PRODUCT && o->direction != dnnl_backward_data;
+    return o->x && o->weights && o->y && (o->bias || !has_bias);
+}
+
+static dnnl_status_t describe(onednn *self, const request *wanted, dnnl_alg_kind_t algorithm,
+                              dnnl_primitive_attr_t attribute, dnnl_primitive_desc_t *out) {
+    onednn_operation operation = wanted->operation;
+    operation.attributes = attribute;
+    switch (wanted->kind) {
+    case CONVOLUTION:
+        return onednn_describe_convolution(self->engine, &operation, algorithm, wanted->window,
+                                           out);
+    case LINEAR:
+        return onednn_describe_linear(self->engine, &operation, out);
+    default:
+        return onednn_describe_product(self->engine, &operation, out);
+    }
+}
+
+static int create(onednn *self, const request *wanted, dnnl_alg_kind_t algorithm, onednn_call *out,
+                  ls_error *error) {
+    dnnl_primitive_attr_t attribute = NULL;
+    if (!is_described(wanted))
+        return ls_fail(error, LS_FAILED, "oneDNN: %s: it refused to describe the memory",
+                       wanted->what);
+    int status = attributes(wanted->relu, &attribute, error);
+    if (status == LS_OK)
+        status = check(describe(self, wanted, algorithm, attribute, &out->description),
+                       wanted->what, error);
+    if (attribute)
+        dnnl_primitive_attr_destroy(attribute);
+    return status == LS_OK ? finish(self, out, wanted->names, error) : status;
+}
 
 /* ---- convolutions. Which algorithm is oneDNN's to choose, but for one case: weights that were
  * blocked for another batch size may suit only the algorithm that was chosen for that, and what is
  * left is the reference, a thousand times slower: then the others are asked for. */
 
-typedef struct convolution {
-    dnnl_prop_kind_t direction;
-    const onednn_desc *x, *weights, *bias, *y; /* or their gradients */
-    onednn_window window;
-} convolution;
-
-static dnnl_status_t describe_convolution(const convolution *c, dnnl_alg_kind_t algorithm,
-                                          dnnl_convolution_desc_t *out) {
-    dnnl_dims_t strides = {c->window.stride, c->window.stride};
-    dnnl_dims_t padding = {c->window.padding, c->window.padding};
-    switch (c->direction) {
-    case dnnl_backward_data:
-        return dnnl_convolution_backward_data_desc_init(out, algorithm, c->x, c->weights, c->y,
-                                                        strides, padding, padding);
-    case dnnl_backward_weights:
-        return dnnl_convolution_backward_weights_desc_init(
-            out, algorithm, c->x, c->weights, c->bias, c->y, strides, padding, padding);
-    default:
-        return dnnl_convolution_forward_desc_init(out, dnnl_forward_training, algorithm, c->x,
-                                                  c->weights, c->bias, c->y, strides, padding,
-                                                  padding);
-    }
-}
-
-static int create_convolution(onednn *self, const convolution *shape, dnnl_alg_kind_t algorithm,
-                              bool relu, const onednn_call *forward, onednn_call *out,
-                              ls_error *error) {
-    dnnl_convolution_desc_t operation;
-    LS_TRY(check(describe_convolution(shape, algorithm, &operation), "describing a convolution",
-                 error));
-    switch (shape->direction) {
-    case dnnl_backward_data:
-        return create(self, &operation, relu, forward, data_names, "convolution backward (data)",
-                      out, error);
-    case dnnl_backward_weights:
-        return create(self, &operation, relu, forward, weights_names,
-                      "convolution backward (weights)", out, error);
-    default:
-        return create(self, &operation, relu, forward, forward_names, "convolution forward", out,
-                      error);
-    }
-}
-
 static bool is_reference(const onednn_call *call) {
     return strncmp(call->implementation, "ref", strlen("ref")) == 0;
 }
 
-static int create_best(onednn *self, const convolution *shape, bool relu,
-                       const onednn_call *forward, onednn_call *out, ls_error *error) {
+static int create_convolution(onednn *self, const request *wanted, onednn_call *out,
+                              ls_error *error) {
     static const dnnl_alg_kind_t others[] = {dnnl_convolution_winograd, dnnl_convolution_direct};
-    LS_TRY(create_convolution(self, shape, dnnl_convolution_auto, relu, forward, out, error));
+    LS_TRY(create(self, wanted, dnnl_convolution_auto, out, error));
     for (size_t index = 0; is_reference(out) && index < sizeof others / sizeof others[0]; index++) {
         onednn_call other = {0};
         ls_error refused = {0};
-        int status =
-            create_convolution(self, shape, others[index], relu, forward, &other, &refused);
+        int status = create(self, wanted, others[index], &other, &refused);
         bool better = status == LS_OK && !is_reference(&other);
         onednn_call_release(better ? out : &other);
         if (better)
@@ -278,70 +248,87 @@ static int create_best(onednn *self, const convolution *shape, bool relu,
     return LS_OK;
 }
 
-int onednn_convolution_forward(onednn *self, const onednn_desc *x, const onednn_desc *weights,
-                               const onednn_desc *bias, const onednn_desc *y, onednn_window window,
-                               bool relu, onednn_call *out, ls_error *error) {
-    convolution shape = {dnnl_forward_training, x, weights, bias, y, window};
-    return create_best(self, &shape, relu, NULL, out, error);
+int onednn_convolution_forward(onednn *self, onednn_desc x, onednn_desc weights, onednn_desc bias,
+                               onednn_desc y, onednn_window window, bool relu, onednn_call *out,
+                               ls_error *error) {
+    request wanted = {.kind = CONVOLUTION,
+                      .what = "convolution forward",
+                      .operation = {dnnl_forward_training, x, weights, bias, y, NULL, NULL},
+                      .window = window,
+                      .relu = relu,
+                      .names = forward_names};
+    return create_convolution(self, &wanted, out, error);
 }
 
-int onednn_convolution_backward_data(onednn *self, const onednn_desc *dx,
-                                     const onednn_desc *weights, const onednn_desc *dy,
-                                     onednn_window window, const onednn_call *forward,
-                                     onednn_call *out, ls_error *error) {
-    convolution shape = {dnnl_backward_data, dx, weights, NULL, dy, window};
-    return create_best(self, &shape, false, forward, out, error);
+int onednn_convolution_backward_data(onednn *self, onednn_desc dx, onednn_desc weights,
+                                     onednn_desc dy, onednn_window window,
+                                     const onednn_call *forward, onednn_call *out,
+                                     ls_error *error) {
+    request wanted = {
+        .kind = CONVOLUTION,
+        .what = "convolution backward (data)",
+        .operation = {dnnl_backward_data, dx, weights, NULL, dy, forward->description, NULL},
+        .window = window,
+        .names = data_names};
+    return create_convolution(self, &wanted, out, error);
 }
 
-int onednn_convolution_backward_weights(onednn *self, const onednn_desc *x,
-                                        const onednn_desc *dweights, const onednn_desc *dbias,
-                                        const onednn_desc *dy, onednn_window window,
+int onednn_convolution_backward_weights(onednn *self, onednn_desc x, onednn_desc dweights,
+                                        onednn_desc dbias, onednn_desc dy, onednn_window window,
                                         const onednn_call *forward, onednn_call *out,
                                         ls_error *error) {
-    convolution shape = {dnnl_backward_weights, x, dweights, dbias, dy, window};
-    return create_best(self, &shape, false, forward, out, error);
+    request wanted = {
+        .kind = CONVOLUTION,
+        .what = "convolution backward (weights)",
+        .operation = {dnnl_backward_weights, x, dweights, dbias, dy, forward->description, NULL},
+        .window = window,
+        .names = weights_names};
+    return create_convolution(self, &wanted, out, error);
 }
 
-int onednn_linear_forward(onednn *self, const onednn_desc *x, const onednn_desc *weights,
-                          const onednn_desc *bias, const onednn_desc *y, bool relu,
-                          onednn_call *out, ls_error *error) {
-    dnnl_inner_product_desc_t operation;
-    LS_TRY(check(dnnl_inner_product_forward_desc_init(&operation, dnnl_forward_training, x, weights,
-                                                      bias, y),
-                 "describing a linear layer", error));
-    return create(self, &operation, relu, NULL, forward_names, "linear forward", out, error);
+/* ---- linear layers and products */
+
+int onednn_linear_forward(onednn *self, onednn_desc x, onednn_desc weights, onednn_desc bias,
+                          onednn_desc y, bool relu, onednn_call *out, ls_error *error) {
+    request wanted = {.kind = LINEAR,
+                      .what = "linear forward",
+                      .operation = {dnnl_forward_training, x, weights, bias, y, NULL, NULL},
+                      .relu = relu,
+                      .names = forward_names};
+    return create(self, &wanted, dnnl_alg_kind_undef, out, error);
 }
 
-int onednn_linear_backward_data(onednn *self, const onednn_desc *dx, const onednn_desc *weights,
-                                const onednn_desc *dy, const onednn_call *forward, onednn_call *out,
-                                ls_error *error) {
-    dnnl_inner_product_desc_t operation;
-    LS_TRY(check(dnnl_inner_product_backward_data_desc_init(&operation, dx, weights, dy),
-                 "describing a linear layer", error));
-    return create(self, &operation, false, forward, data_names, "linear backward (data)", out,
-                  error);
+int onednn_linear_backward_data(onednn *self, onednn_desc dx, onednn_desc weights, onednn_desc dy,
+                                const onednn_call *forward, onednn_call *out, ls_error *error) {
+    request wanted = {
+        .kind = LINEAR,
+        .what = "linear backward (data)",
+        .operation = {dnnl_backward_data, dx, weights, NULL, dy, forward->description, NULL},
+        .names = data_names};
+    return create(self, &wanted, dnnl_alg_kind_undef, out, error);
 }
 
-int onednn_linear_backward_weights(onednn *self, const onednn_desc *x, const onednn_desc *dweights,
-                                   const onednn_desc *dbias, const onednn_desc *dy,
-                                   const onednn_call *forward, onednn_call *out, ls_error *error) {
-    dnnl_inner_product_desc_t operation;
-    LS_TRY(check(dnnl_inner_product_backward_weights_desc_init(&operation, x, dweights, dbias, dy),
-                 "describing a linear layer", error));
-    return create(self, &operation, false, forward, weights_names, "linear backward (weights)", out,
-                  error);
+int onednn_linear_backward_weights(onednn *self, onednn_desc x, onednn_desc dweights,
+                                   onednn_desc dbias, onednn_desc dy, const onednn_call *forward,
+                                   onednn_call *out, ls_error *error) {
+    request wanted = {
+        .kind = LINEAR,
+        .what = "linear backward (weights)",
+        .operation = {dnnl_backward_weights, x, dweights, dbias, dy, forward->description, NULL},
+        .names = weights_names};
+    return create(self, &wanted, dnnl_alg_kind_undef, out, error);
 }
 
-int onednn_product(onednn *self, const onednn_desc *a, const onednn_desc *b, const onednn_desc *c,
-                   onednn_call *out, ls_error *error) {
-    static const int names[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, 0};
-    dnnl_matmul_desc_t operation;
-    LS_TRY(check(dnnl_matmul_desc_init(&operation, a, b, NULL, c), "describing a matrix product",
-                 error));
-    return create(self, &operation, false, NULL, names, "matrix product", out, error);
+int onednn_product(onednn *self, onednn_desc a, onednn_desc b, onednn_desc c, onednn_call *out,
+                   ls_error *error) {
+    request wanted = {.kind = PRODUCT,
+                      .what = "matrix product",
+                      .operation = {dnnl_forward_training, a, b, NULL, c, NULL, NULL},
+                      .names = product_names};
+    return create(self, &wanted, dnnl_alg_kind_undef, out, error);
 }
 
-int onednn_reorder(onednn *self, const onednn_desc *from, const onednn_desc *to, onednn_call *out,
+int onednn_reorder(onednn *self, onednn_desc from, onednn_desc to, onednn_call *out,
                    ls_error *error) {
     static const int names[] = {DNNL_ARG_FROM, DNNL_ARG_TO, 0};
     dnnl_primitive_attr_t attribute = NULL;

@@ -3,8 +3,8 @@
  * order. */
 #include "device/cpu/cpu.h"
 
-static int add_copy(cpu_plan *self, const onednn_desc *canonical, const onednn_desc *packed,
-                    onednn_call *out, ls_error *error) {
+static int add_copy(cpu_plan *self, onednn_desc canonical, onednn_desc packed, onednn_call *out,
+                    ls_error *error) {
     self->packed_bytes += cpu_align64(onednn_desc_bytes(packed));
     LS_TRY(onednn_reorder(&self->device->engine, canonical, packed, out, error));
     if (out->scratchpad_bytes)
@@ -12,17 +12,17 @@ static int add_copy(cpu_plan *self, const onednn_desc *canonical, const onednn_d
     return LS_OK;
 }
 
-int cpu_plan_pack_forward(cpu_plan *self, const onednn_desc *canonical, ls_error *error) {
-    return add_copy(self, canonical, &self->packed_forward, &self->pack_forward, error);
+int cpu_plan_pack_forward(cpu_plan *self, onednn_desc canonical, ls_error *error) {
+    return add_copy(self, canonical, self->packed_forward, &self->pack_forward, error);
 }
 
-int cpu_plan_pack_backward(cpu_plan *self, const onednn_desc *canonical, ls_error *error) {
-    if (onednn_desc_equal(&self->packed_backward, &self->packed_forward)) {
+int cpu_plan_pack_backward(cpu_plan *self, onednn_desc canonical, ls_error *error) {
+    if (onednn_desc_equal(self->packed_backward, self->packed_forward)) {
         self->packed_backward_offset = 0;
         return LS_OK;
     }
     self->packed_backward_offset = self->packed_bytes;
-    return add_copy(self, canonical, &self->packed_backward, &self->pack_backward, error);
+    return add_copy(self, canonical, self->packed_backward, &self->pack_backward, error);
 }
 
 int cpu_pack_weights(plan *plan, device_stream *stream, const float *weights, void *packed,
