@@ -13,7 +13,7 @@ static dnnl_primitive_desc_t direction_of(bare_chain *self, int index, onednn_op
         MUST(onednn_describe_linear(self->engine, &operation, &made));
     else
         MUST(onednn_describe_convolution(self->engine, &operation, dnnl_convolution_direct,
-                                         (onednn_window){1, 1}, &made));
+                                         (onednn_window){1, 1, ONEDNN_DIRECT}, &made));
     dnnl_primitive_attr_destroy(attributes);
     return made;
 }

@@ -67,35 +67,77 @@ static int prepare_backward_weights(cpu_plan *self, const conv_descs *descs, ls_
     return onednn_reorder(engine, blocked, descs->canonical, &self->unpack_gradient, error);
 }
 
-int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
-                       ls_error *error) {
-    const cpu_plan *sibling = (const cpu_plan *)like;
-    cpu_plan *made;
-    LS_TRY(cpu_plan_create(self, CPU_CONV2D, shape->type, &made, error));
-    made->shape.conv2d = *shape;
+static int prepare_by_library(cpu_plan *made, onednn_algorithm algorithm, const cpu_plan *like,
+                              ls_error *error) {
+    const conv2d_shape *shape = &made->shape.conv2d;
     conv_descs descs = describe(shape);
-    int status = prepare_forward(made, &descs, sibling, error);
+    descs.window.algorithm = algorithm;
+    int status = prepare_forward(made, &descs, like, error);
     if (status == LS_OK && shape->need_dx)
-        status = prepare_backward_data(made, &descs, sibling, error);
+        status = prepare_backward_data(made, &descs, like, error);
     if (status == LS_OK)
         status = prepare_backward_weights(made, &descs, error);
     forget(&descs);
-    if (status != LS_OK) {
-        cpu_plan_release(self, (plan *)made);
+    if (status != LS_OK)
         return status;
-    }
-    if (made->unpack_gradient.scratchpad_bytes) {
-        cpu_plan_release(self, (plan *)made);
+    if (made->unpack_gradient.scratchpad_bytes)
         return ls_fail(error, LS_FAILED, "oneDNN wants scratch memory for a reorder of gradients");
-    }
     cpu_plan_need_workspace(made, made->forward.scratchpad_bytes);
     cpu_plan_need_workspace(made, made->backward_data.scratchpad_bytes);
     snprintf(made->description, sizeof made->description, "%.60s / %.60s / %.60s",
              made->forward.implementation,
              shape->need_dx ? made->backward_data.implementation : "-",
              made->backward_weights.implementation);
-    *out = (plan *)made;
     return LS_OK;
+}
+
+static void prepare_by_winograd(cpu_plan *made) {
+    const winograd *winograd = &made->winograd;
+    bool need_dx = made->shape.conv2d.need_dx;
+    made->by_winograd = true;
+    made->packed_bytes = cpu_align64(cpu_winograd_packed_bytes(&winograd->forward));
+    made->packed_backward_offset = made->packed_bytes;
+    if (need_dx)
+        made->packed_bytes += cpu_align64(cpu_winograd_packed_bytes(&winograd->backward));
+    cpu_plan_need_workspace(made, cpu_winograd_workspace_bytes(winograd));
+    snprintf(made->description, sizeof made->description, "%s / %s / %s",
+             winograd->forward.kernels->name, need_dx ? winograd->backward.kernels->name : "-",
+             winograd->forward.kernels->name);
+}
+
+static int prepare(cpu_plan *made, cpu_conv2d_algorithm algorithm, const cpu_plan *like,
+                   ls_error *error) {
+    static const onednn_algorithm algorithms[] = {[CPU_CONV2D_FASTEST] = ONEDNN_BEST,
+                                                  [CPU_CONV2D_LIBRARY] = ONEDNN_BEST,
+                                                  [CPU_CONV2D_LIBRARY_DIRECT] = ONEDNN_DIRECT,
+                                                  [CPU_CONV2D_LIBRARY_WINOGRAD] = ONEDNN_WINOGRAD};
+    const conv2d_shape *shape = &made->shape.conv2d;
+    bool own = algorithm == CPU_CONV2D_FASTEST || algorithm == CPU_CONV2D_OWN_WINOGRAD;
+    if (own && cpu_winograd_choose(shape, made->device->threads, &made->winograd)) {
+        prepare_by_winograd(made);
+        return LS_OK;
+    }
+    if (algorithm == CPU_CONV2D_OWN_WINOGRAD)
+        return ls_fail(error, LS_FAILED, "no Winograd convolution of our own for this shape");
+    return prepare_by_library(made, algorithms[algorithm], like, error);
+}
+
+int cpu_conv2d_prepare_by(device *self, cpu_conv2d_algorithm algorithm, const conv2d_shape *shape,
+                          const plan *like, plan **out, ls_error *error) {
+    cpu_plan *made;
+    LS_TRY(cpu_plan_create(self, CPU_CONV2D, shape->type, &made, error));
+    made->shape.conv2d = *shape;
+    int status = prepare(made, algorithm, (const cpu_plan *)like, error);
+    if (status == LS_OK)
+        *out = (plan *)made;
+    else
+        cpu_plan_release(self, (plan *)made);
+    return status;
+}
+
+int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
+                       ls_error *error) {
+    return cpu_conv2d_prepare_by(self, CPU_CONV2D_FASTEST, shape, like, out, error);
 }
 
 int cpu_conv2d_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
@@ -103,6 +145,10 @@ int cpu_conv2d_forward(plan *plan, device_stream *stream, const void *x, const f
                        ls_error *error) {
     (void)stream, (void)weights;
     cpu_plan *self = (cpu_plan *)plan;
+    if (self->by_winograd) {
+        cpu_winograd_run(&self->winograd, &self->winograd.forward, x, packed, bias, y, workspace);
+        return LS_OK;
+    }
     onednn_argument arguments[] = {
         {DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_BIAS, bias}, {DNNL_ARG_DST, y}};
     return onednn_call_run(&self->forward, arguments, 4, workspace, error);
@@ -113,10 +159,14 @@ int cpu_conv2d_backward_data(plan *plan, device_stream *stream, const void *dy,
                              ls_error *error) {
     (void)stream, (void)weights;
     cpu_plan *self = (cpu_plan *)plan;
+    const char *turned = (const char *)packed + self->packed_backward_offset;
+    if (self->by_winograd) {
+        cpu_winograd_run(&self->winograd, &self->winograd.backward, dy, (const float *)turned, NULL,
+                         dx, workspace);
+        return LS_OK;
+    }
     onednn_argument arguments[] = {
-        {DNNL_ARG_DIFF_DST, dy},
-        {DNNL_ARG_WEIGHTS, (const char *)packed + self->packed_backward_offset},
-        {DNNL_ARG_DIFF_SRC, dx}};
+        {DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_WEIGHTS, turned}, {DNNL_ARG_DIFF_SRC, dx}};
     return onednn_call_run(&self->backward_data, arguments, 3, workspace, error);
 }
 
@@ -124,6 +174,10 @@ int cpu_conv2d_backward_weights(plan *plan, device_stream *stream, const void *x
                                 float *dweights, float *dbias, void *workspace, ls_error *error) {
     (void)stream;
     cpu_plan *self = (cpu_plan *)plan;
+    if (self->by_winograd) {
+        cpu_winograd_backward_weights(&self->winograd, x, dy, dweights, dbias, workspace);
+        return LS_OK;
+    }
     void *blocked = (char *)workspace + self->gradient_offset;
     onednn_argument arguments[] = {{DNNL_ARG_SRC, x},
                                    {DNNL_ARG_DIFF_DST, dy},

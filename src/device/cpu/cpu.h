@@ -5,6 +5,7 @@
 
 #include "base/vectorised.h"
 #include "device/cpu/onednn.h"
+#include "device/cpu/winograd.h"
 #include "device/ops.h"
 
 typedef struct cpu_device {
@@ -35,15 +36,29 @@ typedef struct cpu_plan {
     onednn_call pack_forward, pack_backward, unpack_gradient;
     size_t gradient_offset; /* of the blocked gradient in the workspace */
     bool packed_in_order;   /* linear layers in bf16: the copy is the canonical array, rounded */
-    bool by_product;        /* linear: all of it by product.h */
+    bool by_winograd;       /* convolutions: all of it by winograd.h */
+    winograd winograd;
+    bool by_product;                          /* linear: all of it by product.h */
     bool data_by_product, weights_by_product; /* linear: backward by oneDNN's matrix product */
     size_t workspace_bytes;
     size_t saved_bytes;
     char description[256];
 } cpu_plan;
 
+/* How a convolution is computed. */
+typedef enum {
+    CPU_CONV2D_FASTEST,
+    CPU_CONV2D_OWN_WINOGRAD,
+    CPU_CONV2D_LIBRARY, /* oneDNN's choice */
+    CPU_CONV2D_LIBRARY_DIRECT,
+    CPU_CONV2D_LIBRARY_WINOGRAD
+} cpu_conv2d_algorithm;
+
 int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
                        ls_error *error);
+/* For comparisons: LS_FAILED where there is no such implementation for the shape. */
+int cpu_conv2d_prepare_by(device *self, cpu_conv2d_algorithm algorithm, const conv2d_shape *shape,
+                          const plan *like, plan **out, ls_error *error);
 int cpu_conv2d_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
                        const void *packed, const float *bias, void *y, void *workspace,
                        ls_error *error);

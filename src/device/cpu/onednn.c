@@ -235,7 +235,12 @@ static bool is_reference(const onednn_call *call) {
 static int create_convolution(onednn *self, const request *wanted, onednn_call *out,
                               ls_error *error) {
     static const dnnl_alg_kind_t others[] = {dnnl_convolution_winograd, dnnl_convolution_direct};
-    LS_TRY(create(self, wanted, dnnl_convolution_auto, out, error));
+    static const dnnl_alg_kind_t algorithms[] = {[ONEDNN_BEST] = dnnl_convolution_auto,
+                                                 [ONEDNN_DIRECT] = dnnl_convolution_direct,
+                                                 [ONEDNN_WINOGRAD] = dnnl_convolution_winograd};
+    LS_TRY(create(self, wanted, algorithms[wanted->window.algorithm], out, error));
+    if (wanted->window.algorithm != ONEDNN_BEST)
+        return LS_OK;
     for (size_t index = 0; is_reference(out) && index < sizeof others / sizeof others[0]; index++) {
         onednn_call other = {0};
         ls_error refused = {0};

@@ -16,8 +16,11 @@ typedef const dnnl_memory_desc_t *onednn_desc;
 typedef const_dnnl_memory_desc_t onednn_desc;
 #endif
 
+typedef enum { ONEDNN_BEST, ONEDNN_DIRECT, ONEDNN_WINOGRAD } onednn_algorithm;
+
 typedef struct onednn_window {
     int stride, padding;
+    onednn_algorithm algorithm;
 } onednn_window;
 
 /* NULL where oneDNN refuses. */

@@ -30,6 +30,13 @@ int cpu_pack_weights(plan *plan, device_stream *stream, const float *weights, vo
     cpu_plan *self = (cpu_plan *)plan;
     if (self->packed_bytes == 0)
         return LS_OK;
+    if (self->by_winograd) {
+        cpu_winograd_pack_forward(&self->winograd, weights, packed);
+        if (self->shape.conv2d.need_dx)
+            cpu_winograd_pack_backward(&self->winograd, weights,
+                                       (float *)((char *)packed + self->packed_backward_offset));
+        return LS_OK;
+    }
     if (self->packed_in_order)
         return cpu_cast(&self->device->base, stream, self->packed_bytes / 2, DTYPE_F32, weights,
                         DTYPE_BF16, packed, error);
