@@ -7,6 +7,7 @@
 #include "launch/sources.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +21,13 @@ static const double START_SECONDS = 120, ANSWER_SECONDS = 3;
 /* For the rank that speaks: it may have begun to wait later than this one, and asks first. */
 static const double SPEAKER_SECONDS = 15;
 
+/* How often the thread looks whether MPI has started PMIx. */
+static const double LOOK_SECONDS = 0.01;
+
 enum { NAMED_RANKS = 8 };
 
 static struct {
-    const launch *me;
+    launch me; /* size 0: not known before MPI has started PMIx */
     double seconds;
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -73,7 +77,7 @@ static bool is_missing(const arrival *rank) {
 static bool is_stopped(const arrival *rank) {
     char path[64], line[128];
     bool stopped = false;
-    if (!rank->here || strcmp(rank->host, watch.me->host) != 0)
+    if (!rank->here || strcmp(rank->host, watch.me.host) != 0)
         return false;
     snprintf(path, sizeof path, "/proc/%ld/status", rank->process);
     FILE *file = fopen(path, "r");
@@ -87,7 +91,7 @@ static bool is_stopped(const arrival *rank) {
 
 static void describe(const arrival *all, char *out, size_t capacity) {
     char names[700];
-    int size = watch.me->size;
+    int size = watch.me.size;
     int missing = name_ranks(all, size, is_missing, names, sizeof names);
     if (missing) {
         snprintf(out, capacity,
@@ -111,13 +115,13 @@ static void describe(const arrival *all, char *out, size_t capacity) {
 
 /* The lowest rank that is here. Most jobs have a rank 0, so it is asked for alone first. */
 static bool speaks(arrival *all) {
-    if (watch.me->rank == 0)
+    if (watch.me.rank == 0)
         return true;
     pmix_arrivals(0, 1, ANSWER_SECONDS, all);
-    if (all[0].here || watch.me->rank == 1)
+    if (all[0].here || watch.me.rank == 1)
         return !all[0].here;
-    pmix_arrivals(1, watch.me->rank - 1, ANSWER_SECONDS, all + 1);
-    for (int rank = 1; rank < watch.me->rank; rank++)
+    pmix_arrivals(1, watch.me.rank - 1, ANSWER_SECONDS, all + 1);
+    for (int rank = 1; rank < watch.me.rank; rank++)
         if (all[rank].here)
             return false;
     return true;
@@ -142,12 +146,29 @@ static bool sleep_until_overdue(double seconds) {
     return overdue;
 }
 
+/* Who this rank is, and that it is here, as soon as MPI has started PMIx. Where it has not by the
+ * deadline, PMIx is started all the same: this run ends, and somebody must say why. False where MPI
+ * was complete first, or there is one rank. */
+static bool introduce(double began) {
+    ls_error error = {0};
+    while (!pmix_is_up() && clock_seconds() - began < watch.seconds)
+        if (!sleep_until_overdue(LOOK_SECONDS))
+            return false;
+    if (pmix_start(&watch.me, &error) != LS_OK ||
+        (watch.me.size > 1 && pmix_announce(&watch.me, &error) != LS_OK))
+        lifeline_abort(error.text, error.code);
+    return watch.me.size > 1;
+}
+
 static void *run(void *unused) {
     (void)unused;
-    int size = watch.me->size;
     char text[1024] = "";
-    if (!sleep_until_overdue(watch.seconds))
+    double began = clock_seconds();
+    if (watch.me.size == 0 && !introduce(began))
         return NULL;
+    if (!sleep_until_overdue(fmax(watch.seconds - (clock_seconds() - began), 0)))
+        return NULL;
+    int size = watch.me.size;
     arrival *all = calloc((size_t)size, sizeof *all);
     if (all && speaks(all)) {
         pmix_arrivals(0, size, ANSWER_SECONDS, all);
@@ -166,10 +187,12 @@ static void *run(void *unused) {
 
 int arrival_watch(const launch *self, ls_error *error) {
     pthread_condattr_t attributes;
-    if (self->size == 1)
+    if (self && self->size == 1)
         return LS_OK;
-    LS_TRY(pmix_announce(self, error));
-    watch.me = self;
+    if (self) {
+        LS_TRY(pmix_announce(self, error));
+        watch.me = *self;
+    }
     watch.seconds = lifeline_seconds("LOCKSTEP_START_SECONDS", START_SECONDS);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

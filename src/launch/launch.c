@@ -33,11 +33,30 @@ static int refuse_mpi(const launch *self, ls_error *error) {
     return error->code;
 }
 
-static int start_mpi(launch *self, ls_error *error) {
-    int provided = 0, rank = -1, size = -1;
+/* Open MPI 5 learns its own name from the PMIx_Init that it calls itself, and calls none where PMIx
+ * is up (ompi_rte_init of 5.0): the name stays empty, and MPI_Init fails. PMIx_Init, PMIx_Finalize
+ * and then MPI is no way out: one start in three ends with processes that cannot reach each other
+ * (5.0.7 with PMIx 5.0.7). Open MPI 4 calls PMIx_Init always, and may be linked with a PMIx of its
+ * own that nobody else sees, so that PMIx goes first there. Asked of the library that is loaded:
+ * MPI_Get_library_version may be called before MPI_Init (MPI 3.1, 8.1.1). */
+static bool mpi_must_start_pmix(void) {
+    char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length = 0, major = 0;
+    MPI_Get_library_version(text, &length);
+    return sscanf(text, "Open MPI v%d", &major) == 1 && major >= 5;
+}
+
+static int start_mpi(ls_error *error) {
+    int provided = 0;
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
         return ls_fail(error, LS_BAD_LAUNCH, "MPI_Init_thread failed");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    return LS_OK;
+}
+
+static int compare_mpi(launch *self, ls_error *error) {
+    int provided = 0, rank = -1, size = -1;
+    MPI_Query_thread(&provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     read_mpi_version(self);
@@ -53,16 +72,25 @@ static int start_mpi(launch *self, ls_error *error) {
     return error->code == LS_OK ? LS_OK : refuse_mpi(self, error);
 }
 
+static int start_pmix_and_mpi(launch *self, ls_error *error) {
+    bool mpi_first = mpi_must_start_pmix();
+    lifeline_on_silence(pmix_abort);
+    if (!mpi_first)
+        LS_TRY(pmix_start(self, error));
+    LS_TRY(arrival_watch(mpi_first ? NULL : self, error));
+    LS_TRY(start_mpi(error));
+    arrival_complete();
+    if (mpi_first)
+        LS_TRY(pmix_start(self, error));
+    return compare_mpi(self, error);
+}
+
 int launch_join(launch *self, ls_error *error) {
     memset(self, 0, sizeof *self);
     LS_TRY(lifeline_install_signals(error));
     slurm_job_id(self->slurm_job_id, sizeof self->slurm_job_id);
     if (pmix_offered()) {
-        LS_TRY(pmix_start(self, error));
-        lifeline_on_silence(pmix_abort);
-        LS_TRY(arrival_watch(self, error));
-        LS_TRY(start_mpi(self, error));
-        arrival_complete();
+        LS_TRY(start_pmix_and_mpi(self, error));
     } else {
         LS_TRY(slurm_refuse_without_pmix(error));
         start_alone(self);

@@ -21,12 +21,12 @@ typedef struct launch {
     launch_topology *topology;
 } launch;
 
-/* Phase 1, before any other library is started: PMIx_Init and PMIx_Get where the environment
- * offers a PMIx server (that decides, not a failing call), else alone. Under srun without PMIx
- * (a step of several tasks, none of which has a PMIx server): LS_BAD_LAUNCH with the fix; only
- * SLURM_PROCID 0 gets a text to print. Then MPI_Init_thread (SERIALIZED, checked) where there is
- * more than one rank or a PMIx server, its rank and size compared with PMIx's, SLURM_* compared
- * with both, and the lifeline between the ranks is up. MPI is never started when alone. */
+/* Phase 1, before any other library is started. Where the environment offers a PMIx server (that
+ * decides, not a failing call): PMIx_Init and PMIx_Get, and MPI_Init_thread (SERIALIZED, checked),
+ * in the order that this MPI wants; MPI's rank and size are compared with PMIx's, SLURM_* with
+ * both, and the lifeline between the ranks is up. Else alone, and MPI is never started. Under srun
+ * without PMIx (a step of several tasks, none of which has a PMIx server): LS_BAD_LAUNCH with the
+ * fix; only SLURM_PROCID 0 gets a text to print. */
 int launch_start(launch *self, ls_error *error);
 
 /* The two parts of launch_start, for who reports what the second finds: all up to the lifeline, and

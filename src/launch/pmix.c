@@ -9,6 +9,7 @@
 extern char **environ;
 
 static pmix_proc_t myself;
+static int starts; /* PMIx counts PMIx_Init, and ends with as many PMIx_Finalize */
 
 bool pmix_offered(void) {
     if (!getenv("PMIX_NAMESPACE") || !getenv("PMIX_RANK"))
@@ -78,6 +79,7 @@ int pmix_start(launch *self, ls_error *error) {
         return ls_fail(error, LS_BAD_LAUNCH,
                        "the environment offers a PMIx server, but PMIx_Init says: %s",
                        PMIx_Error_string(status));
+    starts++;
     self->rank = (int)myself.rank;
     LS_TRY(get_number(PMIX_JOB_SIZE, true, &self->size, error));
     LS_TRY(get_number(PMIX_LOCAL_SIZE, true, &self->local_size, error));
@@ -93,10 +95,16 @@ int pmix_start(launch *self, ls_error *error) {
     return LS_OK;
 }
 
+bool pmix_is_up(void) {
+    return PMIx_Initialized() != 0;
+}
+
 int pmix_finish(ls_error *error) {
-    pmix_status_t status = PMIx_Finalize(NULL, 0);
-    if (status != PMIX_SUCCESS)
-        return ls_fail(error, LS_FAILED, "PMIx_Finalize: %s", PMIx_Error_string(status));
+    for (; starts > 0; starts--) {
+        pmix_status_t status = PMIx_Finalize(NULL, 0);
+        if (status != PMIX_SUCCESS)
+            return ls_fail(error, LS_FAILED, "PMIx_Finalize: %s", PMIx_Error_string(status));
+    }
     return LS_OK;
 }
 

@@ -27,10 +27,13 @@ int pmix_announce(const launch *self, ls_error *error) {
     return LS_OK;
 }
 
-/* A question that is under way. An answer may come after nobody waits for it: never freed. */
+/* A question that is under way. What PMIx_Get_nb is given must stay as it is until the answer,
+ * which may come after nobody waits for it: never freed. */
 typedef struct question {
     arrival *out;
     bool of_host; /* else: of KEY */
+    pmix_proc_t whose;
+    pmix_info_t limit;
 } question;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -60,15 +63,14 @@ static void answered(pmix_status_t status, pmix_value_t *value, void *context) {
 }
 
 static void ask(int rank, const char *key, int patience_seconds, question *about) {
-    pmix_proc_t whose = {.rank = (pmix_rank_t)rank};
-    pmix_info_t limit;
-    snprintf(whose.nspace, sizeof whose.nspace, "%s", pmix_namespace());
-    PMIX_INFO_CONSTRUCT(&limit);
-    PMIX_INFO_LOAD(&limit, PMIX_TIMEOUT, &patience_seconds, PMIX_INT);
+    about->whose.rank = (pmix_rank_t)rank;
+    snprintf(about->whose.nspace, sizeof about->whose.nspace, "%s", pmix_namespace());
+    PMIX_INFO_CONSTRUCT(&about->limit);
+    PMIX_INFO_LOAD(&about->limit, PMIX_TIMEOUT, &patience_seconds, PMIX_INT);
     pthread_mutex_lock(&mutex);
     unanswered++;
     pthread_mutex_unlock(&mutex);
-    if (PMIx_Get_nb(&whose, key, &limit, 1, answered, about) != PMIX_SUCCESS) {
+    if (PMIx_Get_nb(&about->whose, key, &about->limit, 1, answered, about) != PMIX_SUCCESS) {
         pthread_mutex_lock(&mutex);
         unanswered--;
         pthread_mutex_unlock(&mutex);

@@ -12,9 +12,13 @@
 bool pmix_offered(void);
 
 /* PMIx_Init, then fills rank, size, local rank and size, node, node count, host, launcher and
- * PMIx's version. */
+ * PMIx's version. May be called again, by one thread at a time; pmix_finish undoes all of them. */
 int pmix_start(launch *self, ls_error *error);
 int pmix_finish(ls_error *error);
+
+/* Somebody in this process (MPI, say) has started PMIx and is connected to its server. Waits where
+ * that is just being done. Any thread, any time. */
+bool pmix_is_up(void);
 
 /* Of this job's ranks, after pmix_start. */
 const char *pmix_namespace(void);
