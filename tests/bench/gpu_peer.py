@@ -1,6 +1,7 @@
 """images/s of the CNN's training step on one device: PyTorch against lockstep, side by side.
 
-    gpu_peer.py STEP_RATE [--device cuda|cpu] [--csv FILE] [--markdown FILE] [--seconds N] [--quick]
+    gpu_peer.py STEP_RATE [--device cuda|cpu] [--precisions bf16,tf32] [--batches 64,512,4096]
+                [--csv FILE] [--markdown FILE] [--seconds N] [--quick]
 
 STEP_RATE is the built bench of that name. For each precision and batch all contenders stay warm and
 take turns, round after round; figures are medians of the rounds, ratios medians of each round's
@@ -162,7 +163,7 @@ class Comparison:
         for name, (mode, capture) in ways.items():
             what = f"PyTorch {name}, {precision}, batch {batch}"
             if self.arguments.quick or self.left() < COMPILE_SECONDS:
-                why = "small sizes" if self.arguments.quick else "no time left to compile"
+                why = "small sizes" if self.arguments.quick else "no time: too little is left to compile"
                 self.say(f"ok - {what} # SKIP {why}")
                 continue
             try:
@@ -231,13 +232,13 @@ class Comparison:
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
         # The batch with the bars first: what is cut short comes last.
-        sizes = [(precision, batch) for batch in ((8,) if a.quick else (64, 512, 4096))
-                 for precision in ("bf16", "tf32")]
+        sizes = [(precision, batch) for batch in ([8] if a.quick else map(int, a.batches.split(",")))
+                 for precision in a.precisions.split(",")]
         for kind in (self.eager, self.compiled):
             for precision, batch in sizes:
                 name = f"PyTorch {kind.__name__}, {precision}, batch {batch}"
                 if self.left() < 10 and not a.quick:
-                    self.say(f"ok - {name} # SKIP no time left")
+                    self.say(f"ok - {name} # SKIP no time: what there was is used up")
                     continue
                 try:
                     self.measure(precision, batch, kind(precision, batch))
@@ -268,6 +269,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--precisions", default="bf16,tf32")
+    parser.add_argument("--batches", default="64,512,4096")
     parser.add_argument("--csv")
     parser.add_argument("--markdown")
     parser.add_argument("--seconds", type=float, default=180)

@@ -63,11 +63,13 @@ int main(int argc, char **argv) {
     arguments a;
     if (!parse(argc, argv, &a))
         return usage();
+    setvbuf(stdout, NULL, _IOLBF, 0); /* it may be ended at any row */
     FILE *csv = fopen(a.csv, "w");
     if (!csv) {
         fprintf(stderr, "op_floor: cannot write %s\n", a.csv);
         return 2;
     }
+    setvbuf(csv, NULL, _IOLBF, 0);
     floor_open(&bench, a.device, a.threads, a.small);
     bench.csv = csv;
     printf("%s, %s: device copy %.1f GB/s (read plus written)\n", bench.device->facts.name,

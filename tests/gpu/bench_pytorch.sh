@@ -1,17 +1,31 @@
 # shellcheck shell=sh
-# The CNN's training step against PyTorch on the same device (tests/bench/gpu_peer.py).
+# The CNN's training step at the batches of the first argument, in the precisions of the others,
+# against PyTorch on the same device (tests/bench/gpu_peer.py).
 # LOCKSTEP_PEER_PYTHON names a Python that can import torch.
 # shellcheck source=tests/gpu/lib.sh
 . "$GPU_TOP/tests/gpu/lib.sh"
 
+batches=$1
+shift
 python=${LOCKSTEP_PEER_PYTHON:-python3}
 if ! limit 60 "$python" -c "import torch; assert '$device' == 'cpu' or torch.cuda.is_available()" 2>peer.err; then
     reason=$(tail -n 1 peer.err)
     skip "the CNN against PyTorch" "$python: ${reason:-cannot import torch with this device}"
     exit 0
 fi
-left=$((GPU_END - $(date +%s) - 10))
+left=$((GPU_END - $(date +%s) - 8))
+if [ "$left" -lt 10 ]; then
+    no_time "the CNN against PyTorch"
+    exit 0
+fi
 # shellcheck disable=SC2046
-limit "$left" "$python" "$GPU_TOP/tests/bench/gpu_peer.py" "$(program step_rate)" --device "$device" \
-    --csv "$GPU_OUT/pytorch.csv" --markdown "$GPU_WORK/bench_pytorch.md" --seconds $((left - 10)) \
-    $([ "$GPU_QUICK" = yes ] && echo --quick) 2>&1
+streamed peer.log '' $((left / GPU_PATIENCE)) "$python" "$GPU_TOP/tests/bench/gpu_peer.py" "$(program step_rate)" --device "$device" \
+    --precisions "$(echo "$*" | tr ' ' ',')" --batches "$batches" \
+    --csv pytorch.csv --markdown "$GPU_PART.md" --seconds $((left - 6)) \
+    $([ "$GPU_QUICK" = yes ] && echo --quick)
+code=$?
+case $code in
+0) pass "the comparison with PyTorch ran to its end" ;;
+124 | 137) no_time "the comparison with PyTorch ran to its end" ;;
+*) fail "the comparison with PyTorch ran to its end" "exit code $code" "$(tail -n 1 peer.log)" ;;
+esac

@@ -1,4 +1,5 @@
 # shellcheck shell=sh
+# For each precision in the arguments, and `nccl`:
 # A step that is replayed from a CUDA graph gives the bits of the same step run eagerly: every loss,
 # the test loss, and the parameters at the end. Augmented, two epochs, a ragged last batch. The same
 # plans for both: what rank 0 timed in the first run, the second reads (gpu.sh's cache of plans).
@@ -38,16 +39,25 @@ pair() { # NAME RANKS OPTION...
     fi
     check "$pair: graph and eager give the same bits" same "graph-$pair" "eager-$pair"
 }
-for precision in $(precisions); do
-    pair "$precision" 0 --precision "$precision"
+for kind; do
+    case $kind in
+    nccl)
+        if [ "$device" != cuda ]; then
+            skip "ddp over NCCL as a graph" "NCCL needs a GPU"
+        elif have_mpirun; then
+            pair nccl 1 --mode ddp --comm nccl
+        else
+            skip "ddp over NCCL as a graph" "no mpirun"
+        fi
+        ;;
+    *)
+        case " $(quickly "$(precisions)" "$(precisions)" "fp32 bf16") " in
+        *" $kind "*) pair "$kind" 0 --precision "$kind" ;;
+        *) skip "$kind: graph and eager" "$device computes in $(precisions), or the sizes are small" ;;
+        esac
+        ;;
+    esac
 done
-if [ "$device" != cuda ]; then
-    skip "ddp over NCCL as a graph" "NCCL needs a GPU"
-elif have_mpirun; then
-    pair nccl 1 --mode ddp --comm nccl
-else
-    skip "ddp over NCCL as a graph" "no mpirun"
-fi
 if [ -d graph-fp32 ]; then
     # shellcheck disable=SC2086
     trained again 0 $common --precision fp32 &&

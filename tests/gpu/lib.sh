@@ -1,13 +1,33 @@
 # shellcheck shell=sh disable=SC2034 # the parts use what is set here
-# Sourced by every part. gpu.sh has exported GPU_TOP (the tree or the bundle), GPU_OUT (results),
-# GPU_WORK (scratch, removed at the end), GPU_DEVICE, GPU_QUICK (yes: small sizes), GPU_END (when
-# this part must have ended, in seconds since the epoch), GPU_PATIENCE (a factor on all limits).
+# Sourced by every part. gpu.sh has exported GPU_TOP (the tree or the bundle), GPU_WORK (scratch,
+# removed at the end), GPU_PART (the part's name), GPU_DEVICE, GPU_QUICK (yes: small sizes), GPU_END
+# (when this part must have ended, in seconds since the epoch), GPU_PATIENCE (a factor on all limits),
+# GPU_PID (gpu.sh's).
 #
 # A part prints TAP cases (`ok - what`, `not ok - what`, `ok - what # SKIP why`), everything else
-# for the log; a table for the report goes to $GPU_WORK/PART.md. Each case says what held.
+# for the log, each line as soon as it is known. Each case says what held. A part writes nothing into
+# OUT: a table for the report goes to $GPU_WORK/PART.md, rows of a CSV file of OUT (with its header)
+# to $GPU_WORK under the file's name, and gpu.sh takes them over when the part has ended.
+#
+# What is skipped for want of time says `no time: ...`, so that --resume tries it again.
 set -u
 device=$GPU_DEVICE
 cd "$GPU_WORK" || exit 1
+
+# Where gpu.sh is killed, its parts are not (`timeout` gives each a process group of its own): this
+# one and its programs then end themselves, and leave nothing behind. It holds none of the part's
+# files open, and ends with the part.
+end_with_gpu_sh() {
+    while kill -0 "$GPU_PID" 2>/dev/null; do
+        kill -0 $$ 2>/dev/null || return
+        sleep 1
+    done
+    for pid in $(cat running 2>/dev/null); do kill -KILL -- "-$pid" 2>/dev/null; done
+    rm -rf "$GPU_WORK"
+    kill -KILL 0
+}
+: >running
+end_with_gpu_sh >/dev/null 2>&1 </dev/null &
 
 program() { # NAME: its path
     build=${LOCKSTEP_BUILD:-$GPU_TOP/build}
@@ -24,12 +44,14 @@ lockstep=$(program lockstep)
 mpirun=$(program mpirun)
 
 pass() { echo "ok - $1"; }
-fail() { # WHAT DETAIL...
-    echo "not ok - $1"
+fail() { # WHAT DETAIL...: the details stand in the report too
+    failed="not ok - $1"
     shift
-    for detail; do echo "# $detail"; done
+    for detail; do [ -z "$detail" ] || failed="$failed; $detail"; done
+    echo "$failed"
 }
 skip() { echo "ok - $1 # SKIP $2"; }
+no_time() { skip "$1" "no time: ${2:-what there was is used up}"; }
 check() { # WHAT COMMAND...: holds where the command succeeds; what it prints says why not
     what=$1
     shift
@@ -57,7 +79,22 @@ limit() { # SECONDS COMMAND...
         echo "# no time left for: $*"
         return 124
     fi
-    timeout -k 3 "$seconds" "$@"
+    timeout -k 3 "$seconds" "$@" </dev/null &
+    echo $! >>running
+    wait $!
+}
+seconds_left() { echo $(((GPU_END - $(date +%s) - 4) / GPU_PATIENCE)); }
+
+# Runs a command within `limit`; its lines stand in LOG, and at once, changed by a sed expression, in
+# what the part prints. Returns its exit code.
+streamed() { # LOG EXPRESSION SECONDS COMMAND...
+    stream=$1 expression=$2
+    shift 2
+    {
+        limit "$@"
+        echo $? >"$stream.code"
+    } 2>&1 | tee "$stream" | sed -u -E "$expression"
+    return "$(cat "$stream.code")"
 }
 
 have_mpirun() { [ -x "$mpirun" ]; }
@@ -68,28 +105,30 @@ start_ranks() { # RANKS: the launcher's words
 # Generated images, made once: DATA-FOLDER of that many.
 data_of() { # TRAINING-IMAGES TEST-IMAGES
     folder=$GPU_WORK/data-$1-$2
-    [ -d "$folder" ] || limit 60 "$lockstep" pack synthetic "$folder" --images "$1" \
-        --test-images "$2" --seed 3 >/dev/null || return
+    if [ ! -d "$folder" ]; then
+        rm -rf "$folder.new"
+        limit 60 "$lockstep" pack synthetic "$folder.new" --images "$1" --test-images "$2" --seed 3 >/dev/null &&
+            mv "$folder.new" "$folder" || return
+    fi
     echo "$folder"
 }
 
 # On a busy machine of few cores (--quick) one thread is faster than two that wait for each other.
 threads() { quickly "" "--threads 1"; }
 
-# Trains; the results lie in NAME/, what it printed in NAME.log. Returns the exit code.
+# Trains; the results lie in NAME/, what it printed in NAME.log, plans (engines, algorithms) included.
+# Returns the exit code.
 train() { # NAME RANKS OPTION...; RANKS 0: without a launcher
     run=$1 launcher=''
     [ "$2" -eq 0 ] || launcher=$(start_ranks "$2")
     shift 2
     # shellcheck disable=SC2046
     case " $* " in *' --threads '*) ;; *) set -- "$@" $(threads) ;; esac
+    case "${way_options:-} $*" in *--no-graph*--no-graph*) ;; *) set -- "$@" ${way_options:+"$way_options"} ;; esac
     rm -rf "${GPU_WORK:?}/$run"
     echo "# $run: ${launcher:+mpirun }lockstep train $*"
     # shellcheck disable=SC2086 # launcher is a list of words
-    limit 60 $launcher "$lockstep" train --results "$GPU_WORK/$run" "$@" >"$run.log" 2>&1 </dev/null
-    code=$?
-    sed 's/^/# | /' "$run.log"
-    return $code
+    streamed "$run.log" 's/^/# | /' 60 $launcher "$lockstep" train --verbose --results "$GPU_WORK/$run" "$@"
 }
 trained() { # as train; a failure is a case of its own
     train "$@" && return
@@ -129,7 +168,31 @@ loss_difference() { # STEPS A/steps.csv B/steps.csv
         }
         END { printf "%.3g %d %d\n", largest, at, n }' "$2" "$3"
 }
+mean_loss() { awk -F, 'NR > 1 { sum += $3 } END { printf "%.6f", sum / (NR - 1) }' "$1/steps.csv"; }
+mean_follows() { # WHAT CPU-RUN DEVICE-RUN ALLOWED
+    apart=$(awk -v a="$(mean_loss "$2")" -v b="$(mean_loss "$3")" 'BEGIN { d = a - b; print d < 0 ? -d : d }')
+    if at_most "$apart" "$4"; then
+        pass "$1: the mean of the losses on $device is cpu's"
+    else
+        fail "$1: the mean of the losses on $device is cpu's" "$apart apart, $4 allowed"
+    fi
+}
+# A narrow type: bf16 keeps 8 bits, so a loss of 2.3 moves by up to 2^-8 of it (0.009) at the start;
+# afterwards the run is another one, but its loss averages to the same (0.05: a fiftieth).
+follows_fp32() { # PRECISION CPU-RUN DEVICE-RUN
+    first=$(loss_difference 5 "$2/steps.csv" "$3/steps.csv")
+    if at_most "${first%% *}" 0.009; then
+        pass "$1 on $device: the first 5 losses are those of fp32 on cpu (${first%% *} apart, 0.009 allowed)"
+    else
+        fail "$1 on $device: the first 5 losses are those of fp32 on cpu" "${first%% *} apart, 0.009 allowed"
+    fi
+    mean_follows "$1" "$2" "$3" 0.05
+}
 at_most() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a + 0 <= b + 0) }'; }
+
+# first.sh writes down what the device must not use, where it trains no other way; for all parts.
+# shellcheck source=/dev/null
+[ ! -f way ] || . ./way
 
 # What --precision may be on this device: the widest first.
 precisions() {
@@ -144,12 +207,21 @@ sharing() {
 run_tap() { # TITLE COMMAND...
     title=$1
     shift
-    limit 60 "$@" >tap.log 2>&1 </dev/null
+    streamed tap.log "s,^(ok|not ok) [0-9]+ - ,\\1 - $title: ,; /^1\\.\\.[0-9]+\$/d" 60 "$@"
     code=$?
-    sed -E -e "s,^(ok|not ok) [0-9]+ - ,\\1 - $title: ," -e '/^1\.\.[0-9]+$/d' tap.log
     if [ $code -eq 0 ] && grep -q '^ok' tap.log; then
         pass "$title ran to its end"
     else
-        fail "$title ran to its end" "exit code $code" "$(grep -E '^(1\.\.0|Bail|lockstep)' tap.log | head -n 1)"
+        fail "$title ran to its end" "exit code $code (124: stopped for time) after $(grep -c '^ok' tap.log) cases" "$(grep -E '^(1\.\.0|Bail|lockstep)' tap.log | head -n 1)"
     fi
+}
+
+# Trains on the device that is to be tested; where it is not there, the other parts have nothing to do.
+trained_first() { # as trained
+    train "$@" && return
+    code=$?
+    line=$(grep -E '^lockstep: |error while loading' "$1.log" | head -n 1)
+    case $code in 3 | 127) echo "${line:-exit code $code}" | sed 's/^lockstep: //' >no-device ;; esac
+    fail "$device opens and trains (exit code $code): $line"
+    return 1
 }

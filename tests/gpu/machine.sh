@@ -13,23 +13,22 @@ else
 fi
 
 data=$(data_of "$(quickly 640 64 8)" "$(quickly 64 16 8)")
-if trained first 0 --device "$device" --data "$data" --epochs 1; then
+if trained_first opened 0 --device "$device" --data "$data" --epochs 1; then
     pass "$device opens and trains"
-    field first/summary.csv rank_devices >"$GPU_WORK/device-name"
-    check "the summary names the device $device" [ "$(field first/summary.csv device)" = "$device" ]
+    check "the summary names the device $device" [ "$(field opened/summary.csv device)" = "$device" ]
     if [ "$device" = cuda ]; then
-        uuid=$(field first/summary.csv rank_gpu_uuids)
+        uuid=$(field opened/summary.csv rank_gpu_uuids)
         case $uuid in
         GPU-????????-????-????-????-????????????) pass "the summary has the GPU's UUID" ;;
         *) fail "the summary has the GPU's UUID" "found '$uuid'" ;;
         esac
-        check "the summary has the driver" [ -n "$(field first/summary.csv rank_gpu_drivers)" ]
+        check "the summary has the driver" [ -n "$(field opened/summary.csv rank_gpu_drivers)" ]
     fi
     {
         echo "lockstep $version; $(uname -srm)"
         echo
-        sed -n -E 's/^(libraries|device|GPU driver|communication|CUDA graph)  */- \1: /p' first.log
+        sed -n -E 's/^(libraries|device|GPU driver|communication|CUDA graph)  */- \1: /p' opened.log
         echo
-        sed -n '/^rank  host/,/^$/p' first.log | sed 's/^/    /'
+        sed -n '/^rank  host/,/^$/p' opened.log | sed 's/^/    /'
     } >"$GPU_WORK/machine.md"
 fi

@@ -1,28 +1,28 @@
 #!/bin/sh
-# The Markdown report of a run of tests/gpu.sh, and OUT/checks.csv, from the checks of the parts.
+# The Markdown report of a run of tests/gpu.sh, as far as it has come. What a part wrote stands
+# between two comments, by which --resume finds it again.
 #
-#   sh report.sh CHECKS SECONDS COUNTS      CHECKS: a line "PART<tab>TAP case" each
+#   sh report.sh CHECKS SECONDS TODO      CHECKS: rows of checks.csv; TODO: parts that have not run
 set -u
-checks=$1
-awk -F '\t' -v csv="$GPU_OUT/checks.csv" '
-    function quoted(text) { gsub(/"/, "\"\"", text); return "\"" text "\"" }
-    BEGIN { print "part,result,check,reason" > csv }
-    {
-        result = $2 ~ /^not ok/ ? "failed" : $2 ~ /# SKIP/ ? "skipped" : "passed"
-        name = $2; reason = ""
-        sub(/^(not )?ok - /, "", name)
-        if (result == "skipped") { reason = name; sub(/.*# SKIP */, "", reason); sub(/ *# SKIP.*/, "", name) }
-        print $1 "," result "," quoted(name) "," quoted(reason) > csv
-    }' "$checks"
+checks=$1 todo=$3
 
 echo "# lockstep on $GPU_DEVICE"
 echo
-echo "$3, in $2 s, $(date -u '+%Y-%m-%d %H:%M UTC')."
+echo "$(awk -F, '$2 == "passed" { p++ } $2 == "failed" { f++ } $2 == "skipped" { s++ }
+    END { printf "%d passed, %d failed, %d skipped", p, f, s }' "$checks"), $2 s since it was started, $(date -u '+%Y-%m-%d %H:%M UTC')."
+if [ -n "$todo" ]; then
+    echo
+    echo "**Not all has run.** Missing: $todo."
+fi
+if [ -s "$GPU_WORK/no-device" ]; then
+    echo
+    echo "**There is no device to test: $(cat "$GPU_WORK/no-device")**"
+fi
 if [ "$GPU_DEVICE" != cuda ]; then
     echo
     echo "**No GPU was used: this run tried the script on device $GPU_DEVICE. No number here says anything about a GPU.**"
 fi
-if grep -q emulated "$GPU_WORK/device-name" 2>/dev/null; then
+if grep -q 'emulated by the CPU' "$GPU_WORK"/*.md 2>/dev/null; then
     echo
     echo "**No GPU was used: the device is emulated by the CPU. No number here says anything about a GPU.**"
 fi
@@ -31,35 +31,44 @@ if [ "$GPU_QUICK" = yes ]; then
     echo "**Small sizes (--quick): the times mean nothing.**"
 fi
 echo
-cat "$GPU_WORK/machine.md" 2>/dev/null
-echo
 echo "| part | passed | failed | skipped |"
 echo "|---|---|---|---|"
-awk -F '\t' '
+awk -F, '
     !($1 in seen) { seen[$1] = 1; order[++n] = $1 }
-    $2 ~ /^not ok/ { failed[$1]++; next }
-    $2 ~ /# SKIP/ { skipped[$1]++; next }
-    { passed[$1]++ }
-    END { for (i = 1; i <= n; i++) printf "| %s | %d | %d | %d |\n", order[i], passed[order[i]], failed[order[i]], skipped[order[i]] }' "$checks"
+    { count[$1 "," $2]++ }
+    END {
+        for (i = 1; i <= n; i++)
+            printf "| %s | %d | %d | %d |\n", order[i], count[order[i] ",passed"], count[order[i] ",failed"], count[order[i] ",skipped"]
+    }' "$checks"
 for kind in failed skipped; do
-    pattern=$([ $kind = failed ] && echo '	not ok' || echo '# SKIP')
-    grep -q "$pattern" "$checks" || continue
+    awk -F, -v kind=$kind '$2 == kind { found = 1 } END { exit !found }' "$checks" || continue
     echo
     echo "## What $([ $kind = failed ] && echo failed || echo 'was skipped')"
     echo
-    grep "$pattern" "$checks" | sed -E -e 's/^([^	]*)	(not )?ok - /- \1: /' -e 's/# SKIP/;/'
+    awk -F, -v kind=$kind '
+        $2 == kind {
+            text = substr($0, length($1 $2) + 4) # after the first quote
+            sub(/","",*$/, "", text); sub(/","/, ": ", text); sub(/"$/, "", text)
+            gsub(/""/, "\"", text)
+            print "- " $1 ": " text
+        }' "$checks"
 done
 title() {
     case $1 in
-    bench_ops) echo "Ops against their floor" ;;
-    bench_epochs) echo "10 epochs from start to finish" ;;
-    bench_pytorch) echo "The CNN against PyTorch" ;;
+    machine) echo "The machine" ;;
+    first) echo "The short answer" ;;
+    epochs*) echo "10 epochs from start to finish ($1)" ;;
+    pytorch*) echo "The CNN against PyTorch ($1)" ;;
+    floors*) echo "Ops against their floor ($1)" ;;
+    *) echo "$1" ;;
     esac
 }
-for part in bench_epochs bench_pytorch bench_ops; do
+for part in machine first epochs_bf16 pytorch_bf16 floors_bf16 epochs pytorch floors; do
     [ -f "$GPU_WORK/$part.md" ] || continue
     echo
-    echo "## $(title $part)"
+    echo "## $(title "$part")"
     echo
+    echo "<!-- $part -->"
     cat "$GPU_WORK/$part.md"
+    echo "<!-- end of $part -->"
 done

@@ -29,29 +29,27 @@ fi
 check_with() { # TOOL SECONDS WHAT ARGUMENT...: of test_ops
     tool=$1 seconds=$2 what="$1 over $3"
     shift 3
-    limit "$seconds" "$sanitizer" --tool "$tool" --report-api-errors no --error-exitcode 99 "$test" "$@" >"$tool.log" 2>&1
+    streamed "$tool.log" 's/^/# /' "$seconds" "$sanitizer" --tool "$tool" --report-api-errors no --error-exitcode 99 "$test" "$@"
     code=$?
-    grep -E 'ERROR SUMMARY|RACECHECK SUMMARY|^=========.*(Invalid|Error|hazard)' "$tool.log" | head -n 20 | sed 's/^/# /'
     if grep -Eq 'not supported|Unable to|Internal Sanitizer Error' "$tool.log" && ! grep -q '^ok' "$tool.log"; then
         skip "$what" "$(grep -E 'not supported|Unable to|Internal Sanitizer Error' "$tool.log" | head -n 1)"
     elif [ $code -eq 124 ] && ! grep -Eq '^=========.*(Invalid|hazard)' "$tool.log"; then
-        skip "$what" "stopped after $((seconds * GPU_PATIENCE)) s with $(grep -c '^ok' "$tool.log") cases clean (LOCKSTEP_PATIENCE=8 and --only sanitizer give it more)"
+        no_time "$what" "stopped after $((seconds * GPU_PATIENCE)) s with $(grep -c '^ok' "$tool.log") cases clean (LOCKSTEP_PATIENCE=8 and --only sanitizer give it more)"
     elif [ $code -eq 0 ]; then
         pass "$what is clean"
     else
         fail "$what is clean" "exit code $code" "$(tail -n 5 "$tool.log")"
     fi
 }
-left() { echo $(((GPU_END - $(date +%s) - 6) / GPU_PATIENCE)); }
 # Our own kernels first. The libraries' take most of the time, and none of it where there is little.
-check_with memcheck $(($(left) / 2)) "the ops that kernels of ours compute" cuda kernels
-check_with racecheck "$(left)" "the ops that kernels of ours compute" cuda kernels
+check_with memcheck $(($(seconds_left) / 2)) "the ops that kernels of ours compute" cuda kernels
+check_with racecheck "$(seconds_left)" "the ops that kernels of ours compute" cuda kernels
 for tool in memcheck racecheck; do
-    share=$(left)
+    share=$(seconds_left)
     [ $tool = racecheck ] || share=$((share / 2))
     if [ "$share" -ge 20 ]; then
         check_with $tool "$share" "all ops" cuda
     else
-        skip "$tool over all ops" "no time left (LOCKSTEP_PATIENCE=8 and --only sanitizer give it more)"
+        no_time "$tool over all ops" "too little is left (LOCKSTEP_PATIENCE=8 and --only sanitizer give it more)"
     fi
 done

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The bundle of tests/gpu-bundle.sh, made, unpacked and run here on device cpu: in a root folder
+# The bundle of tests/gpu-remote.sh, made, unpacked and run here on device cpu: in a root folder
 # that holds nothing but it, glibc, a shell with its tools, and CUDA's libraries where the build
 # needs them. Where no such root can be made, in place with an empty environment.
 #
@@ -18,7 +18,7 @@ report() { # STATUS WHAT
 tools='sh awk basename cat chmod cmp cp cut date dirname env expr find getconf grep head id kill ls mkdir
 mktemp mv od paste printf readlink rm sed seq sleep sort tail tee test timeout touch tr uname uniq wc'
 
-sh "$here/../gpu-bundle.sh" "$work/b.tar.gz" "$build" >"$work/made" 2>&1
+sh "$here/../gpu-remote.sh" --to "$work/b.tar.gz" "$build" >"$work/made" 2>&1
 code=$?
 sed 's/^/# /' "$work/made"
 report $code "a bundle of at most 40 MiB is made"
@@ -96,7 +96,7 @@ else
 fi
 
 # Its limits are those of a machine with nothing else to do.
-in_root "LOCKSTEP_PATIENCE=3 sh $place/tests/gpu.sh --device cpu --quick --only machine,ranks,faults,smoke,bench_ops $tmp/out" >"$work/run" 2>&1
+in_root "LOCKSTEP_PATIENCE=3 sh $place/tests/gpu.sh --device cpu --quick --only machine,ranks,faults,smoke,floors_bf16,floors $tmp/out" >"$work/run" 2>&1
 code=$?
 sed 's/^/# /' "$work/run"
 report $code "tests/gpu.sh runs from the bundle on cpu, with 2 and 4 ranks under its mpirun"

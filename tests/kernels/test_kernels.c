@@ -6,6 +6,7 @@
 
 int main(void) {
     int count = 0;
+    setvbuf(stdout, NULL, _IOLBF, 0);
     cudaError_t status = cudaGetDeviceCount(&count);
     if (status != cudaSuccess || count == 0) {
         printf("1..0 # SKIP no GPU: %s\n", cudaGetErrorString(status));

@@ -335,6 +335,7 @@ static void test_choices(const launch *here) {
 
 int main(int argc, char **argv) {
     launch here;
+    setvbuf(stdout, NULL, _IOLBF, 0);
     if (comm_fixture_open(argc > 1 ? argv[1] : "host", &here, &error) != LS_OK)
         lifeline_fail(&error, 0);
     if (here.rank == 0)

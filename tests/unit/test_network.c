@@ -340,6 +340,7 @@ static void check_model(void) {
 
 int main(int argc, char **argv) {
     const char *device_name = argc > 1 ? argv[1] : "ref";
+    setvbuf(stdout, NULL, _IOLBF, 0);
     check_arena();
     check_case("buffers that live together share no memory");
     check_model();

@@ -1,26 +1,41 @@
 #!/bin/sh
-# One archive that proves the cuda device on a machine with a GPU where nothing of ours is
-# installed: the programs, mpirun with its plug-ins, and the shared libraries that they need beyond
-# glibc (the machine's may not be older than this one's) and CUDA's (looked for there).
+# Makes what proves the cuda device on another machine, one with a GPU where nothing of ours is
+# installed, and prints the command to give there. It is one archive of at most 40 MiB: the programs,
+# mpirun with its plug-ins, and the shared libraries that they need beyond glibc (that machine's may
+# not be older than this one's) and CUDA's (looked for there).
 #
-#   sh tests/gpu-bundle.sh OUT.tar.gz [BUILD-FOLDER]      there: sh lockstep-gpu/tests/gpu.sh OUT
+#   sh tests/gpu-remote.sh [--emulated] [--to FILE.tar.gz] [BUILD-FOLDER]
 #
-# The ending of OUT chooses the compression that tar applies. The folder `build` is meant where none
-# is given. Exit codes: 1 something could not be packed, or more than 40 MiB; 2 bad input.
+# The archive is .gpu/lockstep-gpu.tar.gz in this tree, a folder that git does not see, or FILE, whose
+# ending chooses the compression that tar applies. The folder `build` is meant where none is given.
+# --emulated: programs whose GPU is emulated by the CPU (tests/emulated/), to try it all without one.
+# Exit codes: 1 something could not be packed, or more than 40 MiB; 2 bad input.
 set -eu
 most_bytes=$((40 * 1024 * 1024))
 top=$(cd "$(dirname "$0")/.." && pwd)
 fail() { # CODE TEXT
-    echo "gpu-bundle.sh: $2" >&2
+    echo "gpu-remote.sh: $2" >&2
     exit "$1"
 }
 
-out=${1:-}
-case $out in
-*.tar.*) ;;
-*) fail 2 "expected OUT.tar.gz (or .xz, .zst), found '$out'" ;;
-esac
-build=${2:-$top/build}
+emulated='' out='' build=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --emulated) emulated=yes ;;
+    --to)
+        out=${2:-}
+        case $out in *.tar.*) shift ;; *) fail 2 "--to: expected FILE.tar.gz (or .xz, .zst), found '$out'" ;; esac
+        ;;
+    --*) fail 2 "unknown option '$1' (expected --emulated or --to)" ;;
+    *)
+        [ -z "$build" ] || fail 2 "one build folder, found '$build' and '$1'"
+        build=$1
+        ;;
+    esac
+    shift
+done
+out=${out:-$top/.gpu/lockstep-gpu.tar.gz}
+build=${build:-$top/build}
 [ -x "$build/lockstep" ] || fail 2 "$build: no lockstep there (meson compile -C $build)"
 build=$(cd "$build" && pwd)
 for tool in ldd mpirun orted readlink tar; do
@@ -40,16 +55,17 @@ program() { # FILE NAME: the real one in libexec/, its starter in bin/
     cp "$top/tests/gpu/start.sh" "$root/bin/$2"
     chmod +x "$root/bin/$2"
 }
-program "$build/lockstep" lockstep
-while read -r name; do
-    case $name in
-    tests/kernels/* | tests/plans/*) [ -x "$build/$name" ] || continue ;; # of a build with CUDA
-    esac
-    program "$build/$name" "$(basename "$name")"
-done <"$top/tests/gpu/programs"
-# A build without CUDA has no kernels to test.
-if [ -x "$build/tests/kernels/test_kernels" ]; then
-    program "$build/tests/kernels/test_kernels" test_kernels
+if [ -n "$emulated" ]; then
+    for file in "$(sh "$top/tests/gpu/emulated_programs.sh" "$build")"/*; do program "$file" "$(basename "$file")"; done
+    : >"$root/etc/emulated"
+else
+    program "$build/lockstep" lockstep
+    while read -r name; do
+        case $name in
+        tests/kernels/* | tests/plans/*) [ -x "$build/$name" ] || continue ;; # of a build with CUDA
+        esac
+        program "$build/$name" "$(basename "$name")"
+    done <"$top/tests/gpu/programs"
 fi
 program "$(readlink -f "$(command -v mpirun)")" mpirun
 program "$(command -v orted)" orted
@@ -73,7 +89,7 @@ cp -R "$(ompi_info --path pkgdatadir --parsable | sed -n 's/^path:pkgdatadir://p
 : >"$root/etc/openmpi-mca-params.conf"
 
 libraries_of() { # FILE...: "name path" of all that they load
-    LD_LIBRARY_PATH='' ldd "$@" 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => \(.*\)$/\1 \2/p' | sed 's/ (0x[0-9a-f]*)$//' | sort -u
+    LD_LIBRARY_PATH="${emulated:+$build/tests/emulated}" ldd "$@" 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => \(.*\)$/\1 \2/p' | sed 's/ (0x[0-9a-f]*)$//' | sort -u
 }
 pmix=$(libraries_of "$root/libexec/lockstep" | sed -n 's/^libpmix[^ ]* //p')
 for file in "$(dirname "$(readlink -f "$pmix")")"/pmix/*.so "$(dirname "$pmix")"/pmix/*.so \
@@ -108,4 +124,7 @@ tar -C "$work" --owner=0 --group=0 -caf "$packed" lockstep-gpu || fail 1 "tar ca
 bytes=$(wc -c <"$packed")
 [ "$bytes" -le $most_bytes ] || fail 1 "$out would be $bytes bytes, more than $most_bytes (try .tar.xz)"
 mv "$packed" "$out"
-echo "$out: $bytes bytes; there: tar -xf $(basename "$out") && sh lockstep-gpu/tests/gpu.sh OUT"
+echo "$out: $bytes bytes; there, with a copy of it (--only first OUT: the short answer in 90 s;" \
+    "--resume OUT: what has not passed yet):"
+echo
+echo "tar -C /tmp -xf ${out#"$top"/} && sh /tmp/lockstep-gpu/tests/gpu.sh \"\${OUT:-gpu-results}\""
