@@ -1,9 +1,10 @@
-/* Linear layers: by products of our own where these serve (product.h), else forward by oneDNN's
- * inner product and backward by its matrix product, which has kernels for plain matrices where the
- * inner product's backward has none. In fp32 on the canonical weights as they are; in bf16 on a
- * copy that is these, rounded. Blocked weights would win at the CNN's fc1 (64 x 8192 x 512) in bf16
- * 0.5 ms in forward and backward, and cost more than that to refresh each step: the optimizer's
- * pass goes through memory in order, and blocks do not. */
+/* Linear layers: by products of our own where these serve (product.h) and the CPU has no tiles
+ * (AMX), which only oneDNN uses; else forward by oneDNN's inner product and backward by its matrix
+ * product, which has kernels for plain matrices where the inner product's backward has none. In
+ * fp32 on the canonical weights as they are; in bf16 on a copy that is these, rounded. Blocked
+ * weights would win at the CNN's fc1 (64 x 8192 x 512) in bf16 0.5 ms in forward and backward, and
+ * cost more than that to refresh each step: the optimizer's pass goes through memory in order, and
+ * blocks do not. */
 #include "base/float16.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/product.h"
@@ -90,16 +91,17 @@ int cpu_linear_prepare(device *self, const linear_shape *shape, const plan *like
     LS_TRY(cpu_plan_create(self, CPU_LINEAR, shape->type, &made, error));
     made->shape.linear = *shape;
     made->packed_in_order = shape->type == DTYPE_BF16;
-    made->by_product = cpu_product_serves(shape);
+    made->by_product = cpu_product_serves(shape) && !(made->packed_in_order && onednn_has_tiles());
     *out = (plan *)made;
+    if (made->packed_in_order)
+        made->packed_bytes =
+            (size_t)shape->out_features * (size_t)shape->in_features * sizeof(uint16_t);
     if (made->by_product) {
         describe_product(made);
         return LS_OK;
     }
     linear_descs descs = describe(shape);
     int status = prepare_calls(made, &descs, error);
-    if (status == LS_OK && made->packed_in_order)
-        made->packed_bytes = onednn_desc_bytes(descs.weights);
     forget(&descs);
     if (status != LS_OK) {
         cpu_plan_release(self, (plan *)made);
@@ -121,7 +123,8 @@ int cpu_linear_forward(plan *plan, device_stream *stream, const void *x, const f
     (void)stream;
     cpu_plan *self = (cpu_plan *)plan;
     if (self->by_product) {
-        cpu_product_forward(&self->shape.linear, x, weights, bias, y, workspace);
+        cpu_product_forward(&self->shape.linear, x, self->packed_in_order ? packed : weights, bias,
+                            y, workspace);
         return LS_OK;
     }
     onednn_argument arguments[] = {{DNNL_ARG_SRC, x},
@@ -137,7 +140,8 @@ int cpu_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
     (void)stream;
     cpu_plan *self = (cpu_plan *)plan;
     if (self->by_product) {
-        cpu_product_backward_data(&self->shape.linear, dy, weights, dx, workspace);
+        cpu_product_backward_data(&self->shape.linear, dy, self->packed_in_order ? packed : weights,
+                                  dx, workspace);
         return LS_OK;
     }
     bool product = self->data_by_product;

@@ -36,9 +36,16 @@ const char *onednn_isa(void) {
     return name;
 }
 
-bool onednn_has_bf16(void) { /* the values are sets of instructions, as bits */
-    int needed = dnnl_cpu_isa_avx512_core_bf16;
+static bool has(int needed) { /* the values are sets of instructions, as bits */
     return ((int)dnnl_get_effective_cpu_isa() & needed) == needed;
+}
+
+bool onednn_has_bf16(void) {
+    return has(dnnl_cpu_isa_avx512_core_bf16);
+}
+
+bool onednn_has_tiles(void) {
+    return has(dnnl_cpu_isa_avx512_core_amx);
 }
 
 const char *onednn_describe(void) {

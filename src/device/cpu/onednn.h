@@ -34,6 +34,7 @@ void onednn_close(onednn *self);
 const char *onednn_describe(void); /* "oneDNN 2.6.3 (avx512_core_amx)" */
 const char *onednn_isa(void); /* "avx512_core_amx": what it knows of the CPU, or is limited to */
 bool onednn_has_bf16(void);   /* the CPU has instructions for products of bf16 */
+bool onednn_has_tiles(void);  /* and for products of whole tiles (AMX) */
 
 /* Memory descriptions, of fp32 or bf16 values, released by onednn_desc_release. `any`: the call
  * chooses the order. NULL where oneDNN refuses, which a call made with it then reports. */

@@ -1,10 +1,14 @@
 #include "device/cpu/product.h"
 
+#include "base/float16.h"
 #include "base/vectorised.h"
+#include "device/cpu/cpu.h"
 #include "device/cpu/product_tile.h"
 
 #include <omp.h>
 
+/* Depths and strides are counted in words of 32 bits: a value of fp32, or two of bf16 that follow
+ * each other along the sums. */
 enum {
     PANEL = 16 * TILE_MOST_VECTORS, /* columns of a tile */
     PANEL_ROWS = 6,                 /* of such a tile */
@@ -16,22 +20,47 @@ enum {
 };
 
 bool cpu_product_serves(const linear_shape *shape) {
-    return shape->type == DTYPE_F32 && has_wide_vectors() && shape->n % 16 == 0 &&
-           shape->n <= MOST_ROWS && shape->in_features % PANEL == 0;
+    bool type = shape->type == DTYPE_F32
+                    ? has_wide_vectors()
+                    : shape->type == DTYPE_BF16 && has_wide_pairs() && shape->out_features % 2 == 0;
+    return type && shape->n % 16 == 0 && shape->n <= MOST_ROWS && shape->in_features % PANEL == 0;
+}
+
+static bool in_pairs(const linear_shape *shape) {
+    return shape->type == DTYPE_BF16;
+}
+
+/* Words of `count` values that follow each other. */
+static size_t words(const linear_shape *shape, int count) {
+    return (size_t)count / (in_pairs(shape) ? 2 : 1);
 }
 
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
+/* A panel of what every tile of it reads; of pairs also the sums of a group of panels. */
+static size_t kept_words(const linear_shape *shape) {
+    return larger((size_t)shape->n, DATA_DEPTH) * PANEL;
+}
+
+static size_t own_words(const linear_shape *shape) {
+    return kept_words(shape) + (in_pairs(shape) ? (size_t)shape->n * PANEL * GROUP : 0);
+}
+
+/* dy in pairs of samples. */
+static size_t paired_words(const linear_shape *shape) {
+    return in_pairs(shape) ? (size_t)shape->n / 2 * (size_t)shape->out_features : 0;
+}
+
 size_t cpu_product_workspace_bytes(const linear_shape *shape, int threads) {
-    size_t kept = larger((size_t)shape->n, DATA_DEPTH) * PANEL * (size_t)threads;
+    size_t backward = own_words(shape) * (size_t)threads + paired_words(shape);
     size_t forward = PANEL * (FORWARD_DEPTH + (size_t)shape->out_features);
-    return larger(kept, forward) * sizeof(float);
+    return larger(backward, forward) * sizeof(float);
 }
 
 /* ---- forward: sums [out][columns of the batch], so that a vector holds neighbours in the batch
- * and the weights are read as single values, row by row. */
+ * and the weights are read as single words, row by row. */
 
 typedef struct forward_block {
     const linear_shape *shape;
@@ -47,7 +76,7 @@ WIDE_VECTORS static void turn(const float *x, size_t in, float *turned, size_t c
 }
 
 ALWAYS_INLINE void forward_tiles(const forward_block *b, const int how, int first, int rows) {
-    size_t in = (size_t)b->shape->in_features;
+    size_t in = words(b->shape, b->shape->in_features);
     tile t = {.a = b->weights + (size_t)first * in,
               .b = b->turned,
               .c = b->sums + (size_t)first * b->columns,
@@ -72,35 +101,46 @@ ALWAYS_INLINE void forward_tiles(const forward_block *b, const int how, int firs
 }
 
 WIDE_VECTORS static void forward_first(const forward_block *b, int first, int rows) {
-    forward_tiles(b, 0, first, rows);
+    if (in_pairs(b->shape))
+        forward_tiles(b, TILE_PAIRS, first, rows);
+    else
+        forward_tiles(b, 0, first, rows);
 }
 
 WIDE_VECTORS static void forward_next(const forward_block *b, int first, int rows) {
-    forward_tiles(b, TILE_ADDS, first, rows);
+    if (in_pairs(b->shape))
+        forward_tiles(b, TILE_PAIRS | TILE_ADDS, first, rows);
+    else
+        forward_tiles(b, TILE_ADDS, first, rows);
 }
 
-static void finish_forward(const forward_block *b, const float *bias, float *y, int first,
+static void finish_forward(const forward_block *b, const float *bias, void *y, int first,
                            int rows) {
     size_t out = (size_t)b->shape->out_features;
     for (size_t n = 0; n < b->columns; n++)
         for (int o = first; o < first + rows; o++) {
             float sum = b->sums[(size_t)o * b->columns + n] + bias[o];
-            y[n * out + (size_t)o] = b->shape->relu && !(sum > 0) ? 0 : sum;
+            float value = b->shape->relu && !(sum > 0) ? 0 : sum;
+            if (in_pairs(b->shape))
+                ((uint16_t *)y)[n * out + (size_t)o] = bf16_of_float(value);
+            else
+                ((float *)y)[n * out + (size_t)o] = value;
         }
 }
 
 /* Of at most PANEL samples. Inside a parallel region. */
 static void forward_samples(const linear_shape *shape, const float *x, const float *weights,
-                            const float *bias, float *y, size_t columns, float *workspace) {
-    int in = shape->in_features, out = shape->out_features;
+                            const float *bias, void *y, size_t columns, float *workspace) {
+    size_t in = words(shape, shape->in_features);
+    int out = shape->out_features;
     float *turned = workspace + (size_t)out * PANEL;
     forward_block block = {shape, weights, turned, workspace, columns, 0};
-    for (int k = 0; k < in; k += FORWARD_DEPTH) {
+    for (size_t k = 0; k < in; k += FORWARD_DEPTH) {
         block.weights = weights + k;
-        block.depth = (size_t)(in - k < FORWARD_DEPTH ? in - k : FORWARD_DEPTH);
+        block.depth = in - k < FORWARD_DEPTH ? in - k : FORWARD_DEPTH;
 #pragma omp for schedule(static)
         for (size_t at = 0; at < block.depth; at += 16)
-            turn(x + (size_t)k + at, (size_t)in, turned + at * columns, columns);
+            turn(x + k + at, in, turned + at * columns, columns);
 #pragma omp for schedule(static)
         for (int first = 0; first < out; first += FORWARD_ROWS) {
             int rows = out - first < FORWARD_ROWS ? out - first : FORWARD_ROWS;
@@ -114,22 +154,20 @@ static void forward_samples(const linear_shape *shape, const float *x, const flo
     }
 }
 
-void cpu_product_forward(const linear_shape *shape, const float *x, const float *weights,
-                         const float *bias, float *y, float *workspace) {
+void cpu_product_forward(const linear_shape *shape, const void *x, const void *weights,
+                         const float *bias, void *y, void *workspace) {
+    size_t x_row = words(shape, shape->in_features), y_row = words(shape, shape->out_features);
 #pragma omp parallel
     for (int n = 0; n < shape->n; n += PANEL) {
         int columns = shape->n - n < PANEL ? shape->n - n : PANEL;
-        forward_samples(shape, x + (size_t)n * (size_t)shape->in_features, weights, bias,
-                        y + (size_t)n * (size_t)shape->out_features, (size_t)columns, workspace);
+        forward_samples(shape, (const float *)x + (size_t)n * x_row, weights, bias,
+                        (float *)y + (size_t)n * y_row, (size_t)columns, workspace);
     }
 }
 
 /* ---- backward: sums of PANEL neighbouring columns of in. The first tile of a panel copies it, for
- * its rows lie whole pages apart: in the caches they would push each other out. */
-
-static float *own_part(float *workspace, size_t depth) {
-    return workspace + (size_t)omp_get_thread_num() * depth * PANEL;
-}
+ * its rows lie whole pages apart: in the caches they would push each other out; and of bf16 it
+ * makes pairs of them. */
 
 ALWAYS_INLINE void pass_rows(tile *t, int *rows, int passed) {
     t->a += (size_t)passed * t->a_row;
@@ -139,11 +177,13 @@ ALWAYS_INLINE void pass_rows(tile *t, int *rows, int passed) {
 
 /* Where t.next is given, the four tiles after the first fetch what lies there. */
 ALWAYS_INLINE void panel_tiles(const int how, tile t, int rows) {
+    const int first = how | TILE_KEEPS | (how & TILE_PAIRS ? TILE_INTERLEAVES : 0);
+    const size_t lines = how & TILE_PAIRS ? TILE_FETCHED_LINES / 2 : TILE_FETCHED_LINES;
     if (rows >= PANEL_ROWS) {
-        tile_multiply(PANEL_ROWS, TILE_MOST_VECTORS, how | TILE_KEEPS, &t);
+        tile_multiply(PANEL_ROWS, TILE_MOST_VECTORS, first, &t);
         pass_rows(&t, &rows, PANEL_ROWS);
     } else {
-        tile_multiply(1, TILE_MOST_VECTORS, how | TILE_KEEPS, &t);
+        tile_multiply(1, TILE_MOST_VECTORS, first, &t);
         pass_rows(&t, &rows, 1);
     }
     t.b = t.kept;
@@ -151,77 +191,149 @@ ALWAYS_INLINE void panel_tiles(const int how, tile t, int rows) {
     for (int fetching = 0; t.next && fetching < 4 && rows >= PANEL_ROWS; fetching++) {
         tile_multiply(PANEL_ROWS, TILE_MOST_VECTORS, how | TILE_FETCHES, &t);
         pass_rows(&t, &rows, PANEL_ROWS);
-        t.next += t.depth / TILE_FETCHED_LINES * t.b_next;
+        t.next += t.depth / lines * t.b_next;
     }
     tile_rows(PANEL_ROWS, TILE_MOST_VECTORS, how, t, rows);
 }
 
-/* Up to GROUP panels, so that a row of the weights is read that far at once, and fetched for its
- * next DATA_DEPTH rows while these are multiplied: a quarter of them by each panel. */
-WIDE_VECTORS static void data_group(const linear_shape *shape, const float *dy,
-                                    const float *weights, float *dx, int panels, float *kept) {
-    size_t in = (size_t)shape->in_features, out = (size_t)shape->out_features;
-    for (size_t k = 0; k < out; k += DATA_DEPTH) {
-        const float *next = k + DATA_DEPTH < out ? weights + (k + DATA_DEPTH) * in
-                                                 : weights + (size_t)(PANEL * GROUP);
-        for (int panel = 0; panel < panels; panel++) {
-            tile t = {.a = dy + k,
-                      .b = weights + k * in + PANEL * panel,
-                      .c = dx + PANEL * panel,
-                      .a_row = out,
-                      .a_depth = 1,
-                      .b_depth = in,
-                      .c_row = in,
-                      .depth = out - k < DATA_DEPTH ? out - k : DATA_DEPTH,
-                      .kept = kept,
-                      .next = next + (size_t)(panel * DATA_DEPTH / GROUP) * in,
-                      .b_next = in};
-            if (k == 0)
-                panel_tiles(0, t, shape->n);
-            else
-                panel_tiles(TILE_ADDS, t, shape->n);
-        }
-    }
+/* What a thread has to itself, behind the pairs. */
+static float *own_part(const linear_shape *shape, float *workspace) {
+    return workspace + paired_words(shape) + (size_t)omp_get_thread_num() * own_words(shape);
 }
 
-void cpu_product_backward_data(const linear_shape *shape, const float *dy, const float *weights,
-                               float *dx, float *workspace) {
+/* dx = rounded sums, [n][PANEL]. */
+static void round_panel(const linear_shape *shape, const float *sums, uint16_t *dx) {
+    for (size_t n = 0; n < (size_t)shape->n; n++)
+        cpu_round_to_bf16(sums + n * PANEL, dx + n * (size_t)shape->in_features, PANEL);
+}
+
+typedef struct data_operands {
+    const linear_shape *shape;
+    const float *dy, *weights; /* weights and dx: from the first panel's column on */
+    void *dx;
+    float *kept, *sums; /* sums: of pairs, where dx has no room for them */
+} data_operands;
+
+/* Up to GROUP panels, so that a row of the weights is read that far at once, and fetched for its
+ * next DATA_DEPTH words while these are multiplied: a quarter of them by each panel. */
+ALWAYS_INLINE void data_panel(const data_operands *o, const int how, size_t k, int panel) {
+    const linear_shape *shape = o->shape;
+    const size_t rows = how & TILE_PAIRS ? 2 : 1; /* of the weights, in a word */
+    size_t in = words(shape, shape->in_features), out = words(shape, shape->out_features);
+    size_t panel_width = words(shape, PANEL);
+    const float *next = k + DATA_DEPTH < out ? o->weights + (k + DATA_DEPTH) * rows * in
+                                             : o->weights + panel_width * GROUP;
+    tile t = {.a = o->dy + k,
+              .b = o->weights + k * rows * in + panel_width * (size_t)panel,
+              .a_row = out,
+              .a_depth = 1,
+              .b_depth = in,
+              .depth = out - k < DATA_DEPTH ? out - k : DATA_DEPTH,
+              .kept = o->kept,
+              .next = next + (size_t)(panel * DATA_DEPTH / GROUP) * rows * in,
+              .b_next = in};
+    if (how & TILE_PAIRS) {
+        t.c = o->sums + (size_t)panel * PANEL * (size_t)shape->n;
+        t.c_row = PANEL;
+    } else {
+        t.c = (float *)o->dx + PANEL * panel;
+        t.c_row = in;
+    }
+    panel_tiles(how, t, shape->n);
+}
+
+WIDE_VECTORS static void data_group(const data_operands *o, int panels) {
+    size_t out = words(o->shape, o->shape->out_features);
+    for (size_t k = 0; k < out; k += DATA_DEPTH)
+        for (int panel = 0; panel < panels; panel++) {
+            if (k == 0)
+                data_panel(o, 0, k, panel);
+            else
+                data_panel(o, TILE_ADDS, k, panel);
+        }
+}
+
+WIDE_VECTORS static void data_group_pairs(const data_operands *o, int panels) {
+    size_t out = words(o->shape, o->shape->out_features), n = (size_t)o->shape->n;
+    for (size_t k = 0; k < out; k += DATA_DEPTH)
+        for (int panel = 0; panel < panels; panel++) {
+            if (k == 0)
+                data_panel(o, TILE_PAIRS, k, panel);
+            else
+                data_panel(o, TILE_PAIRS | TILE_ADDS, k, panel);
+        }
+    for (int panel = 0; panel < panels; panel++)
+        round_panel(o->shape, o->sums + (size_t)panel * PANEL * n,
+                    (uint16_t *)o->dx + panel * PANEL);
+}
+
+void cpu_product_backward_data(const linear_shape *shape, const void *dy, const void *weights,
+                               void *dx, void *workspace) {
     int panels = shape->in_features / PANEL;
+    size_t panel_width = words(shape, PANEL);
 #pragma omp parallel for schedule(static)
-    for (int panel = 0; panel < panels; panel += GROUP)
-        data_group(shape, dy, weights + panel * PANEL, dx + panel * PANEL,
-                   panels - panel < GROUP ? panels - panel : GROUP,
-                   own_part(workspace, DATA_DEPTH));
+    for (int panel = 0; panel < panels; panel += GROUP) {
+        float *own = own_part(shape, workspace);
+        size_t at = (size_t)panel * panel_width;
+        data_operands operands = {.shape = shape,
+                                  .dy = dy,
+                                  .weights = (const float *)weights + at,
+                                  .dx = (float *)dx + at,
+                                  .kept = own,
+                                  .sums = own + kept_words(shape)};
+        int count = panels - panel < GROUP ? panels - panel : GROUP;
+        if (in_pairs(shape))
+            data_group_pairs(&operands, count);
+        else
+            data_group(&operands, count);
+    }
 }
 
 WIDE_VECTORS static void weights_panel(const linear_shape *shape, const float *x, const float *dy,
                                        float *dweights, bool streams, float *kept) {
-    size_t in = (size_t)shape->in_features;
     tile t = {.a = dy,
               .b = x,
               .c = dweights,
               .a_row = 1,
               .a_depth = (size_t)shape->out_features,
-              .b_depth = in,
-              .c_row = in,
-              .depth = (size_t)shape->n,
+              .b_depth = words(shape, shape->in_features),
+              .c_row = (size_t)shape->in_features,
+              .depth = words(shape, shape->n),
               .kept = kept};
-    if (streams)
+    if (in_pairs(shape) && streams)
+        panel_tiles(TILE_PAIRS | TILE_STREAMS, t, shape->out_features);
+    else if (in_pairs(shape))
+        panel_tiles(TILE_PAIRS, t, shape->out_features);
+    else if (streams)
         panel_tiles(TILE_STREAMS, t, shape->out_features);
     else
         panel_tiles(0, t, shape->out_features);
 }
 
-void cpu_product_backward_weights(const linear_shape *shape, const float *x, const float *dy,
-                                  float *dweights, float *workspace) {
+/* to[pair of samples][out] = both samples' values. Inside a parallel region. */
+static void pair_samples(const linear_shape *shape, const uint16_t *dy, uint32_t *to) {
+    size_t out = (size_t)shape->out_features;
+#pragma omp for schedule(static)
+    for (int pair = 0; pair < shape->n / 2; pair++) {
+        const uint16_t *even = dy + (size_t)(2 * pair) * out, *odd = even + out;
+        for (size_t o = 0; o < out; o++)
+            to[(size_t)pair * out + o] = even[o] | (uint32_t)odd[o] << 16;
+    }
+}
+
+void cpu_product_backward_weights(const linear_shape *shape, const void *x, const void *dy,
+                                  float *dweights, void *workspace) {
     size_t bytes = (size_t)shape->out_features * (size_t)shape->in_features * sizeof *dweights;
     bool streams = stream_serves(dweights, bytes);
 #pragma omp parallel
     {
-        float *kept = own_part(workspace, (size_t)shape->n);
+        float *kept = own_part(shape, workspace);
+        if (in_pairs(shape))
+            pair_samples(shape, dy, workspace);
 #pragma omp for schedule(static) nowait
         for (int column = 0; column < shape->in_features; column += PANEL)
-            weights_panel(shape, x + column, dy, dweights + column, streams, kept);
+            weights_panel(shape, (const float *)x + words(shape, column),
+                          in_pairs(shape) ? workspace : dy, dweights + column, streams, kept);
         end_streams(streams);
     }
 }

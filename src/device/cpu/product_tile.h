@@ -7,8 +7,9 @@
 
 #include <stddef.h>
 
-/* c[i][j] = sum over k < depth of a[i][k] * b[k][j]. Strides in elements; a's are free, so that it
- * may lie either way; j is contiguous in b and c. */
+/* c[i][j] = sum over k < depth of a[i][k] * b[k][j]. Strides in words of 32 bits; a's are free, so
+ * that it may lie either way; j is contiguous in b and c. A word of a and b is a value of fp32, or
+ * (TILE_PAIRS) two of bf16 that follow each other along k: two products are then added at once. */
 typedef struct tile {
     const float *a, *b;
     float *c;
@@ -19,15 +20,68 @@ typedef struct tile {
 } tile;
 
 enum {
-    TILE_ADDS = 1,           /* to what c holds */
-    TILE_STREAMS = 2,        /* c is written past the caches */
-    TILE_KEEPS = 4,          /* b is copied to `kept`, and what comes next of it is fetched ahead */
-    TILE_FETCHES = 8,        /* meanwhile, one line for each k */
-    TILE_FETCHED_LINES = 16, /* of a row of `next` */
+    TILE_ADDS = 1,    /* to what c holds */
+    TILE_STREAMS = 2, /* c is written past the caches */
+    TILE_KEEPS = 4,   /* b is copied to `kept`, and what comes next of it is fetched ahead */
+    TILE_FETCHES = 8, /* meanwhile, one line for each k */
+    TILE_PAIRS = 16,  /* only where has_wide_pairs() */
+    TILE_INTERLEAVES =
+        32, /* b is a matrix of bf16 as it lies: two rows of it make a row of pairs */
+    TILE_FETCHED_LINES = 16, /* of a row of `next`; half as many where TILE_PAIRS */
     TILE_MOST_ROWS = 12,
     TILE_MOST_VECTORS = 4,
     TILE_FETCHED_AHEAD = 8 /* rows of b */
 };
+
+ALWAYS_INLINE void tile_interleave(const uint16_t *even, const uint16_t *odd, floats16 *to) {
+    words16 low = __builtin_convertvector(*(const halves16 *)even, words16);
+    words16 high = __builtin_convertvector(*(const halves16 *)odd, words16);
+    *(words16 *)to = low | high << 16;
+}
+
+/* Vector v of b's row k. Kept, it has gone into `kept`, and a later row is fetched. */
+ALWAYS_INLINE void tile_b(const int how, const tile *t, size_t k, int v, int vectors, floats16 *b) {
+    const float *from = t->b + k * t->b_depth + 16 * v;
+    if (how & TILE_INTERLEAVES) {
+        const float *even = t->b + 2 * k * t->b_depth + 8 * v, *odd = even + t->b_depth;
+        tile_interleave((const uint16_t *)even, (const uint16_t *)odd, b);
+        __builtin_prefetch((v & 1 ? odd : even) + 2 * TILE_FETCHED_AHEAD * t->b_depth);
+    } else {
+        *b = *(const floats16 *)from;
+    }
+    if (how & TILE_KEEPS)
+        *(floats16 *)(t->kept + (k * (size_t)vectors + (size_t)v) * 16) = *b;
+    if ((how & TILE_KEEPS) && !(how & TILE_INTERLEAVES))
+        __builtin_prefetch(from + TILE_FETCHED_AHEAD * t->b_depth);
+}
+
+/* sum += a * b. */
+ALWAYS_INLINE void tile_add_product(const int how, floats16 *sum, const float *a,
+                                    const floats16 *b) {
+#ifdef __x86_64__
+    if (how & TILE_PAIRS) {
+        floats16 added = *sum; /* a variable of its own: the sums then stay in registers */
+        __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(added) : "v"(*b), "m"(*a));
+        *sum = added;
+        return;
+    }
+#endif
+    *sum += *a * *b;
+}
+
+/* A line at once, where it goes past the caches: in quarters it would first go through the stack.
+ */
+ALWAYS_INLINE void tile_store(const int how, float *to, const floats16 *sum) {
+    floats16 *line = (floats16 *)to;
+#ifdef __x86_64__
+    if (how & TILE_STREAMS) {
+        floats16 value = *sum;
+        __asm__("vmovntps %1, %0" : "=m"(*line) : "v"(value));
+        return;
+    }
+#endif
+    *line = *sum;
+}
 
 /* rows x vectors sums at once: 8 at least, that the units which add are never idle, 24 at most, for
  * there are 32 registers. Each element is summed in the order of k, whatever the tile. */
@@ -39,33 +93,26 @@ ALWAYS_INLINE void tile_multiply(const int rows, const int vectors, const int ho
         for (int v = 0; v < vectors; v++)
             sums[i][v] = how & TILE_ADDS ? *(const floats16 *)(t->c + (size_t)i * t->c_row + 16 * v)
                                          : (floats16){0};
+    const size_t lines = how & TILE_PAIRS ? TILE_FETCHED_LINES / 2 : TILE_FETCHED_LINES;
     for (size_t k = 0; k < t->depth; k++) {
-        const float *from = t->b + k * t->b_depth;
         if (how & TILE_FETCHES)
-            __builtin_prefetch(
-                t->next + k / TILE_FETCHED_LINES * t->b_next + k % TILE_FETCHED_LINES * 16, 0, 2);
+            __builtin_prefetch(t->next + k / lines * t->b_next + k % lines * 16, 0, 2);
 #pragma GCC unroll 4
-        for (int v = 0; v < vectors; v++) {
-            b[v] = *(const floats16 *)(from + 16 * v);
-            if (how & TILE_KEEPS) {
-                *(floats16 *)(t->kept + (k * (size_t)vectors + (size_t)v) * 16) = b[v];
-                __builtin_prefetch(from + TILE_FETCHED_AHEAD * t->b_depth + 16 * v);
-            }
-        }
+        for (int v = 0; v < vectors; v++)
+            tile_b(how, t, k, v, vectors, &b[v]);
 #pragma GCC unroll 12
         for (int i = 0; i < rows; i++) {
-            float a = t->a[(size_t)i * t->a_row + k * t->a_depth];
+            const float *a = t->a + (size_t)i * t->a_row + k * t->a_depth;
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; v++)
-                sums[i][v] += a * b[v];
+                tile_add_product(how, &sums[i][v], a, &b[v]);
         }
     }
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
-            put16((how & TILE_STREAMS) != 0, t->c + (size_t)i * t->c_row + 16 * v,
-                  *(const ints16 *)&sums[i][v]);
+            tile_store(how, t->c + (size_t)i * t->c_row + 16 * v, &sums[i][v]);
 }
 
 /* `rows` rows in tiles of at most `most`, the last ones in fewer. */
