@@ -1,6 +1,7 @@
 /* Picks the command. The only place that ends the process with an exit code of its own accord
  * (the lifeline does for a peer that died or failed). */
 #include "base/atomic_file.h"
+#include "base/claim.h"
 #include "base/error.h"
 #include "base/option.h"
 #include "cli/commands.h"
@@ -26,6 +27,15 @@ static void print_usage(FILE *out) {
             "--help", "--version");
 }
 
+/* A process that is stopped and continued gets SIGCONT; blocked, it is kept for the thread that
+ * asks for it (monitor/pulse.h). Every thread has this mask from here. */
+static void keep_continuations(void) {
+    sigset_t continued;
+    sigemptyset(&continued);
+    sigaddset(&continued, SIGCONT);
+    sigprocmask(SIG_BLOCK, &continued, NULL);
+}
+
 static const command *find(const char *name) {
     for (int index = 0; index < COMMANDS; index++)
         if (strcmp(commands[index]->name, name) == 0)
@@ -37,12 +47,14 @@ static const command *find(const char *name) {
  * wait for the main thread: no flush, whose lock it may hold (the log is flushed line by line). */
 static void leave(int code) {
     atomic_file_discard_all();
+    claim_release_all();
     _exit(code);
 }
 
 int main(int argc, char **argv) {
     ls_error error = {0};
     lifeline_on_leave(leave);
+    keep_continuations();
     signal(SIGXFSZ, SIG_IGN); /* a limit on files' sizes is an error with a line, as a full disk */
     if (argc < 2) {
         print_usage(stderr);

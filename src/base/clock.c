@@ -1,7 +1,7 @@
 #include "base/clock.h"
 
-#include <stdio.h>
-#include <string.h>
+#include "base/process.h"
+
 #include <time.h>
 #include <unistd.h>
 
@@ -11,24 +11,11 @@ double clock_seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* proc(5): field 22 of /proc/self/stat is the start time in clock ticks after boot. Field 2 is
- * the command in parentheses, which may itself hold spaces, so counting starts at the last ')'. */
 double clock_since_process_start_seconds(void) {
-    char line[1024];
-    FILE *file = fopen("/proc/self/stat", "r");
-    if (!file)
-        return 0;
-    size_t used = fread(line, 1, sizeof line - 1, file);
-    fclose(file);
-    line[used] = '\0';
-    const char *field = strrchr(line, ')');
-    unsigned long long ticks = 0;
-    for (int index = 2; field && index < 22; index++) {
-        field = strchr(field + 1, ' ');
-    }
-    if (!field || sscanf(field, "%llu", &ticks) != 1)
-        return 0;
+    unsigned long long ticks = process_start_ticks("self");
     struct timespec boot;
+    if (!ticks)
+        return 0;
     clock_gettime(CLOCK_BOOTTIME, &boot);
     return (double)boot.tv_sec + 1e-9 * (double)boot.tv_nsec -
            (double)ticks / (double)sysconf(_SC_CLK_TCK);

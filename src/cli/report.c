@@ -210,6 +210,9 @@ static int make(report *self, const operands *folders, ls_error *error) {
         return LS_OK;
     if (self->settings->certify)
         return certify(self, error);
+    LS_TRY(run_list_leave_suspended(&self->runs, self->settings->allow, &self->complaints, error));
+    if (self->runs.count == 0)
+        return LS_OK;
     LS_TRY(configurations_make(&self->configurations, self->runs.items, self->runs.count, error));
     LS_TRY(comparisons_make(&self->tables, &self->configurations, self->settings->allow,
                             &self->complaints, error));

@@ -84,24 +84,30 @@ static size_t existing_part(const char *folder) {
     return strlen(partial);
 }
 
-static int claim_folder(pack_plan *self, const pack_settings *settings, ls_error *error) {
+static int check_unused(const pack_plan *self, const pack_settings *settings, ls_error *error) {
     char path[4096];
     struct stat found;
-    LS_TRY(path_join(self->folder, sizeof self->folder, settings->folder, "", error));
-    for (size_t end = strlen(self->folder); end > 1 && self->folder[end - 1] == '/'; end--)
-        self->folder[end - 1] = '\0';
-    self->existing_length = existing_part(self->folder);
     LS_TRY(path_join(path, sizeof path, self->folder, FORMAT_MANIFEST, error));
     if (!settings->force && lstat(path, &found) == 0)
         return ls_fail(error, LS_BAD_INPUT,
                        "%s: expected a folder without a data set, found " FORMAT_MANIFEST
                        " (--force replaces it)",
                        self->folder);
+    return LS_OK;
+}
+
+static int claim_folder(pack_plan *self, const pack_settings *settings, ls_error *error) {
+    LS_TRY(path_join(self->folder, sizeof self->folder, settings->folder, "", error));
+    for (size_t end = strlen(self->folder); end > 1 && self->folder[end - 1] == '/'; end--)
+        self->folder[end - 1] = '\0';
+    self->existing_length = existing_part(self->folder);
+    LS_TRY(check_unused(self, settings, error));
     LS_TRY(folder_create(self->folder, error));
     if (access(self->folder, W_OK | X_OK) != 0)
         return ls_fail_errno(error, LS_BAD_INPUT, "%s: expected a folder that can be written to",
                              self->folder);
-    return LS_OK;
+    LS_TRY(claim_take(self->folder, &self->claim, error));
+    return check_unused(self, settings, error); /* who held it may have finished meanwhile */
 }
 
 static int start(pack_plan *self, const source *from, const pack_settings *settings,
@@ -149,6 +155,7 @@ static int remove_surplus(const pack_plan *self, ls_error *error) {
 
 int pack_plan_commit(pack_plan *self, ls_error *error) {
     atomic_file manifest_file;
+    LS_TRY(claim_check(self->claim, error));
     LS_TRY(manifest_id(&self->manifest, self->manifest.id, error));
     LS_TRY(manifest_prepare(&self->manifest, self->folder, &manifest_file, error));
     int status = LS_OK, committed = 0;
@@ -169,6 +176,8 @@ int pack_plan_commit(pack_plan *self, ls_error *error) {
 void pack_plan_discard(pack_plan *self) {
     for (int index = 0; index < self->job_count; index++)
         atomic_file_discard(&self->jobs[index].file);
+    claim_release(self->claim);
+    self->claim = NULL;
     size_t length = strlen(self->folder);
     while (length > self->existing_length && rmdir(self->folder) == 0) {
         char *slash = strrchr(self->folder, '/');
@@ -180,6 +189,8 @@ void pack_plan_discard(pack_plan *self) {
 }
 
 void pack_plan_release(pack_plan *self) {
+    claim_release(self->claim);
+    self->claim = NULL;
     manifest_release(&self->manifest);
     free(self->jobs);
     self->jobs = NULL;

@@ -3,6 +3,7 @@
 #define LOCKSTEP_DATA_PACK_PLAN_H
 
 #include "base/atomic_file.h"
+#include "base/claim.h"
 #include "data/pack.h"
 
 typedef struct pack_job {
@@ -18,11 +19,12 @@ typedef struct pack_plan {
     int job_count;
     int64_t total_images, largest_job_images;
     char folder[4096];
+    folder_claim *claim;
     size_t existing_length; /* of the part of `folder` that was there before */
 } pack_plan;
 
 /* Decides on the shards, refuses a folder that holds a data set (unless settings->force) or cannot
- * be written to, creates it, and begins every file. */
+ * be written to, creates it, claims it for this process, and begins every file. */
 int pack_plan_start(pack_plan *self, const source *from, const pack_settings *settings,
                     ls_error *error);
 

@@ -146,8 +146,20 @@ static void scale_to_mean(run_file *self) {
         self->rows[index].seconds[0] *= mean / sum;
 }
 
+/* Their mean step would hold time in which nothing ran. */
+static int refuse_suspended(const finished_run *run, ls_error *error) {
+    double seconds = finished_run_number(run, "suspended_seconds");
+    if (!(seconds > 0))
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT,
+                   "%s: it did not run for %.1f s of its training time, its job was suspended or "
+                   "stopped: profile it again",
+                   run->folder, seconds);
+}
+
 static int read_run(run_file *self, const char *folder, ls_error *error) {
     LS_TRY(finished_run_read(&self->summary, folder, error));
+    LS_TRY(refuse_suspended(&self->summary, error));
     if (strcmp(finished_run_text(&self->summary, "mode"), "single") != 0)
         return ls_fail(error, LS_BAD_INPUT,
                        "%s: expected a run of mode single, found %s: a forecast starts from one "

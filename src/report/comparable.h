@@ -10,12 +10,14 @@
 
 #include <stddef.h>
 
-/* What --allow takes, a line each of --help; the last two are comparison.c's. */
+/* What --allow takes, a line each of --help; the last two are comparison.c's,
+ * suspended is run_list.c's. */
 #define COMPARABLE_NAMES_1                                                                         \
     "version, libraries, model, precision, grad-comm, strict, device, threads"
 #define COMPARABLE_NAMES_2 "graph, oversubscription, data, images, epochs, augmentation, seeds"
-#define COMPARABLE_NAMES_3 "optimizer, warm-up, profile, certificate, throttling, batch, repeats"
-#define COMPARABLE_NAMES   COMPARABLE_NAMES_1 ", " COMPARABLE_NAMES_2 ", " COMPARABLE_NAMES_3
+#define COMPARABLE_NAMES_3                                                                         \
+    "optimizer, warm-up, profile, certificate, throttling, suspended, batch, repeats"
+#define COMPARABLE_NAMES COMPARABLE_NAMES_1 ", " COMPARABLE_NAMES_2 ", " COMPARABLE_NAMES_3
 
 /* `list`: "WHAT[,WHAT...]", NULL for none. LS_BAD_INPUT where a word is none of the names. */
 int allow_check(const char *list, ls_error *error);

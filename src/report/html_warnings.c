@@ -51,6 +51,9 @@ static void add_columns(warning_list *self, const finished_run *run) {
         add(self, run, "ranks shared cores: its times are no measure of scaling", "");
     if (held_back[0] && strcmp(held_back, "none") != 0)
         add(self, run, "GPU clocks were held back while it trained: ", held_back);
+    if (finished_run_number(run, "suspended_total_seconds") > 0)
+        add(self, run, "its processes did not run for some time, in seconds: ",
+            finished_run_text(run, "suspended_total_seconds"));
     if (finished_run_number(run, "skipped_updates") > 0)
         add(self, run, "updates were skipped, as gradients overflowed: ",
             finished_run_text(run, "skipped_updates"));

@@ -15,6 +15,11 @@ static const char single_pair_note[] =
 static const char no_difference_note[] =
     "The interval holds 1: these runs show no difference from the baseline.";
 
+static const char too_efficient_note[] =
+    "An efficiency above 100% is more than so many ranks can give by being many: something else "
+    "differs. Look for what slowed the baseline (another program on its cores, suspended time, "
+    "clocks held back) or what the ranks had more of (cache, memory).";
+
 bool is_noisy(const configuration *self) {
     return configuration_spread(self) > NOISY_SPREAD;
 }
@@ -31,9 +36,29 @@ static void add_noise(row_notes *out, const configuration *self) {
                  self->count, 100 * configuration_spread(self), 100 * NOISY_SPREAD);
 }
 
+/* Where --allow let them stand. */
+static void add_suspension(row_notes *out, const configuration *self) {
+    double longest = 0;
+    size_t runs = 0;
+    for (size_t index = 0; index < self->count; index++) {
+        double seconds = finished_run_number(self->runs[index], "suspended_seconds");
+        runs += seconds > 0;
+        longest = seconds > longest ? seconds : longest;
+    }
+    if (runs > 0)
+        text_add(
+            next(out),
+            "By --allow it stands here though it did not run for %.1f s of its training time (a "
+            "job suspended or stopped; %zu of %zu run%s): its times are no measure.",
+            longest, runs, self->count, self->count == 1 ? "" : "s");
+}
+
 /* Of the ratio itself. */
 static void add_certainty(row_notes *out, const comparison *table, const compared *row) {
     interval ratio = row->speedup.ratio;
+    double ranks = finished_run_number(row->self->runs[0], "ranks");
+    if (ratio.centre > MOST_EFFICIENCY * ranks || ratio.low > ranks)
+        text_add(next(out), "%s", too_efficient_note);
     if (row->speedup.pairs == 1)
         text_add(next(out), "%s", single_pair_note);
     else if (ratio.low <= 1 && ratio.high >= 1)
@@ -55,6 +80,7 @@ void row_notes_make(row_notes *out, const comparison *table, const compared *row
         text_add(next(out), "By --allow it stands here though %s.", row->allowed);
     if (row)
         add_certainty(out, table, row);
+    add_suspension(out, self);
     add_noise(out, self);
     if (finished_run_number(self->runs[0], "oversubscribed") != 0)
         text_add(next(out), "%s", oversubscribed_note);

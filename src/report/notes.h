@@ -9,7 +9,10 @@
  * of their median. */
 #define NOISY_SPREAD 0.10
 
-enum { MOST_NOTES = 6 };
+/* An efficiency above this is called impossible, whatever its interval. */
+#define MOST_EFFICIENCY 1.05
+
+enum { MOST_NOTES = 8 };
 
 typedef struct row_notes {
     text_buffer list[MOST_NOTES];

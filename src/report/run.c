@@ -1,6 +1,7 @@
 #include "report/run.h"
 
 #include "base/atomic_file.h"
+#include "base/claim.h"
 #include "report/certificate_file.h"
 #include "report/chrome_trace.h"
 #include "report/csv.h"
@@ -22,6 +23,7 @@ struct run {
     run_facts facts;
     rank_facts *rank_list; /* [facts.ranks], owned */
     char folder[2048];
+    folder_claim *claim;
     run_log log;
     run_events *events;   /* NULL: none */
     epoch_record *epochs; /* [epoch_count] */
@@ -123,6 +125,8 @@ static int open_in(run *self, const char *folder, const run_facts *facts, ls_err
     LS_TRY(folder_create(folder, error));
     LS_TRY(check_unused(folder, error));
     LS_TRY(check_writable(folder, error));
+    LS_TRY(claim_take(folder, &self->claim, error));
+    LS_TRY(check_unused(folder, error)); /* a run that held it may have finished meanwhile */
     LS_TRY(copy_facts(self, facts, error));
     LS_TRY(write_epochs(self, error));
     LS_TRY(log_open(&self->log, path_in(self->folder, LOG_FILE).text, error));
@@ -209,6 +213,7 @@ int run_epoch(run *self, const epoch_record *epoch, ls_error *error) {
         epoch_titles_text(&lines);
     epoch_text(&lines, epoch);
     LS_TRY(say(self, &lines, error));
+    LS_TRY(claim_check(self->claim, error));
     LS_TRY(write_epochs(self, error));
     return run_events_epoch(self->events, epoch, error);
 }
@@ -279,6 +284,8 @@ int run_finish(run *self, const run_totals *totals, ls_error *error) {
     LS_TRY(say(self, &lines, error));
     LS_TRY(log_sync(&self->log, error));
     LS_TRY(write_ranks(self, error));
+    LS_TRY(claim_check(self->claim, error));
+    LS_TRY(check_unused(self->folder, error));
     return write_summary(self, totals, error);
 }
 
@@ -289,6 +296,7 @@ void run_close(run *self) {
     run_events_close(self->events);
     free(self->epochs);
     ranks_csv_free(&self->ranks);
+    claim_release(self->claim);
     free(self->rank_list);
     free(self);
 }

@@ -67,7 +67,8 @@ typedef struct epoch_record {
     double test_loss, test_accuracy;
     double seconds; /* training time of this epoch */
     double evaluation_seconds;
-    int64_t images, steps; /* trained on in this epoch, by all ranks together */
+    double suspended_seconds; /* the longest that a rank did not run in this epoch's training */
+    int64_t images, steps;    /* trained on in this epoch, by all ranks together */
     phase_seconds phases;
     bool best; /* highest test accuracy so far */
     /* Where losses are scaled (fp16); loss_scale 0: they are not. */
@@ -137,6 +138,8 @@ typedef struct run_totals {
     double training_seconds; /* sum of the epochs' training time: the first real step to the last */
     double setup_seconds, warmup_seconds, evaluation_seconds, total_seconds;
     double start_to_first_step_seconds; /* from process start, warm-up included */
+    /* In which a rank did not run (monitor/pulse.h): of the training time, and of the run. */
+    double suspended_seconds, suspended_total_seconds;
     int64_t images, steps;
     phase_seconds phases;
     double final_train_loss, final_test_loss, final_test_accuracy, best_test_accuracy;

@@ -1,5 +1,7 @@
 #include "report/run_list.h"
 
+#include "report/comparable.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +41,30 @@ int run_list_read(run_list *out, char *const *folders, size_t count, complaints 
     for (size_t index = 0; index < count; index++)
         if (read_one(out, folders[index], error) != LS_OK)
             LS_TRY(complaints_add(complaints, error));
+    return LS_OK;
+}
+
+int run_list_leave_suspended(run_list *self, const char *allow, complaints *complaints,
+                             ls_error *error) {
+    size_t kept = 0;
+    if (allow_holds(allow, "suspended"))
+        return LS_OK;
+    for (size_t index = 0; index < self->count; index++) {
+        finished_run *run = &self->items[index];
+        double seconds = finished_run_number(run, "suspended_seconds");
+        if (!(seconds > 0)) {
+            self->items[kept++] = *run;
+            continue;
+        }
+        ls_fail(
+            error, LS_BAD_INPUT,
+            "%s: it did not run for %.1f s of its training time (%.1f s), its job was suspended or "
+            "stopped: train it again (or --allow suspended: it will stand under the table)",
+            run->folder, seconds, finished_run_number(run, "training_seconds"));
+        LS_TRY(complaints_add(complaints, error));
+        finished_run_free(run);
+    }
+    self->count = kept;
     return LS_OK;
 }
 

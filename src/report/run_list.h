@@ -17,6 +17,11 @@ typedef struct run_list {
  * first one stays. */
 int run_list_read(run_list *out, char *const *folders, size_t count, complaints *complaints,
                   ls_error *error);
+/* Leaves out, with a complaint, the runs whose training time holds some in which they did not run;
+ * `allow` may name them ("suspended"), and they get a footnote (notes.c). */
+int run_list_leave_suspended(run_list *self, const char *allow, complaints *complaints,
+                             ls_error *error);
+
 void run_list_free(run_list *self);
 
 #endif

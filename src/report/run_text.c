@@ -44,6 +44,8 @@ void epoch_text(text_buffer *out, const epoch_record *epoch) {
              share_of_time(other_seconds(seconds, phases), seconds).text);
     if (epoch->loss_scale > 0)
         add_loss_scale(out, "  ", epoch->skipped_updates, epoch->loss_scale);
+    if (epoch->suspended_seconds > 0)
+        text_add(out, "  SUSPENDED for %s s", number(epoch->suspended_seconds, 1).text);
     text_add(out, "\n");
 }
 
@@ -152,6 +154,13 @@ static void add_usage(text_buffer *out, const run_facts *facts, const run_totals
 static void add_outcome(text_buffer *out, const run_facts *facts, const run_totals *totals) {
     if (facts->ablate[0])
         text_add(out, "ABLATED %s\n", ablated_text(facts));
+    if (totals->suspended_total_seconds > 0)
+        text_add(out,
+                 "SUSPENDED for %s s, %s s of it in the training: the processes did not run (a job "
+                 "that was suspended or stopped, a machine that slept)%s\n",
+                 number(totals->suspended_total_seconds, 1).text,
+                 number(totals->suspended_seconds, 1).text,
+                 totals->suspended_seconds > 0 ? "; these times are no measure of training" : "");
     text_add(out, "trained on %" PRId64 " images in %" PRId64 " steps, %s images/s\n",
              totals->images, totals->steps,
              number(rate(totals->images, totals->training_seconds), 1).text);

@@ -240,6 +240,8 @@ static void put_times(csv_row *row, const run_facts *facts, const run_totals *to
     csv_put_number(row, "step_floor_seconds", totals->step_floor.seconds);
     put_phases(row, totals->training_seconds, &totals->phases);
     csv_put_number(row, "waiting_seconds", totals->ranks ? totals->phases.waiting : NAN);
+    csv_put_number(row, "suspended_seconds", totals->suspended_seconds);
+    csv_put_number(row, "suspended_total_seconds", totals->suspended_total_seconds);
     csv_put_number(row, "setup_seconds", totals->setup_seconds);
     csv_put_number(row, "warmup_seconds", totals->warmup_seconds);
     csv_put_number(row, "evaluation_seconds", totals->evaluation_seconds);
@@ -321,4 +323,5 @@ void epoch_row(csv_row *row, const epoch_record *epoch) {
     put_bytes(row, "peak_memory_maximum_bytes", epoch->peak_memory_bytes);
     csv_put_number(row, "gpu_utilisation_mean", epoch->gpu_utilisation);
     put_bytes(row, "gpu_peak_memory_maximum_bytes", epoch->gpu_peak_memory_bytes);
+    csv_put_number(row, "suspended_seconds", epoch->suspended_seconds);
 }

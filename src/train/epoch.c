@@ -174,11 +174,14 @@ static phase_seconds phases_of(const trainer *self, const double parts[STEP_PART
                            .optimizer = scale * parts[STEP_OPTIMIZER]};
 }
 
-/* The slowest rank's time; the phases' means. */
+/* The slowest rank's time, and the longest that a rank did not run; the phases' means. */
 static int combine_times(trainer *self, epoch_record *record, ls_error *error) {
     phase_seconds *p = &record->phases;
     double means[] = {p->data, p->forward, p->backward, p->communication, p->optimizer, p->waiting};
-    LS_TRY(comm_allreduce_double(self->control, &record->seconds, 1, REDUCTION_MAX, error));
+    double longest[] = {record->seconds, record->suspended_seconds};
+    LS_TRY(comm_allreduce_double(self->control, longest, 2, REDUCTION_MAX, error));
+    record->seconds = longest[0];
+    record->suspended_seconds = longest[1];
     LS_TRY(comm_allreduce_double(self->control, means, 6, REDUCTION_SUM, error));
     double size = (double)self->me->size;
     *p = (phase_seconds){means[0] / size, means[1] / size, means[2] / size,
@@ -252,6 +255,7 @@ static int note_scaling(trainer *self, int64_t skipped, epoch_record *record, ls
 int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
     double parts[STEP_PARTS] = {0};
     done_work before, after;
+    double stopped_before = pulse_stopped_seconds(self->pulse);
     LS_TRY(clear_totals(self, error));
     balance_start(&self->balance);
     LS_TRY(self->control->is->barrier(self->control, error));
@@ -266,6 +270,7 @@ int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
     LS_TRY(count_timed(self, &before, &after, record, error));
     self->cpu_seconds_training += cpu_seconds() - cpu_start;
     LS_TRY(compare_ranks(self, parts, record, error));
+    record->suspended_seconds = pulse_stopped_seconds(self->pulse) - stopped_before;
     LS_TRY(combine_times(self, record, error));
     LS_TRY(note_scaling(self, after.skipped - before.skipped, record, error));
     LS_TRY(step_certificate_epoch(&self->certificate, record->epoch, self->steps, error));

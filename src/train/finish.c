@@ -49,11 +49,13 @@ int trainer_finish(trainer *self, ls_error *error) {
         LS_TRY(compare_parameters(self, error));
     LS_TRY(trainer_gather_usage(self, error));
     LS_TRY(trainer_write_samples(self, error));
-    double times[] = {self->setup_seconds, self->warmup_seconds, self->start_to_first_step_seconds};
-    LS_TRY(comm_allreduce_double(self->control, times, 3, REDUCTION_MAX, error));
+    double times[] = {self->setup_seconds, self->warmup_seconds, self->start_to_first_step_seconds,
+                      pulse_stopped_seconds(self->pulse)};
+    LS_TRY(comm_allreduce_double(self->control, times, 4, REDUCTION_MAX, error));
     totals->setup_seconds = times[0];
     totals->warmup_seconds = times[1];
     totals->start_to_first_step_seconds = times[2];
+    totals->suspended_total_seconds = times[3];
     totals->total_seconds = clock_since_process_start_seconds();
     totals->steps = self->steps;
     totals->best_epoch = self->best.epoch;

@@ -296,6 +296,7 @@ void trainer_close(trainer *self) {
     step_certificate_close(&self->certificate);
     run_close(self->run);
     monitor_close(self->monitor);
+    pulse_close(self->pulse);
     trainer_forget_recordings(self);
     feed_close(&self->train);
     feed_close(&self->test);

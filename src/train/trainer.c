@@ -40,6 +40,7 @@ static void add_epoch(trainer *self, epoch_record *record) {
     }
     totals->training_seconds += record->seconds;
     totals->evaluation_seconds += record->evaluation_seconds;
+    totals->suspended_seconds += record->suspended_seconds;
     totals->images += record->images;
     totals->phases.data += record->phases.data;
     totals->phases.forward += record->phases.forward;
@@ -73,6 +74,7 @@ static int train_all_epochs(trainer *self, ls_error *error) {
 }
 
 static int run_phases(trainer *self, ls_error *error) {
+    LS_TRY(pulse_open(&self->pulse, error));
     LS_TRY(choose_batch(self, error));
     LS_TRY(trainer_setup(self, error));
     LS_TRY(trainer_open_run(self, error));

@@ -7,6 +7,7 @@
 #include "doctor/doctor.h"
 #include "mode/mode.h"
 #include "monitor/monitor.h"
+#include "monitor/pulse.h"
 #include "report/ranks_csv.h"
 #include "report/run.h"
 #include "report/step_log.h"
@@ -59,10 +60,11 @@ typedef struct trainer {
     bool records;    /* steps are recorded into graphs */
     step_recording recordings[MAX_RECORDINGS];
     step_progress *progress; /* pinned; NULL alone */
-    monitor *monitor;        /* NULL on a device without a UUID */
-    comm *ablated;           /* --ablate comm: inside `comm`, or it; else NULL */
-    trace *trace;            /* --profile; else NULL */
-    int64_t profile_first;   /* step of epoch 1 (0, 1, ...) where the profile begins */
+    pulse *pulse;
+    monitor *monitor;      /* NULL on a device without a UUID */
+    comm *ablated;         /* --ablate comm: inside `comm`, or it; else NULL */
+    trace *trace;          /* --profile; else NULL */
+    int64_t profile_first; /* step of epoch 1 (0, 1, ...) where the profile begins */
     run *run;
     step_log *step_log;
     step_certificate certificate;

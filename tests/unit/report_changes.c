@@ -32,6 +32,9 @@ static void change_library(fixture *f) {
 static void change_device_name(fixture *f) {
     strcpy(f->ranks[1].device, "another CPU");
 }
+static void change_suspension(fixture *f) {
+    f->totals.suspended_seconds = 30;
+}
 static void change_driver(fixture *f) {
     strcpy(f->ranks[0].gpu_uuid, "GPU-1");
     strcpy(f->ranks[0].driver, "580.1");
@@ -135,5 +138,6 @@ const fixture_change fixture_changes[] = {
     {change_weight_decay, "optimizer", "weight decay is 0 in single but 0.0001 in other"},
     {change_warmup, "warm-up",
      "warm-up rule is 2 steps of each batch size in single but none in other"},
+    {change_suspension, "suspended", "it did not run for 30.0 s of its training time"},
     {NULL, NULL, NULL},
 };

@@ -194,6 +194,8 @@ int fixture_report(const char *allow, double target, const char *const *folders,
     ls_error error = {0};
     int status = run_list_read(&runs, (char *const *)folders, count, &complaints, &error);
     if (status == LS_OK)
+        status = run_list_leave_suspended(&runs, allow, &complaints, &error);
+    if (status == LS_OK)
         status = configurations_make(&configurations, runs.items, runs.count, &error);
     if (status == LS_OK)
         status = comparisons_make(&tables, &configurations, allow, &complaints, &error);

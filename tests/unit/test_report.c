@@ -48,18 +48,20 @@ static void a_run_leaves_its_files(void) {
     for (size_t index = 0; index < sizeof parts / sizeof parts[0]; index++)
         CHECK(strstr(log.bytes, parts[index]), "'%s' is not in:\n%s", parts[index], log.bytes);
     text_free(&log);
-    check_file("some/where/run/epochs.csv",
-               "format_version,epoch,train_loss,train_accuracy,test_loss,test_accuracy,best,images,"
-               "steps,training_seconds,images_per_second,data_seconds,forward_seconds,"
-               "backward_seconds,exposed_communication_seconds,optimizer_seconds,other_seconds,"
-               "waiting_seconds,evaluation_seconds,skipped_updates,loss_scale,cpu_utilisation_mean,"
-               "peak_memory_maximum_bytes,gpu_utilisation_mean,gpu_peak_memory_maximum_bytes\n"
-               "1,1,1,0.5,1.25,0.5,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,19.9933333,"
-               "4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,\n"
-               "1,2,0.5,0.625,0.625,0.75,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,"
-               "19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,\n"
-               "1,3,0.333333333,0.75,0.416666667,0.5,0,1000,8,39.9866667,25.0083361,2.49916667,"
-               "9.99666667,19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,\n");
+    check_file(
+        "some/where/run/epochs.csv",
+        "format_version,epoch,train_loss,train_accuracy,test_loss,test_accuracy,best,images,"
+        "steps,training_seconds,images_per_second,data_seconds,forward_seconds,"
+        "backward_seconds,exposed_communication_seconds,optimizer_seconds,other_seconds,"
+        "waiting_seconds,evaluation_seconds,skipped_updates,loss_scale,cpu_utilisation_mean,"
+        "peak_memory_maximum_bytes,gpu_utilisation_mean,gpu_peak_memory_maximum_bytes,"
+        "suspended_seconds\n"
+        "1,1,1,0.5,1.25,0.5,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,19.9933333,"
+        "4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,0\n"
+        "1,2,0.5,0.625,0.625,0.75,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,"
+        "19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,0\n"
+        "1,3,0.333333333,0.75,0.416666667,0.5,0,1000,8,39.9866667,25.0083361,2.49916667,"
+        "9.99666667,19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,0\n");
     check_case("a run leaves log.txt (what it printed), epochs.csv");
 }
 
@@ -225,7 +227,7 @@ static void a_run_on_gpus(void) {
     text_buffer epochs = fixture_read("gpus/epochs.csv");
     CHECK(strstr(epochs.bytes, ",0.5,0,65536,0.75,") &&
               strstr(epochs.bytes, ",0.5,1,32768,0.75,") &&
-              strstr(epochs.bytes, ",0.5,,,0.75,400000000,,\n"),
+              strstr(epochs.bytes, ",0.5,,,0.75,400000000,,,0\n"),
           "epochs.csv holds:\n%s", epochs.bytes);
     text_free(&epochs);
     check_case("GPUs: header, loss scale, what the monitor saw");
@@ -380,7 +382,7 @@ static void fill_disk(const char *folder, rlim_t bytes, int expected_code, const
 static void a_disk_that_is_full(void) {
     fixture_stdout = "/dev/null";
     signal(SIGXFSZ, SIG_IGN);
-    fill_disk("full0", 16, LS_FAILED, "full0/epochs.csv: cannot write: File too large");
+    fill_disk("full0", 16, LS_FAILED, "full0/claim.txt: cannot write: File too large");
     fill_disk("full1", 500, LS_FAILED, "full1/log.txt: cannot write: File too large");
     /* log.txt holds less than 2,200 bytes, summary.csv more than 1,000: find where it breaks. */
     fill_disk("full2", 1800, LS_FAILED, "full2/");

@@ -55,6 +55,24 @@ static void expect_parts(const char *const *folders, size_t count, table_format 
     "Configuration            Runs  Training time  Seconds       Speedup  95% interval  Pairs  "   \
     "Efficiency  Images/s  Global batch  Batch per rank  Steps  Test accuracy  Peak memory\n"
 
+/* Two ranks cannot be more than twice as fast by being two. */
+static void too_efficient(void) {
+    static const char *const folders[] = {"single", "faster"};
+    fixture made;
+    ls_error error = {0};
+    text_buffer out = {0}, lines = {0};
+    fixture_make(&made, "ddp", 2, 64, 40);
+    CHECK(fixture_write(&made, "faster", &error) == LS_OK, "%s", error.text);
+    CHECK(fixture_report(NULL, 0, folders, 2, TABLE_TEXT, &out, &lines) == LS_OK, "%s",
+          lines.bytes ? lines.bytes : "");
+    CHECK(out.bytes && strstr(out.bytes, "149.9%") &&
+              strstr(out.bytes, "] An efficiency above 100% is more than so many ranks can give"),
+          "no footnote in:\n%s", out.bytes);
+    text_free(&out);
+    text_free(&lines);
+    check_case("an efficiency that cannot be has a footnote");
+}
+
 /* The table that the program exists to reproduce: 120 s, 65 s and 141 s; and the strong one. */
 static void one_run_each(void) {
     static const char *const folders[] = {"ddp", "single", "dp", "strong"};
@@ -298,6 +316,7 @@ int main(void) {
     write_at("dp", "dp", 2, 64, 141, 2);
     write_at("strong", "ddp", 2, 32, 80, 3);
     one_run_each();
+    too_efficient();
     repeats();
     a_drifting_machine();
     missing_repeats();
