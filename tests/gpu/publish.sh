@@ -42,13 +42,10 @@ counts_of() { # FILE
     awk -F, '$2 == "passed" { p++ } $2 == "failed" { f++ } $2 == "skipped" { s++ }
         END { printf "%d passed, %d failed, %d skipped\n", p, f, s }' "$1"
 }
-# Parts with no row but such as passed, or were skipped because of what this machine or this device
-# is: time and a device may be there the next time.
-passed_parts() { # FILE
-    awk -F, '
-        !($1 in seen) { seen[$1] = 1; order[++n] = $1 }
-        $2 == "failed" || /,"no (time|device)[^"]*"$/ { again[$1] = 1 }
-        END { for (i = 1; i <= n; i++) if (!(order[i] in again)) print order[i] }' "$1"
+# Parts in which something failed, or was skipped for want of time or of a device, which may be there
+# the next time; what else is skipped is so because of what this machine or this device is.
+parts_to_repeat() { # FILE
+    awk -F, '$2 == "failed" || /,"no (time|device)[^"]*"$/ { print $1 }' "$1" | sort -u
 }
 
 # ---- opening, and with --resume reading back
@@ -67,12 +64,33 @@ keep_part() { # PART
     todo=$(echo "$todo" | sed "s/ $1 / /")
 }
 
+# What results may stand beside one another: those of one device, at one kind of sizes. Builds may
+# differ, where something was mended, and the report names all of them.
+kind="$device$([ "$quick" != yes ] || echo ', small sizes')"
+builds=$(cat "$top/etc/version" 2>/dev/null || git -C "$top" describe --always --dirty 2>/dev/null || echo unknown)
+
+check_kind() {
+    before=$(sed -n 's/^<!-- run on \(.*\), built from \(.*\) -->$/\1/p' "$out/report.md")
+    if [ "$before" != "$kind" ]; then
+        echo "gpu.sh: --resume: $out has results of '$before', and this is a run on '$kind': expected the same --device and --quick" >&2
+        exit 2
+    fi
+    built=$(sed -n 's/^<!-- run on .*, built from \(.*\) -->$/\1/p' "$out/report.md")
+    case " $built " in *" $builds "*) builds=$built ;; *) builds="$built $builds" ;; esac
+}
+
 open_results() { # RESUME: yes or nothing
     open_staging
     : >"$work/checks.csv"
     if [ "$1" = yes ] && [ -f "$out/checks.csv" ] && [ -f "$out/report.md" ]; then
+        check_kind
+        chmod u+w "$out"/*
         sed 1d "$out/checks.csv" >"$work/before.csv"
-        for part in $(passed_parts "$work/before.csv"); do keep_part "$part"; done
+        again=" $(parts_to_repeat "$work/before.csv" | tr '\n' ' ')"
+        for part in $(cut -d, -f1 "$work/before.csv" | uniq); do
+            case "$todo" in *" $part "*) case "$again" in *" $part "*) continue ;; esac ;; esac
+            keep_part "$part"
+        done
         if [ -f "$out/plans" ]; then
             mkdir -p "$work/cache/lockstep"
             cp "$out/plans" "$work/cache/lockstep/plans"
@@ -110,6 +128,6 @@ publish() {
     merge_rows losses.csv 2
     [ ! -f "$work/cache/lockstep/plans" ] || replace plans <"$work/cache/lockstep/plans"
     sh "$top/tests/gpu/report.sh" "$work/checks.csv" "$(($(date +%s) - started))" "$(echo "$todo" | sed 's/^ *//; s/ *$//')" \
-        >"$work/report.new" && replace report.md <"$work/report.new"
+        "$kind" "$builds" >"$work/report.new" && replace report.md <"$work/report.new"
     { echo $checks_header && cat "$work/checks.csv"; } | replace checks.csv
 }

@@ -2,14 +2,24 @@
 # The Markdown report of a run of tests/gpu.sh, as far as it has come. What a part wrote stands
 # between two comments, by which --resume finds it again.
 #
-#   sh report.sh CHECKS SECONDS TODO      CHECKS: rows of checks.csv; TODO: parts that have not run
+#   sh report.sh CHECKS SECONDS TODO KIND BUILDS
+#
+# CHECKS: rows of checks.csv; TODO: parts that have not run; KIND of results that this holds; BUILDS:
+# versions of the program that made them.
 set -u
-checks=$1 todo=$3
+checks=$1 todo=$3 kind=$4 builds=$5
 
 echo "# lockstep on $GPU_DEVICE"
+echo "<!-- run on $kind, built from $builds -->"
 echo
 echo "$(awk -F, '$2 == "passed" { p++ } $2 == "failed" { f++ } $2 == "skipped" { s++ }
     END { printf "%d passed, %d failed, %d skipped", p, f, s }' "$checks"), $2 s since it was started, $(date -u '+%Y-%m-%d %H:%M UTC')."
+case $builds in
+*' '*)
+    echo
+    echo "**Several builds made what stands here: $builds.**"
+    ;;
+esac
 if [ -n "$todo" ]; then
     echo
     echo "**Not all has run.** Missing: $todo."
@@ -40,13 +50,13 @@ awk -F, '
         for (i = 1; i <= n; i++)
             printf "| %s | %d | %d | %d |\n", order[i], count[order[i] ",passed"], count[order[i] ",failed"], count[order[i] ",skipped"]
     }' "$checks"
-for kind in failed skipped; do
-    awk -F, -v kind=$kind '$2 == kind { found = 1 } END { exit !found }' "$checks" || continue
+for result in failed skipped; do
+    awk -F, -v result=$result '$2 == result { found = 1 } END { exit !found }' "$checks" || continue
     echo
-    echo "## What $([ $kind = failed ] && echo failed || echo 'was skipped')"
+    echo "## What $([ $result = failed ] && echo failed || echo 'was skipped')"
     echo
-    awk -F, -v kind=$kind '
-        $2 == kind {
+    awk -F, -v result=$result '
+        $2 == result {
             text = substr($0, length($1 $2) + 4) # after the first quote
             sub(/","",*$/, "", text); sub(/","/, ": ", text); sub(/"$/, "", text)
             gsub(/""/, "\"", text)
