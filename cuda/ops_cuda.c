@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 
-static tensor_layout choose_layout(layout_role role, int channels, dtype type) {
-    (void)role, (void)channels, (void)type;
+static tensor_layout choose_layout(const device *self, layout_role role, int channels, dtype type) {
+    (void)self, (void)role, (void)channels, (void)type;
     return LAYOUT_NHWC;
 }
 

@@ -17,10 +17,17 @@
 
 /* Physical order of an activation of logical shape [n, h, w, c]. */
 typedef enum {
-    LAYOUT_NHWC,   /* canonical: channels last */
-    LAYOUT_NCHW,   /* channel planes */
-    LAYOUT_NCHW16C /* planes of 16 channels, channels of a plane last: [n, c/16, h, w, 16] */
+    LAYOUT_NHWC,    /* canonical: channels last */
+    LAYOUT_NCHW,    /* channel planes */
+    LAYOUT_NCHW16C, /* planes of 16 channels, channels of a plane last: [n, c/16, h, w, 16] */
+    LAYOUT_NCHW8C,  /* planes of 8: [n, c/8, h, w, 8] */
+    LAYOUT_COUNT
 } tensor_layout;
+
+/* Channels of a plane where these lie in planes of several; else 0. */
+static inline int layout_plane_channels(tensor_layout layout) {
+    return layout == LAYOUT_NCHW16C ? 16 : layout == LAYOUT_NCHW8C ? 8 : 0;
+}
 
 /* What stands on either side of an activation, for the device's choice of its layout. */
 typedef enum { LAYOUT_ROLE_INPUT, LAYOUT_ROLE_IMAGE, LAYOUT_ROLE_FLAT } layout_role;
@@ -114,7 +121,7 @@ typedef struct sgd_arguments {
 struct ops {
     /* The layout of an activation [.., c] of a type between two image ops, or before a
      * flattening. */
-    tensor_layout (*choose_layout)(layout_role role, int channels, dtype type);
+    tensor_layout (*choose_layout)(const device *self, layout_role role, int channels, dtype type);
 
     /* --- plans: `like` is a plan of the same layer with another n (or NULL); weights packed for
      * it serve the new plan too. */
@@ -130,7 +137,7 @@ struct ops {
     /* Bytes of the copy's elements where it is the canonical array in its order, so that a piece of
      * the weights may be updated alone; 0: only all of them at once (or there is no copy). */
     size_t (*plan_packed_element)(const plan *plan);
-    size_t (*plan_saved_bytes)(const plan *plan);     /* what forward keeps for backward */
+    size_t (*plan_saved_bytes)(const plan *plan); /* what forward keeps for backward */
     /* Implementation names, for --verbose and for plan ids. What stands in parentheses says where a
      * choice came from (timed, known from another run) and is no part of a plan's id. */
     const char *(*plan_describe)(const plan *plan);

@@ -7,9 +7,9 @@
 static tensor_layout layout_of(const graph *graph, const device *device, dtype type, int tensor) {
     const graph_tensor *t = &graph->tensors[tensor];
     if (t->flattened || (t->height == 1 && t->width == 1))
-        return device->is->ops->choose_layout(LAYOUT_ROLE_FLAT, t->channels, type);
-    return device->is->ops->choose_layout(t->producer < 0 ? LAYOUT_ROLE_INPUT : LAYOUT_ROLE_IMAGE,
-                                          t->channels, type);
+        return device->is->ops->choose_layout(device, LAYOUT_ROLE_FLAT, t->channels, type);
+    return device->is->ops->choose_layout(
+        device, t->producer < 0 ? LAYOUT_ROLE_INPUT : LAYOUT_ROLE_IMAGE, t->channels, type);
 }
 
 int network_create(const graph *graph, device *device, precision precision, network **out,

@@ -96,22 +96,23 @@ static void run_conv2d(floor_bench *b, const char *name, int n, int side, int in
                        bool need_dx) {
     layer self = {.bench = b};
     ls_error error = {0};
-    conv2d_shape shape = {
-        .n = n,
-        .height = side,
-        .width = side,
-        .in_channels = in,
-        .out_channels = out,
-        .kernel = 3,
-        .stride = 1,
-        .padding = 1,
-        .relu = true,
-        .need_dx = need_dx,
-        .type = precision_type(b->precision),
-        .tf32 = b->precision == PRECISION_TF32,
-        .in_layout = b->ops->choose_layout(need_dx ? LAYOUT_ROLE_IMAGE : LAYOUT_ROLE_INPUT, in,
-                                           precision_type(b->precision)),
-        .out_layout = b->ops->choose_layout(LAYOUT_ROLE_IMAGE, out, precision_type(b->precision))};
+    conv2d_shape shape = {.n = n,
+                          .height = side,
+                          .width = side,
+                          .in_channels = in,
+                          .out_channels = out,
+                          .kernel = 3,
+                          .stride = 1,
+                          .padding = 1,
+                          .relu = true,
+                          .need_dx = need_dx,
+                          .type = precision_type(b->precision),
+                          .tf32 = b->precision == PRECISION_TF32,
+                          .in_layout = b->ops->choose_layout(
+                              b->device, need_dx ? LAYOUT_ROLE_IMAGE : LAYOUT_ROLE_INPUT, in,
+                              precision_type(b->precision)),
+                          .out_layout = b->ops->choose_layout(b->device, LAYOUT_ROLE_IMAGE, out,
+                                                              precision_type(b->precision))};
     size_t pixels = (size_t)n * (size_t)side * (size_t)side;
     sizes s = {.x = pixels * (size_t)in,
                .y = pixels * (size_t)out,
@@ -167,10 +168,11 @@ static void run_pool(floor_bench *b, const char *name, int n, int side, int chan
         .width = side,
         .channels = channels,
         .window = 2,
-        .in_layout =
-            b->ops->choose_layout(LAYOUT_ROLE_IMAGE, channels, precision_type(b->precision)),
-        .out_layout = b->ops->choose_layout(side > 16 ? LAYOUT_ROLE_IMAGE : LAYOUT_ROLE_FLAT,
-                                            channels, precision_type(b->precision)),
+        .in_layout = b->ops->choose_layout(b->device, LAYOUT_ROLE_IMAGE, channels,
+                                           precision_type(b->precision)),
+        .out_layout =
+            b->ops->choose_layout(b->device, side > 16 ? LAYOUT_ROLE_IMAGE : LAYOUT_ROLE_FLAT,
+                                  channels, precision_type(b->precision)),
         .type = precision_type(b->precision),
         .relu_input = true};
     floor_must(b->ops->maxpool2d_prepare(b->device, &shape, &self.plan, &error), &error);

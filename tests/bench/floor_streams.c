@@ -70,21 +70,21 @@ static int call_adam(void *context, ls_error *error) {
 
 static int call_make_batch(void *context, ls_error *error) {
     stream_case *c = context;
-    batch_arguments arguments = {.images = c->images,
-                                 .labels = c->labels,
-                                 .order = c->order,
-                                 .state = c->state,
-                                 .count = c->image_count,
-                                 .height = 32,
-                                 .width = 32,
-                                 .channels = 3,
-                                 .layout =
-                                     c->bench->ops->choose_layout(LAYOUT_ROLE_INPUT, 3, c->type),
-                                 .type = c->type,
-                                 .scale = 2.0f / 255,
-                                 .shift = -1,
-                                 .out = c->b,
-                                 .out_labels = c->out_labels};
+    batch_arguments arguments = {
+        .images = c->images,
+        .labels = c->labels,
+        .order = c->order,
+        .state = c->state,
+        .count = c->image_count,
+        .height = 32,
+        .width = 32,
+        .channels = 3,
+        .layout = c->bench->ops->choose_layout(c->bench->device, LAYOUT_ROLE_INPUT, 3, c->type),
+        .type = c->type,
+        .scale = 2.0f / 255,
+        .shift = -1,
+        .out = c->b,
+        .out_labels = c->out_labels};
     return c->bench->ops->make_batch(c->bench->device, c->bench->stream, &arguments, error);
 }
 

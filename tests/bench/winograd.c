@@ -83,8 +83,8 @@ static void run_part(device *device, candidate *c, int part, arrays *a) {
 
 static void prepare(device *device, const layer *l, cpu_conv2d_algorithm way, candidate *out) {
     ls_error error = {0};
-    tensor_layout in = device->is->ops->choose_layout(LAYOUT_ROLE_IMAGE, l->in, DTYPE_F32);
-    tensor_layout to = device->is->ops->choose_layout(LAYOUT_ROLE_IMAGE, l->out, DTYPE_F32);
+    tensor_layout in = device->is->ops->choose_layout(device, LAYOUT_ROLE_IMAGE, l->in, DTYPE_F32);
+    tensor_layout to = device->is->ops->choose_layout(device, LAYOUT_ROLE_IMAGE, l->out, DTYPE_F32);
     conv2d_shape shape = {.n = l->n,
                           .height = l->pixels,
                           .width = l->pixels,

@@ -150,7 +150,8 @@ static void one_batch(subject *s, const batch_case *c, const float *values) {
 static bool is_possible(const subject *s, const batch_case *c) {
     if (strcmp(s->name, "cuda") == 0)
         return c->layout == LAYOUT_NHWC;
-    return c->layout != LAYOUT_NCHW16C || c->d.channels % 16 == 0;
+    int lanes = layout_plane_channels(c->layout);
+    return lanes == 0 || c->d.channels % lanes == 0;
 }
 
 void test_batch(subject *s) {
@@ -159,9 +160,10 @@ void test_batch(subject *s) {
     float *values = byte_values(s);
     normalised_values(s);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (int variant = 0; variant < 6; variant++) {
-            batch_case c = {
-                .layout = (tensor_layout)(variant % 3), .d = cases[i], .by_order = variant / 3};
+        for (int variant = 0; variant < 2 * LAYOUT_COUNT; variant++) {
+            batch_case c = {.layout = (tensor_layout)(variant % LAYOUT_COUNT),
+                            .d = cases[i],
+                            .by_order = variant / LAYOUT_COUNT};
             if (is_possible(s, &c))
                 one_batch(s, &c, values);
         }
@@ -175,11 +177,11 @@ void test_augmentation(subject *s) {
                                         {.seed = 20240917000001, .flip = true}};
     float *values = byte_values(s);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (int variant = 0; variant < 18; variant++) {
-            batch_case c = {.layout = (tensor_layout)(variant % 3),
+        for (int variant = 0; variant < 6 * LAYOUT_COUNT; variant++) {
+            batch_case c = {.layout = (tensor_layout)(variant % LAYOUT_COUNT),
                             .d = cases[i],
-                            .by_order = variant / 3 % 2,
-                            .augment = ways[variant / 6],
+                            .by_order = variant / LAYOUT_COUNT % 2,
+                            .augment = ways[variant / (2 * LAYOUT_COUNT)],
                             .epoch = 1 + variant};
             if (is_possible(s, &c))
                 one_batch(s, &c, values);

@@ -248,8 +248,8 @@ static void cnn_layers(subject *s, subject *ref) {
 
 /* The ref device serves as truth in any layout, whatever it chooses for itself. */
 static void every_layout(subject *s, subject *ref) {
-    for (int in = 0; in < 3; in++)
-        for (int out = 0; out < 3; out++) {
+    for (int in = 0; in < LAYOUT_COUNT; in++)
+        for (int out = 0; out < LAYOUT_COUNT; out++) {
             conv2d_shape shape = {.n = 2,
                                   .height = 5,
                                   .width = 4,
@@ -262,7 +262,7 @@ static void every_layout(subject *s, subject *ref) {
                                   .in_layout = (tensor_layout)in,
                                   .out_layout = (tensor_layout)out,
                                   .need_dx = true};
-            one_shape(s, ref, &shape, 2000 + (uint64_t)(in * 3 + out));
+            one_shape(s, ref, &shape, 2000 + (uint64_t)(in * LAYOUT_COUNT + out));
         }
 }
 

@@ -62,7 +62,7 @@ void subject_close(subject *self) {
 }
 
 tensor_layout subject_layout(const subject *s, layout_role role, int channels) {
-    return s->ops->choose_layout(role, channels, s->type);
+    return s->ops->choose_layout(s->device, role, channels, s->type);
 }
 
 void expect(bool truth, const char *format, ...) {
@@ -308,25 +308,28 @@ float *values_get(subject *s, const array *from, size_t count) {
 /* --- layouts, by strides: written apart from the ref device's helper, which it checks */
 
 typedef struct strides {
-    size_t n, h, w, channel, plane; /* plane: from one group of 16 channels to the next */
+    size_t n, h, w, channel;
+    size_t group, plane; /* channels of a group; from one group to the next */
 } strides;
 
 static strides strides_of(tensor_layout layout, dims d) {
     size_t area = (size_t)d.height * (size_t)d.width, row = (size_t)d.width;
     size_t c = (size_t)d.channels;
     if (layout == LAYOUT_NCHW)
-        return (strides){.n = area * c, .h = row, .w = 1, .channel = area, .plane = 16 * area};
-    if (layout == LAYOUT_NCHW16C)
-        return (strides){.n = area * ((c + 15) / 16 * 16),
-                         .h = 16 * row,
-                         .w = 16,
-                         .channel = 1,
-                         .plane = 16 * area};
-    return (strides){.n = area * c, .h = row * c, .w = c, .channel = 1, .plane = 16};
+        return (strides){.n = area * c, .h = row, .w = 1, .channel = area, .group = c};
+    if (layout == LAYOUT_NHWC)
+        return (strides){.n = area * c, .h = row * c, .w = c, .channel = 1, .group = c};
+    size_t group = layout == LAYOUT_NCHW16C ? 16 : 8;
+    return (strides){.n = area * ((c + group - 1) / group * group),
+                     .h = group * row,
+                     .w = group,
+                     .channel = 1,
+                     .group = group,
+                     .plane = group * area};
 }
 
 static size_t place(strides at, size_t n, size_t h, size_t w, size_t c) {
-    return n * at.n + h * at.h + w * at.w + c % 16 * at.channel + c / 16 * at.plane;
+    return n * at.n + h * at.h + w * at.w + c % at.group * at.channel + c / at.group * at.plane;
 }
 
 /* Copies between the canonical order and a layout: which one is written is `to_layout`. */
@@ -347,8 +350,10 @@ static void convert(tensor_layout layout, dims d, float *canonical, float *laid_
 }
 
 const char *layout_name(tensor_layout layout) {
-    static const char *const names[] = {
-        [LAYOUT_NHWC] = "nhwc", [LAYOUT_NCHW] = "nchw", [LAYOUT_NCHW16C] = "nchw16c"};
+    static const char *const names[] = {[LAYOUT_NHWC] = "nhwc",
+                                        [LAYOUT_NCHW] = "nchw",
+                                        [LAYOUT_NCHW16C] = "nchw16c",
+                                        [LAYOUT_NCHW8C] = "nchw8c"};
     return names[layout];
 }
 

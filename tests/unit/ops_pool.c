@@ -117,8 +117,8 @@ static void one_difference(subject *s, subject *ref, maxpool2d_shape shape) {
 
 static void every_pair_of_layouts(subject *s, subject *ref, maxpool2d_shape shape, uint64_t i) {
     bool any = strcmp(s->name, "ref") == 0; /* the truth in every layout */
-    for (int in = 0; any && in < 3; in++)
-        for (int out = 0; out < 3; out++) {
+    for (int in = 0; any && in < LAYOUT_COUNT; in++)
+        for (int out = 0; out < LAYOUT_COUNT; out++) {
             shape.in_layout = (tensor_layout)in, shape.out_layout = (tensor_layout)out;
             one_shape(s, ref, &shape, 6000 + 2 * i);
         }

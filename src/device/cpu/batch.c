@@ -40,7 +40,8 @@ static void to_planes3(const byte_values *values, const uint8_t *from, float *to
 /* Any layout, seen as planes of `group` channels, and any window. */
 static void windowed(const batch_arguments *a, const byte_values *values, const uint8_t *image,
                      crop_window from, size_t at) {
-    int group = a->layout == LAYOUT_NHWC ? a->channels : a->layout == LAYOUT_NCHW ? 1 : 16;
+    int lanes = layout_plane_channels(a->layout);
+    int group = a->layout == LAYOUT_NHWC ? a->channels : lanes ? lanes : 1;
     for (int first = 0; first < a->channels; first += group)
         for (int h = 0; h < a->height; h++)
             for (int w = 0; w < a->width; w++)
@@ -71,9 +72,10 @@ int cpu_make_batch(device *self, device_stream *stream, const batch_arguments *a
                    ls_error *error) {
     (void)self, (void)stream;
     LS_TRY(cpu_check_type("make_batch", arguments->type, error));
-    if (arguments->layout == LAYOUT_NCHW16C && arguments->channels % 16 != 0)
-        return ls_fail(error, LS_FAILED, "cpu make_batch: %d channels do not fill NCHW16C",
-                       arguments->channels);
+    int lanes = layout_plane_channels(arguments->layout);
+    if (lanes && arguments->channels % lanes != 0)
+        return ls_fail(error, LS_FAILED, "cpu make_batch: %d channels do not fill planes of %d",
+                       arguments->channels, lanes);
     byte_values values;
     fill_values(arguments, &values);
 #pragma omp parallel for schedule(static)

@@ -77,6 +77,9 @@ static int cpu_open(const device_request *request, device **out, ls_error *error
         cpu_close(&self->base);
         return status;
     }
+    self->fp32 = cpu_layouts_ask(&self->engine, DTYPE_F32);
+    if (onednn_has_bf16())
+        self->bf16 = cpu_layouts_ask(&self->engine, DTYPE_BF16);
     cpu_describe(request, &self->base.facts, error);
     *out = &self->base;
     return LS_OK;
@@ -209,16 +212,10 @@ static int cpu_write_word(device *self, device_stream *stream, uint32_t *word, u
     return LS_OK;
 }
 
-/* Images between image ops lie in planes of 16 channels, which oneDNN's direct convolutions are
- * fastest with; what is flattened lies as the canonical weights count it; a network's input of a
- * few channels lies in planes, for which oneDNN has a fast first convolution. In bf16 all is
- * channels last: what AMX has convolutions for. */
-static tensor_layout cpu_choose_layout(layout_role role, int channels, dtype type) {
-    if (role == LAYOUT_ROLE_FLAT || type == DTYPE_BF16)
-        return LAYOUT_NHWC;
-    if (channels % 16 == 0)
-        return LAYOUT_NCHW16C;
-    return role == LAYOUT_ROLE_INPUT ? LAYOUT_NCHW : LAYOUT_NHWC;
+static tensor_layout cpu_choose_layout(const device *base, layout_role role, int channels,
+                                       dtype type) {
+    const cpu_device *self = (const cpu_device *)base;
+    return cpu_layouts_choose(type == DTYPE_BF16 ? &self->bf16 : &self->fp32, role, channels);
 }
 
 int cpu_check_type(const char *op, dtype type, ls_error *error) {

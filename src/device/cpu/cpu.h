@@ -4,6 +4,7 @@
 #define LOCKSTEP_DEVICE_CPU_CPU_H
 
 #include "base/vectorised.h"
+#include "device/cpu/layouts.h"
 #include "device/cpu/onednn.h"
 #include "device/cpu/winograd.h"
 #include "device/ops.h"
@@ -12,6 +13,7 @@ typedef struct cpu_device {
     device base;
     int threads;
     onednn engine;
+    cpu_layouts fp32, bf16; /* of images; bf16's where the processor has that */
 } cpu_device;
 
 typedef enum { CPU_CONV2D, CPU_LINEAR, CPU_MAXPOOL2D } cpu_plan_kind;

@@ -58,8 +58,10 @@ const char *onednn_describe(void) {
 
 onednn_desc onednn_activation(dtype type, tensor_layout layout, int n, int height, int width,
                               int channels) {
-    static const dnnl_format_tag_t tags[] = {
-        [LAYOUT_NHWC] = dnnl_nhwc, [LAYOUT_NCHW] = dnnl_nchw, [LAYOUT_NCHW16C] = dnnl_nChw16c};
+    static const dnnl_format_tag_t tags[] = {[LAYOUT_NHWC] = dnnl_nhwc,
+                                             [LAYOUT_NCHW] = dnnl_nchw,
+                                             [LAYOUT_NCHW16C] = dnnl_nChw16c,
+                                             [LAYOUT_NCHW8C] = dnnl_nChw8c};
     return onednn_desc_make(type, 4, (dnnl_dims_t){n, channels, height, width}, tags[layout]);
 }
 
@@ -235,7 +237,7 @@ static int create(onednn *self, const request *wanted, dnnl_alg_kind_t algorithm
  * blocked for another batch size may suit only the algorithm that was chosen for that, and what is
  * left is the reference, a thousand times slower: then the others are asked for. */
 
-static bool is_reference(const onednn_call *call) {
+bool onednn_is_reference(const onednn_call *call) {
     return strncmp(call->implementation, "ref", strlen("ref")) == 0;
 }
 
@@ -248,11 +250,12 @@ static int create_convolution(onednn *self, const request *wanted, onednn_call *
     LS_TRY(create(self, wanted, algorithms[wanted->window.algorithm], out, error));
     if (wanted->window.algorithm != ONEDNN_BEST)
         return LS_OK;
-    for (size_t index = 0; is_reference(out) && index < sizeof others / sizeof others[0]; index++) {
+    for (size_t index = 0; onednn_is_reference(out) && index < sizeof others / sizeof others[0];
+         index++) {
         onednn_call other = {0};
         ls_error refused = {0};
         int status = create(self, wanted, others[index], &other, &refused);
-        bool better = status == LS_OK && !is_reference(&other);
+        bool better = status == LS_OK && !onednn_is_reference(&other);
         onednn_call_release(better ? out : &other);
         if (better)
             *out = other;

@@ -74,6 +74,9 @@ int onednn_product(onednn *self, onednn_desc a, onednn_desc b, onednn_desc c, on
 int onednn_reorder(onednn *self, onednn_desc from, onednn_desc to, onednn_call *out,
                    ls_error *error);
 
+/* Whether this is plain code, a thousand times slower than what the library has for most shapes. */
+bool onednn_is_reference(const onednn_call *call);
+
 /* The description of one argument of a call, which owns it. */
 onednn_desc onednn_call_desc(const onednn_call *call, int argument);
 

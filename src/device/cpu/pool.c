@@ -1,8 +1,8 @@
 /* Max pooling. A tensor is seen as runs of `group` neighbouring channels, which are contiguous in
- * every layout (16 in NCHW16C, all of them in NHWC, 1 in NCHW), so one loop serves any pair of
- * layouts and the layer can change the layout on the way for nothing. Backward routes the gradient
- * to the winner and applies the ReLU's mask of the layer before in the same pass: the winner is
- * positive exactly when the pooled value is. */
+ * every layout (a plane's in NCHW16C and NCHW8C, all of them in NHWC, 1 in NCHW), so one loop
+ * serves any pair of layouts and the layer can change the layout on the way for nothing. Backward
+ * routes the gradient to the winner and applies the ReLU's mask of the layer before in the same
+ * pass: the winner is positive exactly when the pooled value is. */
 #include "device/cpu/pool.h"
 
 #include <string.h>
@@ -14,7 +14,7 @@ static pool_grid grid_of(tensor_layout layout, int height, int width, int channe
     if (layout == LAYOUT_NHWC) {
         out.block = (size_t)group;
         out.column = (size_t)channels;
-    } else { /* NCHW (group 1) and NCHW16C (group 16): a block is a whole plane of `group` */
+    } else { /* a block is a whole plane of `group` */
         out.block = plane * (size_t)group;
         out.column = (size_t)group;
     }
@@ -22,11 +22,21 @@ static pool_grid grid_of(tensor_layout layout, int height, int width, int channe
     return out;
 }
 
+/* Of two layouts with planes, the same ones (cpu_maxpool2d_prepare). */
+static int group_of(const maxpool2d_shape *shape) {
+    int in = layout_plane_channels(shape->in_layout);
+    int out = layout_plane_channels(shape->out_layout);
+    if (shape->in_layout == LAYOUT_NCHW || shape->out_layout == LAYOUT_NCHW)
+        return 1;
+    if (in || out)
+        return in ? in : out;
+    return shape->channels % 16 == 0 ? 16 : shape->channels;
+}
+
 pool_geometry cpu_pool_geometry(const maxpool2d_shape *shape) {
     pool_geometry made = {.out_height = shape->height / shape->window,
                           .out_width = shape->width / shape->window};
-    bool planes = shape->in_layout == LAYOUT_NCHW || shape->out_layout == LAYOUT_NCHW;
-    made.group = planes ? 1 : shape->channels % 16 == 0 ? 16 : shape->channels;
+    made.group = group_of(shape);
     made.blocks = shape->channels / made.group;
     made.in = grid_of(shape->in_layout, shape->height, shape->width, shape->channels, made.group);
     made.out =
@@ -35,11 +45,13 @@ pool_geometry cpu_pool_geometry(const maxpool2d_shape *shape) {
 }
 
 int cpu_maxpool2d_prepare(device *self, const maxpool2d_shape *shape, plan **out, ls_error *error) {
-    bool mixed = (shape->in_layout == LAYOUT_NCHW16C) != (shape->out_layout == LAYOUT_NCHW16C);
-    if (mixed && (shape->in_layout == LAYOUT_NCHW || shape->out_layout == LAYOUT_NCHW))
-        return ls_fail(
-            error, LS_FAILED,
-            "cpu max pooling: NCHW and NCHW16C cannot be paired (they share no run of channels)");
+    int in = layout_plane_channels(shape->in_layout);
+    int others = layout_plane_channels(shape->out_layout);
+    bool single = shape->in_layout == LAYOUT_NCHW || shape->out_layout == LAYOUT_NCHW;
+    if ((in && others && in != others) || ((in || others) && single))
+        return ls_fail(error, LS_FAILED,
+                       "cpu max pooling: planes of unlike numbers of channels cannot be paired "
+                       "(they share no run of channels)");
     if (shape->window > 15)
         return ls_fail(error, LS_FAILED, "cpu max pooling: window %d is larger than 15",
                        shape->window);

@@ -186,7 +186,7 @@ size_t cpu_winograd_workspace_bytes(const winograd *self) {
 /* Both activations in vectors of neighbouring channels. */
 static bool image_of(tensor_layout layout, int height, int width, int channels, int vector,
                      winograd_image *out) {
-    int lanes = layout == LAYOUT_NCHW16C ? 16 : channels;
+    int plane = layout_plane_channels(layout), lanes = plane ? plane : channels;
     *out = (winograd_image){.height = height,
                             .width = width,
                             .channels = channels,

@@ -24,26 +24,30 @@ typedef struct ref_shape {
     int n, height, width, channels;
 } ref_shape;
 
-/* Where element [n, h, w, c] lies. In LAYOUT_NCHW16C the channels are rounded up to planes of 16.
- */
+/* Where element [n, h, w, c] lies. Where channels lie in planes of several, they are rounded up to
+ * whole planes. */
 static inline size_t ref_index_of(tensor_layout layout, ref_shape shape, int n, int h, int w,
                                   int c) {
     size_t height = (size_t)shape.height, width = (size_t)shape.width;
-    size_t channels = (size_t)shape.channels, planes = (channels + 15) / 16;
+    size_t channels = (size_t)shape.channels, lanes = (size_t)layout_plane_channels(layout);
     switch (layout) {
     case LAYOUT_NCHW:
         return (((size_t)n * channels + (size_t)c) * height + (size_t)h) * width + (size_t)w;
     case LAYOUT_NCHW16C:
-        return ((((size_t)n * planes + (size_t)c / 16) * height + (size_t)h) * width + (size_t)w) *
-                   16 +
-               (size_t)c % 16;
+    case LAYOUT_NCHW8C:
+        return ((((size_t)n * ((channels + lanes - 1) / lanes) + (size_t)c / lanes) * height +
+                 (size_t)h) *
+                    width +
+                (size_t)w) *
+                   lanes +
+               (size_t)c % lanes;
     case LAYOUT_NHWC:
     default:
         return (((size_t)n * height + (size_t)h) * width + (size_t)w) * channels + (size_t)c;
     }
 }
 
-/* Elements of memory behind the tensor, the padding of LAYOUT_NCHW16C included. */
+/* Elements of memory behind the tensor, the padding of the last plane included. */
 size_t ref_elements(tensor_layout layout, ref_shape shape);
 
 /* Element `index` of an array of activations. */

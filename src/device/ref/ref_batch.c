@@ -11,7 +11,7 @@ int ref_make_batch(device *self, device_stream *stream, const batch_arguments *a
     LS_TRY(ref_check_type("make_batch", a->type, error));
     ref_shape shape = {a->count, a->height, a->width, a->channels};
     size_t image_bytes = (size_t)a->height * (size_t)a->width * (size_t)a->channels;
-    if (a->layout == LAYOUT_NCHW16C) /* the padding of the last plane is zero */
+    if (layout_plane_channels(a->layout)) /* the padding of the last plane is zero */
         memset(a->out, 0, ref_elements(a->layout, shape) * dtype_bytes(a->type));
     for (int n = 0; n < a->count; n++) {
         int64_t source = batch_source(a, n);

@@ -6,8 +6,9 @@
 
 size_t ref_elements(tensor_layout layout, ref_shape shape) {
     size_t channels = (size_t)shape.channels;
-    if (layout == LAYOUT_NCHW16C)
-        channels = (channels + 15) / 16 * 16;
+    size_t lanes = (size_t)layout_plane_channels(layout);
+    if (lanes)
+        channels = (channels + lanes - 1) / lanes * lanes;
     return (size_t)shape.n * (size_t)shape.height * (size_t)shape.width * channels;
 }
 
@@ -54,8 +55,9 @@ static int ref_pack_weights(plan *plan, device_stream *stream, const float *weig
     return LS_OK;
 }
 
-static tensor_layout ref_choose_layout(layout_role role, int channels, dtype type) {
-    (void)role, (void)channels, (void)type;
+static tensor_layout ref_choose_layout(const device *self, layout_role role, int channels,
+                                       dtype type) {
+    (void)self, (void)role, (void)channels, (void)type;
     return LAYOUT_NHWC;
 }
 
