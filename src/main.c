@@ -3,10 +3,12 @@
 #include "base/atomic_file.h"
 #include "base/claim.h"
 #include "base/error.h"
+#include "base/local_limits.h"
 #include "base/option.h"
 #include "cli/commands.h"
 #include "launch/lifeline.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,8 +53,25 @@ static void leave(int code) {
     _exit(code);
 }
 
+static void run(int argc, char **argv, ls_error *error) {
+    if (strcmp(argv[1], "--help") == 0) {
+        print_usage(stdout);
+        return;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("lockstep %s\n", LOCKSTEP_VERSION);
+        return;
+    }
+    const command *chosen = find(argv[1]);
+    if (!chosen)
+        ls_fail(error, LS_BAD_INPUT, "unknown command '%s' (lockstep --help lists them)", argv[1]);
+    else
+        chosen->run(chosen, argc - 1, argv + 1, error);
+}
+
 int main(int argc, char **argv) {
     ls_error error = {0};
+    limits_prepare();
     lifeline_on_leave(leave);
     keep_continuations();
     signal(SIGXFSZ, SIG_IGN); /* a limit on files' sizes is an error with a line, as a full disk */
@@ -60,20 +79,9 @@ int main(int argc, char **argv) {
         print_usage(stderr);
         return LS_BAD_INPUT;
     }
-    if (strcmp(argv[1], "--help") == 0) {
-        print_usage(stdout);
-        return LS_OK;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("lockstep %s\n", LOCKSTEP_VERSION);
-        return LS_OK;
-    }
-    const command *chosen = find(argv[1]);
-    if (!chosen)
-        ls_fail(&error, LS_BAD_INPUT, "unknown command '%s' (lockstep --help lists them)", argv[1]);
-    else
-        chosen->run(chosen, argc - 1, argv + 1, &error);
-    if (error.code == LS_OK && fflush(stdout) != 0)
+    run(argc, argv, &error);
+    errno = 0; /* of an earlier write that failed the reason is not known any more */
+    if (error.code == LS_OK && (fflush(stdout) != 0 || ferror(stdout)))
         ls_fail_errno(&error, LS_FAILED, "standard output: cannot write");
     if (error.code != LS_OK)
         lifeline_fail(&error, error.code != LS_FAILED);

@@ -1,5 +1,7 @@
 #include "base/atomic_file.h"
 
+#include "base/leftover.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -76,10 +78,14 @@ int atomic_file_begin(atomic_file *file, const char *path, ls_error *error) {
     if (strlen(path) >= sizeof file->path)
         return ls_fail(error, LS_BAD_INPUT, "%.80s...: the path is longer than %zu bytes", path,
                        sizeof file->path - 1);
+    char temporary[256], folder[sizeof file->path];
+    folder_of(path, folder, sizeof folder);
+    leftover_sweep(folder);
+    leftover_name(name, temporary, sizeof temporary);
     snprintf(file->path, sizeof file->path, "%s", path);
-    snprintf(file->temporary, sizeof file->temporary, "%.*s.%s.%ld.tmp", (int)folder_length, path,
-             name, (long)getpid());
-    unlink(file->temporary); /* left by a process that was killed and had this number */
+    snprintf(file->temporary, sizeof file->temporary, "%.*s%s", (int)folder_length, path,
+             temporary);
+    unlink(file->temporary); /* where /proc tells no start time, a killed process's */
     if (!remember(file->temporary))
         return ls_fail(error, LS_FAILED, "%s: out of memory to register the file", path);
     return LS_OK;

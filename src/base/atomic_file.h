@@ -10,11 +10,11 @@
 
 typedef struct atomic_file {
     char path[4096];      /* the final name */
-    char temporary[4160]; /* where to write: the caller creates and closes it */
+    char temporary[4352]; /* where to write: the caller creates and closes it */
 } atomic_file;
 
-/* Chooses the temporary name (".NAME.PID.tmp"), removes what an earlier process left under it, and
- * registers it for removal. */
+/* Chooses the temporary name and registers it for removal; removes what processes that are gone
+ * left in the folder (leftover.h). */
 int atomic_file_begin(atomic_file *file, const char *path, ls_error *error);
 
 /* The temporary file is complete and closed: writes it to the disk now, where several are to be

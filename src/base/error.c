@@ -1,5 +1,7 @@
 #include "base/error.h"
 
+#include "base/local_limits.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,9 +14,12 @@ static int record(ls_error *error, int code, int saved_errno, const char *format
     int used = vsnprintf(error->text, sizeof error->text, format, args);
     if (used < 0)
         used = 0;
-    if (saved_errno != 0 && (size_t)used < sizeof error->text)
-        snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s",
-                 strerror(saved_errno));
+    if (saved_errno != 0 && (size_t)used < sizeof error->text) {
+        char hint[160];
+        limits_hint(saved_errno, hint, sizeof hint);
+        snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s%s",
+                 strerror(saved_errno), hint);
+    }
     for (unsigned char *c = (unsigned char *)error->text; *c; c++)
         if (*c < 0x20 || *c == 0x7f)
             *c = '?';

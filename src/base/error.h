@@ -4,14 +4,12 @@
 #ifndef LOCKSTEP_BASE_ERROR_H
 #define LOCKSTEP_BASE_ERROR_H
 
-/* Exit codes, fixed for users. */
+/* Exit codes, fixed for users; a signal's are signals_exit_code's (base/signals.h). */
 enum {
     LS_OK = 0,
-    LS_FAILED = 1,        /* a failure while running */
-    LS_BAD_INPUT = 2,     /* a bad option, file or value */
-    LS_BAD_LAUNCH = 3,    /* a wrong launch, or a missing device */
-    LS_INTERRUPTED = 130, /* SIGINT */
-    LS_TERMINATED = 143   /* SIGTERM */
+    LS_FAILED = 1,    /* a failure while running */
+    LS_BAD_INPUT = 2, /* a bad option, file or value */
+    LS_BAD_LAUNCH = 3 /* a wrong launch, or a missing device */
 };
 
 typedef struct ls_error {
@@ -24,7 +22,8 @@ typedef struct ls_error {
 int ls_fail(ls_error *error, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* As ls_fail, with ": strerror(errno)" at the end. */
+/* As ls_fail, with ": strerror(errno)" at the end, and the limit of this process that explains it.
+ */
 int ls_fail_errno(ls_error *error, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

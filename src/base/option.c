@@ -42,7 +42,7 @@ static int store_integer(const option *entry, const char *value, void *field, ls
         return ls_fail(error, LS_BAD_INPUT, "--%s: expected a whole number, found '%s'",
                        entry->name, value);
     bool limited = entry->minimum != 0 || entry->maximum != 0;
-    if (limited && ((double)number < entry->minimum || (double)number > entry->maximum))
+    if (limited && (number < (int64_t)entry->minimum || number > (int64_t)entry->maximum))
         return out_of_range(entry, value, error);
     memcpy(field, &number, sizeof number);
     return LS_OK;

@@ -1,5 +1,7 @@
 #include "base/thread.h"
 
+#include "base/local_limits.h"
+
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -39,7 +41,12 @@ int thread_start(pthread_t *out, const char *what, const int *processing_units, 
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     LS_TRY(status);
-    if (failed)
-        return ls_fail(error, LS_FAILED, "%s: cannot start a thread: %s", what, strerror(failed));
-    return LS_OK;
+    return failed ? thread_fail(error, what, failed) : LS_OK;
+}
+
+int thread_fail(ls_error *error, const char *what, int number) {
+    char hint[160];
+    limits_thread_hint(number, hint, sizeof hint);
+    return ls_fail(error, LS_FAILED, "%s: cannot start a thread: %s%s", what, strerror(number),
+                   hint);
 }

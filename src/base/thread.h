@@ -12,4 +12,7 @@
 int thread_start(pthread_t *out, const char *what, const int *processing_units, int count,
                  void *(*run)(void *), void *context, ls_error *error);
 
+/* LS_FAILED: pthread_create said `number`; `what` as above. */
+int thread_fail(ls_error *error, const char *what, int number);
+
 #endif

@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include "base/clock.h"
+#include "base/signals.h"
 #include "data/pack.h"
 #include "report/progress.h"
 
@@ -73,17 +74,11 @@ static void on_signal(int number) {
     interrupted = number;
     if (removing)
         return;
-    const char *text = number == SIGINT ? "lockstep: pack: interrupted by SIGINT\n"
-                                        : "lockstep: pack: interrupted by SIGTERM\n";
+    char text[64] = "lockstep: pack: interrupted by ";
+    strcat(strcat(text, signals_name(number)), "\n");
     ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
     (void)ignored;
-    _exit(number == SIGINT ? LS_INTERRUPTED : LS_TERMINATED);
-}
-
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    _exit(signals_exit_code(number));
 }
 
 /* pack is one process: several would write the same files. Task 0 alone has a line to print. */
@@ -231,7 +226,7 @@ static int run(const command *self, int argc, char **argv, ls_error *error) {
         option_print_help(self, stdout);
         return LS_OK;
     }
-    catch_signals();
+    signals_catch(on_signal);
     if (!given.verify) {
         LS_TRY(refuse_foreign(argc, argv, rest.values[0], error));
         return pack(&given, &rest, error);

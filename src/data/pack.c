@@ -1,5 +1,7 @@
 #include "data/pack.h"
 
+#include "base/signals.h"
+#include "base/thread.h"
 #include "data/digest.h"
 #include "data/memory.h"
 #include "data/pack_plan.h"
@@ -124,9 +126,9 @@ int pack_check_interrupt(const pack_settings *settings, ls_error *error) {
     int number = settings->interrupted ? (int)*settings->interrupted : 0;
     if (number == 0)
         return LS_OK;
-    return ls_fail(error, number == SIGINT ? LS_INTERRUPTED : LS_TERMINATED,
-                   "pack: interrupted by %s: %s is as it was before",
-                   number == SIGINT ? "SIGINT" : "SIGTERM", settings->folder);
+    return ls_fail(error, signals_exit_code(number),
+                   "pack: interrupted by %s: %s is as it was before", signals_name(number),
+                   settings->folder);
 }
 
 /* Until all threads have ended: shows progress, and hands a signal on to them. */
@@ -164,8 +166,7 @@ static int start_threads(packing *self, pthread_t *threads, int count, ls_error 
     for (; status == LS_OK && started < count; started++) {
         int failed = pthread_create(&threads[started], NULL, worker, self);
         if (failed) {
-            status = ls_fail(error, LS_FAILED, "pack: cannot start thread %d: %s", started + 1,
-                             strerror(failed));
+            status = thread_fail(error, "pack", failed);
             break;
         }
         self->running++;

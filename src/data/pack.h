@@ -27,7 +27,7 @@ typedef struct pack_settings {
 
 /* Writes FOLDER's shards and, last, its manifest. All shards are complete, and on the disk, under
  * temporary names before the first gets its own; on failure (LS_BAD_INPUT, LS_FAILED) or an
- * interruption (LS_INTERRUPTED, LS_TERMINATED) what was begun is removed, a folder that was
+ * interruption (signals_exit_code) what was begun is removed, a folder that was
  * created too. *out is the manifest that was written; the caller releases it. */
 int pack_run(const source *from, const pack_settings *settings, manifest *out, ls_error *error);
 

@@ -91,11 +91,13 @@ int launch_join(launch *self, ls_error *error) {
     slurm_job_id(self->slurm_job_id, sizeof self->slurm_job_id);
     if (pmix_offered()) {
         LS_TRY(start_pmix_and_mpi(self, error));
+        LS_TRY(lifeline_install_signals(error)); /* UCX takes SIGHUP for its debugger */
     } else {
         LS_TRY(slurm_refuse_without_pmix(error));
         start_alone(self);
     }
     LS_TRY(lifeline_start(self->rank, self->size, self->host, error));
+    LS_TRY(lifeline_check_seconds(error));
     return topology_open(&self->topology, error);
 }
 

@@ -3,6 +3,9 @@
 #include "launch/lifeline.h"
 
 #include "base/clock.h"
+#include "base/local_limits.h"
+#include "base/signals.h"
+#include "base/thread.h"
 #include "launch/lifeline_state.h"
 
 #include <errno.h>
@@ -18,9 +21,13 @@
 
 /* Silence: long enough for a rank that the system starves for a while, short enough for a job's
  * patience. */
-static const double CONNECT_PATIENCE_SECONDS = 5, SILENCE_SECONDS = 20, STALL_SECONDS = 600;
+static const double CONNECT_PATIENCE_SECONDS = 5, SILENCE_SECONDS = 20, STALL_SECONDS = 600,
+                    MOST_SECONDS = 1e7;
 
 enum { ABORT_PATIENCE_MICROSECONDS = 1500 * 1000 };
+
+/* Beside connections: shards, tables, the memory that ranks share, what MPI opens later. */
+enum { SPARE_FILES = 16 };
 
 lifeline_state lifeline = {.size = 1,
                            .listener = -1,
@@ -173,7 +180,7 @@ static bool wait_alone(void) {
         return false;
     if (byte == WAKE_START)
         return true;
-    if (byte == SIGINT || byte == SIGTERM) {
+    if (signals_end(byte)) {
         char text[256];
         place here = lifeline_here();
         int code = lifeline_describe_signal(byte, &here, text, sizeof text);
@@ -199,12 +206,12 @@ static void *run_thread(void *unused) {
     return NULL;
 }
 
-/* SIGINT and SIGTERM are taken by this thread alone: every other one blocks them, those that are
- * started later by inheritance. oneDNN's AVX-512 kernels do not survive a handler that runs on
- * their stack (2.6.3: with a signal each 0.5 ms the heap is corrupt within a step; with handlers on
- * an alternate stack, or AVX2, it is not). The thread keeps the whole mask of cores that the
- * process inherited: it is started before anything is bound, so it does not share a core with the
- * compute thread where it can. */
+/* The signals that end a run are taken by this thread alone: every other one blocks them, those
+ * that are started later by inheritance. oneDNN's AVX-512 kernels do not survive a handler that
+ * runs on their stack (2.6.3: with a signal each 0.5 ms the heap is corrupt within a step; with
+ * handlers on an alternate stack, or AVX2, it is not). The thread keeps the whole mask of cores
+ * that the process inherited: it is started before anything is bound, so it does not share a core
+ * with the compute thread where it can. */
 static int start_thread(ls_error *error) {
     pthread_t thread;
     pthread_attr_t attributes;
@@ -214,31 +221,24 @@ static int start_thread(ls_error *error) {
     if (pipe2(lifeline.wake, O_CLOEXEC | O_NONBLOCK) < 0)
         return ls_fail_errno(error, LS_FAILED, "cannot make the lifeline's pipe");
     sigfillset(&others);
-    sigdelset(&others, SIGINT);
-    sigdelset(&others, SIGTERM);
+    signals_remove(&others);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &others, &after);
     int failed = pthread_create(&thread, &attributes, run_thread, NULL);
-    sigaddset(&after, SIGINT);
-    sigaddset(&after, SIGTERM);
+    signals_add(&after);
     pthread_sigmask(SIG_SETMASK, &after, NULL);
     pthread_attr_destroy(&attributes);
     if (failed)
-        return ls_fail(error, LS_FAILED, "cannot start the lifeline's thread: %s",
-                       strerror(failed));
+        return thread_fail(error, "lifeline", failed);
     thread_runs = true;
     return LS_OK;
 }
 
 int lifeline_install_signals(ls_error *error) {
     LS_TRY(start_thread(error));
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
-        return ls_fail_errno(error, LS_FAILED, "cannot catch SIGINT and SIGTERM");
-    action = (struct sigaction){.sa_handler = SIG_IGN};
-    sigaction(SIGPIPE, &action, NULL);
+    signals_catch(on_signal);
+    signal(SIGPIPE, SIG_IGN);
     return LS_OK;
 }
 
@@ -251,14 +251,34 @@ static int agree(int status, ls_error *error) {
         return ls_fail(error, LS_FAILED, "MPI_Allreduce failed while the lifeline started");
     if (lowest == lifeline.size)
         return LS_OK;
+    int code = error->code;
+    if (MPI_Bcast(&code, 1, MPI_INT, lowest, MPI_COMM_WORLD) != MPI_SUCCESS)
+        code = LS_FAILED;
     if (lowest != lifeline.rank)
-        *error = (ls_error){.code = LS_FAILED};
+        *error = (ls_error){.code = code};
     return error->code;
+}
+
+/* Where they are too few, connections that fail look like a network's fault. */
+static int check_open_files(ls_error *error) {
+    long open_now = limits_files_open_now(), limit = limits_open_files();
+    long more = (lifeline.rank == 0 ? lifeline.size : 1) + SPARE_FILES;
+    if (open_now + more <= limit)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_LAUNCH,
+                   "rank %d (host %s) may have %ld open files, has %ld, and needs %ld more for %d "
+                   "ranks: raise the hard limit (ulimit -Hn; LimitNOFILE of slurmd)",
+                   lifeline.rank, lifeline.host, limit, open_now, more, lifeline.size);
+}
+
+static int listen_for_others(wire_endpoint *mine, ls_error *error) {
+    LS_TRY(check_open_files(error));
+    return wire_listen(lifeline.host, &lifeline.listener, mine, error);
 }
 
 static int exchange_endpoints(ls_error *error) {
     wire_endpoint mine;
-    LS_TRY(agree(wire_listen(lifeline.host, &lifeline.listener, &mine, error), error));
+    LS_TRY(agree(listen_for_others(&mine, error), error));
     lifeline.endpoints = calloc((size_t)lifeline.size, sizeof mine);
     bool ready = lifeline.endpoints &&
                  (lifeline.rank != 0 || getrandom(lifeline.secret, sizeof lifeline.secret, 0) ==
@@ -287,10 +307,35 @@ static int connect_to_hub(ls_error *error) {
     return LS_OK;
 }
 
+static bool read_seconds(const char *text, double *out) {
+    char *end = NULL;
+    double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value > 0 && value <= MOST_SECONDS))
+        return false;
+    *out = value;
+    return true;
+}
+
 double lifeline_seconds(const char *name, double otherwise) {
     const char *text = getenv(name);
-    double value = text ? strtod(text, NULL) : 0;
-    return value > 0 ? value : otherwise;
+    double value = otherwise;
+    if (text)
+        read_seconds(text, &value);
+    return value;
+}
+
+int lifeline_check_seconds(ls_error *error) {
+    static const char *const names[] = {"LOCKSTEP_START_SECONDS", "LOCKSTEP_SILENCE_SECONDS",
+                                        "LOCKSTEP_STALL_SECONDS"};
+    for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
+        const char *text = getenv(names[index]);
+        double value;
+        if (text && !read_seconds(text, &value))
+            return ls_fail(error, LS_BAD_INPUT,
+                           "%s: expected a number of seconds above 0 and up to %.0f, found '%.80s'",
+                           names[index], MOST_SECONDS, text);
+    }
+    return LS_OK;
 }
 
 int lifeline_start(int rank, int size, const char *host, ls_error *error) {

@@ -30,6 +30,10 @@ typedef void (*lifeline_leave)(int code);
  * has a text. */
 int lifeline_start(int rank, int size, const char *host, ls_error *error);
 
+/* LS_BAD_INPUT names a variable LOCKSTEP_..._SECONDS that is no time, and what it is. For ranks
+ * that are joined: the line then stands once. */
+int lifeline_check_seconds(ls_error *error);
+
 /* How to have the launcher end what no rank can: a peer that is stopped, or whose host does not
  * answer, reads no message. Called at most once, when such a peer has ended the job, and given a
  * second or two before this process leaves anyway. launch_start sets it to PMIx_Abort. */
@@ -45,12 +49,12 @@ void lifeline_on_leave(lifeline_leave leave);
  * An empty text prints nothing: another rank says it. */
 _Noreturn void lifeline_fail(const ls_error *error, int everyone);
 
-/* Catches SIGINT and SIGTERM and ignores SIGPIPE: from now on an interruption makes the lifeline's
- * thread, which this starts, end the whole job (or, alone, this process) with one line
- * ("interrupted by SIGTERM in training, epoch 2, step 37"), no temporary files left, and code 130
- * or 143, also where launch_start is never called (report) or has not come far. launch_start calls
- * it. The lifeline's thread takes both signals: the caller, and every thread that it starts, blocks
- * them. */
+/* Catches the signals of base/signals.h and ignores SIGPIPE: from now on one of them makes the
+ * lifeline's thread, which this starts, end the whole job (or, alone, this process) with one line
+ * ("interrupted by SIGTERM in training, epoch 2, step 37"), no temporary files left, and code 128
+ * + its number, also where launch_start is never called (report) or has not come far. launch_start
+ * calls it, and again after MPI's start. The lifeline's thread takes these signals: the caller, and
+ * every thread that it starts, blocks them. */
 int lifeline_install_signals(ls_error *error);
 
 /* Collective: an orderly end, after which a closed connection means nothing. It needs no MPI (so

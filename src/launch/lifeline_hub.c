@@ -1,5 +1,6 @@
 /* Rank 0's side: hears every rank, decides what ended the job, prints the one line, tells all. */
 #include "base/clock.h"
+#include "base/signals.h"
 #include "launch/lifeline_state.h"
 
 #include <errno.h>
@@ -36,7 +37,7 @@ typedef enum { NOTHING, INTERRUPTED, FAILURE, DEATH } cause; /* the later the st
 typedef struct hub {
     peer *peers; /* [size]; [0] stands for this rank itself: no link */
     stranger strangers[STRANGERS];
-    struct pollfd *polled;
+    struct pollfd *polled, *scratch; /* [size + STRANGERS + 2] */
     bool stopping;
     double beat_at, looped_at;
     double overslept_at; /* this process itself did not run for too long; 0: never */
@@ -236,7 +237,7 @@ static void take_wakes(hub *self) {
     uint8_t bytes[WAKES];
     int count = lifeline_wakes(bytes, WAKES);
     for (int index = 0; index < count; index++) {
-        if (bytes[index] == SIGINT || bytes[index] == SIGTERM)
+        if (signals_end(bytes[index]))
             report_signal(self, bytes[index]);
         else if (bytes[index] == WAKE_STOP)
             self->stopping = true;
@@ -333,9 +334,7 @@ static void wait_for_events(hub *self) {
     if (self->verdict.kind != NOTHING && self->verdict.decide_at < until)
         until = self->verdict.decide_at;
     double left = until - clock_seconds();
-    if (poll(self->polled, (nfds_t)count, left > 0 ? (int)(left * 1e3) + 1 : 0) < 0)
-        for (int index = 0; index < count; index++)
-            self->polled[index].revents = 0;
+    wire_poll(self->polled, self->scratch, count, left);
 }
 
 static void take_events(hub *self) {
@@ -377,8 +376,9 @@ static hub *make_hub(void) {
     if (self) {
         self->peers = calloc((size_t)lifeline.size, sizeof *self->peers);
         self->polled = calloc((size_t)(lifeline.size + STRANGERS + 2), sizeof *self->polled);
+        self->scratch = calloc((size_t)(lifeline.size + STRANGERS + 2), sizeof *self->scratch);
     }
-    if (!self || !self->peers || !self->polled) {
+    if (!self || !self->peers || !self->polled || !self->scratch) {
         lifeline_print("rank 0: no memory for the lifeline");
         lifeline_end(LS_FAILED);
     }
@@ -410,6 +410,7 @@ void lifeline_run_hub(void) {
     }
     say_bye(self);
     free(self->polled);
+    free(self->scratch);
     free(self->peers);
     free(self);
 }

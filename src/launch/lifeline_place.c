@@ -1,4 +1,5 @@
 /* Places in a run: which of two ranks is further, and what a line says about where one was. */
+#include "base/signals.h"
 #include "launch/lifeline_state.h"
 
 #include <signal.h>
@@ -38,7 +39,6 @@ void lifeline_describe_place(const place *where, char *out, size_t capacity) {
 int lifeline_describe_signal(int signal_number, const place *where, char *out, size_t capacity) {
     char at[96];
     lifeline_describe_place(where, at, sizeof at);
-    snprintf(out, capacity, "interrupted by %s%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM",
-             at);
-    return signal_number == SIGINT ? LS_INTERRUPTED : LS_TERMINATED;
+    snprintf(out, capacity, "interrupted by %s%s", signals_name(signal_number), at);
+    return signals_exit_code(signal_number);
 }

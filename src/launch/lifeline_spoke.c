@@ -5,6 +5,7 @@
  * ended: a launcher ends the whole job with the first rank that leaves, and it may not have found
  * out yet. */
 #include "base/clock.h"
+#include "base/signals.h"
 #include "launch/lifeline_state.h"
 
 #include <poll.h>
@@ -64,11 +65,12 @@ static void take_orphans(spoke *self) {
 
 /* Polls the listener, the orphans and up to two more; fills revents of `more`. */
 static void poll_with_orphans(spoke *self, struct pollfd more[2], double until) {
+    struct pollfd scratch[ORPHANS + 3];
     struct pollfd all[ORPHANS + 3] = {more[0], more[1], {lifeline.listener, POLLIN, 0}};
     for (int index = 0; index < ORPHANS; index++)
         all[index + 3] = (struct pollfd){.fd = self->orphans[index].descriptor, .events = POLLIN};
     double left = until - clock_seconds();
-    if (poll(all, ORPHANS + 3, left > 0 ? (int)(left * 1e3) + 1 : 0) <= 0)
+    if (wire_poll(all, scratch, ORPHANS + 3, left) <= 0)
         return;
     for (int index = 0; index < ORPHANS; index++)
         if (all[index + 3].revents)
@@ -174,7 +176,7 @@ static void take_wakes(spoke *self) {
     uint8_t bytes[WAKES];
     int count = lifeline_wakes(bytes, WAKES);
     for (int index = 0; index < count; index++) {
-        if (bytes[index] == SIGINT || bytes[index] == SIGTERM)
+        if (signals_end(bytes[index]))
             tell_signal(self, bytes[index]);
         else if (bytes[index] == WAKE_FAILED)
             tell_failure(self);

@@ -74,7 +74,8 @@ _Noreturn void lifeline_end_silent(int code);
  * the launcher. */
 _Noreturn void lifeline_abort(const char *text, int code);
 
-/* A time that the user may set. */
+/* A time that the user may set; `otherwise` also where it is no time (lifeline_check_seconds says
+ * so). */
 double lifeline_seconds(const char *variable, double otherwise);
 
 /* Both return after an orderly end of all ranks. */

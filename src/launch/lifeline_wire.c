@@ -150,6 +150,22 @@ static socklen_t socket_address(const wire_address *from, uint16_t port,
     return sizeof *v4;
 }
 
+int wire_poll(struct pollfd *all, struct pollfd *scratch, int count, double patience_seconds) {
+    int used = 0;
+    for (int index = 0; index < count; index++) {
+        all[index].revents = 0;
+        if (all[index].fd >= 0)
+            scratch[used++] = all[index];
+    }
+    int ready =
+        poll(scratch, (nfds_t)used, patience_seconds > 0 ? (int)(patience_seconds * 1e3) + 1 : 0);
+    used = 0;
+    for (int index = 0; index < count && ready > 0; index++)
+        if (all[index].fd >= 0)
+            all[index].revents = scratch[used++].revents;
+    return ready;
+}
+
 static int wait_until(int descriptor, short events, double until) {
     struct pollfd wanted = {.fd = descriptor, .events = events};
     for (;;) {

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 
+#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +58,10 @@ int wire_listen(const char *host, int *descriptor, wire_endpoint *out, ls_error 
  * address. 0, or -1 with what was tried in `tried`. */
 int wire_connect(const wire_endpoint *to, const wire_endpoint *mine, const wire_message *hello,
                  double patience_seconds, wire_link *link, char *tried, size_t tried_capacity);
+
+/* poll(2) of those of `all` that have a descriptor: it refuses more entries than this process may
+ * have open files, those without one included. scratch: room for `count`. Fills each revents. */
+int wire_poll(struct pollfd *all, struct pollfd *scratch, int count, double patience_seconds);
 
 /* Takes the next connection from a listener: its descriptor, or -1 when there is none. */
 int wire_accept(int listener);

@@ -1,6 +1,7 @@
 #include "monitor/monitor.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "monitor/series.h"
 #include "monitor/totals.h"
 #include "monitor/windows.h"
@@ -124,7 +125,7 @@ static int start_thread(monitor *self, const monitor_settings *settings, ls_erro
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     if (failed)
-        return ls_fail(error, LS_FAILED, "monitor: cannot start a thread: %s", strerror(failed));
+        return thread_fail(error, "monitor", failed);
     self->thread_started = true;
     return LS_OK;
 }

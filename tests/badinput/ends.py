@@ -21,6 +21,9 @@ forever = ["--epochs", "100000"]
 AT = r" in (set-up|warm-up|training|evaluation)"
 STEP = r" in (training|evaluation), epoch [0-9]+, step [0-9]+"
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+# What else ends a run: a terminal that is gone, CPU time, a scheduler's warning.
+OTHERS = (signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2)
+CODES.update({number: 128 + number for number in OTHERS})
 
 
 def started(title, ranks, options=(), source=small, mode="ddp", **environment):
@@ -97,7 +100,7 @@ def with_step_log(title, number):
 def taken_apart(title, ranks):
     """No thread that computes may take a signal: oneDNN's AVX-512 kernels do not survive a handler
     on their stack. The lifeline's thread takes them."""
-    both = 1 << signal.SIGINT - 1 | 1 << signal.SIGTERM - 1
+    wanted = sum(1 << number - 1 for number in CODES)
     job = started(title, ranks, ["--threads", "2"])
     training(job)
     for pid in job.ranks().values():
@@ -105,10 +108,10 @@ def taken_apart(title, ranks):
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/status", encoding="ascii") as file:
                 blocked = next(line for line in file if line.startswith("SigBlk:"))
-            if int(blocked.split()[1], 16) & both != both:
+            if int(blocked.split()[1], 16) & wanted != wanted:
                 takes.append(int(thread))
         if len(takes) != 1 or pid in takes:
-            raise Refusal(f"process {pid}: threads that take SIGINT or SIGTERM: {takes}")
+            raise Refusal(f"process {pid}: threads that take signals: {takes}")
         os.kill(pid, signal.SIGTERM)
     suite.check(job, 143, f"interrupted by SIGTERM{STEP}", limit=30)
 
@@ -124,9 +127,44 @@ def twice(title):
     suite.check(job, 130, f"interrupted by SIGINT{STEP}", limit=30)
 
 
+def nohup(title):
+    """What was ignored at the start stays so, for signals that a shell does not ignore by itself."""
+    job = suite.start(title, ["nohup", *suite.command(0, *suite.train(small, *forever))])
+    training(job)
+    os.kill(job.process.pid, signal.SIGHUP)
+    before = job.epochs()
+    job.until("more epochs", lambda: job.epochs() > before + 1)
+    os.kill(job.process.pid, signal.SIGTERM)
+    suite.check(job, 143, f"interrupted by SIGTERM{STEP}", limit=30)
+
+
+def leaves_no_steps(title):
+    """steps.csv of a killed run is removed by the next one that writes there; another's is not."""
+    job = started(title, 0, ["--step-log"])
+    training(job)
+    run = os.path.join(job.folder, "run")
+    living = f".steps.csv.{os.getpid()}-0-" + [
+        name for name in os.listdir(run) if name.startswith(".steps.csv.")][0].split("-")[-1]
+    open(os.path.join(run, living), "w", encoding="ascii").close()
+    job.end()
+    if len([name for name in os.listdir(run) if name.startswith(".")]) != 2:
+        raise Refusal(f"expected a leftover: {os.listdir(run)}")
+    again = suite.start(title, suite.command(0, *suite.train(small)), folder=job.folder)
+    again.wait()
+    left = [name for name in os.listdir(run) if name.startswith(".")]
+    if left != [living] or not os.path.exists(os.path.join(run, "summary.csv")):
+        raise Refusal(f"expected {living} and a summary: {os.listdir(run)}\n{again.said()}")
+
+
 # Where a signal comes and to whom is tried with SIGTERM, as launchers send it; SIGINT as a user's
 # terminal does: it differs in nothing but the name and the exit code.
-for number in CODES:
+for number in OTHERS:
+    add(f"{number.name} in training", in_training, number, 0, 0)
+add("SIGHUP to both ranks", in_training, signal.SIGHUP, 2, "all")
+add("SIGXCPU with a step log", with_step_log, signal.SIGXCPU)
+add("nohup", nohup)
+add("what SIGKILL leaves is swept", leaves_no_steps)
+for number in (signal.SIGINT, signal.SIGTERM):
     add(f"{number.name} in set-up", in_set_up, number)
     add(f"{number.name} in training", in_training, number, 0, 0)
     add(f"{number.name} in evaluation", in_evaluation, number, 0)

@@ -6,7 +6,7 @@ usage: options.py LOCKSTEP [PART-OF-A-CASE'S-NAME]
 import os
 import shutil
 
-from kit import MPIRUN, Skip, Suite
+from kit import MPIRUN, Refusal, Skip, Suite
 
 suite = Suite()
 data = suite.pack("data", 200, 40, "--shards", 2)
@@ -51,6 +51,7 @@ for option, value, expected in (
         ("--tensorboard", "yes", r"--tensorboard: expected one of on\|off.*'yes'"),
         ("--threads", "9999", r"--threads: .*'9999'"),
         ("--seed", "-1", r"--seed: .*'-1'"),
+        ("--seed", "9007199254740993", r"--seed: .* and 9007199254740992, found '9007199254740993'"),
         ("--results", "", r"--results: .*found nothing")):
     suite.refused(f"{option} '{value}'", 2, expected, train(data, option, value),
                   ranks=(0, 2) if value in ("dpd", "0") else (0,))
@@ -62,6 +63,41 @@ suite.refused("a line feed in an option", 2, r"'--a\?lockstep: b'", ["train", "-
               ranks=(0,))
 suite.refused("an option of 100,000 bytes", 2, "unknown option '--xxx",
               ["train", "--" + "x" * 100000])
+
+# ---- patience that is no time
+for name, value in (("START", "junk"), ("SILENCE", "3x"), ("STALL", "0"), ("STALL", "inf")):
+    suite.refused(f"LOCKSTEP_{name}_SECONDS={value}", 2,
+                  rf"LOCKSTEP_{name}_SECONDS: expected a number of seconds .*'{value}'", train(data),
+                  ranks=(0, 2) if value == "junk" else (0,), **{f"LOCKSTEP_{name}_SECONDS": value})
+
+# ---- limits on open files
+def few_files(title, limit, ranks, pattern):
+    """Of each rank: mpirun itself needs more."""
+    program = suite.command(0, *train(data))
+    job = suite.start(title, [*MPIRUN, "-n", str(ranks), "sh", "-c",
+                              f'ulimit -n {limit}; exec "$@"', "sh", *program])
+    if pattern:
+        suite.check(job, 3, pattern, limit=15)
+    elif job.wait(30):
+        raise Refusal(job.said())
+
+
+def soft_limit(title):
+    """The hard limit is what counts."""
+    program = suite.command(0, *train(data))
+    job = suite.start(title, [*MPIRUN, "-n", "2", "sh", "-c",
+                              'ulimit -S -n 30; exec "$@"', "sh", *program])
+    if job.wait(30):
+        raise Refusal(job.said())
+
+
+if suite.mpirun:
+    suite.add("64 open files", lambda: few_files("64 open files", 64, 2, ""))
+    suite.add("30 open files", lambda: few_files(
+        "30 open files", 30, 2, r"rank 0 .* may have 30 open files, has [0-9]+, .*ulimit -Hn"))
+    suite.add("a soft limit on open files", lambda: soft_limit("a soft limit on open files"))
+
+
 suite.refused("no --data", 2, "--data: expected", ["train", "--results", "run"])
 suite.refused("no --results", 2, "--results: expected", ["train", "--data", data])
 

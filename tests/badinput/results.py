@@ -158,6 +158,41 @@ def stdout_full(folder, title, ranks):
 
 each("a full disk under standard output", stdout_full, (0,))
 
+
+def help_full(folder, title, ranks):
+    if not os.path.exists("/dev/full"):
+        raise Skip("no /dev/full")
+    for command in ([], ["pack"], ["train"], ["report"], ["doctor"], ["forecast"]):
+        arguments = suite.command(ranks, *command, "--help")
+        suite.check(suite.start(title, ["sh", "-c", '"$@" >/dev/full', "sh", *arguments],
+                                folder=folder), 1, "standard output: .*No space left")
+    suite.check(suite.start(title, ["sh", "-c", '"$@" >/dev/full', "sh", suite.lockstep, "--version"],
+                            folder=folder), 1, "standard output: .*No space left")
+
+
+each("a full disk under --help", help_full, (0,))
+
+
+def closed_streams(folder, title, ranks):
+    """What is closed at the start is nobody's file later: each of them, and all."""
+    for number, closed in enumerate(("<&-", ">&-", "2>&-", "<&- >&- 2>&-")):
+        results = f"closed-{number}"
+        command = suite.command(ranks, "train", "--data", data, "--mode", "ddp", "--device", "cpu",
+                                "--epochs", "1", "--threads", "1", "--oversubscribe", "--results",
+                                results)
+        job = suite.start(title, ["sh", "-c", f'"$@" {closed}', "sh", *command], folder=folder)
+        if job.wait() or job.survivors():
+            raise Refusal(f"{closed}: {job.said()}")
+        with open(f"{folder}/{results}/log.txt", encoding="utf-8") as file:
+            log = file.read()
+        with open(f"{folder}/{results}/epochs.csv", encoding="utf-8") as file:
+            epochs = file.read()
+        if not log.startswith("lockstep ") or len(epochs.splitlines()) != 2:
+            raise Refusal(f"{closed}: {log}\n{epochs}")
+
+
+each("closed streams", closed_streams, (0,))
+
 # ---- a loss that is no number
 diverging = ["--optimizer", "sgd", "--learning-rate", "1e6", "--epochs", "3"]
 suite.refused("a loss that is no number", 1, r"loss of (training|evaluation) is not a finite number.*1e\+06",

@@ -183,6 +183,7 @@ signalled_job() { # SIGNAL CODE
 case_signalled() {
     signalled_job TERM 143
     signalled_job INT 130
+    signalled_job USR1 138
     start 3 recovery steps
     wait_for_ranks
     kill -TERM "$(pid_of 2)"
@@ -206,7 +207,7 @@ case_failed() {
 # `pack` has no ranks: signals are caught all the same. A shell's background job ignores SIGINT
 # until the program itself asks for it.
 case_signalled_alone() {
-    for each in TERM:143 INT:130; do
+    for each in TERM:143 INT:130 HUP:129 USR1:138 USR2:140 XCPU:152; do
         : >"$folder/out"
         "$PROBE" signals >"$folder/out" 2>"$folder/err" &
         alone=$!

@@ -27,6 +27,21 @@ interrupt() { # NAME SIGNAL CODE WORD
 }
 interrupt "Ctrl-C removes what was begun" INT 130
 interrupt "SIGTERM removes what was begun" TERM 143
+interrupt "SIGHUP removes what was begun" HUP 129
+interrupt "SIGXCPU removes what was begun" XCPU 152
+interrupt "SIGUSR1 removes what was begun" USR1 138
+
+# SIGKILL leaves its shards; the next pack into the folder removes them.
+"$lockstep" pack synthetic swept --images 200000 --shards 40 >out.txt 2>err.txt &
+pid=$!
+tries=0
+while [ -z "$(ls -A swept 2>/dev/null)" ] && [ $tries -lt 300 ]; do sleep 0.02; tries=$((tries + 1)); done
+kill -s KILL $pid
+wait $pid || true
+left=$(find swept -name '.*.tmp' | wc -l)
+"$lockstep" pack synthetic swept --images 500 --test-images 50 >out.txt 2>err.txt
+[ "$left" -gt 0 ] && [ "$(ls -A swept | tr '\n' ' ')" = "manifest.h5 test-00000.h5 train-00000.h5 " ] &&
+    passed "what a killed pack left is swept" || { ls -A swept >say.txt; failed "what a killed pack left is swept" say.txt; }
 
 "$lockstep" pack synthetic kept --images 500 --test-images 50 >out.txt
 before=$(cat kept/* | cksum)

@@ -1,16 +1,20 @@
 /* Random numbers against the published vectors, the option table, atomic files. */
 #include "base/atomic_file.h"
+#include "base/leftover.h"
 #include "base/option.h"
 #include "base/random.h"
 #include "base/share.h"
 #include "check.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Philox4x32-10 of Random123's tests/kat_vectors, as its counter and key are put together here:
@@ -206,19 +210,75 @@ static void test_atomic(const char *folder) {
     check_case("atomic files: whole, replaced, nothing left beside them");
 }
 
-/* A process that was killed leaves its temporary file; a later one may get its number. */
-static void test_atomic_left_over(const char *folder) {
-    char path[512], left[600];
+static void leave_file(const char *folder, const char *name, int days_old) {
+    char path[1024];
+    struct timespec times[2] = {{.tv_sec = time(NULL) - days_old * 86400L}};
+    times[1] = times[0];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    CHECK(file && fclose(file) == 0);
+    CHECK(utimensat(AT_FDCWD, path, times, 0) == 0);
+}
+
+static bool is_there(const char *folder, const char *name) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+static pid_t ended_process(void) {
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    waitpid(child, NULL, 0);
+    return child;
+}
+
+/* Whoever begins a file next removes what is nobody's, and nothing else. */
+static void test_left_over(const char *parent) {
+    char folder[512], own[256], dead[256], later[256], path[600], place[9];
+    unsigned long long started = 0;
     atomic_file file;
     ls_error error = {0};
-    snprintf(path, sizeof path, "%s/whole", folder);
-    snprintf(left, sizeof left, "%s/.whole.%ld.tmp", folder, (long)getpid());
-    FILE *stream = fopen(left, "w");
-    CHECK(stream && fclose(stream) == 0);
+    snprintf(folder, sizeof folder, "%s/left", parent);
+    CHECK(mkdir(folder, 0777) == 0);
+    leftover_name("shard", own, sizeof own);
+    CHECK(sscanf(own, ".shard.%*d-%llu-%8s", &started, place) == 2 && started > 0, "%s", own);
+    snprintf(dead, sizeof dead, ".shard.%ld-%llu-%s.tmp", (long)ended_process(), started, place);
+    snprintf(later, sizeof later, ".shard.%ld-%llu-%s.tmp", (long)getpid(), started - 1, place);
+    const char *const stay[] = {own,
+                                ".shard.1-1-00000000.tmp",
+                                ".other.77.tmp",
+                                "mine.1-1-00000000.tmp",
+                                ".1-1-00000000.tmp",
+                                ".shard.1-1-0000000g.tmp"};
+    const char *const go[] = {dead, later, ".old.1-1-00000000.tmp"};
+    for (int index = 0; index < 6; index++)
+        leave_file(folder, stay[index], index > 1 ? 9 : 0);
+    for (int index = 0; index < 3; index++)
+        leave_file(folder, go[index], index > 1 ? 9 : 0);
+    snprintf(path, sizeof path, "%s/other-shard", folder);
     CHECK(atomic_file_begin(&file, path, &error) == LS_OK, "%s", error.text);
-    CHECK(strcmp(file.temporary, left) == 0 && access(left, F_OK) != 0);
+    for (int index = 0; index < 6; index++)
+        CHECK(is_there(folder, stay[index]), "%s was removed", stay[index]);
+    for (int index = 0; index < 3; index++)
+        CHECK(!is_there(folder, go[index]), "%s was left", go[index]);
     atomic_file_discard(&file);
-    check_case("atomic files: what a killed process left is not in the way");
+    for (int index = 0; index < 6; index++) {
+        snprintf(path, sizeof path, "%s/%s", folder, stay[index]);
+        unlink(path);
+    }
+    rmdir(folder);
+    check_case("atomic files: what a killed process left is removed, what lives is not");
+}
+
+static void test_long_name(const char *folder) {
+    char path[512];
+    ls_error error = {0};
+    snprintf(path, sizeof path, "%s/%0250d", folder, 7);
+    CHECK(atomic_file_write(path, "x", 1, &error) == LS_OK, "%s", error.text);
+    unlink(path);
+    check_case("atomic files: a name as long as any");
 }
 
 /* A file size limit stands for a full disk. */
@@ -302,7 +362,8 @@ int main(void) {
     test_describe();
     test_errors();
     test_atomic(folder);
-    test_atomic_left_over(folder);
+    test_left_over(folder);
+    test_long_name(folder);
     test_atomic_failure(folder);
     test_discard_all(folder);
     test_folder(folder);
