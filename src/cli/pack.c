@@ -32,7 +32,7 @@ static const option options[] = {
     {"seed", OPTION_INTEGER, AT(seed), "N", "1", NULL, 0, 9e15,
      "Seed of generated images, or of the choice of test images.", false},
     {"test-fraction", OPTION_REAL, AT(test_fraction), "F", "0.1", NULL, 1e-9, 0.9,
-     "Part of the images that becomes the test split where SRC has no test/ or val/ (images).",
+     "Part of the images that becomes the test split where SRC has no folder of them (images).",
      false},
     {"shards", OPTION_INTEGER, AT(shards), "N", NULL, NULL, 1, 100000,
      "Shards of each split; without it, as many as make them about 64 MiB.", false},
@@ -150,6 +150,12 @@ static void clear_progress(void) {
     fprintf(stderr, "\r\033[K");
 }
 
+static void complain(const char *text) {
+    if (isatty(STDERR_FILENO))
+        clear_progress();
+    fprintf(stderr, "lockstep: %s\n", text);
+}
+
 static void print_split(const manifest *packed, int split) {
     const manifest_split *part = &packed->splits[split];
     printf("  %-6s%10" PRId64 " images in %d shard%s\n", split_names[split], part->images,
@@ -157,12 +163,19 @@ static void print_split(const manifest *packed, int split) {
 }
 
 static void print_result(const char *verb, const char *folder, const manifest *packed,
-                         double seconds) {
+                         const char *ignored, double seconds) {
+    int64_t warned = packed->splits[SPLIT_TRAIN].warned + packed->splits[SPLIT_TEST].warned;
     int64_t images = packed->splits[SPLIT_TRAIN].images + packed->splits[SPLIT_TEST].images;
     int64_t bytes = images * (image_bytes(&packed->shape) + (int64_t)sizeof(int32_t));
     printf("%s %s\n", verb, folder);
     for (int split = 0; split < SPLITS; split++)
         print_split(packed, split);
+    if (ignored[0])
+        printf("  ignored   %s\n", ignored);
+    if (warned)
+        printf("  warnings  %" PRId64 " image%s from files that break the JPEG standard where no "
+               "pixel depends on it\n",
+               warned, warned == 1 ? "" : "s");
     printf("  images    %d x %d, %d channel%s, %d classes\n", packed->shape.height,
            packed->shape.width, packed->shape.channels, packed->shape.channels == 1 ? "" : "s",
            packed->classes.count);
@@ -177,17 +190,18 @@ static pack_settings settings_from(const pack_options *given, const char *folder
                            .threads = given->threads ? (int)given->threads : available_cores(),
                            .force = given->force,
                            .interrupted = &interrupted,
+                           .complain = complain,
                            .progress = isatty(STDERR_FILENO) ? show_progress : NULL,
                            .progress_context = (void *)(uintptr_t)verb};
 }
 
-static int finish(const pack_settings *settings, int status, const char *verb, manifest *packed,
-                  double start) {
+static int finish(const pack_settings *settings, int status, const char *verb, const char *ignored,
+                  manifest *packed, double start) {
     if (settings->progress)
         clear_progress();
     if (status != LS_OK)
         return status;
-    print_result(verb, settings->folder, packed, clock_seconds() - start);
+    print_result(verb, settings->folder, packed, ignored, clock_seconds() - start);
     manifest_release(packed);
     return LS_OK;
 }
@@ -199,7 +213,7 @@ static int verify(const pack_options *given, const char *folder, ls_error *error
     removing = 1;
     int status = pack_verify(&settings, &found, error);
     removing = 0;
-    return finish(&settings, status, "verified (SHA-256, CRC-32C, labels, counts, id)", &found,
+    return finish(&settings, status, "verified (SHA-256, CRC-32C, labels, counts, id)", "", &found,
                   start);
 }
 
@@ -213,8 +227,9 @@ static int pack(const pack_options *given, const operands *rest, ls_error *error
     removing = 1;
     int status = pack_run(from, &settings, &packed, error);
     removing = 0;
+    status = finish(&settings, status, "packed", from->ignored, &packed, start);
     source_close(from);
-    return finish(&settings, status, "packed", &packed, start);
+    return status;
 }
 
 static int run(const command *self, int argc, char **argv, ls_error *error) {
@@ -244,8 +259,9 @@ const command command_pack = {
     .summary = "Packs images into HDF5 shards that train reads.",
     .details =
         "cifar10    SRC holds CIFAR-10's binary version (data_batch_1.bin ... batches.meta.txt).\n"
-        "images     SRC holds a folder of JPEGs a class, or train/ and test/ (or val/) with "
-        "those.\n"
+        "images     SRC holds a folder of JPEGs a class, or train/ with those, and one of test/,\n"
+        "           val/, valid/ and validation/ beside it. Pixels are taken as they are stored:\n"
+        "           an orientation in EXIF is not applied.\n"
         "synthetic  generated images that a small CNN can learn: the same bytes for the same seed.",
     .options = options,
     .operands_minimum = 1,

@@ -1,5 +1,7 @@
 #include "data/format.h"
 
+#include "base/utf8.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +45,20 @@ int class_names_set(class_names *self, const char *const *names, int count, cons
     self->width = (int)longest + 1;
     for (int index = 0; index < count; index++)
         strcpy(self->text + (size_t)index * (size_t)self->width, names[index]);
+    return LS_OK;
+}
+
+int class_names_check_utf8(const class_names *self, const char *where, ls_error *error) {
+    for (int index = 0; index < self->count; index++) {
+        char shown[200];
+        if (utf8_valid(class_name(self, index)))
+            continue;
+        utf8_escape(class_name(self, index), shown, sizeof shown);
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s: class %d: expected a name in UTF-8, found '%s': rename it (`convmv -f "
+                       "latin1 -t utf-8 --notest` does so with folders, `iconv` with a file)",
+                       where, index, shown);
+    }
     return LS_OK;
 }
 

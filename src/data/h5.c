@@ -60,23 +60,24 @@ int h5_fail(ls_error *error, int code, const char *path, const char *doing) {
     reason found = kept;
     kept.text[0] = '\0';
     const char *hint =
-        strstr(found.text, "lock")
+        strstr(found.text, "lock the file") || strstr(found.text, "file locking")
             ? " (HDF5_USE_FILE_LOCKING=FALSE helps where the file system has no locks)"
             : "";
     return ls_fail(error, code, "%s: cannot %s: %s%s", path, doing,
                    found.text[0] ? found.text : "HDF5 gives no reason", hint);
 }
 
-static hid_t access_properties(void) {
+/* `newest`: of the format's versions. */
+static hid_t access_properties(H5F_libver_t newest) {
     quiet();
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
+    H5Pset_libver_bounds(access, H5F_LIBVER_V18, newest);
     H5Pset_file_locking(access, 0, 1);
     return access;
 }
 
 hid_t h5_create(const char *path) {
-    hid_t access = access_properties();
+    hid_t access = access_properties(H5F_LIBVER_V18);
     hid_t creation = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_obj_track_times(creation, 0);
     hid_t file = h5_keep(H5Fcreate(path, H5F_ACC_EXCL, creation, access));
@@ -103,7 +104,7 @@ static int openable(const char *path, ls_error *error) {
 int h5_open(const char *path, h5_object *out, ls_error *error) {
     *out = (h5_object){.id = -1, .path = path, .where = ""};
     LS_TRY(openable(path, error));
-    hid_t access = access_properties();
+    hid_t access = access_properties(H5F_LIBVER_LATEST); /* h5py's libver='latest' is read, too */
     htri_t is_hdf5 = H5Fis_hdf5(path);
     if (is_hdf5 == 0) {
         H5Pclose(access);

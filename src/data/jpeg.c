@@ -13,6 +13,7 @@ typedef struct reporter {
     struct jpeg_error_mgr base;
     jmp_buf abandon;
     char text[JMSG_LENGTH_MAX];
+    bool warned;
 } reporter;
 
 static void on_error(j_common_ptr decoder) {
@@ -21,10 +22,34 @@ static void on_error(j_common_ptr decoder) {
     longjmp(self->abandon, 1);
 }
 
-/* A warning means that pixels were made up, except for bytes that nobody needed. */
+/* All of the image is in one scan of Huffman codes: what it lacks, the decoder says for itself. */
+static bool is_one_scan(const struct jpeg_decompress_struct *decoder) {
+    return !decoder->progressive_mode && !decoder->arith_code && decoder->num_components > 0 &&
+           decoder->comps_in_scan == decoder->num_components;
+}
+
+/* A warning mostly means that pixels were made up. Not so: bytes that nobody needed; the number of
+ * a revision of JFIF that never came; Ss, Se, Ah and Al of a baseline scan, which has one meaning
+ * whatever they are (both as some phones write them); the end marker alone missing. */
+static bool touches_no_pixel(j_common_ptr decoder) {
+    switch (decoder->err->msg_code) {
+    case JWRN_EXTRANEOUS_DATA:
+    case JWRN_JFIF_MAJOR:
+    case JWRN_NOT_SEQUENTIAL:
+        return true;
+    case JWRN_JPEG_EOF:
+        return is_one_scan((const struct jpeg_decompress_struct *)decoder);
+    default:
+        return false;
+    }
+}
+
 static void on_message(j_common_ptr decoder, int level) {
-    if (level < 0 && decoder->err->msg_code != JWRN_EXTRANEOUS_DATA)
+    if (level >= 0)
+        return;
+    if (!touches_no_pixel(decoder))
         on_error(decoder);
+    ((reporter *)decoder->err)->warned = true;
 }
 
 static int scale_denominator(int shorter, int wanted) {
@@ -101,6 +126,7 @@ int jpeg_read(const char *path, int wanted, jpeg_image *out, ls_error *error) {
     jpeg_destroy_decompress(&decoder);
     fclose(file);
     free(row);
+    out->warned = report.warned;
     if (!failed)
         return LS_OK;
     free(out->pixels);

@@ -18,6 +18,7 @@ typedef struct manifest_shard {
 typedef struct manifest_split {
     int shards;
     int64_t images;       /* the shards' sum */
+    int64_t warned;       /* of them: files that break their format where no pixel depends on it */
     manifest_shard *list; /* [shards], owned */
 } manifest_split;
 

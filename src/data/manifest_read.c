@@ -113,6 +113,8 @@ static int read_split(const h5_object *file, const char *split, manifest_split *
     int status = h5_get_integer(&group, "shards", 1, FORMAT_SHARD_LIMIT, &shards, error);
     if (status == LS_OK)
         status = h5_get_integer(&group, "images", 1, (int64_t)1 << 40, &out->images, error);
+    if (status == LS_OK && H5Aexists(group.id, "warned") > 0) /* absent: none */
+        status = h5_get_integer(&group, "warned", 0, out->images, &out->warned, error);
     h5_close(&group);
     LS_TRY(status);
     out->shards = (int)shards;

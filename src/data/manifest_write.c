@@ -45,7 +45,8 @@ static int put_split(hid_t file, const char *name, const manifest_split *split) 
     hid_t group = H5Gcreate2(file, name, H5P_DEFAULT, creation, H5P_DEFAULT);
     H5Pclose(creation);
     if (group < 0 || h5_put_integer(group, "shards", split->shards) < 0 ||
-        h5_put_integer(group, "images", split->images) < 0)
+        h5_put_integer(group, "images", split->images) < 0 ||
+        (split->warned && h5_put_integer(group, "warned", split->warned) < 0))
         return -1;
     size_t shards = (size_t)split->shards;
     char *names = calloc(shards, FORMAT_SHARD_NAME_BYTES);

@@ -27,7 +27,12 @@ typedef struct packing {
     pthread_cond_t finished;
     int running;
     ls_error failure; /* the first one */
+    ls_error damaged; /* the first file that is */
+    _Atomic int damaged_files;
+    int64_t warned[SPLITS];
 } packing;
+
+enum { MOST_DAMAGED = 20 }; /* files that are named */
 
 /* The memory of one thread, for the largest shard. */
 typedef struct buffers {
@@ -43,6 +48,51 @@ static shard_header header_of(const packing *self, const pack_job *job) {
                           .classes = &self->from->classes};
 }
 
+/* The first waits for a second: one alone is the error itself. */
+static void complain(packing *self, const ls_error *about) {
+    pthread_mutex_lock(&self->lock);
+    if (self->damaged_files == 0)
+        self->damaged = *about;
+    if (self->damaged_files == 1 && self->settings->complain)
+        self->settings->complain(self->damaged.text);
+    if (self->damaged_files > 0 && self->damaged_files < MOST_DAMAGED && self->settings->complain)
+        self->settings->complain(about->text);
+    if (++self->damaged_files >= MOST_DAMAGED)
+        atomic_store(&self->stop, 1);
+    pthread_mutex_unlock(&self->lock);
+}
+
+static int fill(packing *self, const pack_job *job, int64_t first, int64_t count, buffers *memory,
+                ls_error *error) {
+    int64_t warned = 0;
+    LS_TRY(self->from->is->fill(self->from, job->split, job->first + first, count,
+                                memory->images + first * image_bytes(&self->from->shape),
+                                memory->labels + first, &warned, error));
+    pthread_mutex_lock(&self->lock);
+    self->warned[job->split] += warned;
+    pthread_mutex_unlock(&self->lock);
+    return LS_OK;
+}
+
+/* Where a file is damaged the others are read all the same, one by one, so that the next attempt
+ * does not end at the second. */
+static int fill_piece(packing *self, const pack_job *job, int64_t first, int64_t count,
+                      buffers *memory, ls_error *error) {
+    ls_error found = {0};
+    int status = fill(self, job, first, count, memory, &found);
+    if (status != LS_OK && status != LS_BAD_INPUT)
+        return ls_fail(error, status, "%s", found.text);
+    for (int64_t index = 0; status == LS_BAD_INPUT && index < count; index++) {
+        ls_error each = {0};
+        int one = fill(self, job, first + index, 1, memory, &each);
+        if (one != LS_OK && one != LS_BAD_INPUT)
+            return ls_fail(error, one, "%s", each.text);
+        if (one == LS_BAD_INPUT && !atomic_load(&self->stop))
+            complain(self, &each);
+    }
+    return LS_OK;
+}
+
 /* Converts the shard's images and digests them while they are in the cache. */
 static int convert(packing *self, const pack_job *job, buffers *memory, sha256 *digest,
                    ls_error *error) {
@@ -51,8 +101,7 @@ static int convert(packing *self, const pack_job *job, buffers *memory, sha256 *
     int64_t piece = bytes < PIECE_BYTES ? PIECE_BYTES / bytes : 1;
     for (int64_t done = 0; done < job->images && !atomic_load(&self->stop);) {
         int64_t count = job->images - done < piece ? job->images - done : piece;
-        LS_TRY(self->from->is->fill(self->from, job->split, job->first + done, count,
-                                    memory->images + done * bytes, memory->labels + done, error));
+        LS_TRY(fill_piece(self, job, done, count, memory, error));
         sha256_add(digest, memory->images + done * bytes, (size_t)(count * bytes));
         done += count;
         atomic_fetch_add(&self->done_images, count);
@@ -83,7 +132,9 @@ static int pack_job_run(packing *self, pack_job *job, buffers *memory, ls_error 
     if (status == LS_OK && !atomic_load(&self->stop))
         shard_digest_add_labels(&digest, memory->labels, job->images);
     sha256_finish(&digest, job->entry->sha256);
-    return status == LS_OK ? write_shard(self, job, memory, error) : status;
+    if (status != LS_OK || self->damaged_files > 0)
+        return status;
+    return write_shard(self, job, memory, error);
 }
 
 static int run_jobs(packing *self, ls_error *error) {
@@ -131,6 +182,18 @@ int pack_check_interrupt(const pack_settings *settings, ls_error *error) {
                    settings->folder);
 }
 
+static int fail_damaged(const packing *self, ls_error *error) {
+    int files = self->damaged_files;
+    if (files == 0)
+        return LS_OK;
+    if (files == 1)
+        return ls_fail(error, LS_BAD_INPUT, "%s", self->damaged.text);
+    return ls_fail(error, LS_BAD_INPUT,
+                   "pack: %d damaged files, named above%s: mend or remove them",
+                   files < MOST_DAMAGED ? files : MOST_DAMAGED,
+                   files < MOST_DAMAGED ? "" : ", and perhaps more");
+}
+
 /* Until all threads have ended: shows progress, and hands a signal on to them. */
 static int supervise(packing *self, ls_error *error) {
     int status = LS_OK;
@@ -153,7 +216,9 @@ static int supervise(packing *self, ls_error *error) {
     if (status == LS_OK && self->failure.code != LS_OK)
         status = ls_fail(error, self->failure.code, "%s", self->failure.text);
     pthread_mutex_unlock(&self->lock);
-    return status != LS_OK ? status : pack_check_interrupt(self->settings, error);
+    if (status == LS_OK)
+        status = pack_check_interrupt(self->settings, error);
+    return status != LS_OK ? status : fail_damaged(self, error);
 }
 
 /* Signals are for the thread that supervises. */
@@ -200,6 +265,8 @@ int pack_run(const source *from, const pack_settings *settings, manifest *out, l
     pthread_mutex_init(&self.lock, NULL);
     pthread_cond_init(&self.finished, NULL);
     int status = run_threads(&self, error);
+    for (int split = 0; split < SPLITS; split++)
+        plan.manifest.splits[split].warned = self.warned[split];
     if (status == LS_OK)
         status = pack_plan_commit(&plan, error);
     if (status == LS_OK) {

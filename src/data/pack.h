@@ -14,6 +14,9 @@
 /* Called about twenty times a second by the thread that packs. */
 typedef void (*pack_progress)(void *context, int64_t done, int64_t total);
 
+/* A line about a damaged file, where there are several. Called by one thread at a time. */
+typedef void (*pack_complaint)(const char *text);
+
 typedef struct pack_settings {
     const char *folder;
     int shards;  /* of each split; 0: as many as make a shard about 64 MiB */
@@ -23,12 +26,14 @@ typedef struct pack_settings {
     const volatile sig_atomic_t *interrupted;
     pack_progress progress; /* may be NULL */
     void *progress_context;
+    pack_complaint complain; /* may be NULL */
 } pack_settings;
 
 /* Writes FOLDER's shards and, last, its manifest. All shards are complete, and on the disk, under
- * temporary names before the first gets its own; on failure (LS_BAD_INPUT, LS_FAILED) or an
- * interruption (signals_exit_code) what was begun is removed, a folder that was
- * created too. *out is the manifest that was written; the caller releases it. */
+ * temporary names before the first gets its own. Damaged files (LS_BAD_INPUT) are all looked for,
+ * up to a page of them: one is the error's text, several cost a line each by `complain`. On failure
+ * (LS_BAD_INPUT, LS_FAILED) or an interruption (signals_exit_code) what was begun is removed, a
+ * folder that was created too. *out is the manifest that was written; the caller releases it. */
 int pack_run(const source *from, const pack_settings *settings, manifest *out, ls_error *error);
 
 /* Re-reads a data set: everything that a reader checks (see dataset.h), the shards' SHA-256 and

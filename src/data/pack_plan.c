@@ -113,6 +113,7 @@ static int claim_folder(pack_plan *self, const pack_settings *settings, ls_error
 static int start(pack_plan *self, const source *from, const pack_settings *settings,
                  ls_error *error) {
     self->manifest.shape = from->shape;
+    LS_TRY(class_names_check_utf8(&from->classes, from->is->name, error));
     LS_TRY(copy_classes(&self->manifest.classes, &from->classes, error));
     for (int split = 0; split < SPLITS; split++)
         LS_TRY(plan_split(self, from, split, settings->shards, error));

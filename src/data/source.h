@@ -12,9 +12,10 @@ typedef struct source source;
 typedef struct source_interface {
     const char *name;
     /* Converts images [first, first + count) of a split into images [count, h, w, c] and labels
-     * [count]. Called by several threads at once. LS_BAD_INPUT names the file. */
+     * [count]; adds to *warned how many of them come from a file that breaks its format where no
+     * pixel depends on it. Called by several threads at once. LS_BAD_INPUT names the file. */
     int (*fill)(const source *self, int split, int64_t first, int64_t count, uint8_t *images,
-                int32_t *labels, ls_error *error);
+                int32_t *labels, int64_t *warned, ls_error *error);
     void (*close)(source *self);
 } source_interface;
 
@@ -23,6 +24,7 @@ struct source {
     image_shape shape;
     class_names classes;
     int64_t images[SPLITS];
+    char ignored[256]; /* names in its folder that are not packed, as "a, b"; "" for none */
 };
 
 /* CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): data_batch_1.bin to
@@ -36,7 +38,8 @@ typedef struct image_folder_settings {
     uint64_t seed;        /* of the choice of test images */
 } image_folder_settings;
 
-/* FOLDER/CLASS/NAME.jpg, or FOLDER/train/CLASS/NAME.jpg with FOLDER/test/ (or val/) beside it. */
+/* FOLDER/CLASS/NAME.jpg, or FOLDER/train/CLASS/NAME.jpg with one of FOLDER/test/, val/, valid/ and
+ * validation/ beside it. An orientation in EXIF is not applied: pixels are as they are stored. */
 int source_images_open(const char *folder, const image_folder_settings *settings, source **out,
                        ls_error *error);
 

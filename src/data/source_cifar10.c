@@ -106,7 +106,8 @@ static void interleave(const uint8_t *record, uint8_t *out) {
 }
 
 static int fill(const source *base, int split, int64_t first, int64_t count, uint8_t *images,
-                int32_t *labels, ls_error *error) {
+                int32_t *labels, int64_t *warned, ls_error *error) {
+    (void)warned;
     enum { PIECE = 64 };
     const source_cifar10 *self = (const source_cifar10 *)base;
     uint8_t records[PIECE * RECORD];

@@ -140,24 +140,76 @@ static int list_folder(source_images *self, const char *folder, int split, ls_er
     return status;
 }
 
+/* Is FOLDER/NAME a folder with folders in it? A class of that name holds files. */
+static bool holds_folders(const char *folder, const char *name) {
+    char path[4096], inside[4096];
+    name_list names;
+    ls_error ignored = {0};
+    bool found = false;
+    if (path_join(path, sizeof path, folder, name, &ignored) != LS_OK || !is_folder(path) ||
+        folder_list(path, &names, &ignored) != LS_OK)
+        return false;
+    for (int index = 0; index < names.count && !found; index++)
+        found = path_join(inside, sizeof inside, path, names.names[index], &ignored) == LS_OK &&
+                is_folder(inside);
+    name_list_release(&names);
+    return found;
+}
+
+/* The one folder of test images beside train/; "" where there is none. */
+static int find_test(const char *folder, const char **out, ls_error *error) {
+    static const char *const words[] = {"test", "val", "valid", "validation"};
+    *out = "";
+    for (int index = 0; index < 4; index++) {
+        char path[4096];
+        LS_TRY(path_join(path, sizeof path, folder, words[index], error));
+        if (!is_folder(path))
+            continue;
+        if ((*out)[0])
+            return ls_fail(error, LS_BAD_INPUT,
+                           "%s: expected one folder of test images beside train/, found %s/ and "
+                           "%s/",
+                           folder, *out, words[index]);
+        *out = words[index];
+    }
+    return LS_OK;
+}
+
+/* What lies beside train/ and the test images, as the list that pack shows. */
+static int note_ignored(source_images *self, const char *folder, const char *test,
+                        ls_error *error) {
+    name_list names;
+    LS_TRY(folder_list(folder, &names, error));
+    size_t used = 0, room = sizeof self->base.ignored;
+    for (int index = 0; index < names.count && used < room; index++) {
+        const char *name = names.names[index];
+        if (strcmp(name, "train") != 0 && strcmp(name, test) != 0)
+            used += (size_t)snprintf(self->base.ignored + used, room - used, "%s%s",
+                                     used ? ", " : "", name);
+    }
+    name_list_release(&names);
+    return LS_OK;
+}
+
 static int list_all(source_images *self, const char *folder, ls_error *error) {
-    char train[4096], test[4096], val[4096];
-    LS_TRY(path_join(train, sizeof train, folder, "train", error));
-    LS_TRY(path_join(test, sizeof test, folder, "test", error));
-    LS_TRY(path_join(val, sizeof val, folder, "val", error));
-    if (!is_folder(train) || (!is_folder(test) && !is_folder(val))) {
+    char path[4096];
+    const char *test = "";
+    if (!holds_folders(folder, "train")) {
         LS_TRY(list_folder(self, folder, SPLIT_TRAIN, error));
         return split_off_test(self, error);
     }
-    if (is_folder(test) && is_folder(val))
-        return ls_fail(error, LS_BAD_INPUT, "%s: expected test/ or val/ beside train/, found both",
-                       folder);
-    LS_TRY(list_folder(self, train, SPLIT_TRAIN, error));
-    return list_folder(self, is_folder(test) ? test : val, SPLIT_TEST, error);
+    LS_TRY(find_test(folder, &test, error));
+    LS_TRY(note_ignored(self, folder, test, error));
+    LS_TRY(path_join(path, sizeof path, folder, "train", error));
+    LS_TRY(list_folder(self, path, SPLIT_TRAIN, error));
+    if (!test[0])
+        return split_off_test(self, error);
+    LS_TRY(path_join(path, sizeof path, folder, test, error));
+    return list_folder(self, path, SPLIT_TEST, error);
 }
 
 static int fill(const source *base, int split, int64_t first, int64_t count, uint8_t *images,
-                int32_t *labels, ls_error *error) {
+                int32_t *labels, int64_t *warned, ls_error *error) {
     const source_images *self = (const source_images *)base;
     for (int64_t done = 0; done < count; done++) {
         const entry *from = &self->lists[split].entries[first + done];
@@ -168,6 +220,7 @@ static int fill(const source *base, int split, int64_t first, int64_t count, uin
                           images + done * image_bytes(&base->shape), error);
         free(decoded.pixels);
         LS_TRY(status);
+        *warned += decoded.warned;
         labels[done] = from->label;
     }
     return LS_OK;

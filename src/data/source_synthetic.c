@@ -150,7 +150,8 @@ static void paint_pixel(const scene *self, stream *numbers, int size, int x, int
 }
 
 static int fill(const source *base, int split, int64_t first, int64_t count, uint8_t *images,
-                int32_t *labels, ls_error *error) {
+                int32_t *labels, int64_t *warned, ls_error *error) {
+    (void)warned;
     const source_synthetic *self = (const source_synthetic *)base;
     int size = self->settings.size;
     (void)error;

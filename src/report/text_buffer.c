@@ -1,5 +1,7 @@
 #include "report/text_buffer.h"
 
+#include "base/utf8.h"
+
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,11 +83,17 @@ void text_add(text_buffer *self, const char *format, ...) {
 
 void text_add_json(text_buffer *self, const char *text) {
     text_add_bytes(self, "\"", 1);
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
-        if (*at < 0x20)
-            text_add(self, "\\u%04x", *at);
+    for (size_t length; *text; text += length ? length : 1) {
+        length = utf8_character(text);
+        if (length == 0) /* a path of another encoding: JSON is UTF-8 */
+            text_add(self, "\\ufffd");
+        else if (length > 1)
+            text_add_bytes(self, text, length);
+        else if ((unsigned char)*text < 0x20)
+            text_add(self, "\\u%04x", *text);
         else
-            text_add(self, *at == '"' || *at == '\\' ? "\\%c" : "%c", *at);
+            text_add(self, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+    }
     text_add_bytes(self, "\"", 1);
 }
 

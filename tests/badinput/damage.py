@@ -5,6 +5,7 @@ the data set id are made right again. Needs h5py; run by data.py under LOCKSTEP_
 usage: damage.py FOLDER HOW [FOLDER HOW]...
 """
 import hashlib
+import os
 import sys
 
 import h5py
@@ -134,8 +135,20 @@ def of_manifest(how):
     }[how]
 
 
+def rewrite(path):
+    """The same contents in HDF5's newest format."""
+    with h5py.File(path, "r") as old, h5py.File(path + ".new", "w", libver="latest") as new:
+        for name in old:
+            old.copy(name, new)
+        for name, value in old.attrs.items():
+            new.attrs.create(name, value, dtype=old.attrs.get_id(name).dtype)
+    os.replace(path + ".new", path)
+
+
 for folder, how in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
-    if change := dataset_of(how):
+    if how == "latest":
+        rewrite(f"{folder}/{SHARD}")
+    elif change := dataset_of(how):
         with h5py.File(f"{folder}/{SHARD}", "r+") as opened:
             change(opened)
             seal(folder, opened)

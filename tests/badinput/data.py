@@ -269,6 +269,19 @@ for name in ("version", "format", "id", "shards", "images", "height", "sides", "
              "outside"):
     by_h5py("manifest-" + name, "train-00000.h5: .*64" if name == "height" else "manifest.h5: ",
             (0, 2) if name == "id" else (0,))
+
+
+def newest_format():
+    """What h5py's libver="latest" writes is read as well."""
+    if not python:
+        raise Skip("LOCKSTEP_PYTHON names no Python with h5py")
+    job = suite.start("libver latest", suite.command(0, *train(suite.path("h5-latest"))))
+    if job.wait():
+        raise Refusal(job.said())
+
+
+damages.append("latest")
+suite.add("h5py: libver latest", newest_format)
 if python:
     damage_all()
 suite.finish()

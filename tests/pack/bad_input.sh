@@ -45,7 +45,23 @@ pack "a class name longer than the terminal" 2 "at most 255 bytes, found 300" ou
 mkdir -p pictures/cat pictures/dog
 printf 'no picture' >pictures/cat/1.jpg
 printf 'no picture' >pictures/dog/1.JPEG
-pack "a broken JPEG" 2 "expected a whole JPEG file" out images pictures out --size=16 --test-fraction=0.5
+found=0
+"$lockstep" pack images pictures out --size=16 --test-fraction=0.5 >out.txt 2>err.txt || found=$?
+if [ $found = 2 ] && [ "$(grep -c '^lockstep: pictures/.*: expected a whole JPEG file' err.txt)" = 2 ] &&
+    [ "$(tail -n 1 err.txt)" = "lockstep: pack: 2 damaged files, named above: mend or remove them" ] &&
+    [ "$(wc -l <err.txt)" = 3 ] && [ ! -s out.txt ] && [ ! -e out ]; then
+    passed "two broken JPEGs are both named"
+else
+    failed "two broken JPEGs are both named" err.txt
+fi
+mkdir -p many/cat
+for n in 1 2 3 4 5 6 7 8 9; do for m in 0 1 2 3 4; do printf 'no picture' >many/cat/$n$m.jpg; done; done
+"$lockstep" pack images many out --size=16 --test-fraction=0.5 --threads 2 >out.txt 2>err.txt || true
+if [ "$(wc -l <err.txt)" = 21 ] && grep -q 'pack: 20 damaged files, named above, and perhaps more' err.txt; then
+    passed "45 broken JPEGs are named up to a page"
+else
+    failed "45 broken JPEGs are named up to a page" err.txt
+fi
 pack "no test image" 2 "--test-fraction" out images pictures out --size=16 --test-fraction=0.1
 printf x >pictures/dog/notes.txt
 pack "a file that is no JPEG" 2 "notes.txt" out images pictures out --size=16
@@ -57,11 +73,25 @@ mkdir pictures/bird
 pack "a class without images" 2 "bird: expected JPEG files" out images pictures out --size=16
 rmdir pictures/bird
 mkdir -p split/train split/test split/val
-pack "test/ and val/" 2 "found both" out images split out --size=16
+mkdir -p split/train/cat
+pack "test/ and val/" 2 "one folder of test images beside train/, found test/ and val/" out images split out --size=16
 rmdir split/val
-mkdir -p split/train/cat split/test/dog
+mkdir split/valid
+pack "test/ and valid/" 2 "found test/ and valid/" out images split out --size=16
+rmdir split/valid
+mkdir -p split/test/dog
 printf x >split/train/cat/1.jpg
 pack "a test class that is not trained" 2 "dog: expected a class of the training" out images split out --size=16
+
+# Names that are in another encoding: of a folder, and of a text.
+latin=$(printf 'caf\351')
+mkdir -p names/cat "names/$latin"
+printf x >names/cat/1.jpg
+printf x >"names/$latin/1.jpg"
+pack "a class name that is no UTF-8" 2 "expected a name in UTF-8, found 'caf\\xE9'" out images names out --size=16 --test-fraction=0.5
+cp -r good latin
+printf '%s\n' a b c d e f g h i "$latin" >latin/batches.meta.txt
+pack "a class name that is no UTF-8, cifar10" 2 "class 9: expected a name in UTF-8, found 'caf\\xE9'" out cifar10 latin out
 
 printf x >file
 pack "OUT is a file" 2 "file" "" cifar10 good file

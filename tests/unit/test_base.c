@@ -4,6 +4,7 @@
 #include "base/option.h"
 #include "base/random.h"
 #include "base/share.h"
+#include "base/utf8.h"
 #include "check.h"
 
 #include <dirent.h>
@@ -272,6 +273,36 @@ static void test_left_over(const char *parent) {
     check_case("atomic files: what a killed process left is removed, what lives is not");
 }
 
+static void test_utf8(void) {
+    char shown[32];
+    static const char *const valid[] = {"",
+                                        "cat",
+                                        "caf\xc3\xa9",
+                                        "\xe2\x82\xac",
+                                        "\xf0\x9f\x90\x88",
+                                        "\xed\x9f\xbf",
+                                        "\xf4\x8f\xbf\xbf"};
+    static const char *const invalid[] = {"caf\xe9",
+                                          "\xc3",
+                                          "\x80",
+                                          "\xc0\xaf",
+                                          "\xe0\x80\x80",
+                                          "\xed\xa0\x80",
+                                          "\xf5\x80\x80\x80",
+                                          "\xf4\x90\x80\x80",
+                                          "\xe2\x82",
+                                          "\xff"};
+    for (size_t index = 0; index < sizeof valid / sizeof valid[0]; index++)
+        CHECK(utf8_valid(valid[index]), "%zu", index);
+    for (size_t index = 0; index < sizeof invalid / sizeof invalid[0]; index++)
+        CHECK(!utf8_valid(invalid[index]), "%zu", index);
+    utf8_escape("caf\xe9 \xc3\xa9", shown, sizeof shown);
+    CHECK(strcmp(shown, "caf\\xE9 \xc3\xa9") == 0, "%s", shown);
+    utf8_escape("abc\xe9", shown, 6);
+    CHECK(strcmp(shown, "abc") == 0, "%s", shown);
+    check_case("UTF-8 is told from what is not, and shown");
+}
+
 static void test_long_name(const char *folder) {
     char path[512];
     ls_error error = {0};
@@ -364,6 +395,7 @@ int main(void) {
     test_atomic(folder);
     test_left_over(folder);
     test_long_name(folder);
+    test_utf8();
     test_atomic_failure(folder);
     test_discard_all(folder);
     test_folder(folder);

@@ -58,10 +58,11 @@ static void test_round_trip(void) {
     source *from = NULL;
     static uint8_t images[800 * 3072];
     static int32_t labels[800];
+    int64_t warned = 0;
     synthetic_settings settings = {
         .images = 800, .test_images = 30, .classes = 4, .size = 32, .seed = 1};
     CHECK(source_synthetic_open(&settings, &from, &error) == LS_OK, "%s", error.text);
-    CHECK(from->is->fill(from, SPLIT_TRAIN, 0, 800, images, labels, &error) == LS_OK);
+    CHECK(from->is->fill(from, SPLIT_TRAIN, 0, 800, images, labels, &warned, &error) == LS_OK);
     source_close(from);
     CHECK(dataset_open(folder, "train", &train, &error) == LS_OK, "%s", error.text);
     CHECK(dataset_open(folder, "test", &test, &error) == LS_OK, "%s", error.text);

@@ -122,6 +122,57 @@ static void test_broken(void) {
     check_case("a JPEG that is cut, no JPEG or absent is bad input and named");
 }
 
+/* The file with one byte changed, `offset` behind the first place where `marker` stands. */
+static void write_changed(const char *path, uint8_t *file, size_t bytes, const void *marker,
+                          size_t marker_bytes, size_t offset, uint8_t value) {
+    uint8_t *at = memmem(file, bytes, marker, marker_bytes);
+    CHECK(at != NULL);
+    if (!at)
+        return;
+    uint8_t before = at[offset];
+    at[offset] = value;
+    ls_error error = {0};
+    CHECK(atomic_file_write(path, file, bytes, &error) == LS_OK, "%s", error.text);
+    at[offset] = before;
+}
+
+/* What a decoder warns of, and no pixel depends on: as phones and old programs write it. */
+static void test_forgiven(void) {
+    static uint8_t file[1 << 17];
+    const char *path = fixture_path(fixture_folder(), "odd.jpg");
+    ls_error error = {0};
+    jpeg_image whole, found;
+    for (size_t at = 0; at < sizeof picture; at++)
+        picture[at] = (uint8_t)(at * 2654435761u >> 24);
+    write_jpeg(path, picture, 64, 64, 3);
+    FILE *stream = fopen(path, "rb");
+    size_t bytes = stream ? fread(file, 1, sizeof file, stream) : 0;
+    if (stream)
+        fclose(stream);
+    CHECK(jpeg_read(path, 64, &whole, &error) == LS_OK && !whole.warned, "%s", error.text);
+    for (int index = 0; index < 5; index++) {
+        if (index == 0) /* JFIF 2.01 */
+            write_changed(path, file, bytes, "JFIF", 5, 5, 2);
+        else if (index == 1) /* SOS of three components: Ss of 1 */
+            write_changed(path, file, bytes, "\xff\xda", 2, 11, 1);
+        else if (index == 2) /* Se of 0 */
+            write_changed(path, file, bytes, "\xff\xda", 2, 12, 0);
+        else if (index == 3) /* no end marker */
+            CHECK(atomic_file_write(path, file, bytes - 2, &error) == LS_OK);
+        else { /* stray bytes before it */
+            memcpy(file + bytes - 2, "\x11\x22\xff\xd9", 4);
+            CHECK(atomic_file_write(path, file, bytes + 2, &error) == LS_OK);
+        }
+        CHECK(jpeg_read(path, 64, &found, &error) == LS_OK, "%d: %s", index, error.text);
+        CHECK(found.pixels && memcmp(found.pixels, whole.pixels, 64 * 64 * 3) == 0, "%d", index);
+        CHECK(found.warned, "%d", index);
+        free(found.pixels);
+    }
+    free(whole.pixels);
+    check_case(
+        "a JPEG that breaks the standard where no pixel depends on it is taken, and counted");
+}
+
 static void test_resize(void) {
     static uint8_t out[64 * 64 * 3];
     ls_error error = {0};
@@ -166,14 +217,15 @@ static void test_synthetic(void) {
     static int32_t labels[40];
     source *from = NULL;
     ls_error error = {0};
+    int64_t warned = 0;
     synthetic_settings settings = {
         .images = 40, .test_images = 40, .classes = 10, .size = 32, .seed = 1};
     CHECK(source_synthetic_open(&settings, &from, &error) == LS_OK, "%s", error.text);
-    from->is->fill(from, SPLIT_TRAIN, 0, 40, whole, labels, &error);
+    from->is->fill(from, SPLIT_TRAIN, 0, 40, whole, labels, &warned, &error);
     for (int64_t index = 39; index >= 0; index--)
-        from->is->fill(from, SPLIT_TRAIN, index, 1, part + index * 3072, labels, &error);
+        from->is->fill(from, SPLIT_TRAIN, index, 1, part + index * 3072, labels, &warned, &error);
     CHECK(memcmp(whole, part, sizeof whole) == 0, "an image depends on the order it is made in");
-    from->is->fill(from, SPLIT_TEST, 0, 40, part, labels, &error);
+    from->is->fill(from, SPLIT_TEST, 0, 40, part, labels, &warned, &error);
     CHECK(memcmp(whole, part, 3072) != 0, "test images are training images");
     source_close(from);
     settings.classes = 1000;
@@ -202,8 +254,10 @@ static void count_split(const source *from, int split, int counts[3]) {
     static uint8_t images[64 * 16 * 16 * 3];
     static int32_t labels[64];
     ls_error error = {0};
+    int64_t warned = 0;
     memset(counts, 0, 3 * sizeof *counts);
-    CHECK(from->is->fill(from, split, 0, from->images[split], images, labels, &error) == LS_OK,
+    CHECK(from->is->fill(from, split, 0, from->images[split], images, labels, &warned, &error) ==
+              LS_OK,
           "%s", error.text);
     for (int64_t index = 0; index < from->images[split]; index++) {
         int value = 20 * (labels[index] + 1);
@@ -251,6 +305,7 @@ int main(void) {
     test_colours();
     test_scaled();
     test_broken();
+    test_forgiven();
     test_resize();
     test_crop();
     test_synthetic();
