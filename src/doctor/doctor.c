@@ -160,20 +160,40 @@ int doctor_examine_start(launch *me, const doctor_settings *settings, comm *cont
     return examine(&self, out, error);
 }
 
+/* What mends a launch that failed with this line, and the check that it belongs to. */
+static const char *mend_of(const char *text, const char **check) {
+    static const struct {
+        const char *words, *check, *mend;
+    } known[] = {
+        {"without PMIx", "pmix",
+         "srun --mpi=pmix lockstep ...   # or once for all: export SLURM_MPI_TYPE=pmix"},
+        {"its own srun", "pmix",
+         "srun lockstep doctor; srun lockstep train ...   # in the batch script: a step each"},
+        {"open files", "limits",
+         "ulimit -Hn 65536   # before srun, as root; for all: LimitNOFILE=1048576 in "
+         "slurmd.service"},
+    };
+    for (size_t index = 0; index < sizeof known / sizeof known[0]; index++)
+        if (strstr(text, known[index].words)) {
+            *check = known[index].check;
+            return known[index].mend;
+        }
+    return "module load openmpi/BUILT-WITH-SLURMS-PMIX   # then build lockstep with it; "
+           "`ompi_info | grep -i pmix` says which it has";
+}
+
 void doctor_of_failed_launch(const ls_error *launch_error, findings *out) {
     char plugins[256];
+    const char *check = "pmix", *mend = mend_of(launch_error->text, &check);
     *out = (findings){.count = 1, .failures = 1};
     finding *found = &out->list[0];
-    *found = (finding){.check = "pmix"};
+    *found = (finding){.check = check};
+    if (strcmp(check, "pmix") != 0) {
+        finding_say(found, FINDING_FAILURE, mend, "%s", launch_error->text);
+        return;
+    }
     slurm_mpi_plugins(plugins, sizeof plugins);
-    bool has_pmix = strstr(plugins, "pmix") != NULL;
-    bool without = strstr(launch_error->text, "without PMIx") != NULL;
-    const char *mend =
-        "srun --mpi=pmix lockstep ...   # or once for all: export SLURM_MPI_TYPE=pmix";
-    if (!without)
-        mend = "module load openmpi/BUILT-WITH-SLURMS-PMIX   # then build lockstep with it; "
-               "`ompi_info | grep -i pmix` says which it has";
-    else if (plugins[0] && !has_pmix)
+    if (strstr(launch_error->text, "without PMIx") && plugins[0] && !strstr(plugins, "pmix"))
         mend = "mpirun lockstep ...   # inside the allocation: this Slurm has no pmix plugin";
     finding_say(found, FINDING_FAILURE, mend, "%s%s%s", launch_error->text,
                 plugins[0] ? "; srun --mpi=list: " : "", plugins);

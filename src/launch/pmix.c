@@ -24,11 +24,24 @@ const char *pmix_namespace(void) {
     return myself.nspace;
 }
 
+/* A server knows the job, but of this rank no more than that it has been: Slurm's forgets a task's
+ * client with PMIx_Finalize. Every rank finds it; rank 0 says it. */
+static int refuse_second_program(ls_error *error) {
+    ls_fail(error, LS_BAD_LAUNCH,
+            "a program of this step has been PMIx's client before, and each task has one (the step "
+            "runs a script that starts several): give each program its own srun");
+    if (myself.rank != 0)
+        error->text[0] = '\0';
+    return error->code;
+}
+
 static int get(const char *key, bool of_job, pmix_value_t **value, ls_error *error) {
     pmix_proc_t whose = myself;
     if (of_job)
         whose.rank = PMIX_RANK_WILDCARD;
     pmix_status_t status = PMIx_Get(&whose, key, NULL, 0, value);
+    if (status == PMIX_ERR_NOT_FOUND && !of_job && strcmp(key, PMIX_LOCAL_RANK) == 0)
+        return refuse_second_program(error);
     if (status != PMIX_SUCCESS)
         return ls_fail(error, LS_BAD_LAUNCH, "the PMIx server does not know %s: %s", key,
                        PMIx_Error_string(status));

@@ -54,3 +54,21 @@ case_data_that_differ_between_ranks() {
     expect_exit 2 out.txt srun -N2 -n2 --multi-prog programs.txt
     expect_one_line out.txt 'rank 1'
 }
+
+# A step is one program: PMIx's server knows each task's client once. The line says so, once.
+case_two_programs_in_one_step() {
+    cat >both.sh <<END
+#!/bin/sh
+$lockstep doctor >doctor-\$SLURM_PROCID.txt 2>&1
+exec $train --mode ddp --batch-per-rank 64 --epochs 1 --results run
+END
+    chmod +x both.sh
+    expect_exit 3 out.txt srun -N2 -n2 ./both.sh
+    grep -q 'ok  *pmix' doctor-0.txt || { cat doctor-0.txt; fail "the first program is in order"; }
+    expect_one_line out.txt 'each program its own srun'
+    [ ! -e run ] || fail "it left a run folder"
+    sed -i 's/exec .*/exec '"$(echo "$lockstep" | sed 's|/|\\/|g')"' doctor/' both.sh
+    expect_exit 3 out.txt srun -N2 -n2 ./both.sh
+    expect_lines out.txt 1 'own srun'
+    expect_lines out.txt 1 'srun lockstep doctor; srun lockstep train'
+}

@@ -37,10 +37,13 @@ case_smoke() {
     expect "Slurm job in the summary" "$(csv "results/$job-smoke/summary.csv" slurm_job_id)" "$job"
 }
 
+# Results go where the job's output goes; binary and data are the submitter's.
 case_single() {
-    job=$(LOCKSTEP_EPOCHS=2 LOCKSTEP_RESULTS=other submit single)
+    mkdir elsewhere
+    job=$(LOCKSTEP_EPOCHS=2 LOCKSTEP_RESULTS=other submit --chdir="$PWD/elsewhere" single)
     expect_job "$job" 90 COMPLETED 0:0
-    check_run "other/$job-single" single 1 1 2 64 64
+    [ -s "elsewhere/slurm-$job.out" ] || fail "no output in the folder of --chdir"
+    check_run "elsewhere/other/$job-single" single 1 1 2 64 64
 }
 
 case_ddp() {
