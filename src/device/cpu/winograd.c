@@ -14,7 +14,7 @@ typedef struct blocking {
 
 enum {
     OWN_V_BYTES = 512 << 10,
-    SHARED_V_BYTES = 10 << 20,
+    SHARED_V_BYTES = 5 << 20,
     OWN_U_BYTES = 4 << 20, /* at most: it shares the last-level cache with other threads' */
     MOST_UNIT_TILES = 48,  /* in sixes, as products take them */
     LEAST_UNIT_TILES = 12
