@@ -1,5 +1,6 @@
 /* A core set a rank. */
 #include "doctor/check.h"
+#include "launch/environment.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,12 +10,17 @@ typedef struct core_facts {
     char map[128];
     int threads;
     bool oversubscribed;
+    char environment[400], taken_out[400]; /* launch/environment.h */
 } core_facts;
 
 static int examine(examination *self, void *facts, ls_error *error) {
     core_facts *mine = facts;
     ls_error found = {0};
     (void)error;
+    environment_describe(1u << ENVIRONMENT_ARITHMETIC | 1u << ENVIRONMENT_TIMES |
+                             1u << ENVIRONMENT_COMMUNICATION,
+                         mine->environment, sizeof mine->environment);
+    environment_describe(1u << ENVIRONMENT_TAKEN_OUT, mine->taken_out, sizeof mine->taken_out);
     if (launch_bind(self->me, (int)self->settings->threads, self->settings->oversubscribe,
                     self->device.numa_node, &self->own_binding, &found) != LS_OK) {
         snprintf(mine->error, sizeof mine->error, "%.767s", found.text);
@@ -68,7 +74,25 @@ static void judge(const ward *all, finding *out) {
                 ranks[0].threads, ranks[0].map, all->size - 1, ranks[all->size - 1].map);
 }
 
-static const check checks[] = {{"cores", false, judge}, {0}};
+/* Variables that change what is computed, or how fast. Those that are taken out are of no account,
+ * and the doctor says so, for they look as if they were. */
+static void judge_environment(const ward *all, finding *out) {
+    const core_facts *ranks = all->facts;
+    for (int rank = 1; rank < all->size; rank++)
+        if (strcmp(ranks[rank].environment, ranks[0].environment) != 0)
+            finding_say(out, FINDING_WARNING,
+                        "srun --export=ALL ...   # or mpirun -x NAME, for all",
+                        "%s has '%.200s', rank 0 has '%.200s'", name_rank(all, rank),
+                        ranks[rank].environment, ranks[0].environment);
+    finding_say(out, FINDING_OK, NULL, "%s%s%s%s",
+                ranks[0].environment[0] ? ranks[0].environment
+                                        : "nothing set that changes threads, bits or times",
+                ranks[0].taken_out[0] ? "; of no effect: " : "", ranks[0].taken_out,
+                ranks[0].taken_out[0] ? " (lockstep decides that)" : "");
+}
+
+static const check checks[] = {
+    {"cores", false, judge}, {"environment", false, judge_environment}, {0}};
 
 const theme theme_cores = {.place = "doctor: cores",
                            .fact_bytes = sizeof(core_facts),

@@ -24,6 +24,7 @@ static const struct {
     {"lockstep_version", "version", "lockstep's version", SAME_VALUE, ""},
     {"program_hash", "version", "hash of the program", SAME_VALUE, ""},
     {"libraries", "libraries", "list of libraries", SAME_VERSIONS, ""},
+    {"environment", "environment", "environment", SAME_VALUE, ""},
     {"model", "model", "model", SAME_VALUE, ""},
     {"parameters", "model", "number of parameters", SAME_VALUE, ""},
     {"precision", "precision", "precision", SAME_VALUE, ""},

@@ -13,7 +13,7 @@
 /* What --allow takes, a line each of --help; the last two are comparison.c's,
  * suspended is run_list.c's. */
 #define COMPARABLE_NAMES_1                                                                         \
-    "version, libraries, model, precision, grad-comm, strict, device, threads"
+    "version, libraries, environment, model, precision, grad-comm, strict, device, threads"
 #define COMPARABLE_NAMES_2 "graph, oversubscription, data, images, epochs, augmentation, seeds"
 #define COMPARABLE_NAMES_3                                                                         \
     "optimizer, warm-up, profile, certificate, throttling, suspended, batch, repeats"

@@ -7,9 +7,10 @@
 #include <string.h>
 
 /* Part of what a configuration is, though runs that differ in it may be compared. */
-static const char *const own_columns[] = {"mode",         "ranks",          "nodes",
-                                          "global_batch", "batch_per_rank", "comm",
-                                          "factor_comm",  "bucket_choice"};
+static const char *const own_columns[] = {
+    "mode",         "ranks",          "nodes",
+    "global_batch", "batch_per_rank", "comm",
+    "factor_comm",  "bucket_choice",  "communication_environment"};
 enum { OWN_COLUMNS = sizeof own_columns / sizeof own_columns[0] };
 
 /* The field writes its abbreviations in capitals. */

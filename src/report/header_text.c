@@ -129,6 +129,13 @@ const char *ablated_text(const run_facts *facts) {
     return "";
 }
 
+/* They are set for other programs, mostly: a line says that they do nothing here. */
+static void add_taken_out(text_buffer *out, const run_facts *facts) {
+    if (facts->environment_taken_out[0])
+        text_add(out, "%-15s%s (no effect: lockstep decides that)\n", "taken out",
+                 facts->environment_taken_out);
+}
+
 void header_text(text_buffer *out, const run_facts *facts) {
     text_add(out, "lockstep %s: %s, %d rank%s on %d node%s\n", facts->version, facts->mode,
              facts->ranks, plural(facts->ranks), facts->nodes, plural(facts->nodes));
@@ -137,6 +144,9 @@ void header_text(text_buffer *out, const run_facts *facts) {
     line(out, "launcher", facts->launcher);
     line(out, "Slurm job", facts->slurm_job_id);
     line(out, "libraries", facts->versions);
+    line(out, "environment", facts->environment);
+    line(out, "  of messages", facts->communication_environment);
+    add_taken_out(out, facts);
     text_add(out, "%-15s%s%s%s%s\n", "device", facts->device, facts->device_library[0] ? " (" : "",
              facts->device_library, facts->device_library[0] ? ")" : "");
     add_drivers(out, facts);

@@ -89,6 +89,9 @@ typedef struct run_facts {
     char command_line[1024];
     char started[40]; /* ISO 8601 with zone */
     char launcher[32], slurm_job_id[32];
+    /* Variables that change something ("NAME=value; ..."): of computing and times, of communication
+     * alone, and those that were taken out (launch/environment.h). */
+    char environment[1024], communication_environment[1024], environment_taken_out[512];
     int ranks, nodes;
     char mode[16], model[32], device[16], device_library[160], precision[16], comm[16];
     /* How gradients are exchanged. `grad_comm`: the type that travels. */

@@ -145,6 +145,9 @@ static void put_origin(csv_row *row, const run_facts *facts) {
     csv_put_text(row, "launcher", facts->launcher);
     csv_put_text(row, "slurm_job_id", facts->slurm_job_id);
     csv_put_text(row, "libraries", facts->versions);
+    csv_put_text(row, "environment", facts->environment);
+    csv_put_text(row, "communication_environment", facts->communication_environment);
+    csv_put_text(row, "environment_taken_out", facts->environment_taken_out);
 }
 
 static void put_place(csv_row *row, const run_facts *facts) {

@@ -1,6 +1,7 @@
 /* Every rank must run the same program, with the same options, on the same data: rank 0's facts
  * are broadcast as lines "name=value", and a rank whose own differ says which. Its failure reaches
  * the others through the lifeline. */
+#include "launch/environment.h"
 #include "launch/versions.h"
 #include "train/trainer.h"
 
@@ -11,8 +12,12 @@
 enum { TEXT = 16384 };
 
 static void describe(const trainer *self, char *out) {
-    snprintf(out, TEXT, "%sversion=%s\nprogram=%016" PRIx64 "\ntrain-id=%s\ntest-id=%s\nmpi=%s\n",
-             self->options_text, LOCKSTEP_VERSION, launch_program_hash(),
+    char environment[1024]; /* what changes bits; the rest may be a host's own */
+    environment_describe(1u << ENVIRONMENT_ARITHMETIC, environment, sizeof environment);
+    snprintf(out, TEXT,
+             "%senvironment=%s\nversion=%s\nprogram=%016" PRIx64
+             "\ntrain-id=%s\ntest-id=%s\nmpi=%s\n",
+             self->options_text, environment, LOCKSTEP_VERSION, launch_program_hash(),
              self->train.data->facts.id, self->test.data->facts.id, self->me->mpi_version);
 }
 

@@ -1,5 +1,6 @@
 /* The header: what this run is, from every rank. */
 #include "base/clock.h"
+#include "launch/environment.h"
 #include "launch/versions.h"
 #include "train/trainer.h"
 
@@ -54,6 +55,12 @@ static void describe_job(const trainer *self, run_facts *facts) {
     facts->nodes = self->me->node_count;
     facts->rank_list = self->ranks;
     facts->oversubscribed = self->binding.oversubscribed;
+    environment_describe(1u << ENVIRONMENT_ARITHMETIC | 1u << ENVIRONMENT_TIMES, facts->environment,
+                         sizeof facts->environment);
+    environment_describe(1u << ENVIRONMENT_COMMUNICATION, facts->communication_environment,
+                         sizeof facts->communication_environment);
+    environment_describe(1u << ENVIRONMENT_TAKEN_OUT, facts->environment_taken_out,
+                         sizeof facts->environment_taken_out);
     launch_describe_versions(self->me, facts->versions, sizeof facts->versions);
     size_t used = strlen(facts->versions);
     snprintf(facts->versions + used, sizeof facts->versions - used, "%sHDF5 %s, %s",

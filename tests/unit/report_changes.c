@@ -32,6 +32,9 @@ static void change_library(fixture *f) {
 static void change_device_name(fixture *f) {
     strcpy(f->ranks[1].device, "another CPU");
 }
+static void change_environment(fixture *f) {
+    strcpy(f->facts.environment, "DNNL_MAX_CPU_ISA=AVX2");
+}
 static void change_suspension(fixture *f) {
     f->totals.suspended_seconds = 30;
 }
@@ -110,6 +113,8 @@ const fixture_change fixture_changes[] = {
      "hash of the program is fedcba9876543210 in single but another in other"},
     {change_libraries, "libraries",
      "list of libraries is Open MPI 4, HDF5 1 in single but Open MPI 5, HDF5 1 in other"},
+    {change_environment, "environment",
+     "environment is not given in single but DNNL_MAX_CPU_ISA=AVX2 in other"},
     {change_model, "model", "model is cnn in single but resnet18 in other"},
     {change_parameters, "model", "number of parameters is 4275594 in single but 11 in other"},
     {change_profile, "profile", "number of profiled steps is not given in single but 4 in other"},
