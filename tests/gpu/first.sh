@@ -32,8 +32,13 @@ try() { # WORDS OF A LINE
     way_options=''
     # shellcheck source=/dev/null
     [ ! -f way ] || . ./way
+    # One that hangs must leave time for the others.
+    most_seconds=25
     # shellcheck disable=SC2086
     train "$device-$precision" 0 $common $sgd
+    code=$?
+    most_seconds=60
+    return $code
 }
 find_way() {
     echo "$ways" >ways
@@ -101,6 +106,8 @@ step_line() {
     echo "- trains in $precision at batch $batch: $way"
     sed -n -E 's/^(device|GPU driver|CUDA graph)  */- \1: /p' "$device-$precision.log"
     sed -n 's/^ *0  *[^ ]*  \(.*\)/- rank 0: \1/p' "$device-$precision.log" | head -n 1
+    # What a library refused, and what was taken instead.
+    sed -n -E 's/^(warning|refused)  */- **\1**: /p' "$device-$precision.log" | head -n 12
     sed -e 's/^ok - /- right: /' -e 's/^not ok - /- **WRONG**: /' -e 's/^# /  /' right
     echo "- a step of $batch images: $(step_line)"
     echo "- $epochs epochs of $(last_epoch images) images: $(field steps/summary.csv training_seconds) s of training, test accuracy $(last_epoch test_accuracy) (generated images)"

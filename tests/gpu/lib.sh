@@ -117,7 +117,7 @@ data_of() { # TRAINING-IMAGES TEST-IMAGES
 threads() { quickly "" "--threads 1"; }
 
 # Trains; the results lie in NAME/, what it printed in NAME.log, plans (engines, algorithms) included.
-# Returns the exit code.
+# Returns the exit code. most_seconds: the most that a run may take, where that is not 60.
 train() { # NAME RANKS OPTION...; RANKS 0: without a launcher
     run=$1 launcher=''
     [ "$2" -eq 0 ] || launcher=$(start_ranks "$2")
@@ -128,7 +128,7 @@ train() { # NAME RANKS OPTION...; RANKS 0: without a launcher
     rm -rf "${GPU_WORK:?}/$run"
     echo "# $run: ${launcher:+mpirun }lockstep train $*"
     # shellcheck disable=SC2086 # launcher is a list of words
-    streamed "$run.log" 's/^/# | /' 60 $launcher "$lockstep" train --verbose --results "$GPU_WORK/$run" "$@"
+    streamed "$run.log" 's/^/# | /' "${most_seconds:-60}" $launcher "$lockstep" train --verbose --results "$GPU_WORK/$run" "$@"
 }
 trained() { # as train; a failure is a case of its own
     train "$@" && return

@@ -7,7 +7,7 @@
 . "$GPU_TOP/tests/gpu/lib.sh"
 have_mpirun || { skip "several ranks on the one device" "no mpirun"; exit 0; }
 
-data=$(data_of "$(quickly 2592 160 18)" "$(quickly 64 64 4)")
+data=$(data_of "$(quickly 2592 160 10)" "$(quickly 64 64 4)")
 common="--device $device --data $data --epochs 1 --seed 5 --global-batch $(quickly 64 16 4) --step-log
     --optimizer sgd --learning-rate 0.01 --momentum 0.9"
 

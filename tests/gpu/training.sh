@@ -22,7 +22,7 @@
 . "$GPU_TOP/tests/gpu/lib.sh"
 bound=200
 
-images=$(quickly 3200 640 20) batch=$(quickly 64 16 4)
+images=$(quickly 3200 640 12) batch=$(quickly 64 16 4)
 data=$(data_of "$images" "$(quickly 64 64 4)")
 steps=$((images / batch))
 common="--data $data --epochs 1 --seed 5 --global-batch $batch --step-log"
