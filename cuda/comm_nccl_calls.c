@@ -3,10 +3,17 @@
  * groups of sends and receives. A part of no elements makes no call, on any rank. */
 #include "comm_nccl.h"
 
+/* ncclBfloat16, which older headers declare for C++ alone. The number is the library's. */
+enum { NCCL_BFLOAT16 = 9 };
+#if NCCL_VERSION_CODE >= 22800
+_Static_assert((int)ncclBfloat16 == NCCL_BFLOAT16, "NCCL's number of bf16");
+#endif
+
 static ncclDataType_t type_of(dtype type) {
     static const ncclDataType_t types[] = {
-        [DTYPE_F32] = ncclFloat32, [DTYPE_BF16] = ncclBfloat16, [DTYPE_F16] = ncclFloat16,
-        [DTYPE_F64] = ncclFloat64, [DTYPE_U8] = ncclUint8,      [DTYPE_I32] = ncclInt32,
+        [DTYPE_F32] = ncclFloat32, [DTYPE_BF16] = (ncclDataType_t)NCCL_BFLOAT16,
+        [DTYPE_F16] = ncclFloat16, [DTYPE_F64] = ncclFloat64,
+        [DTYPE_U8] = ncclUint8,    [DTYPE_I32] = ncclInt32,
         [DTYPE_I64] = ncclInt64};
     return types[type];
 }
