@@ -16,7 +16,7 @@
 int cuda_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
                         ls_error *error);
 /* No allocation, no synchronisation; may be recorded into a graph. x, y, dy and dx are
- * aligned to 16 bytes (LS_FAILED). */
+ * aligned to 16 bytes (LS_FAILED, where cuDNN computes). */
 int cuda_conv2d_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
                         const void *packed, const float *bias, void *y, void *workspace,
                         ls_error *error);

@@ -139,8 +139,10 @@ static void add_engine(cudnnBackendDescriptor_t configuration, const conv2d_shap
     conv_engine *engine = &list->engines[list->count];
     engine_notes notes;
     memset(engine, 0, sizeof *engine);
-    if (!read_engine(configuration, engine, &notes))
+    if (!read_engine(configuration, engine, &notes)) {
+        ls_fail(&list->refusal, LS_FAILED, "cuDNN: what an engine is cannot be read");
         return;
+    }
     for (int index = 0; index < list->count; index++)
         if (conv_engine_equal(&list->engines[index], engine))
             return;
@@ -160,7 +162,7 @@ static int64_t read_results(cudnnBackendDescriptor_t heuristic,
     if (cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
                                  CUDNN_TYPE_BACKEND_DESCRIPTOR, created, &count,
                                  configurations) != CUDNN_STATUS_SUCCESS)
-        return 0;
+        return -1;
     return count < created ? count : created;
 }
 
@@ -173,9 +175,11 @@ static void add_from(const conv_graph *graph, const conv_target *target,
     descriptor_set(&builder, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
     if (target->properties)
         descriptor_set_descriptor(&builder, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, target->properties);
-    if (descriptor_finish_quietly(&builder, &heuristic) != CUDNN_STATUS_SUCCESS)
+    if (descriptor_finish(&builder, &heuristic, &list->refusal) != LS_OK)
         return;
     int64_t count = read_results(heuristic, configurations);
+    if (count < 0)
+        ls_fail(&list->refusal, LS_FAILED, "cuDNN: a heuristic's engines cannot be read");
     for (int64_t index = 0; index < count && list->count < CONV_MAX_ENGINES; index++)
         add_engine(configurations[index], &graph->shape, list);
     for (int index = 0; index < CONV_MAX_ENGINES; index++)
@@ -194,40 +198,44 @@ void conv_engines_find(const conv_graph *graph, const conv_target *target, conv_
 /* --- the plan of an engine */
 
 /* A choice that was written down may name any engine: its notes are looked at again. */
-static bool build_engine(const conv_graph *graph, const conv_target *target, int64_t index,
-                         cudnnBackendDescriptor_t *out) {
+static int build_engine(const conv_graph *graph, const conv_target *target, int64_t index,
+                        cudnnBackendDescriptor_t *out, ls_error *error) {
     engine_notes notes;
     descriptor_builder builder = descriptor_begin(CUDNN_BACKEND_ENGINE_DESCRIPTOR, "an engine");
     descriptor_set_descriptor(&builder, CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph->operations);
     descriptor_set_int64(&builder, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, index);
     if (target->properties)
         descriptor_set_descriptor(&builder, CUDNN_ATTR_ENGINE_DEVICEPROP, target->properties);
-    return descriptor_finish_quietly(&builder, out) == CUDNN_STATUS_SUCCESS &&
-           read_notes(*out, &notes) && !notes_refused(&notes, &graph->shape);
+    LS_TRY(descriptor_finish(&builder, out, error));
+    if (!read_notes(*out, &notes))
+        return ls_fail(error, LS_FAILED, "cuDNN: an engine's notes cannot be read");
+    if (notes_refused(&notes, &graph->shape))
+        return ls_fail(error, LS_FAILED, "cuDNN: an engine's notes: other sums than asked for");
+    return LS_OK;
 }
 
-static bool build_knob(const conv_knob *knob, cudnnBackendDescriptor_t *out) {
+static int build_knob(const conv_knob *knob, cudnnBackendDescriptor_t *out, ls_error *error) {
     cudnnBackendKnobType_t type = (cudnnBackendKnobType_t)knob->type;
     descriptor_builder builder = descriptor_begin(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, "a knob");
     descriptor_set(&builder, CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &type);
     descriptor_set_int64(&builder, CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, knob->value);
-    return descriptor_finish_quietly(&builder, out) == CUDNN_STATUS_SUCCESS;
+    return descriptor_finish(&builder, out, error);
 }
 
-static bool build_configuration(const conv_engine *engine, conv_execution *self) {
+static int build_configuration(const conv_engine *engine, conv_execution *self, ls_error *error) {
     for (int index = 0; index < engine->knob_count; index++)
-        if (!build_knob(&engine->knobs[index], &self->knobs[index]))
-            return false;
+        LS_TRY(build_knob(&engine->knobs[index], &self->knobs[index], error));
     descriptor_builder builder =
         descriptor_begin(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, "an engine's configuration");
     descriptor_set_descriptor(&builder, CUDNN_ATTR_ENGINECFG_ENGINE, self->engine);
     if (engine->knob_count > 0)
         descriptor_set(&builder, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
                        engine->knob_count, self->knobs);
-    return descriptor_finish_quietly(&builder, &self->configuration) == CUDNN_STATUS_SUCCESS;
+    return descriptor_finish(&builder, &self->configuration, error);
 }
 
-static bool build_plan(const conv_graph *graph, const conv_target *target, conv_execution *self) {
+static int build_plan(const conv_graph *graph, const conv_target *target, conv_execution *self,
+                      ls_error *error) {
     descriptor_builder builder =
         descriptor_begin(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "an execution plan");
     descriptor_set_handle(&builder, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, graph->handle);
@@ -236,22 +244,30 @@ static bool build_plan(const conv_graph *graph, const conv_target *target, conv_
     if (target->properties)
         descriptor_set_descriptor(&builder, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
                                   target->properties);
-    return descriptor_finish_quietly(&builder, &self->plan) == CUDNN_STATUS_SUCCESS &&
-           read_int64(self->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
-                      &self->workspace_bytes) &&
-           self->workspace_bytes >= 0;
+    LS_TRY(descriptor_finish(&builder, &self->plan, error));
+    if (read_int64(self->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, &self->workspace_bytes) &&
+        self->workspace_bytes >= 0)
+        return LS_OK;
+    return ls_fail(error, LS_FAILED, "cuDNN: an execution plan's workspace cannot be read");
 }
 
-bool conv_execution_build(const conv_graph *graph, const conv_target *target,
-                          const conv_engine *engine, conv_execution *out) {
+static int build_execution(const conv_graph *graph, const conv_target *target,
+                           const conv_engine *engine, conv_execution *self, ls_error *error) {
+    if (engine->knob_count > CONV_MAX_KNOBS)
+        return ls_fail(error, LS_FAILED, "cuDNN: an engine of %d knobs", engine->knob_count);
+    LS_TRY(build_engine(graph, target, engine->index, &self->engine, error));
+    LS_TRY(build_configuration(engine, self, error));
+    return build_plan(graph, target, self, error);
+}
+
+int conv_execution_build(const conv_graph *graph, const conv_target *target,
+                         const conv_engine *engine, conv_execution *out, ls_error *error) {
     conv_execution self = {0};
-    bool good = engine->knob_count <= CONV_MAX_KNOBS &&
-                build_engine(graph, target, engine->index, &self.engine) &&
-                build_configuration(engine, &self) && build_plan(graph, target, &self);
-    if (!good)
+    int status = build_execution(graph, target, engine, &self, error);
+    if (status != LS_OK)
         conv_execution_destroy(&self);
     *out = self;
-    return good;
+    return status;
 }
 
 int conv_pack_build(const conv_graph *graph, const void *const *addresses, void *workspace,

@@ -32,7 +32,8 @@ void conv_engine_describe(const conv_engine *engine, char *text, size_t bytes);
 typedef struct conv_engine_list {
     conv_engine engines[CONV_MAX_ENGINES];
     int count;
-    int refused; /* by their numerical notes */
+    int refused;      /* by their numerical notes */
+    ls_error refusal; /* the first heuristic or engine that cuDNN does not tell of; code 0: none */
 } conv_engine_list;
 
 /* Which GPU a plan is for: that of graph->handle (properties NULL), or one that need not be there,
@@ -59,10 +60,10 @@ typedef struct conv_execution {
 int conv_pack_build(const conv_graph *graph, const void *const *addresses, void *workspace,
                     cudnnBackendDescriptor_t *out, ls_error *error);
 
-/* Quiet, because an engine that does not build is ordinary: whether it built. *out is to be
- * destroyed before the graph. */
-bool conv_execution_build(const conv_graph *graph, const conv_target *target,
-                          const conv_engine *engine, conv_execution *out);
+/* LS_FAILED with cuDNN's reason: an engine that does not build is ordinary. *out is to be destroyed
+ * before the graph. */
+int conv_execution_build(const conv_graph *graph, const conv_target *target,
+                         const conv_engine *engine, conv_execution *out, ls_error *error);
 void conv_execution_destroy(conv_execution *self); /* zeroed is fine */
 
 #endif

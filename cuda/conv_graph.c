@@ -229,7 +229,7 @@ static int build(conv_graph *self, ls_error *error) {
     return own(self, &builder, &self->operations, error);
 }
 
-static int check_shape(const conv2d_shape *shape, ls_error *error) {
+int conv_check_shape(const conv2d_shape *shape, ls_error *error) {
     if (shape->type != DTYPE_F32 && shape->type != DTYPE_BF16 && shape->type != DTYPE_F16)
         return ls_fail(error, LS_FAILED, "device cuda: conv2d: no convolution of %s",
                        dtype_name(shape->type));
@@ -248,7 +248,7 @@ static int check_shape(const conv2d_shape *shape, ls_error *error) {
 
 int conv_graph_create(const conv2d_shape *shape, conv_direction direction, dtype parameter_type,
                       cudnnHandle_t handle, conv_graph **out, ls_error *error) {
-    LS_TRY(check_shape(shape, error));
+    LS_TRY(conv_check_shape(shape, error));
     conv_graph *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "out of host memory");

@@ -57,8 +57,10 @@ size_t conv_weight_count(const conv2d_shape *shape); /* elements of w */
  * compiled ahead of time. Returns how many: 1 or 2. */
 int conv_parameter_types(const conv2d_shape *shape, conv_direction direction, dtype types[2]);
 
-/* LS_FAILED where the kernel does not fit the input, the type is none that a convolution has, or
- * cuDNN refuses. */
+/* LS_FAILED where the kernel does not fit the input, or the type is none that a convolution has. */
+int conv_check_shape(const conv2d_shape *shape, ls_error *error);
+
+/* LS_FAILED for a shape of that kind, or where cuDNN refuses. */
 int conv_graph_create(const conv2d_shape *shape, conv_direction direction, dtype parameter_type,
                       cudnnHandle_t handle, conv_graph **out, ls_error *error);
 void conv_graph_destroy(conv_graph *self); /* NULL is fine */

@@ -45,26 +45,31 @@ static size_t scratch_bytes(size_t bytes) {
     return (bytes + SCRATCH_ALIGNMENT - 1) / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT;
 }
 
-bool conv_run_build(const conv2d_shape *shape, conv_direction direction, const conv_choice *choice,
-                    cudnnHandle_t handle, conv_run *out) {
-    ls_error ignored = {0};
+static int build(const conv2d_shape *shape, conv_direction direction, const conv_choice *choice,
+                 cudnnHandle_t handle, conv_run *self, ls_error *error) {
     conv_target here = {NULL};
-    memset(out, 0, sizeof *out);
     if (choice->parameter_type != DTYPE_F32 && choice->parameter_type != shape->type)
-        return false;
-    if (conv_graph_create(shape, direction, choice->parameter_type, handle, &out->graph,
-                          &ignored) != LS_OK)
-        return false;
-    out->choice = *choice;
-    if (!conv_execution_build(out->graph, &here, &choice->engine, &out->execution)) {
+        return ls_fail(error, LS_FAILED, "a choice of %s for tensors of %s",
+                       dtype_name(choice->parameter_type), dtype_name(shape->type));
+    LS_TRY(
+        conv_graph_create(shape, direction, choice->parameter_type, handle, &self->graph, error));
+    return conv_execution_build(self->graph, &here, &choice->engine, &self->execution, error);
+}
+
+int conv_run_build(const conv2d_shape *shape, conv_direction direction, const conv_choice *choice,
+                   cudnnHandle_t handle, conv_run *out, ls_error *error) {
+    memset(out, 0, sizeof *out);
+    int status = build(shape, direction, choice, handle, out, error);
+    if (status != LS_OK) {
         conv_run_destroy(out);
-        return false;
+        return status;
     }
+    out->choice = *choice;
     out->bias_offset = scratch_bytes(conv_tensor_bytes(out->graph, CONV_UID_WEIGHTS));
     out->dnn_offset =
         out->bias_offset + scratch_bytes(conv_tensor_bytes(out->graph, CONV_UID_BIAS));
     out->workspace_bytes = out->dnn_offset + (size_t)out->execution.workspace_bytes;
-    return true;
+    return LS_OK;
 }
 
 void conv_run_destroy(conv_run *self) {
@@ -101,7 +106,8 @@ static int check_pointers(const conv_run *self, const void *const *addresses, ls
     return LS_OK;
 }
 
-static int make_pack(conv_run *self, const conv_pointers *pointers, ls_error *error) {
+static int make_pack(conv_run *self, const conv_pointers *pointers, bool *refused,
+                     ls_error *error) {
     const void *addresses[CONV_MAX_TENSORS];
     for (int index = 0; index < self->graph->uid_count; index++)
         addresses[index] = pointer_of(self, self->graph->uids[index], pointers);
@@ -109,9 +115,10 @@ static int make_pack(conv_run *self, const conv_pointers *pointers, ls_error *er
     void *workspace =
         self->execution.workspace_bytes ? (char *)pointers->workspace + self->dnn_offset : NULL;
     descriptor_destroy(&self->pack);
-    LS_TRY(conv_pack_build(self->graph, addresses, workspace, &self->pack, error));
+    int status = conv_pack_build(self->graph, addresses, workspace, &self->pack, error);
+    *refused = status != LS_OK;
     self->packed = *pointers;
-    return LS_OK;
+    return status;
 }
 
 static bool is_packed(const conv_run *self, const conv_pointers *pointers) {
@@ -140,18 +147,25 @@ static int stage(const conv_run *self, cudaStream_t stream, const parameter *mov
     return LS_OK;
 }
 
-int conv_run_execute(conv_run *self, cudaStream_t stream, const conv_pointers *pointers,
-                     ls_error *error) {
-    parameter weights = weights_of(self, pointers), bias = bias_of(self, pointers);
-    if (!is_packed(self, pointers))
-        LS_TRY(make_pack(self, pointers, error));
-    LS_TRY(stage(self, stream, &bias, pointers, error));
-    if (!weights.is_result)
-        LS_TRY(stage(self, stream, &weights, pointers, error));
+static int execute(const conv_run *self, cudaStream_t stream, ls_error *error) {
     DNN_TRY(cudnnSetStream(self->graph->handle, stream), "setting its stream");
     DNN_TRY(cudnnBackendExecute(self->graph->handle, self->execution.plan, self->pack),
             conv_direction_name(self->graph->direction));
-    if (weights.is_result)
-        LS_TRY(stage(self, stream, &weights, pointers, error));
     return LS_OK;
+}
+
+int conv_run_execute(conv_run *self, cudaStream_t stream, const conv_pointers *pointers,
+                     bool *refused, ls_error *error) {
+    parameter weights = weights_of(self, pointers), bias = bias_of(self, pointers);
+    *refused = false;
+    if (!is_packed(self, pointers))
+        LS_TRY(make_pack(self, pointers, refused, error));
+    LS_TRY(stage(self, stream, &bias, pointers, error));
+    if (!weights.is_result)
+        LS_TRY(stage(self, stream, &weights, pointers, error));
+    int status = execute(self, stream, error);
+    *refused = status != LS_OK;
+    if (status == LS_OK && weights.is_result)
+        LS_TRY(stage(self, stream, &weights, pointers, error));
+    return status;
 }

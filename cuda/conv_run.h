@@ -25,14 +25,15 @@ typedef struct conv_run {
     conv_pointers packed;
 } conv_run;
 
-/* Quiet: whether the choice builds. *out is zeroed where not. */
-bool conv_run_build(const conv2d_shape *shape, conv_direction direction, const conv_choice *choice,
-                    cudnnHandle_t handle, conv_run *out);
+/* LS_FAILED where the choice does not build; *out is then zeroed. */
+int conv_run_build(const conv2d_shape *shape, conv_direction direction, const conv_choice *choice,
+                   cudnnHandle_t handle, conv_run *out, ls_error *error);
 void conv_run_destroy(conv_run *self); /* zeroed is fine */
 
 /* Puts it into `stream`: no allocation of device memory, no synchronisation. LS_FAILED where
- * input or output is not aligned to CONV_ALIGNMENT. */
+ * input or output is not aligned to CONV_ALIGNMENT. *refused: it failed because cuDNN refuses it:
+ * the result may be computed in another way. */
 int conv_run_execute(conv_run *self, cudaStream_t stream, const conv_pointers *pointers,
-                     ls_error *error);
+                     bool *refused, ls_error *error);
 
 #endif

@@ -12,22 +12,39 @@ enum { MOST_RECORDED = 20, MOST_LAUNCHES = 5 };
 
 typedef struct timing {
     device *device;
+    ls_error *refused; /* the first of all runs' */
     device_stream *stream;
     device_event *from, *to;
-    void *memory[5]; /* of `pointers` */
+    void *memory; /* of all `pointers` */
     conv_pointers pointers;
 } timing;
 
-static int timing_allocate(timing *self, size_t bytes, int slot, ls_error *error) {
-    if (bytes == 0)
-        return LS_OK;
-    return self->device->is->allocate(self->device, bytes, "timing a convolution",
-                                      &self->memory[slot], error);
+enum { ALIGNMENT = 256 };
+
+/* Where the next part of the memory begins. */
+static size_t next(size_t *used, size_t bytes) {
+    size_t at = *used;
+    *used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return at;
+}
+
+static int allocate(timing *self, const conv_graph *graph, size_t workspace_bytes,
+                    ls_error *error) {
+    size_t used = 0, input = next(&used, conv_tensor_bytes(graph, CONV_UID_INPUT));
+    /* dw is fp32 whatever the form of the graph. */
+    size_t weights = next(&used, 4 * conv_weight_count(&graph->shape));
+    size_t output = next(&used, conv_tensor_bytes(graph, CONV_UID_OUTPUT));
+    size_t bias = next(&used, 4 * (size_t)graph->shape.out_channels);
+    size_t workspace = next(&used, workspace_bytes);
+    LS_TRY(self->device->is->allocate(self->device, used, "timing a convolution", &self->memory,
+                                      error));
+    char *memory = self->memory;
+    self->pointers = (conv_pointers){memory + input, memory + weights, memory + output,
+                                     memory + bias, memory + workspace};
+    return LS_OK;
 }
 
 static int timing_open(timing *self, const conv_run *runs, int count, ls_error *error) {
-    const conv_graph *graph = runs[0].graph;
-    const conv2d_shape *shape = &graph->shape;
     size_t workspace = 0;
     for (int index = 0; index < count; index++)
         if (runs[index].workspace_bytes > workspace)
@@ -35,27 +52,22 @@ static int timing_open(timing *self, const conv_run *runs, int count, ls_error *
     LS_TRY(self->device->is->stream_create(self->device, &self->stream, error));
     LS_TRY(self->device->is->event_create(self->device, &self->from, error));
     LS_TRY(self->device->is->event_create(self->device, &self->to, error));
-    LS_TRY(timing_allocate(self, conv_tensor_bytes(graph, CONV_UID_INPUT), 0, error));
-    /* dw is fp32 whatever the form of the graph. */
-    LS_TRY(timing_allocate(self, 4 * conv_weight_count(shape), 1, error));
-    LS_TRY(timing_allocate(self, conv_tensor_bytes(graph, CONV_UID_OUTPUT), 2, error));
-    LS_TRY(timing_allocate(self, 4 * (size_t)shape->out_channels, 3, error));
-    LS_TRY(timing_allocate(self, workspace, 4, error));
-    self->pointers = (conv_pointers){self->memory[0], self->memory[1], self->memory[2],
-                                     self->memory[3], self->memory[4]};
-    return LS_OK;
+    return allocate(self, runs[0].graph, workspace, error);
 }
 
 static void timing_close(timing *self) {
-    for (int slot = 4; slot >= 0; slot--)
-        if (self->memory[slot])
-            self->device->is->release(self->device, self->memory[slot]);
+    self->device->is->release(self->device, self->memory);
     if (self->to)
         self->device->is->event_destroy(self->device, self->to);
     if (self->from)
         self->device->is->event_destroy(self->device, self->from);
     if (self->stream)
         self->device->is->stream_destroy(self->device, self->stream);
+}
+
+static int execute(timing *self, conv_run *run, ls_error *error) {
+    bool refused; /* any failure means that the run is no choice */
+    return conv_run_execute(run, cuda_stream(self->stream), &self->pointers, &refused, error);
 }
 
 /* `graph` NULL: the run itself, eagerly. */
@@ -66,7 +78,7 @@ static int time_once(timing *self, conv_run *run, device_graph *graph, double *o
     if (graph)
         LS_TRY(is->graph_launch(self->device, graph, self->stream, error));
     else
-        LS_TRY(conv_run_execute(run, cuda_stream(self->stream), &self->pointers, error));
+        LS_TRY(execute(self, run, error));
     LS_TRY(is->event_record(self->device, self->to, self->stream, error));
     LS_TRY(is->event_synchronize(self->device, self->to, error));
     return is->event_seconds(self->device, self->from, self->to, out, error);
@@ -77,7 +89,7 @@ static int record(timing *self, conv_run *run, int repeats, device_graph **out, 
     LS_TRY(is->graph_begin(self->device, self->stream, error));
     int status = LS_OK;
     for (int index = 0; index < repeats && status == LS_OK; index++)
-        status = conv_run_execute(run, cuda_stream(self->stream), &self->pointers, error);
+        status = execute(self, run, error);
     int ended = is->graph_end(self->device, self->stream, out, error);
     if (status != LS_OK && ended == LS_OK)
         is->graph_destroy(self->device, *out);
@@ -122,29 +134,75 @@ static void raise_clocks(timing *self, conv_run *run) {
             return;
 }
 
-int conv_time(cuda_device *device, conv_run *runs, int count, bool first, int *best, int *timed,
-              ls_error *error) {
-    timing self = {.device = &device->base};
-    *best = -1;
-    *timed = 0;
-    int status = timing_open(&self, runs, count, error);
-    if (status == LS_OK)
-        raise_clocks(&self, &runs[0]);
+static void refuse(timing *self, const conv_run *run, const ls_error *why) {
+    char shape[CONV_SHAPE_TEXT_BYTES];
+    cudaGetLastError(); /* the library's: the next call is not blamed */
+    conv_shape_text(&run->graph->shape, run->graph->direction, shape);
+    device_remark(&self->device->refusals, "convolution %s: engine %lld: %s", shape,
+                  (long long)run->choice.engine.index, why->text);
+    ls_fail(self->refused, LS_FAILED, "engine %lld: %s", (long long)run->choice.engine.index,
+            why->text);
+}
+
+static void time_all(timing *self, conv_run *runs, int count, int *best, int *timed) {
     double start = clock_seconds(), fastest = 0, seconds;
-    for (int index = 0; status == LS_OK && index < count; index++) {
-        if (first ? *best >= 0 : index > 0 && clock_seconds() - start > CONV_TIMING_SECONDS)
+    for (int index = 0; index < count; index++) {
+        if (index > 0 && clock_seconds() - start > CONV_TIMING_SECONDS)
             break;
-        ls_error refused = {0};
-        if (time_run(&self, &runs[index], &seconds, &refused) != LS_OK)
+        ls_error why = {0};
+        if (time_run(self, &runs[index], &seconds, &why) != LS_OK) {
+            refuse(self, &runs[index], &why);
             continue;
+        }
         ++*timed;
         if (*best < 0 || seconds < fastest) {
             *best = index;
             fastest = seconds;
         }
     }
-    if (self.stream)
-        self.device->is->stream_synchronize(self.device, self.stream, error);
-    timing_close(&self);
+}
+
+static int timing_end(timing *self, int status, ls_error *error) {
+    if (self->stream && status == LS_OK)
+        status = self->device->is->stream_synchronize(self->device, self->stream, error);
+    timing_close(self);
     return status;
+}
+
+int conv_time(cuda_device *device, conv_run *runs, int count, int *best, int *timed,
+              ls_error *refused, ls_error *error) {
+    timing self = {.device = &device->base, .refused = refused};
+    *best = -1;
+    *timed = 0;
+    int status = timing_open(&self, runs, count, error);
+    if (status == LS_OK) {
+        raise_clocks(&self, &runs[0]);
+        time_all(&self, runs, count, best, timed);
+    }
+    return timing_end(&self, status, error);
+}
+
+static int try_run(timing *self, conv_run *run, ls_error *error) {
+    double seconds;
+    device_graph *graph;
+    LS_TRY(time_once(self, run, NULL, &seconds, error));
+    LS_TRY(record(self, run, 1, &graph, error));
+    int status = time_once(self, run, graph, &seconds, error);
+    self->device->is->graph_destroy(self->device, graph);
+    return status;
+}
+
+int conv_try(cuda_device *device, conv_run *runs, int count, int *first, ls_error *refused,
+             ls_error *error) {
+    timing self = {.device = &device->base, .refused = refused};
+    *first = -1;
+    int status = timing_open(&self, runs, count, error);
+    for (int index = 0; status == LS_OK && *first < 0 && index < count; index++) {
+        ls_error why = {0};
+        if (try_run(&self, &runs[index], &why) == LS_OK)
+            *first = index;
+        else
+            refuse(&self, &runs[index], &why);
+    }
+    return timing_end(&self, status, error);
 }

@@ -10,9 +10,15 @@
  * A run is recorded into a graph, as in a training step, so that the time is the GPU's and not the
  * launches', and one that cannot be recorded is no choice; the median of several launches counts.
  * Memory is scratch (zeros) that is gone again afterwards. *best is -1 where none ran. LS_FAILED
- * where there is no memory for it. With `first`: the first that runs, however long it takes. */
-int conv_time(cuda_device *device, conv_run *runs, int count, bool first, int *best, int *timed,
-              ls_error *error);
+ * where there is no memory for it. Why a run is no choice is among the device's refusals, and the
+ * first such text in *refused. */
+int conv_time(cuda_device *device, conv_run *runs, int count, int *best, int *timed,
+              ls_error *refused, ls_error *error);
+
+/* The first of runs[count] that runs once by itself, and once recorded into a graph: *first, -1
+ * where none does. The rest as above. */
+int conv_try(cuda_device *device, conv_run *runs, int count, int *first, ls_error *refused,
+             ls_error *error);
 
 #define CONV_TIMING_SECONDS 0.5
 

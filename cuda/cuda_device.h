@@ -11,6 +11,16 @@
 
 typedef struct conv_choices conv_choices; /* choices.h: which engine for which convolution */
 
+/* avoid.c: what LOCKSTEP_CUDA_AVOID takes out of use, each with another way. */
+enum {
+    CUDA_AVOID_FUSED_BIAS = 1, /* bias and ReLU as part of cuBLASLt's kernel */
+    CUDA_AVOID_FUSED_SUMS = 2, /* a bias's gradient as part of cuBLASLt's kernel */
+    CUDA_AVOID_CUBLASLT = 4,
+    CUDA_AVOID_CUDNN = 8
+};
+/* Reads the variable; LS_BAD_INPUT where it names something else. */
+int cuda_read_avoided(unsigned *out, ls_error *error);
+
 typedef struct cuda_device {
     device base;
     int ordinal;    /* of CUDA, inside CUDA_VISIBLE_DEVICES */
@@ -24,6 +34,7 @@ typedef struct cuda_device {
     cudnnHandle_t dnn;
     conv_choices *choices;
     bool first_offer; /* device_request's */
+    unsigned avoided; /* CUDA_AVOID_... */
 } cuda_device;
 
 /* Each host thread has a current GPU of its own, at first GPU 0: every member of the device begins
@@ -50,7 +61,8 @@ typedef enum { CUDA_CONV2D, CUDA_LINEAR, CUDA_MAXPOOL2D } cuda_plan_kind;
 /* A prepared op; `struct plan` of ops.h is this, for this device. Activations are channels last.
  * The packed copy of weights is the canonical array rounded to `packed_type`, element by element;
  * none (packed_bytes 0) where activations are fp32. */
-typedef struct cuda_plan {
+typedef struct cuda_plan cuda_plan;
+struct cuda_plan {
     cuda_device *device;
     cuda_plan_kind kind;
     union {
@@ -60,10 +72,11 @@ typedef struct cuda_plan {
     } shape;
     dtype packed_type;
     size_t packed_bytes, workspace_bytes, saved_bytes;
-    char description[256];
+    char description[384];
     void *detail; /* conv.c's or linear.c's own */
     void (*release_detail)(void *detail);
-} cuda_plan;
+    void (*describe)(cuda_plan *self); /* writes the description anew; NULL: it stays */
+};
 
 static inline cuda_plan *cuda_plan_of(plan *plan) {
     return (cuda_plan *)plan;

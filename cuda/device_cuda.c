@@ -155,6 +155,7 @@ static int cuda_describe(const device_request *request, device_facts *out, ls_er
 }
 
 static int start(cuda_device *self, const device_request *request, ls_error *error) {
+    LS_TRY(cuda_read_avoided(&self->avoided, error));
     LS_TRY(choose(self, request, error));
     self->waits_asleep = request->threads == 1;
     LS_TRY(start_gpu(self, error));
@@ -164,6 +165,9 @@ static int start(cuda_device *self, const device_request *request, ls_error *err
                          &self->scratch, error));
     LS_TRY(open_libraries(self, error));
     self->first_offer = request->first_offer;
+    if (self->avoided)
+        device_remark(&self->base.fallbacks, "LOCKSTEP_CUDA_AVOID=%s: what it names is left unused",
+                      getenv("LOCKSTEP_CUDA_AVOID"));
     return cuda_choices_open(self, request->plan_cache, error);
 }
 

@@ -59,6 +59,41 @@ size_t kernel_column_sums_workspace(int processors, dtype type, size_t rows, int
 cudaError_t kernel_column_sums(cudaStream_t stream, int processors, dtype type, const void *values,
                                size_t rows, int columns, float *sums, void *workspace);
 
+/* --- direct.cu: products and convolutions without a library, sums in double, rounded once */
+
+/* result[rows, columns] = left[rows, inner] x right[inner, columns], row-major; transposed: it lies
+ * as [inner, rows], [columns, inner]. */
+typedef struct product_arguments {
+    int rows, columns, inner;
+    bool left_transposed, right_transposed;
+    bool relu; /* result = max(0, .) */
+} product_arguments;
+
+/* bias: [columns], or NULL. result_type: `type`, or fp32. */
+cudaError_t kernel_product(cudaStream_t stream, dtype type, dtype result_type,
+                           const product_arguments *of, const void *left, const void *right,
+                           const float *bias, void *result);
+/* result[r, c] = [relu](sums[r, c] + bias[c]); result may be sums, of fp32. */
+cudaError_t kernel_add_bias(cudaStream_t stream, dtype type, const product_arguments *of,
+                            const float *sums, const float *bias, void *result);
+
+/* x [n, height, width, channels], weights [out_channels, kernel, kernel, channels], y [n,
+ * out_height, out_width, out_channels]. */
+typedef struct direct_arguments {
+    int n, height, width, channels;
+    int out_height, out_width, out_channels;
+    int kernel, stride, padding;
+    bool relu; /* forward: y = max(0, .) */
+} direct_arguments;
+
+/* y = [relu](x * weights + bias), its adjoint in x, and in the weights. */
+cudaError_t kernel_convolve(cudaStream_t stream, dtype type, const direct_arguments *of,
+                            const void *x, const void *weights, const float *bias, void *y);
+cudaError_t kernel_convolve_back(cudaStream_t stream, dtype type, const direct_arguments *of,
+                                 const void *dy, const void *weights, void *dx);
+cudaError_t kernel_convolve_weights(cudaStream_t stream, dtype type, const direct_arguments *of,
+                                    const void *x, const void *dy, float *dweights);
+
 /* --- fingerprint.cu */
 
 /* *out += the fingerprint of values[count], at any alignment of 4 bytes. */

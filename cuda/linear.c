@@ -1,10 +1,7 @@
 /* y = x * weights^T + bias and its gradients: three products. Factors have the type of the
  * activations (weights: their packed copy where that is not fp32), gradients of parameters are
- * fp32. cuBLASLt wants a bias of the result's type: of the fp32 one a rounded copy is made in the
- * workspace, out_features elements a call. The bias's gradient is the column sums of dy: the
- * product's epilogue adds them up on its way where cuBLASLt can, else a kernel of ours does. */
+ * fp32. The bias's gradient is the column sums of dy, which its product adds up too. */
 #include "linear.h"
-#include "kernels.h"
 #include "product.h"
 
 #include <stdio.h>
@@ -12,11 +9,7 @@
 
 typedef struct linear {
     product *forward, *backward_data, *backward_weights;
-    bool fused_sums;           /* backward_weights also writes dbias */
-    size_t rounded_bias_bytes; /* of forward's workspace, before the product's; 0: none */
 } linear;
-
-enum { WORKSPACE_ALIGNMENT = 256 };
 
 static linear *linear_of(const cuda_plan *plan) {
     return plan->detail;
@@ -49,13 +42,8 @@ static int prepare_forward(cuda_plan *plan, ls_error *error) {
     wanted.rows = shape->n, wanted.columns = shape->out_features, wanted.inner = shape->in_features;
     wanted.right_transposed = true;
     wanted.epilogue = shape->relu ? PRODUCT_BIAS_RELU : PRODUCT_BIAS;
-    if (shape->type != DTYPE_F32) {
-        size_t bytes = (size_t)shape->out_features * dtype_bytes(shape->type);
-        self->rounded_bias_bytes =
-            (bytes + WORKSPACE_ALIGNMENT - 1) / WORKSPACE_ALIGNMENT * WORKSPACE_ALIGNMENT;
-    }
     LS_TRY(product_create(plan->device, &wanted, &self->forward, error));
-    need_workspace(plan, self->rounded_bias_bytes + product_workspace_bytes(self->forward));
+    need_workspace(plan, product_workspace_bytes(self->forward));
     return LS_OK;
 }
 
@@ -81,16 +69,17 @@ static int prepare_backward_weights(cuda_plan *plan, ls_error *error) {
     wanted.result_type = DTYPE_F32;
     wanted.epilogue = PRODUCT_LEFT_SUMS;
     LS_TRY(product_create(plan->device, &wanted, &self->backward_weights, error));
-    self->fused_sums = self->backward_weights != NULL;
-    if (!self->fused_sums) {
-        wanted.epilogue = PRODUCT_PLAIN;
-        LS_TRY(product_create(plan->device, &wanted, &self->backward_weights, error));
-        need_workspace(plan,
-                       kernel_column_sums_workspace(plan->device->multiprocessors, shape->type,
-                                                    (size_t)shape->n, shape->out_features));
-    }
     need_workspace(plan, product_workspace_bytes(self->backward_weights));
     return LS_OK;
+}
+
+/* A product may take another way later: described when it is asked. */
+static void describe(cuda_plan *plan) {
+    const linear *self = linear_of(plan);
+    snprintf(plan->description, sizeof plan->description, "cuBLASLt %.72s / %.72s / %.72s",
+             product_describe(self->forward),
+             self->backward_data ? product_describe(self->backward_data) : "-",
+             product_describe(self->backward_weights));
 }
 
 static int prepare(cuda_plan *plan, ls_error *error) {
@@ -100,6 +89,7 @@ static int prepare(cuda_plan *plan, ls_error *error) {
         return ls_fail(error, LS_FAILED, "out of memory");
     plan->detail = self;
     plan->release_detail = release;
+    plan->describe = describe;
     LS_TRY(prepare_forward(plan, error));
     if (shape->need_dx)
         LS_TRY(prepare_backward_data(plan, error));
@@ -109,10 +99,6 @@ static int prepare(cuda_plan *plan, ls_error *error) {
         plan->packed_bytes =
             (size_t)shape->out_features * (size_t)shape->in_features * dtype_bytes(shape->type);
     }
-    snprintf(plan->description, sizeof plan->description, "cuBLASLt %.60s / %.60s / %.60s%s",
-             product_describe(self->forward),
-             shape->need_dx ? product_describe(self->backward_data) : "-",
-             product_describe(self->backward_weights), self->fused_sums ? " with bias" : "");
     return LS_OK;
 }
 
@@ -138,18 +124,10 @@ int cuda_linear_forward(plan *plan, device_stream *stream, const void *x, const 
                         const void *packed, const float *bias, void *y, void *workspace,
                         ls_error *error) {
     cuda_plan *made = cuda_plan_of(plan);
-    const linear_shape *shape = &made->shape.linear;
-    linear *self = linear_of(made);
     cuda_enter(&made->device->base);
-    void *vector = (void *)bias; /* read only, but for cuBLASLt's one attribute for both uses */
-    if (self->rounded_bias_bytes) {
-        vector = workspace;
-        CUDA_TRY(kernel_cast(cuda_stream(stream), (size_t)shape->out_features, DTYPE_F32, bias,
-                             shape->type, vector),
-                 "rounding a bias");
-    }
-    return product_run(self->forward, stream, x, factor(made, weights, packed), y, vector,
-                       (char *)workspace + self->rounded_bias_bytes, error);
+    /* The bias is only read: sums would be written to the same argument. */
+    return product_run(linear_of(made)->forward, stream, x, factor(made, weights, packed), y,
+                       (float *)bias, workspace, error);
 }
 
 int cuda_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
@@ -164,13 +142,7 @@ int cuda_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
 int cuda_linear_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
                                  float *dweights, float *dbias, void *workspace, ls_error *error) {
     cuda_plan *made = cuda_plan_of(plan);
-    const linear_shape *shape = &made->shape.linear;
-    linear *self = linear_of(made);
     cuda_enter(&made->device->base);
-    if (!self->fused_sums)
-        CUDA_TRY(kernel_column_sums(cuda_stream(stream), made->device->multiprocessors, shape->type,
-                                    dy, (size_t)shape->n, shape->out_features, dbias, workspace),
-                 "adding up the gradient of a bias");
-    return product_run(self->backward_weights, stream, dy, x, dweights,
-                       self->fused_sums ? dbias : NULL, workspace, error);
+    return product_run(linear_of(made)->backward_weights, stream, dy, x, dweights, dbias, workspace,
+                       error);
 }

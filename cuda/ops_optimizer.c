@@ -41,6 +41,15 @@ static bool next_launch(range_cursor *at, update_ranges *out) {
     return out->count > 0;
 }
 
+/* Gradients and parameters in host memory are for devices that share it. */
+static int refuse_host_arrays(const float *added, const float *copied, ls_error *error) {
+    if (!added && !copied)
+        return LS_OK;
+    return ls_fail(error, LS_FAILED,
+                   "device cuda: an update with gradients or parameters in host memory (`added`, "
+                   "`copied`): expected NULL for both; this device has its own memory only");
+}
+
 int cuda_adam(device *self, device_stream *stream, const adam_arguments *arguments,
               const parameter_range *ranges, int range_count, ls_error *error) {
     adam_update update = {.parameters = arguments->parameters,
@@ -51,6 +60,7 @@ int cuda_adam(device *self, device_stream *stream, const adam_arguments *argumen
                           .beta2 = arguments->beta2,
                           .epsilon = arguments->epsilon,
                           .state = arguments->state};
+    LS_TRY(refuse_host_arrays(arguments->added, arguments->copied, error));
     const cuda_device *cuda = cuda_enter(self);
     range_cursor at = {.ranges = ranges, .count = range_count};
     for (update_ranges launch; next_launch(&at, &launch);)
@@ -65,6 +75,7 @@ int cuda_sgd(device *self, device_stream *stream, const sgd_arguments *arguments
                          .gradients = arguments->gradients,
                          .momentum = arguments->momentum,
                          .state = arguments->state};
+    LS_TRY(refuse_host_arrays(arguments->added, arguments->copied, error));
     const cuda_device *cuda = cuda_enter(self);
     range_cursor at = {.ranges = ranges, .count = range_count};
     for (update_ranges launch; next_launch(&at, &launch);)

@@ -140,9 +140,23 @@ typedef struct device_observer {
     void (*end)(void *context);
 } device_observer;
 
+/* Lines for the log of a run; what is said twice stands here once. */
+enum { DEVICE_REMARKS = 16, DEVICE_REMARK_BYTES = 360 };
+typedef struct device_remarks {
+    int count, more; /* more: those that there was no room for */
+    char lines[DEVICE_REMARKS][DEVICE_REMARK_BYTES];
+} device_remarks;
+
+/* remarks.c */
+void device_remark(device_remarks *self, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 struct device {
     const device_interface *is;
     device_facts facts;
+    /* What is computed by another way than meant, because a library refused: a reader should know.
+     * And what was refused where that is ordinary: one of several candidates. */
+    device_remarks fallbacks, refusals;
     const device_observer *observer; /* NULL: nobody watches; set while no range is open */
 };
 

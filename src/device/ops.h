@@ -100,9 +100,9 @@ typedef struct parameter_range {
 typedef struct adam_arguments {
     float *parameters, *gradients, *first_moment, *second_moment; /* flat arrays */
     /* Flat too, in host memory that the device addresses: the update's gradients are these added
-     * to `gradients`. NULL: none. */
+     * to `gradients`. NULL: none; LS_FAILED for another on cuda. */
     const float *added;
-    /* As `added` lies: the new parameters are written there too. NULL: nowhere else. */
+    /* As `added` lies: the new parameters are written there too. NULL: nowhere else; as above. */
     float *copied;
     float beta1, beta2, epsilon;
     /* Device memory. t = state->step + 1 is the update's number: bias corrections 1 - beta^t.

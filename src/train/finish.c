@@ -63,6 +63,8 @@ int trainer_finish(trainer *self, ls_error *error) {
     totals->rank_usage = self->usage;
     totals->ranks = self->rank_sums;
     mode_plan_id(self->mode, totals->plan_id);
+    if (self->plans_differ)
+        strcat(totals->plan_id, "-mixed");
     if (self->step_log)
         LS_TRY(step_log_finish(self->step_log, error));
     LS_TRY(step_certificate_finish(&self->certificate, totals->certificate_hash, error));

@@ -56,6 +56,7 @@ static void add_epoch(trainer *self, epoch_record *record) {
 }
 
 static int train_all_epochs(trainer *self, ls_error *error) {
+    LS_TRY(trainer_tell_fallbacks(self, error)); /* of set-up and warm-up */
     for (int epoch = 1; epoch <= self->settings->epochs; epoch++) {
         epoch_record record = {.epoch = epoch};
         double cpu_before = self->cpu_seconds_training;
@@ -65,6 +66,7 @@ static int train_all_epochs(trainer *self, ls_error *error) {
         if (epoch == 1)
             LS_TRY(trainer_align_profile(self, error));
         LS_TRY(trainer_evaluate(self, &record, error));
+        LS_TRY(trainer_tell_fallbacks(self, error));
         LS_TRY(trainer_epoch_usage(self, self->cpu_seconds_training - cpu_before, &record, error));
         add_epoch(self, &record);
         if (self->me->rank == 0)

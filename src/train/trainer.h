@@ -78,6 +78,8 @@ typedef struct trainer {
     double setup_seconds, warmup_seconds, start_to_first_step_seconds;
     double cpu_seconds_training;
     int64_t steps; /* optimizer steps so far */
+    int told_fallbacks, told_refusals; /* of the device's remarks */
+    bool plans_differ;                 /* between the ranks of a strict run */
     run_totals totals;
     epoch_record best;
 } trainer;
@@ -114,6 +116,10 @@ mode_settings trainer_describe_mode(trainer *self);
 
 /* price.c: --strict: totals.strict_cost, and a line about it. Before the real initial state. */
 int trainer_price_strictness(trainer *self, ls_error *error);
+
+/* fallbacks.c: what a library refused since the last call, and what computes instead, as lines of
+ * the log. Collective. */
+int trainer_tell_fallbacks(trainer *self, ls_error *error);
 
 /* header.c: gathers every rank's facts and opens the run folder. */
 int trainer_open_run(trainer *self, ls_error *error);

@@ -3,6 +3,7 @@
  * offers what a careless caller would stumble over: an algorithm that adds in place first, where
  * the caller did not rule it out. cublaslt_matmul.c computes. */
 #include "cublaslt.h"
+#include "refusals.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,14 @@ static cublasStatus_t end(void *object, const char *what) {
     free(object);
     return CUBLAS_STATUS_SUCCESS;
 }
+
+/* Leaves the function with the status, where the test wants this call refused. */
+#define MAY_REFUSE(kind)                                                                           \
+    do {                                                                                           \
+        int refused_;                                                                              \
+        if (emulated_is_refused((kind), CUBLAS_STATUS_NOT_SUPPORTED, &refused_))                   \
+            return (cublasStatus_t)refused_;                                                       \
+    } while (0)
 
 /* A copy of an attribute's value, whose size the documentation fixes. */
 static void take(void *to, size_t expected, const void *from, size_t bytes, const char *what) {
@@ -69,6 +78,7 @@ const char *cublasLtGetStatusString(cublasStatus_t status) {
 
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *matLayout, cudaDataType type,
                                           uint64_t rows, uint64_t cols, int64_t ld) {
+    MAY_REFUSE(BLAS_DESCRIBE);
     if (rows == 0 || cols == 0 || ld < (int64_t)rows)
         emulated_violation("cublasLt: a matrix of %llu x %llu with leading dimension %lld",
                            (unsigned long long)rows, (unsigned long long)cols, (long long)ld);
@@ -83,6 +93,7 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t matLayout) {
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *matmulDesc,
                                         cublasComputeType_t computeType, cudaDataType_t scaleType) {
+    MAY_REFUSE(BLAS_DESCRIBE);
     blas_operation operation = {.compute = computeType,
                                 .scale_type = scaleType,
                                 .transpose_a = CUBLAS_OP_N,
@@ -101,6 +112,7 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t matmulDesc,
                                               cublasLtMatmulDescAttributes_t attr, const void *buf,
                                               size_t sizeInBytes) {
     blas_operation *self = (blas_operation *)matmulDesc;
+    MAY_REFUSE(BLAS_DESCRIBE);
     switch (attr) {
     case CUBLASLT_MATMUL_DESC_TRANSA:
         TAKE(transpose_a);
@@ -123,6 +135,7 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t matmulDesc,
 }
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *pref) {
+    MAY_REFUSE(BLAS_DESCRIBE);
     blas_preference preference = {.reduction_mask = CUBLASLT_REDUCTION_SCHEME_MASK,
                                   .alignment_a = 256,
                                   .alignment_b = 256,
@@ -140,6 +153,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
                                                     cublasLtMatmulPreferenceAttributes_t attr,
                                                     const void *buf, size_t sizeInBytes) {
     blas_preference *self = (blas_preference *)pref;
+    MAY_REFUSE(BLAS_DESCRIBE);
     switch (attr) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
         TAKE(workspace_limit);
@@ -163,6 +177,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
         emulated_violation("cublasLt: the stand-in has no attribute %d of a preference", (int)attr);
     }
 }
+
+enum { ANSWERS = 3 };
 
 /* A long inner dimension under a small result is split, where the caller gives the workspace and
  * the way to add the parts up. The first answer adds in place where that is allowed. */
@@ -192,6 +208,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
                       *c = (blas_layout *)Cdesc, *d = (blas_layout *)Ddesc;
     blas_extents extents;
     *returnAlgoCount = 0;
+    MAY_REFUSE(BLAS_QUERY);
     if (!lightHandle || requestedAlgoCount < 1)
         return CUBLAS_STATUS_INVALID_VALUE;
     cublasStatus_t status = blas_check_problem(operation, a, b, c, d, &extents);
@@ -207,13 +224,20 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
                                 .reduction = CUBLASLT_REDUCTION_SCHEME_NONE,
                                 .signature = BLAS_SIGNATURE};
     split(&algorithm, &extents, limits);
-    cublasLtMatmulHeuristicResult_t *result = &heuristicResultsArray[0];
-    memset(result, 0, sizeof *result);
-    memcpy(&result->algo, &algorithm, sizeof algorithm);
-    result->workspaceSize = algorithm.workspace_bytes;
-    result->state = CUBLAS_STATUS_SUCCESS;
-    result->wavesCount = 1.0f;
-    *returnAlgoCount = 1;
+    /* The others are not split, and need no workspace. */
+    for (int index = 0; index < requestedAlgoCount && index < ANSWERS; index++) {
+        cublasLtMatmulHeuristicResult_t *result = &heuristicResultsArray[index];
+        memset(result, 0, sizeof *result);
+        memcpy(&result->algo, &algorithm, sizeof algorithm);
+        result->workspaceSize = algorithm.workspace_bytes;
+        result->state = CUBLAS_STATUS_SUCCESS;
+        result->wavesCount = 1.0f;
+        *returnAlgoCount = index + 1;
+        algorithm.id++;
+        algorithm.splits = 1;
+        algorithm.workspace_bytes = 0;
+        algorithm.reduction = CUBLASLT_REDUCTION_SCHEME_NONE;
+    }
     return CUBLAS_STATUS_SUCCESS;
 }
 

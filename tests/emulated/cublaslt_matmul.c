@@ -2,6 +2,7 @@
  * work is put into the stream that sums in double and rounds once. What the real library's
  * algorithms do differently (the order of sums, sums in fp32) is not shown. */
 #include "cublaslt.h"
+#include "refusals.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -293,6 +294,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t lightHandle, cublasLtMatmulDesc_t
     if (*(const float *)alpha != 1.0f || *(const float *)beta != 0.0f || C != D)
         emulated_violation("cublasLtMatmul: the stand-in computes D = A x B only");
     emulated_check_stream(stream, "cublasLtMatmul");
+    int refused;
+    if (emulated_is_refused(BLAS_RUN, CUBLAS_STATUS_NOT_SUPPORTED, &refused))
+        return (cublasStatus_t)refused;
     cublasStatus_t status = blas_check_problem(operation, a, b, c, d, &extents);
     if (status != CUBLAS_STATUS_SUCCESS)
         return status;

@@ -21,6 +21,15 @@ cudnnStatus_t dnn_not_supported(const char *reason) {
     return CUDNN_STATUS_NOT_SUPPORTED;
 }
 
+bool dnn_is_refused(refusable_call kind, cudnnStatus_t *status) {
+    int refused;
+    if (!emulated_is_refused(kind, CUDNN_STATUS_NOT_SUPPORTED, &refused))
+        return false;
+    dnn_not_supported("refused on demand");
+    *status = (cudnnStatus_t)refused;
+    return true;
+}
+
 size_t cudnnGetVersion(void) {
     return CUDNN_VERSION;
 }
@@ -70,7 +79,10 @@ cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
 }
 
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t streamId) {
+    cudnnStatus_t refused;
     emulated_check_stream(streamId, "cudnnSetStream");
+    if (dnn_is_refused(DNN_RUN, &refused))
+        return refused;
     dnn_check_handle(handle, "cudnnSetStream")->stream = streamId;
     return CUDNN_STATUS_SUCCESS;
 }
@@ -84,6 +96,9 @@ dnn_descriptor *dnn_check(cudnnBackendDescriptor_t descriptor, const char *what)
 
 cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t descriptorType,
                                            cudnnBackendDescriptor_t *descriptor) {
+    cudnnStatus_t refused;
+    if (dnn_is_refused(DNN_DESCRIBE, &refused))
+        return refused;
     dnn_descriptor *self = calloc(1, sizeof *self);
     if (!self)
         abort();
@@ -186,6 +201,9 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor,
     if (self->finalised)
         emulated_violation("cudnn: attribute %d is set after finalising", (int)attributeName);
     size_t bytes = dnn_check_attribute(self->type, attributeName, attributeType, elementCount);
+    cudnnStatus_t refused;
+    if (dnn_is_refused(DNN_DESCRIBE, &refused))
+        return refused;
     if (dnn_find(self, attributeName, &count) || self->attribute_count == DNN_ATTRIBUTES)
         emulated_violation("cudnn: attribute %d is set twice", (int)attributeName);
     dnn_attribute *attribute = &self->attributes[self->attribute_count++];
@@ -212,7 +230,10 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
     if (self->finalised)
         emulated_violation("cudnn: a descriptor of type %d is finalised twice", (int)self->type);
     dnn_check_complete(self);
-    cudnnStatus_t status = dnn_finalize(self);
+    cudnnStatus_t status;
+    if (dnn_is_refused(DNN_QUERY, &status))
+        return status;
+    status = dnn_finalize(self);
     self->finalised = status == CUDNN_STATUS_SUCCESS;
     return status;
 }

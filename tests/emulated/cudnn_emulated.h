@@ -8,6 +8,7 @@
 
 #include "device/ops.h"
 #include "emulated.h"
+#include "refusals.h"
 
 #include <cudnn.h>
 #include <stdint.h>
@@ -74,6 +75,8 @@ int64_t dnn_int64(const dnn_descriptor *self, cudnnBackendAttributeName_t name, 
 dnn_descriptor *dnn_reference(const dnn_descriptor *self, cudnnBackendAttributeName_t name);
 void dnn_refer(dnn_descriptor **slot, dnn_descriptor *to);
 cudnnStatus_t dnn_not_supported(const char *reason); /* for cudnnGetLastErrorString */
+/* Whether the test wants this call refused, and the status that it answers. */
+bool dnn_is_refused(refusable_call kind, cudnnStatus_t *status);
 cudnnHandle_t dnn_check_handle(cudnnHandle_t handle, const char *what);
 cudaStream_t dnn_stream(cudnnHandle_t handle);
 

@@ -129,6 +129,9 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
     execution_work work = make_work(plan, pack);
     check_memory(&work);
     check_overlap(&work);
+    cudnnStatus_t refused;
+    if (dnn_is_refused(DNN_RUN, &refused))
+        return refused;
     if (!dnn_runs_in_capture(plan->setting.engine) && emulated_is_capturing(stream)) {
         dnn_not_supported("this engine cannot be captured");
         return CUDNN_STATUS_EXECUTION_FAILED;

@@ -115,6 +115,9 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
         if (answers[index].type != attributeType)
             emulated_violation("cudnn: attribute %d is asked for as type %d, expected %d", name,
                                (int)attributeType, (int)answers[index].type);
+        cudnnStatus_t refused;
+        if (dnn_is_refused(DNN_QUERY, &refused))
+            return refused;
         *elementCount = answers[index].get(self, requestedElementCount, arrayOfElements);
         return CUDNN_STATUS_SUCCESS;
     }

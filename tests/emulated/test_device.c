@@ -208,6 +208,39 @@ static void test_broken_recording(device *gpu) {
     check_case("a broken recording names the call");
 }
 
+/* An optimizer's arrays in host memory are other devices'. */
+static void test_host_arrays(device *gpu, device_stream *stream) {
+    const ops *ops = gpu->is->ops;
+    float there = 0;
+    adam_arguments adam = {.added = &there};
+    sgd_arguments sgd = {.copied = &there};
+    ls_error of_adam = {0}, of_sgd = {0};
+    CHECK(ops->adam(gpu, stream, &adam, NULL, 0, &of_adam) == LS_FAILED &&
+              strstr(of_adam.text, "in host memory"),
+          "%s", of_adam.text);
+    CHECK(ops->sgd(gpu, stream, &sgd, NULL, 0, &of_sgd) == LS_FAILED &&
+              strstr(of_sgd.text, "in host memory"),
+          "%s", of_sgd.text);
+    check_case("an update with arrays in host memory is refused");
+}
+
+static void test_avoided(void) {
+    device_request request = {.local_rank = 1, .local_size = 2, .threads = 1, .plan_cache = ""};
+    device *gpu = NULL;
+    ls_error error = {0};
+    setenv("LOCKSTEP_CUDA_AVOID", "cudnn,fused", 1);
+    CHECK(device_open("cuda", &request, &gpu, &error) == LS_BAD_INPUT &&
+              strstr(error.text, "unknown word 'fused'"),
+          "%s", error.text);
+    setenv("LOCKSTEP_CUDA_AVOID", "cudnn,fused-sums", 1);
+    gpu = opened();
+    CHECK(gpu && gpu->fallbacks.count == 1 && strstr(gpu->fallbacks.lines[0], "cudnn,fused-sums"),
+          "it is not said");
+    device_close(gpu);
+    unsetenv("LOCKSTEP_CUDA_AVOID");
+    check_case("what LOCKSTEP_CUDA_AVOID names");
+}
+
 typedef struct polling {
     device *gpu;
     device_stream *stream;
@@ -252,7 +285,9 @@ int main(void) {
     test_graph(gpu, stream);
     test_broken_recording(gpu);
     test_another_thread(gpu, stream);
+    test_host_arrays(gpu, stream);
     gpu->is->stream_destroy(gpu, stream);
     device_close(gpu);
+    test_avoided();
     return check_done();
 }

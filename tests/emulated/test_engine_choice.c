@@ -149,23 +149,28 @@ static void test_import(void) {
     choice_line line;
     const char *at = strchr(text, '\n') + 1;
     char bad[CHOICE_LINE_BYTES + 64] = CHOICES_FIRST_LINE "\n";
-    ls_error error = {0};
-    plan *none;
     CHECK(choice_line_read(at, strcspn(at, "\n"), &line), "%s", at);
     line.choice.engine = (conv_engine){.index = 9};
     choice_line_write(&line, bad + strlen(bad));
     MUST(other->is->choices_import(other, bad, &error));
     shape.n = 2;
-    CHECK(other->is->ops->conv2d_prepare(other, &shape, NULL, &none, &error) == LS_FAILED &&
-              strstr(error.text, "forward n2 h7 w8 c3 k6 r3 s1 p1 bf16 relu"),
-          "%s", error.text);
+    plan *instead = fixture_plan(other, &shape);
+    CHECK(described(other, instead, "forward 2.") && described(other, instead, "(first offer)"),
+          "not the first offer");
+    CHECK(other->fallbacks.count == 1 &&
+              strstr(other->fallbacks.lines[0], "forward n2 h7 w8 c3 k6 r3 s1 p1 bf16 relu: rank "
+                                                "0's engine 9: ") &&
+              strstr(other->fallbacks.lines[0], "; taken: engine 2"),
+          "%d: %s", other->fallbacks.count, other->fallbacks.lines[0]);
+    other->is->ops->plan_release(other, instead);
     root->is->ops->plan_release(root, first);
     other->is->ops->plan_release(other, same);
     other->is->ops->plan_release(other, ragged);
     free(text);
     root->is->close(root);
     other->is->close(other);
-    check_case("an imported choice that does not build is an error with the shape's name");
+    check_case(
+        "an imported choice that does not build: the first offer, said with the shape's name");
 }
 
 int main(void) {

@@ -133,14 +133,20 @@ static void test_precision(precision wanted) {
     check_case(precision_name(wanted));
 }
 
-/* That the two GPUs take the two ways is what the test takes them for. */
+/* That the two GPUs, and LOCKSTEP_CUDA_AVOID, take the ways that the test takes them for. */
 static void test_description(void) {
     const char *capability = getenv("LOCKSTEP_EMULATED_CAPABILITY");
-    bool fused = !capability || atoi(capability) >= 90;
+    const char *avoided = getenv("LOCKSTEP_CUDA_AVOID");
+    bool library = !avoided || !strstr(avoided, "cublaslt");
+    bool fused = (!capability || atoi(capability) >= 90) && !avoided;
+    bool bias_apart = library && avoided && strstr(avoided, "fused-bias");
     linear_shape shape = {.n = 4, .in_features = 8, .out_features = 8, .type = DTYPE_BF16};
     layer tested = layer_new(&shape, 0);
     const char *text = gpu->is->ops->plan_describe(tested.plan);
     CHECK((strstr(text, " with bias") != NULL) == fused, "%s", text);
+    CHECK((strstr(text, "bias by a kernel") != NULL) == bias_apart, "%s", text);
+    CHECK((strstr(text, "sums by a kernel") != NULL) == (library && !fused), "%s", text);
+    CHECK((strstr(text, "a kernel of ours") != NULL) == !library, "%s", text);
     layer_free(&tested);
     check_case("who adds up the bias's gradient");
 }

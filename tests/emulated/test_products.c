@@ -53,7 +53,7 @@ static void compare(const product_shape *shape, const array *left, const array *
         for (int inner = 0; inner < shape->inner; inner++)
             sum += left_at(shape, left, row, inner);
         if (shape->epilogue == PRODUCT_LEFT_SUMS)
-            wrong += !rounded_once(shape->result_type, vector->values[row], sum);
+            wrong += !rounded_once(DTYPE_F32, vector->values[row], sum);
     }
     CHECK(wrong == 0, "%d wrong of [%d, %d] x [%d, %d], %s to %s, epilogue %d", wrong, shape->rows,
           shape->inner, shape->inner, shape->columns, dtype_name(shape->type),
@@ -62,20 +62,18 @@ static void compare(const product_shape *shape, const array *left, const array *
 
 static void run(const product_shape *shape, size_t offset) {
     product *tested = NULL;
-    MUST(product_create((cuda_device *)gpu, shape, &tested, &error));
-    if (!tested) {
-        CHECK(shape->epilogue == PRODUCT_LEFT_SUMS, "no product");
-        return;
-    }
     bool sums = shape->epilogue == PRODUCT_LEFT_SUMS;
+    if (sums && !shape->left_transposed)
+        return;
+    MUST(product_create((cuda_device *)gpu, shape, &tested, &error));
     array left =
         array_new(gpu, stream, shape->type, (size_t)shape->rows * (size_t)shape->inner, offset);
     array right =
         array_new(gpu, stream, shape->type, (size_t)shape->inner * (size_t)shape->columns, 0);
     array result = array_new(gpu, stream, shape->result_type,
                              (size_t)shape->rows * (size_t)shape->columns, offset);
-    array vector = array_new(gpu, stream, shape->result_type,
-                             (size_t)(sums ? shape->rows : shape->columns), offset);
+    array vector =
+        array_new(gpu, stream, DTYPE_F32, (size_t)(sums ? shape->rows : shape->columns), offset);
     array bias = vector;
     bias.values = malloc(vector.count * sizeof *bias.values);
     memcpy(bias.values, vector.values, vector.count * sizeof *bias.values);
@@ -84,7 +82,8 @@ static void run(const product_shape *shape, size_t offset) {
     if (bytes)
         MUST(gpu->is->allocate(gpu, bytes, "workspace", &workspace, &error));
     MUST(product_run(tested, stream, left.device, right.device, result.device,
-                     shape->epilogue == PRODUCT_PLAIN ? NULL : vector.device, workspace, &error));
+                     shape->epilogue == PRODUCT_PLAIN ? NULL : (float *)(void *)vector.device,
+                     workspace, &error));
     compare(shape, &left, &right, &bias, &result, &vector);
     gpu->is->release(gpu, workspace);
     free(bias.values);
@@ -119,9 +118,10 @@ static void test_refusal(void) {
     product_shape shape = {
         .rows = 4, .columns = 4, .inner = 4, .type = DTYPE_F32, .result_type = DTYPE_BF16};
     int status = product_create((cuda_device *)gpu, &shape, &made, &error);
-    CHECK(status == LS_FAILED && !made && strstr(error.text, "no algorithm"), "%d: %s", status,
-          error.text);
-    check_case("a product that cuBLASLt does not have");
+    CHECK(status == LS_FAILED && !made &&
+              strstr(error.text, "no product of fp32 has a result in bf16"),
+          "%d: %s", status, error.text);
+    check_case("a product that nobody computes");
 }
 
 int main(void) {

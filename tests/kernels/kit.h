@@ -51,5 +51,6 @@ void test_finite(void);
 void test_adam_ranges(void);
 void test_sgd_ranges(void);
 void test_alignments(void);
+void test_direct(void);
 
 #endif

@@ -21,5 +21,6 @@ int main(void) {
     test_adam_ranges();
     test_sgd_ranges();
     test_alignments();
+    test_direct();
     return all_done();
 }

@@ -1,16 +1,17 @@
-/* What product.c asks of cuBLASLt, given to the real library on a machine without a GPU: it takes
- * every description of an operation, a matrix and a preference, and fails where it must, at the
- * choice of an algorithm, for which it would need a GPU (the handle here is none). */
-#include "product.h"
+/* What product_blas.c asks of cuBLASLt, given to the real library on a machine without a GPU: it
+ * takes every description of an operation, a matrix and a preference, and fails where it must, at
+ * the choice of an algorithm, for which it would need a GPU (the handle here is none). */
+#include "product_blas.h"
 
 #include "../unit/check.h"
 
 #include <string.h>
 
 static void try_product(dtype type, dtype result_type, bool tf32, int variant) {
-    cuda_device no_gpu = {0};
-    product *made = NULL;
+    blas_product made;
+    blas_algorithm_choice answers[BLAS_ANSWERS];
     ls_error error = {0};
+    int count = 0;
     product_shape shape = {.rows = 64,
                            .columns = 10,
                            .inner = 512,
@@ -20,9 +21,15 @@ static void try_product(dtype type, dtype result_type, bool tf32, int variant) {
                            .result_type = result_type,
                            .tf32 = tf32,
                            .epilogue = (product_epilogue)(variant >> 2)};
-    int status = product_create(&no_gpu, &shape, &made, &error);
-    CHECK(status == LS_FAILED && !made, "%d without a GPU", status);
-    CHECK(strncmp(error.text, "choosing the algorithm", 22) == 0, "%s", error.text);
+    int status = blas_product_describe(&shape, &made, &error);
+    CHECK(status == LS_OK, "described: %s", error.text);
+    for (int wide = 0; wide < 2; wide++) {
+        error = (ls_error){0};
+        status = blas_product_ask(&made, NULL, wide, answers, &count, &error);
+        CHECK(status == LS_FAILED && count == 0, "%d without a GPU", status);
+        CHECK(strncmp(error.text, "choosing the algorithm", 22) == 0, "%s", error.text);
+    }
+    blas_product_destroy(&made);
 }
 
 int main(void) {

@@ -96,12 +96,14 @@ static void build_plans(const conv_graph *graph, const conv_target *target, plan
     out->refused = list.refused;
     for (int index = 0; index < list.count && out->tried < MOST_BUILT; index++) {
         conv_execution execution;
+        ls_error ignored = {0};
         if (list.engines[index].runtime_compiled) {
             out->compiled++;
             continue;
         }
         out->tried++;
-        if (!conv_execution_build(graph, target, &list.engines[index], &execution))
+        if (conv_execution_build(graph, target, &list.engines[index], &execution, &ignored) !=
+            LS_OK)
             continue;
         int64_t bytes = execution.workspace_bytes;
         out->first_bytes = out->built ? out->first_bytes : bytes;

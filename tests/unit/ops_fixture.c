@@ -56,7 +56,15 @@ bool subject_has(const char *name, precision precision) {
     return status == LS_OK;
 }
 
+/* Which way was tested, where a library refused the best. */
+static void print_remarks(const char *kind, const device_remarks *remarks) {
+    for (int index = 0; index < remarks->count; index++)
+        printf("# %s: %s\n", kind, remarks->lines[index]);
+}
+
 void subject_close(subject *self) {
+    print_remarks("fallback", &self->device->fallbacks);
+    print_remarks("refused", &self->device->refusals);
     self->device->is->stream_destroy(self->device, self->stream);
     device_close(self->device);
 }

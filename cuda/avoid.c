@@ -1,0 +1,38 @@
+/* LOCKSTEP_CUDA_AVOID: words with commas between them, of what is not to be used. Each takes away
+ * what a library may refuse or do wrongly, so that the rest of a run can be seen without it. */
+#include "cuda_device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *word;
+    unsigned flag;
+} words[] = {{"fused-bias", CUDA_AVOID_FUSED_BIAS},
+             {"fused-sums", CUDA_AVOID_FUSED_SUMS},
+             {"cublaslt", CUDA_AVOID_CUBLASLT},
+             {"cudnn", CUDA_AVOID_CUDNN}};
+
+static unsigned flag_of(const char *word, size_t length) {
+    for (size_t index = 0; index < sizeof words / sizeof words[0]; index++)
+        if (strlen(words[index].word) == length && memcmp(words[index].word, word, length) == 0)
+            return words[index].flag;
+    return 0;
+}
+
+int cuda_read_avoided(unsigned *out, ls_error *error) {
+    const char *text = getenv("LOCKSTEP_CUDA_AVOID");
+    *out = 0;
+    while (text && *text) {
+        size_t length = strcspn(text, ",");
+        unsigned flag = flag_of(text, length);
+        if (!flag)
+            return ls_fail(error, LS_BAD_INPUT,
+                           "LOCKSTEP_CUDA_AVOID: unknown word '%.*s' (expected fused-bias, "
+                           "fused-sums, cublaslt or cudnn, with commas between them)",
+                           (int)length, text);
+        *out |= flag;
+        text += length + (text[length] == ',');
+    }
+    return LS_OK;
+}
