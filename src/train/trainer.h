@@ -77,7 +77,7 @@ typedef struct trainer {
     double started_seconds; /* clock at train_run's start */
     double setup_seconds, warmup_seconds, start_to_first_step_seconds;
     double cpu_seconds_training;
-    int64_t steps; /* optimizer steps so far */
+    int64_t steps;                     /* optimizer steps so far */
     int told_fallbacks, told_refusals; /* of the device's remarks */
     bool plans_differ;                 /* between the ranks of a strict run */
     run_totals totals;
