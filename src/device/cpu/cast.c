@@ -6,13 +6,12 @@
 
 enum { CHUNK = 4096 }; /* elements at a time; between two other types they go through fp32 */
 
-VECTORISED static void bf16_to_fp32(const uint16_t *restrict from, float *restrict to,
-                                    size_t count) {
+static void bf16_to_fp32(const uint16_t *restrict from, float *restrict to, size_t count) {
     for (size_t i = 0; i < count; i++)
         to[i] = bf16_to_float(from[i]);
 }
 
-VECTORISED void cpu_round_to_bf16(const float *restrict from, uint16_t *restrict to, size_t count) {
+void cpu_round_to_bf16(const float *restrict from, uint16_t *restrict to, size_t count) {
     for (size_t i = 0; i < count; i++)
         to[i] = bf16_of_float(from[i]);
 }

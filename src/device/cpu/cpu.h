@@ -3,7 +3,7 @@
 #ifndef LOCKSTEP_DEVICE_CPU_CPU_H
 #define LOCKSTEP_DEVICE_CPU_CPU_H
 
-#include "base/vectorised.h"
+#include "device/cpu/forms.h"
 #include "device/cpu/layouts.h"
 #include "device/cpu/onednn.h"
 #include "device/cpu/winograd.h"
@@ -106,6 +106,8 @@ int cpu_softmax_cross_entropy(device *self, device_stream *stream, int n, int cl
                               const void *logits, const int32_t *labels, float gradient_scale,
                               const step_state *state, void *dlogits, loss_totals *totals,
                               ls_error *error);
+/* to[column] = the sum of from[row][column], fp32 or bf16, rows in order. One thread. */
+void cpu_sum_rows(dtype type, const void *from, float *to, size_t rows, size_t columns);
 /* cast.c: one thread's part, and the contract is cast's. */
 void cpu_round_to_bf16(const float *from, uint16_t *to, size_t count);
 int cpu_cast(device *self, device_stream *stream, size_t count, dtype from_type, const void *from,

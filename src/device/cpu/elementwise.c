@@ -3,24 +3,23 @@
 #include "device/cpu/cpu.h"
 
 /* y may be dy. */
-VECTORISED static void mask(const float *y, float *dy, size_t count) {
+static void mask(const float *y, float *dy, size_t count) {
     for (size_t i = 0; i < count; i++)
         dy[i] = y[i] > 0.0f ? dy[i] : 0.0f;
 }
 
-VECTORISED static void sum(const float *restrict from, float *restrict to, size_t count) {
+static void sum(const float *restrict from, float *restrict to, size_t count) {
     for (size_t i = 0; i < count; i++)
         to[i] += from[i];
 }
 
 /* Bits of a positive bf16: above zero, at most infinity (a NaN lies above it). */
-VECTORISED static void mask_bf16(const int16_t *y, int16_t *dy, size_t count) {
+static void mask_bf16(const int16_t *y, int16_t *dy, size_t count) {
     for (size_t i = 0; i < count; i++)
         dy[i] = y[i] > 0 && y[i] <= 0x7F80 ? dy[i] : 0;
 }
 
-VECTORISED static void sum_bf16(const uint16_t *restrict from, uint16_t *restrict to,
-                                size_t count) {
+static void sum_bf16(const uint16_t *restrict from, uint16_t *restrict to, size_t count) {
     for (size_t i = 0; i < count; i++)
         to[i] = bf16_of_float(bf16_to_float(to[i]) + bf16_to_float(from[i]));
 }

@@ -5,8 +5,7 @@
 enum { BLOCK = FINGERPRINT_BUCKETS };
 
 /* Whole blocks, the first of which is number `first`. */
-VECTORISED static void add_blocks(const float *values, size_t first, size_t end,
-                                  fingerprint *sums) {
+static void add_blocks(const float *values, size_t first, size_t end, fingerprint *sums) {
     uint64_t hash = 0, terms[BLOCK];
     for (size_t number = first; number < end; number++) {
         const float *in = values + number * BLOCK;

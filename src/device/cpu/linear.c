@@ -5,12 +5,10 @@
  * weights would win at the CNN's fc1 (64 x 8192 x 512) in bf16 0.5 ms in forward and backward, and
  * cost more than that to refresh each step: the optimizer's pass goes through memory in order, and
  * blocks do not. */
-#include "base/float16.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/product.h"
 
 #include <stdio.h>
-#include <string.h>
 
 typedef struct linear_descs {
     onednn_desc x, y, y_transposed, bias, weights, gradient;
@@ -151,40 +149,13 @@ int cpu_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
     return onednn_call_run(&self->backward_data, arguments, 3, workspace, error);
 }
 
-/* Rows are added in order, 64 columns side by side. Inlined with a constant `bf16`. */
-static inline __attribute__((always_inline)) void
-sum_rows(bool bf16, const void *restrict from, float *restrict to, size_t rows, size_t columns) {
-    for (size_t first = 0; first < columns; first += 64) {
-        size_t count = columns - first < 64 ? columns - first : 64;
-        float sums[64] = {0};
-        for (size_t row = 0; row < rows; row++)
-            for (size_t i = 0; i < count; i++) {
-                size_t at = row * columns + first + i;
-                sums[i] +=
-                    bf16 ? bf16_to_float(((const uint16_t *)from)[at]) : ((const float *)from)[at];
-            }
-        memcpy(to + first, sums, count * sizeof *sums);
-    }
-}
-
-VECTORISED static void sum_rows_fp32(const void *from, float *to, size_t rows, size_t columns) {
-    sum_rows(false, from, to, rows, columns);
-}
-
-VECTORISED static void sum_rows_bf16(const void *from, float *to, size_t rows, size_t columns) {
-    sum_rows(true, from, to, rows, columns);
-}
-
 int cpu_linear_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
                                 float *dweights, float *dbias, void *workspace, ls_error *error) {
     (void)stream;
     cpu_plan *self = (cpu_plan *)plan;
     size_t rows = (size_t)self->shape.linear.n, out = (size_t)self->shape.linear.out_features;
     if (self->by_product || self->weights_by_product) {
-        if (self->shape.linear.type == DTYPE_BF16)
-            sum_rows_bf16(dy, dbias, rows, out);
-        else
-            sum_rows_fp32(dy, dbias, rows, out);
+        cpu_sum_rows(self->shape.linear.type, dy, dbias, rows, out);
     }
     if (self->by_product) {
         cpu_product_backward_weights(&self->shape.linear, x, dy, dweights, workspace);

@@ -9,8 +9,8 @@ typedef struct adam_factors {
     float beta1, beta2, epsilon, decay, step_size, inverse_root_correction2, unscale;
 } adam_factors;
 
-VECTORISED static void adam_chunk(float *restrict w, const float *restrict g, float *restrict m,
-                                  float *restrict v, size_t count, const adam_factors *factors) {
+static void adam_chunk(float *restrict w, const float *restrict g, float *restrict m,
+                       float *restrict v, size_t count, const adam_factors *factors) {
     const adam_factors f = *factors;
     for (size_t i = 0; i < count; i++) {
         float gradient = g[i] * f.unscale + f.decay * w[i];
@@ -22,9 +22,9 @@ VECTORISED static void adam_chunk(float *restrict w, const float *restrict g, fl
     }
 }
 
-VECTORISED static void sgd_chunk(float *restrict w, const float *restrict g,
-                                 float *restrict velocity, size_t count, float rate, float decay,
-                                 float momentum, float keep, float unscale) {
+static void sgd_chunk(float *restrict w, const float *restrict g, float *restrict velocity,
+                      size_t count, float rate, float decay, float momentum, float keep,
+                      float unscale) {
     for (size_t i = 0; i < count; i++) {
         float change = keep * velocity[i] * momentum + g[i] * unscale + decay * w[i];
         velocity[i] = change;
@@ -32,14 +32,14 @@ VECTORISED static void sgd_chunk(float *restrict w, const float *restrict g,
     }
 }
 
-VECTORISED static void sgd_plain_chunk(float *restrict w, const float *restrict g, size_t count,
-                                       float rate, float decay, float unscale) {
+static void sgd_plain_chunk(float *restrict w, const float *restrict g, size_t count, float rate,
+                            float decay, float unscale) {
     for (size_t i = 0; i < count; i++)
         w[i] -= rate * (g[i] * unscale + decay * w[i]);
 }
 
-VECTORISED static void add_chunk(const float *restrict a, const float *restrict b,
-                                 float *restrict sum, size_t count) {
+static void add_chunk(const float *restrict a, const float *restrict b, float *restrict sum,
+                      size_t count) {
     for (size_t i = 0; i < count; i++)
         sum[i] = a[i] + b[i];
 }
@@ -75,11 +75,11 @@ typedef struct update {
 } update;
 
 /* Past the caches: this core does not read them again. */
-VECTORISED static void copy_piece(const float *from, float *to, size_t count) {
+static void copy_piece(const float *from, float *to, size_t count) {
     bool aligned = (uintptr_t)to % 64 == 0;
-    size_t whole = aligned ? count / 16 * 16 : 0;
-    for (size_t i = 0; i < whole; i += 16)
-        put16(true, to + i, *(const ints16 *)(from + i));
+    size_t whole = aligned ? count / LANES * LANES : 0;
+    for (size_t i = 0; i < whole; i += LANES)
+        put(true, to + i, (const floats *)(from + i));
     for (size_t i = whole; i < count; i++)
         to[i] = from[i];
 }

@@ -5,117 +5,42 @@
  * pass: the winner is positive exactly when the pooled value is. */
 #include "device/cpu/pool.h"
 
-#include <string.h>
-
-static pool_grid grid_of(tensor_layout layout, int height, int width, int channels, int group) {
-    size_t plane = (size_t)height * (size_t)width;
-    size_t row = (size_t)width;
-    pool_grid out = {.image = plane * (size_t)channels};
-    if (layout == LAYOUT_NHWC) {
-        out.block = (size_t)group;
-        out.column = (size_t)channels;
-    } else { /* a block is a whole plane of `group` */
-        out.block = plane * (size_t)group;
-        out.column = (size_t)group;
-    }
-    out.row = row * out.column;
-    return out;
-}
-
-/* Of two layouts with planes, the same ones (cpu_maxpool2d_prepare). */
-static int group_of(const maxpool2d_shape *shape) {
-    int in = layout_plane_channels(shape->in_layout);
-    int out = layout_plane_channels(shape->out_layout);
-    if (shape->in_layout == LAYOUT_NCHW || shape->out_layout == LAYOUT_NCHW)
-        return 1;
-    if (in || out)
-        return in ? in : out;
-    return shape->channels % 16 == 0 ? 16 : shape->channels;
-}
-
-pool_geometry cpu_pool_geometry(const maxpool2d_shape *shape) {
-    pool_geometry made = {.out_height = shape->height / shape->window,
-                          .out_width = shape->width / shape->window};
-    made.group = group_of(shape);
-    made.blocks = shape->channels / made.group;
-    made.in = grid_of(shape->in_layout, shape->height, shape->width, shape->channels, made.group);
-    made.out =
-        grid_of(shape->out_layout, made.out_height, made.out_width, shape->channels, made.group);
-    return made;
-}
-
-int cpu_maxpool2d_prepare(device *self, const maxpool2d_shape *shape, plan **out, ls_error *error) {
-    int in = layout_plane_channels(shape->in_layout);
-    int others = layout_plane_channels(shape->out_layout);
-    bool single = shape->in_layout == LAYOUT_NCHW || shape->out_layout == LAYOUT_NCHW;
-    if ((in && others && in != others) || ((in || others) && single))
-        return ls_fail(error, LS_FAILED,
-                       "cpu max pooling: planes of unlike numbers of channels cannot be paired "
-                       "(they share no run of channels)");
-    if (shape->window > 15)
-        return ls_fail(error, LS_FAILED, "cpu max pooling: window %d is larger than 15",
-                       shape->window);
-    cpu_plan *made;
-    LS_TRY(cpu_plan_create(self, CPU_MAXPOOL2D, shape->type, &made, error));
-    made->shape.maxpool2d = *shape;
-    pool_geometry geometry = cpu_pool_geometry(shape);
-    made->saved_bytes = (size_t)shape->n * (size_t)shape->channels * (size_t)geometry.out_height *
-                        (size_t)geometry.out_width;
-    strcpy(made->description, "loop");
-    *out = (plan *)made;
-    return LS_OK;
-}
-
-pool_steps cpu_pool_steps(const maxpool2d_shape *shape, const pool_geometry *g) {
-    return (pool_steps){g->in.row, g->in.column, g->out.row, g->out.column, shape->window};
-}
-
-pool_place cpu_pool_place(const maxpool2d_shape *shape, const pool_geometry *g, int index) {
-    int h = index % g->out_height, block = index / g->out_height % g->blocks;
-    int n = index / g->out_height / g->blocks;
-    return (pool_place){(size_t)n * g->in.image + (size_t)block * g->in.block +
-                            (size_t)(h * shape->window) * g->in.row,
-                        (size_t)n * g->out.image + (size_t)block * g->out.block +
-                            (size_t)h * g->out.row,
-                        (size_t)index * (size_t)g->out_width * (size_t)g->group};
-}
-
 /* --- forward. The bodies are inlined with a constant `bf16`, once for each type. */
 
-ALWAYS_INLINE void load16(bool bf16, const void *array, size_t index, floats16 *out) {
+ALWAYS_INLINE void load_vector(bool bf16, const void *array, size_t index, floats *out) {
     if (bf16)
-        *(words16 *)out =
-            __builtin_convertvector(*(const halves16 *)((const uint16_t *)array + index), words16)
+        *(words *)out =
+            __builtin_convertvector(*(const halves *)((const uint16_t *)array + index), words)
             << 16;
     else
-        *out = *(const floats16 *)((const float *)array + index);
+        *out = *(const floats *)((const float *)array + index);
 }
 
 /* Of a value that was loaded: nothing is rounded. */
-ALWAYS_INLINE void store16(bool bf16, void *array, size_t index, const floats16 *value) {
+ALWAYS_INLINE void store_vector(bool bf16, void *array, size_t index, const floats *value) {
     if (bf16)
-        *(halves16 *)((uint16_t *)array + index) =
-            __builtin_convertvector(*(const words16 *)value >> 16, halves16);
+        *(halves *)((uint16_t *)array + index) =
+            __builtin_convertvector(*(const words *)value >> 16, halves);
     else
-        *(floats16 *)((float *)array + index) = *value;
+        *(floats *)((float *)array + index) = *value;
 }
 
-ALWAYS_INLINE void window16_forward(bool bf16, const void *x, size_t at, void *y, size_t to,
-                                    uint8_t *saved, pool_steps by) {
-    floats16 best, candidate;
-    load16(bf16, x, at, &best);
-    ints16 winner = {0};
+ALWAYS_INLINE void window_vector_forward(bool bf16, const void *x, size_t at, void *y, size_t to,
+                                         uint8_t *saved, pool_steps by) {
+    floats best, candidate;
+    load_vector(bf16, x, at, &best);
+    ints winner = {0};
     for (int position = 0, h = 0; h < by.window; h++)
         for (int w = 0; w < by.window; w++, position++) {
             size_t from = at + (size_t)h * by.row + (size_t)w * by.column;
-            load16(bf16, x, from, &candidate);
+            load_vector(bf16, x, from, &candidate);
             prefetch1(bf16, x, from + (size_t)by.window * by.row);
-            ints16 better = candidate > best;
-            best = (floats16)(((ints16)candidate & better) | ((ints16)best & ~better));
+            ints better = candidate > best;
+            best = (floats)(((ints)candidate & better) | ((ints)best & ~better));
             winner = (winner & ~better) | (better & position);
         }
-    store16(bf16, y, to, &best);
-    *(bytes16 *)saved = __builtin_convertvector(winner, bytes16);
+    store_vector(bf16, y, to, &best);
+    *(bytes *)saved = __builtin_convertvector(winner, bytes);
 }
 
 /* Any number of channels. */
@@ -144,20 +69,20 @@ ALWAYS_INLINE void row_forward(bool bf16, const void *x, size_t at, void *y, siz
         size_t from = at + (size_t)(w * by.window) * by.column;
         size_t there = to + (size_t)w * by.out_column;
         uint8_t *kept = saved + (size_t)w * (size_t)group;
-        if (group == 16)
-            window16_forward(bf16, x, from, y, there, kept, by);
-        else
+        for (size_t i = 0; group % LANES == 0 && i < (size_t)group; i += LANES)
+            window_vector_forward(bf16, x, from + i, y, there + i, kept + i, by);
+        if (group % LANES != 0)
             window_forward(bf16, x, from, y, there, kept, group, by);
     }
 }
 
-VECTORISED static void row_forward_fp32(const void *x, size_t at, void *y, size_t to,
-                                        uint8_t *saved, int out_width, int group, pool_steps by) {
+static void row_forward_fp32(const void *x, size_t at, void *y, size_t to, uint8_t *saved,
+                             int out_width, int group, pool_steps by) {
     row_forward(false, x, at, y, to, saved, out_width, group, by);
 }
 
-VECTORISED static void row_forward_bf16(const void *x, size_t at, void *y, size_t to,
-                                        uint8_t *saved, int out_width, int group, pool_steps by) {
+static void row_forward_bf16(const void *x, size_t at, void *y, size_t to, uint8_t *saved,
+                             int out_width, int group, pool_steps by) {
     row_forward(true, x, at, y, to, saved, out_width, group, by);
 }
 

@@ -12,32 +12,34 @@ typedef struct row_gradient {
     bool streams;
 } row_gradient;
 
-ALWAYS_INLINE void window16_backward_fp32(bool streams, const row_gradient *r, size_t from,
-                                          size_t to, const uint8_t *saved, pool_steps by) {
-    ints16 gradient = *(const ints16 *)((const float *)r->dy + from); /* the bits */
+ALWAYS_INLINE void window_vector_backward_fp32(bool streams, const row_gradient *r, size_t from,
+                                               size_t to, const uint8_t *saved, pool_steps by) {
+    ints gradient = *(const ints *)((const float *)r->dy + from); /* the bits */
     prefetch1(false, r->dy, from + by.out_row);
     prefetch1(false, r->y, from + by.out_row);
-    ints16 winner = __builtin_convertvector(*(const bytes16 *)saved, ints16);
+    ints winner = __builtin_convertvector(*(const bytes *)saved, ints);
     if (r->masked)
-        gradient &= *(const floats16 *)((const float *)r->y + from) > 0;
+        gradient &= *(const floats *)((const float *)r->y + from) > 0;
     for (int position = 0, h = 0; h < by.window; h++)
-        for (int w = 0; w < by.window; w++, position++)
-            put16(streams, (float *)r->dx + to + (size_t)h * by.row + (size_t)w * by.column,
-                  gradient & (winner == position));
+        for (int w = 0; w < by.window; w++, position++) {
+            ints routed = gradient & (winner == position);
+            put(streams, (float *)r->dx + to + (size_t)h * by.row + (size_t)w * by.column,
+                (const floats *)&routed);
+        }
 }
 
 /* As bits: a bf16 is positive where they are above zero and not above infinity's. */
-ALWAYS_INLINE void window16_backward_bf16(const row_gradient *r, size_t from, size_t to,
-                                          const uint8_t *saved, pool_steps by) {
-    shorts16 gradient = *(const shorts16 *)((const int16_t *)r->dy + from);
-    shorts16 winner = __builtin_convertvector(*(const bytes16 *)saved, shorts16);
+ALWAYS_INLINE void window_vector_backward_bf16(const row_gradient *r, size_t from, size_t to,
+                                               const uint8_t *saved, pool_steps by) {
+    shorts gradient = *(const shorts *)((const int16_t *)r->dy + from);
+    shorts winner = __builtin_convertvector(*(const bytes *)saved, shorts);
     if (r->masked) {
-        shorts16 y = *(const shorts16 *)((const int16_t *)r->y + from);
+        shorts y = *(const shorts *)((const int16_t *)r->y + from);
         gradient &= (y > 0) & (y <= 0x7F80);
     }
     for (int position = 0, h = 0; h < by.window; h++)
         for (int w = 0; w < by.window; w++, position++)
-            *(shorts16 *)((int16_t *)r->dx + to + (size_t)h * by.row + (size_t)w * by.column) =
+            *(shorts *)((int16_t *)r->dx + to + (size_t)h * by.row + (size_t)w * by.column) =
                 gradient & (winner == (int16_t)position);
 }
 
@@ -58,30 +60,36 @@ ALWAYS_INLINE void window_backward(bool bf16, const row_gradient *r, size_t from
     }
 }
 
+/* A window's run of channels, in vectors. */
+ALWAYS_INLINE void run_backward(bool bf16, const row_gradient *r, size_t from, size_t to,
+                                const uint8_t *saved, size_t group, pool_steps by) {
+    for (size_t i = 0; i < group; i += LANES)
+        if (bf16)
+            window_vector_backward_bf16(r, from + i, to + i, saved + i, by);
+        else if (r->streams)
+            window_vector_backward_fp32(true, r, from + i, to + i, saved + i, by);
+        else
+            window_vector_backward_fp32(false, r, from + i, to + i, saved + i, by);
+}
+
 ALWAYS_INLINE void row_backward(bool bf16, const row_gradient *r, int out_width, int group,
                                 pool_steps by) {
     for (int w = 0; w < out_width; w++) {
         size_t from = r->from + (size_t)w * by.out_column;
         size_t to = r->to + (size_t)(w * by.window) * by.column;
         const uint8_t *kept = r->saved + (size_t)w * (size_t)group;
-        if (group != 16)
+        if (group % LANES != 0)
             window_backward(bf16, r, from, to, kept, group, by);
-        else if (bf16)
-            window16_backward_bf16(r, from, to, kept, by);
-        else if (r->streams)
-            window16_backward_fp32(true, r, from, to, kept, by);
         else
-            window16_backward_fp32(false, r, from, to, kept, by);
+            run_backward(bf16, r, from, to, kept, (size_t)group, by);
     }
 }
 
-VECTORISED static void row_backward_fp32(const row_gradient *r, int out_width, int group,
-                                         pool_steps by) {
+static void row_backward_fp32(const row_gradient *r, int out_width, int group, pool_steps by) {
     row_backward(false, r, out_width, group, by);
 }
 
-VECTORISED static void row_backward_bf16(const row_gradient *r, int out_width, int group,
-                                         pool_steps by) {
+static void row_backward_bf16(const row_gradient *r, int out_width, int group, pool_steps by) {
     row_backward(true, r, out_width, group, by);
 }
 

@@ -9,9 +9,10 @@
 #ifndef LOCKSTEP_DEVICE_CPU_PRODUCT_H
 #define LOCKSTEP_DEVICE_CPU_PRODUCT_H
 
+#include "device/cpu/forms.h"
 #include "device/ops.h"
 
-/* AVX-512 (bf16: with its products of bf16), rows in sixteens and not too many, in_features in
+/* bf16: AVX-512 with its products of bf16. Rows in sixteens and not too many, in_features in
  * sixty-fours. x, y, dx, dy and weights are of the shape's type; sums are fp32. */
 bool cpu_product_serves(const linear_shape *shape);
 

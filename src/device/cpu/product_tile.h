@@ -1,5 +1,5 @@
-/* The inner loops of product.c: a tile of sums that stay in registers, and a transposition of 16 x
- * 16 values. For functions marked WIDE_VECTORS; inlined with constant sizes. */
+/* The inner loops of product.c: a tile of sums that stay in registers, and a transposition of as
+ * many vectors as each has lanes. Inlined with constant sizes. */
 #ifndef LOCKSTEP_DEVICE_CPU_PRODUCT_TILE_H
 #define LOCKSTEP_DEVICE_CPU_PRODUCT_TILE_H
 
@@ -14,7 +14,7 @@ typedef struct tile {
     const float *a, *b;
     float *c;
     size_t a_row, a_depth, b_depth, c_row, depth;
-    float *kept;       /* TILE_KEEPS: b's [depth][16 * vectors], without gaps */
+    float *kept;       /* TILE_KEEPS: b's [depth][LANES * vectors], without gaps */
     const float *next; /* TILE_FETCHES: rows are b_next apart */
     size_t b_next;
 } tile;
@@ -24,75 +24,66 @@ enum {
     TILE_STREAMS = 2, /* c is written past the caches */
     TILE_KEEPS = 4,   /* b is copied to `kept`, and what comes next of it is fetched ahead */
     TILE_FETCHES = 8, /* meanwhile, one line for each k */
-    TILE_PAIRS = 16,  /* only where has_wide_pairs() */
+    TILE_PAIRS = 16,  /* only with AVX-512 and its bf16 */
     TILE_INTERLEAVES =
         32, /* b is a matrix of bf16 as it lies: two rows of it make a row of pairs */
     TILE_FETCHED_LINES = 16, /* of a row of `next`; half as many where TILE_PAIRS */
     TILE_MOST_ROWS = 12,
-    TILE_MOST_VECTORS = 4,
+    TILE_MOST_VECTORS = CPU_REGISTERS / 8,
     TILE_FETCHED_AHEAD = 8 /* rows of b */
 };
 
-ALWAYS_INLINE void tile_interleave(const uint16_t *even, const uint16_t *odd, floats16 *to) {
-    words16 low = __builtin_convertvector(*(const halves16 *)even, words16);
-    words16 high = __builtin_convertvector(*(const halves16 *)odd, words16);
-    *(words16 *)to = low | high << 16;
+ALWAYS_INLINE void tile_interleave(const uint16_t *even, const uint16_t *odd, floats *to) {
+    words low = __builtin_convertvector(*(const halves *)even, words);
+    words high = __builtin_convertvector(*(const halves *)odd, words);
+    *(words *)to = low | high << 16;
 }
 
 /* Vector v of b's row k. Kept, it has gone into `kept`, and a later row is fetched. */
-ALWAYS_INLINE void tile_b(const int how, const tile *t, size_t k, int v, int vectors, floats16 *b) {
-    const float *from = t->b + k * t->b_depth + 16 * v;
+ALWAYS_INLINE void tile_b(const int how, const tile *t, size_t k, int v, int vectors, floats *b) {
+    const float *from = t->b + k * t->b_depth + LANES * v;
     if (how & TILE_INTERLEAVES) {
-        const float *even = t->b + 2 * k * t->b_depth + 8 * v, *odd = even + t->b_depth;
+        const float *even = t->b + 2 * k * t->b_depth + LANES / 2 * v, *odd = even + t->b_depth;
         tile_interleave((const uint16_t *)even, (const uint16_t *)odd, b);
         __builtin_prefetch((v & 1 ? odd : even) + 2 * TILE_FETCHED_AHEAD * t->b_depth);
     } else {
-        *b = *(const floats16 *)from;
+        *b = *(const floats *)from;
     }
     if (how & TILE_KEEPS)
-        *(floats16 *)(t->kept + (k * (size_t)vectors + (size_t)v) * 16) = *b;
+        *(floats *)(t->kept + (k * (size_t)vectors + (size_t)v) * LANES) = *b;
     if ((how & TILE_KEEPS) && !(how & TILE_INTERLEAVES))
         __builtin_prefetch(from + TILE_FETCHED_AHEAD * t->b_depth);
 }
 
 /* sum += a * b. */
-ALWAYS_INLINE void tile_add_product(const int how, floats16 *sum, const float *a,
-                                    const floats16 *b) {
-#ifdef __x86_64__
+#ifdef __AVX512F__
+ALWAYS_INLINE void tile_add_product(const int how, floats *sum, const float *a, const floats *b) {
     if (how & TILE_PAIRS) {
-        floats16 added = *sum; /* a variable of its own: the sums then stay in registers */
+        floats added = *sum; /* a variable of its own: the sums then stay in registers */
         __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(added) : "v"(*b), "m"(*a));
         *sum = added;
-        return;
+    } else {
+        *sum += *a * *b;
     }
-#endif
+}
+#else
+ALWAYS_INLINE void tile_add_product(const int how, floats *sum, const float *a, const floats *b) {
+    (void)how;
     *sum += *a * *b;
 }
-
-/* A line at once, where it goes past the caches: in quarters it would first go through the stack.
- */
-ALWAYS_INLINE void tile_store(const int how, float *to, const floats16 *sum) {
-    floats16 *line = (floats16 *)to;
-#ifdef __x86_64__
-    if (how & TILE_STREAMS) {
-        floats16 value = *sum;
-        __asm__("vmovntps %1, %0" : "=m"(*line) : "v"(value));
-        return;
-    }
 #endif
-    *line = *sum;
-}
 
-/* rows x vectors sums at once: 8 at least, that the units which add are never idle, 24 at most, for
- * there are 32 registers. Each element is summed in the order of k, whatever the tile. */
+/* rows x vectors sums at once: 8 at least, that the units which add are never idle, 24 of 32
+ * registers at most and 12 of 16. Each element is summed in the order of k, whatever the tile. */
 ALWAYS_INLINE void tile_multiply(const int rows, const int vectors, const int how, const tile *t) {
-    floats16 sums[TILE_MOST_ROWS][TILE_MOST_VECTORS], b[TILE_MOST_VECTORS];
+    floats sums[TILE_MOST_ROWS][TILE_MOST_VECTORS], b[TILE_MOST_VECTORS];
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
-            sums[i][v] = how & TILE_ADDS ? *(const floats16 *)(t->c + (size_t)i * t->c_row + 16 * v)
-                                         : (floats16){0};
+            sums[i][v] = how & TILE_ADDS
+                             ? *(const floats *)(t->c + (size_t)i * t->c_row + LANES * v)
+                             : (floats){0};
     const size_t lines = how & TILE_PAIRS ? TILE_FETCHED_LINES / 2 : TILE_FETCHED_LINES;
     for (size_t k = 0; k < t->depth; k++) {
         if (how & TILE_FETCHES)
@@ -112,7 +103,7 @@ ALWAYS_INLINE void tile_multiply(const int rows, const int vectors, const int ho
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
-            tile_store(how, t->c + (size_t)i * t->c_row + 16 * v, &sums[i][v]);
+            put((how & TILE_STREAMS) != 0, t->c + (size_t)i * t->c_row + LANES * v, &sums[i][v]);
 }
 
 /* `rows` rows in tiles of at most `most`, the last ones in fewer. */
@@ -133,30 +124,53 @@ ALWAYS_INLINE void tile_rows(const int most, const int vectors, const int how, t
     }
 }
 
-/* to[k][i] = from[i][k], 16 x 16: pairs of rows that are 1, 2, 4, 8 apart exchange halves of
+/* Of two vectors, what stage `s` of a transposition makes: lane i of the lower and the upper one.
+ */
+#define TILE_LOWER(i, s)      ((i) & (s) ? LANES + (i) - (s) : (i))
+#define TILE_UPPER(i, s)      ((i) & (s) ? LANES + (i) : (i) + (s))
+#define TILE_LANES4(of, s, i) of((i), s), of((i) + 1, s), of((i) + 2, s), of((i) + 3, s)
+#if CPU_LANES == 16
+#define TILE_EACH_LANE(of, s)                                                                      \
+    TILE_LANES4(of, s, 0), TILE_LANES4(of, s, 4), TILE_LANES4(of, s, 8), TILE_LANES4(of, s, 12)
+#elif CPU_LANES == 8
+#define TILE_EACH_LANE(of, s) TILE_LANES4(of, s, 0), TILE_LANES4(of, s, 4)
+#else
+#define TILE_EACH_LANE(of, s) TILE_LANES4(of, s, 0)
+#endif
+#ifdef __clang__
+#define TILE_SHUFFLE(a, b, of, s) __builtin_shufflevector(a, b, TILE_EACH_LANE(of, s))
+#else
+#define TILE_SHUFFLE(a, b, of, s) __builtin_shuffle(a, b, (ints){TILE_EACH_LANE(of, s)})
+#endif
+
+#define TILE_STAGE(rows, s)                                                                        \
+    _Pragma("GCC unroll 16") for (int i_ = 0; i_ < LANES; i_++) if (!(i_ & (s))) {                 \
+        floats a_ = rows[i_], b_ = rows[i_ + (s)];                                                 \
+        rows[i_] = TILE_SHUFFLE(a_, b_, TILE_LOWER, s);                                            \
+        rows[i_ + (s)] = TILE_SHUFFLE(a_, b_, TILE_UPPER, s);                                      \
+    }
+
+#if CPU_LANES == 16
+#define TILE_STAGES(rows)                                                                          \
+    TILE_STAGE(rows, 1) TILE_STAGE(rows, 2) TILE_STAGE(rows, 4) TILE_STAGE(rows, 8)
+#elif CPU_LANES == 8
+#define TILE_STAGES(rows) TILE_STAGE(rows, 1) TILE_STAGE(rows, 2) TILE_STAGE(rows, 4)
+#else
+#define TILE_STAGES(rows) TILE_STAGE(rows, 1) TILE_STAGE(rows, 2)
+#endif
+
+/* to[k][i] = from[i][k], LANES x LANES: pairs of rows that are 1, 2, 4, 8 apart exchange halves of
  * blocks of that many (J. O. Eklundh, A Fast Computer Method for Matrix Transposing, IEEE Trans.
  * Computers C-21, 1972). */
 ALWAYS_INLINE void tile_transpose(const float *from, size_t from_row, float *to, size_t to_row) {
-    static const ints16 lower[4] = {{0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30},
-                                    {0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29},
-                                    {0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27},
-                                    {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23}};
-    floats16 rows[16];
+    floats rows[LANES];
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
-        rows[i] = *(const floats16 *)(from + (size_t)i * from_row);
-#pragma GCC unroll 4
-    for (int stage = 0; stage < 4; stage++)
+    for (int i = 0; i < LANES; i++)
+        rows[i] = *(const floats *)(from + (size_t)i * from_row);
+    TILE_STAGES(rows)
 #pragma GCC unroll 16
-        for (int i = 0; i < 16; i++)
-            if (!(i & 1 << stage)) {
-                floats16 a = rows[i], b = rows[i + (1 << stage)];
-                rows[i] = __builtin_shuffle(a, b, lower[stage]);
-                rows[i + (1 << stage)] = __builtin_shuffle(a, b, lower[stage] + (1 << stage));
-            }
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
-        *(floats16 *)(to + (size_t)i * to_row) = rows[i];
+    for (int i = 0; i < LANES; i++)
+        *(floats *)(to + (size_t)i * to_row) = rows[i];
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* The state of a run of steps: the verdict on its gradients, moving it on, the gradients' norm. */
+/* What a step asks of its gradients: whether they are finite, and their norm. */
 #include "device/cpu/cpu.h"
 
 #include "base/float16.h"
@@ -6,7 +6,7 @@
 enum { CHUNK = 16384, PIECES = 64 };
 
 /* All ones in the exponent: infinite or NaN. */
-VECTORISED static uint32_t not_finite(const float *values, size_t count) {
+static uint32_t not_finite(const float *values, size_t count) {
     uint32_t found = 0;
     for (size_t i = 0; i < count; i++)
         found |= (float_bits(values[i]) & 0x7F800000u) == 0x7F800000u;
@@ -25,27 +25,8 @@ int cpu_check_finite(device *self, device_stream *stream, const float *values, s
     return LS_OK;
 }
 
-int cpu_advance(device *self, device_stream *stream, step_state *state, int64_t images,
-                bool updated, bool scaling, ls_error *error) {
-    (void)self, (void)stream, (void)error;
-    state->cursor += images;
-    if (updated && state->overflow) {
-        state->skipped++;
-        state->loss_scale /= 2;
-        state->good_steps = 0;
-    } else if (updated) {
-        state->step++;
-        if (scaling && ++state->good_steps == LOSS_SCALE_GROWTH_STEPS) {
-            state->loss_scale *= 2;
-            state->good_steps = 0;
-        }
-    }
-    state->overflow = 0;
-    return LS_OK;
-}
-
 /* Eight sums side by side, in an order that no vector width changes. */
-VECTORISED static double squares(const float *values, size_t count) {
+static double squares(const float *values, size_t count) {
     double sums[8] = {0}, rest = 0;
     size_t whole = count / 8 * 8;
     for (size_t i = 0; i < whole; i += 8)

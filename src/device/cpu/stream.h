@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
+#ifdef __x86_64__
+#include <immintrin.h>
 #endif
 
 /* Whether an array of `bytes` is to be written past the caches: one from here on is too large for a
@@ -18,24 +18,42 @@ static inline bool stream_serves(const void *array, size_t bytes) {
     return bytes >= FROM_BYTES && (uintptr_t)array % LINE == 0;
 }
 
-/* Where `streams`: past the caches, and `to` is aligned to 64 bytes. */
-ALWAYS_INLINE void put16(bool streams, float *to, ints16 value) {
-#ifdef __SSE2__
-    const __m128i *quarters = (const __m128i *)&value;
-    for (int quarter = 0; streams && quarter < 4; quarter++)
-        _mm_stream_si128((__m128i *)to + quarter, quarters[quarter]);
-    if (streams)
-        return;
+/* Past the caches; `to` is aligned to a vector. */
+#if defined(__AVX512F__)
+ALWAYS_INLINE void put_past_caches(float *to, const floats *value) {
+    _mm512_stream_ps(to, *(const __m512 *)value);
+}
+#elif defined(__AVX__)
+ALWAYS_INLINE void put_past_caches(float *to, const floats *value) {
+    _mm256_stream_ps(to, *(const __m256 *)value);
+}
+#elif defined(__SSE2__)
+ALWAYS_INLINE void put_past_caches(float *to, const floats *value) {
+    _mm_stream_ps(to, *(const __m128 *)value);
+}
+#else
+ALWAYS_INLINE void put_past_caches(float *to, const floats *value) {
+    *(floats *)to = *value;
+}
 #endif
-    *(ints16 *)to = value;
+
+ALWAYS_INLINE void put(bool streams, float *to, const floats *value) {
+    if (streams)
+        put_past_caches(to, value);
+    else
+        *(floats *)to = *value;
 }
 
 /* What was written past the caches is seen by all before what comes next: once on each thread. */
-static inline void end_streams(bool streams) {
 #ifdef __SSE2__
+static inline void end_streams(bool streams) {
     if (streams)
         _mm_sfence();
-#endif
 }
+#else
+static inline void end_streams(bool streams) {
+    (void)streams;
+}
+#endif
 
 #endif

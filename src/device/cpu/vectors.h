@@ -1,16 +1,36 @@
-/* Vectors of GNU C: where the compiler makes scalar branches of plain loops, or keeps no sums in
- * registers. A comparison gives a mask of ones or zeros. */
+/* A form's vectors (forms.h), in GNU C: where the compiler makes scalar branches of plain loops, or
+ * keeps no sums in registers. A comparison gives a mask of ones or zeros. */
 #ifndef LOCKSTEP_DEVICE_CPU_VECTORS_H
 #define LOCKSTEP_DEVICE_CPU_VECTORS_H
 
 #include <stdint.h>
 
-typedef float floats16 __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t ints16 __attribute__((vector_size(64), aligned(4), may_alias));
-typedef uint32_t words16 __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int16_t shorts16 __attribute__((vector_size(32), aligned(2), may_alias));
-typedef uint16_t halves16 __attribute__((vector_size(32), aligned(2), may_alias));
-typedef uint8_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
+/* Values of 32 bits in a vector, and how many vectors there are. */
+#if defined(__AVX512F__)
+#define CPU_LANES     16
+#define CPU_REGISTERS 32
+#elif defined(__AVX2__)
+#define CPU_LANES     8
+#define CPU_REGISTERS 16
+#elif defined(__aarch64__)
+#define CPU_LANES     4
+#define CPU_REGISTERS 32
+#else
+#define CPU_LANES     4
+#define CPU_REGISTERS 16
+#endif
+
+enum { LANES = CPU_LANES };
+
+#define CPU_VECTOR(bytes_each)                                                                     \
+    __attribute__((vector_size(CPU_LANES * (bytes_each)), aligned(bytes_each), may_alias))
+
+typedef float floats CPU_VECTOR(4);
+typedef int32_t ints CPU_VECTOR(4);
+typedef uint32_t words CPU_VECTOR(4);
+typedef int16_t shorts CPU_VECTOR(2);
+typedef uint16_t halves CPU_VECTOR(2);
+typedef uint8_t bytes CPU_VECTOR(1);
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 

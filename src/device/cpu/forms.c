@@ -1,0 +1,95 @@
+#include "device/cpu/forms.h"
+
+#include "device/cpu/cpu.h"
+#include "device/cpu/product.h"
+
+#ifdef __x86_64__
+cpu_form cpu_form_chosen(void) {
+    unsigned has = (unsigned)dnnl_get_effective_cpu_isa();
+    unsigned wide = dnnl_cpu_isa_avx512_core, half = dnnl_cpu_isa_avx2;
+    if ((has & wide) == wide)
+        return CPU_FORM_AVX512;
+    return (has & half) == half && __builtin_cpu_supports("fma") ? CPU_FORM_AVX2 : CPU_FORM_BASE;
+}
+
+#define FORMS(result, name, parameters, arguments)                                                 \
+    result name##_base parameters;                                                                 \
+    result name##_avx2 parameters;                                                                 \
+    result name##_avx512 parameters;                                                               \
+    result name parameters {                                                                       \
+        switch (cpu_form_chosen()) {                                                               \
+        case CPU_FORM_AVX512:                                                                      \
+            return name##_avx512 arguments;                                                        \
+        case CPU_FORM_AVX2:                                                                        \
+            return name##_avx2 arguments;                                                          \
+        default:                                                                                   \
+            return name##_base arguments;                                                          \
+        }                                                                                          \
+    }
+#else
+cpu_form cpu_form_chosen(void) {
+    return CPU_FORM_BASE;
+}
+
+#define FORMS(result, name, parameters, arguments)                                                 \
+    result name##_base parameters;                                                                 \
+    result name parameters {                                                                       \
+        return name##_base arguments;                                                              \
+    }
+#endif
+
+FORMS(int, cpu_maxpool2d_forward,
+      (plan * plan, device_stream *stream, const void *x, void *y, void *saved, ls_error *error),
+      (plan, stream, x, y, saved, error))
+FORMS(int, cpu_maxpool2d_backward,
+      (plan * plan, device_stream *stream, const void *dy, const void *y, const void *saved,
+       void *dx, ls_error *error),
+      (plan, stream, dy, y, saved, dx, error))
+FORMS(int, cpu_relu_backward,
+      (device * self, device_stream *stream, size_t count, dtype type, const void *y, void *dy,
+       ls_error *error),
+      (self, stream, count, type, y, dy, error))
+FORMS(int, cpu_add,
+      (device * self, device_stream *stream, size_t count, dtype type, const void *from, void *to,
+       ls_error *error),
+      (self, stream, count, type, from, to, error))
+FORMS(int, cpu_adam,
+      (device * self, device_stream *stream, const adam_arguments *arguments,
+       const parameter_range *ranges, int range_count, ls_error *error),
+      (self, stream, arguments, ranges, range_count, error))
+FORMS(int, cpu_sgd,
+      (device * self, device_stream *stream, const sgd_arguments *arguments,
+       const parameter_range *ranges, int range_count, ls_error *error),
+      (self, stream, arguments, ranges, range_count, error))
+FORMS(void, cpu_round_to_bf16, (const float *from, uint16_t *to, size_t count), (from, to, count))
+FORMS(int, cpu_cast,
+      (device * self, device_stream *stream, size_t count, dtype from_type, const void *from,
+       dtype to_type, void *to, ls_error *error),
+      (self, stream, count, from_type, from, to_type, to, error))
+FORMS(int, cpu_check_finite,
+      (device * self, device_stream *stream, const float *values, size_t count, step_state *state,
+       ls_error *error),
+      (self, stream, values, count, state, error))
+FORMS(int, cpu_sum_of_squares,
+      (device * self, device_stream *stream, const float *values, size_t count, double *out,
+       ls_error *error),
+      (self, stream, values, count, out, error))
+FORMS(void, cpu_sum_rows, (dtype type, const void *from, float *to, size_t rows, size_t columns),
+      (type, from, to, rows, columns))
+FORMS(int, cpu_fingerprint,
+      (device * self, device_stream *stream, const float *values, size_t count, fingerprint *out,
+       ls_error *error),
+      (self, stream, values, count, out, error))
+FORMS(bool, cpu_product_serves, (const linear_shape *shape), (shape))
+FORMS(size_t, cpu_product_workspace_bytes, (const linear_shape *shape, int threads),
+      (shape, threads))
+FORMS(void, cpu_product_forward,
+      (const linear_shape *shape, const void *x, const void *weights, const float *bias, void *y,
+       void *workspace),
+      (shape, x, weights, bias, y, workspace))
+FORMS(void, cpu_product_backward_data,
+      (const linear_shape *shape, const void *dy, const void *weights, void *dx, void *workspace),
+      (shape, dy, weights, dx, workspace))
+FORMS(void, cpu_product_backward_weights,
+      (const linear_shape *shape, const void *x, const void *dy, float *dweights, void *workspace),
+      (shape, x, dy, dweights, workspace))
