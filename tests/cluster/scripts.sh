@@ -102,6 +102,31 @@ case_speedup() {
     expect_one_line refused.txt epochs
 }
 
+# A real requeue while the second of five runs trains: the first is kept, the second is done anew
+# (it finds the claim of the attempt before), the output holds both attempts. Slurm keeps a job that
+# it requeues back for two minutes, so that is taken from it.
+case_requeue() {
+    job=$(LOCKSTEP_EPOCHS=12 LOCKSTEP_REPEATS=1 submit speedup)
+    wait_state "$job" 60 RUNNING
+    wait_training "results/$job-ddp-weak-1" 90
+    first=$(cksum <"results/$job-single-1/summary.csv")
+    [ -f "results/$job-ddp-weak-1/claim.txt" ] || fail "a run without a claim"
+    scontrol requeue "$job"
+    wait_state "$job" 60 PENDING
+    scontrol update "JobId=$job" StartTime=now
+    expect_job "$job" 240 COMPLETED 0:0
+    expect "the finished run's summary" "$(cksum <"results/$job-single-1/summary.csv")" "$first"
+    for run in single ddp-weak dp-weak ddp-strong dp-strong; do
+        expect "epochs of $run" "$(rows "results/$job-$run-1/epochs.csv")" 12
+        [ ! -e "results/$job-$run-1/claim.txt" ] || fail "$run left its claim"
+    done
+    expect_lines "slurm-$job.out" 2 '^== run 1 of 5: single'
+    expect_lines "slurm-$job.out" 1 '^finished before: '
+    expect_lines "slurm-$job.out" 1 '^== 1 of 5 runs were finished before the requeue'
+    expect_lines "slurm-$job.out" 0 'already holds'
+    sed -n '/^== what/,$p' "slurm-$job.out" | grep -q DDP || fail "no table at the end"
+}
+
 seconds() { # NAME-REPEAT -> training seconds of that run of the job
     csv "results/$job-$1/summary.csv" training_seconds
 }
