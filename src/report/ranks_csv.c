@@ -8,18 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-int ranks_csv_add(ranks_csv *self, int epoch, const rank_epoch *ranks, int count, ls_error *error) {
-    size_t before = (size_t)self->epoch_count, size = (size_t)count;
-    rank_epoch *rows = realloc(self->rows, (before + 1) * size * sizeof *rows);
+/* Doubled, so that an epoch's cost does not grow with their number. */
+static int grow(ranks_csv *self, size_t ranks, ls_error *error) {
+    size_t capacity = self->capacity ? 2 * self->capacity : 16;
+    rank_epoch *rows = realloc(self->rows, capacity * ranks * sizeof *rows);
     if (rows)
         self->rows = rows;
-    int *epochs = realloc(self->epochs, (before + 1) * sizeof *epochs);
+    int *epochs = realloc(self->epochs, capacity * sizeof *epochs);
     if (epochs)
         self->epochs = epochs;
     if (!rows || !epochs)
         return ls_fail(error, LS_FAILED, "no memory for " RANKS_FILE);
-    memcpy(rows + before * size, ranks, size * sizeof *rows);
-    epochs[self->epoch_count++] = epoch;
+    self->capacity = capacity;
+    return LS_OK;
+}
+
+int ranks_csv_add(ranks_csv *self, int epoch, const rank_epoch *ranks, int count, ls_error *error) {
+    size_t before = (size_t)self->epoch_count, size = (size_t)count;
+    if (before == self->capacity)
+        LS_TRY(grow(self, size, error));
+    memcpy(self->rows + before * size, ranks, size * sizeof *self->rows);
+    self->epochs[self->epoch_count++] = epoch;
     return LS_OK;
 }
 

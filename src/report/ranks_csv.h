@@ -10,8 +10,9 @@
 
 /* What is to be written. Zero bytes: nothing yet. */
 typedef struct ranks_csv {
-    rank_epoch *rows; /* [epoch_count * ranks] */
-    int *epochs;      /* [epoch_count] */
+    rank_epoch *rows; /* [capacity * ranks] */
+    int *epochs;      /* [capacity] */
+    size_t capacity;  /* of epochs */
     int epoch_count;
 } ranks_csv;
 

@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.h"
 #include "base/claim.h"
+#include "base/row_file.h"
 #include "report/certificate_file.h"
 #include "report/chrome_trace.h"
 #include "report/csv.h"
@@ -25,8 +26,8 @@ struct run {
     char folder[2048];
     folder_claim *claim;
     run_log log;
-    run_events *events;   /* NULL: none */
-    epoch_record *epochs; /* [epoch_count] */
+    run_events *events; /* NULL: none */
+    row_file *epochs;
     int epoch_count;
     ranks_csv ranks;
 };
@@ -41,25 +42,28 @@ static run_path path_in(const char *folder, const char *name) {
     return path;
 }
 
-/* All epochs so far; before the first one the names of the columns alone. */
-static int write_epochs(const run *self, ls_error *error) {
-    text_buffer file = {0};
+/* The names of the columns, before the first epoch. */
+static int create_epochs(run *self, ls_error *error) {
+    csv_row row = {0};
     epoch_record none = {0};
-    for (int index = self->epoch_count ? 0 : -1; index < self->epoch_count; index++) {
-        csv_row row = {0};
-        epoch_row(&row, index < 0 ? &none : &self->epochs[index]);
-        if (index <= 0)
-            text_add(&file, "%s\n", row.names.bytes ? row.names.bytes : "");
-        if (index >= 0)
-            text_add(&file, "%s\n", row.values.bytes ? row.values.bytes : "");
-        file.failed |= row.names.failed || row.values.failed;
-        csv_row_free(&row);
-    }
-    int status = text_buffer_check(&file, error);
+    epoch_row(&row, &none);
+    text_add(&row.names, "\n");
+    int status = text_buffer_check(&row.names, error);
     if (status == LS_OK)
-        status = atomic_file_write(path_in(self->folder, EPOCHS_FILE).text, file.bytes, file.length,
-                                   error);
-    text_free(&file);
+        status = row_file_create(path_in(self->folder, EPOCHS_FILE).text, row.names.bytes,
+                                 row.names.length, &self->epochs, error);
+    csv_row_free(&row);
+    return status;
+}
+
+static int add_epoch(run *self, const epoch_record *epoch, ls_error *error) {
+    csv_row row = {0};
+    epoch_row(&row, epoch);
+    text_add(&row.values, "\n");
+    int status = text_buffer_check(&row.values, error);
+    if (status == LS_OK)
+        status = row_file_add(self->epochs, row.values.bytes, row.values.length, error);
+    csv_row_free(&row);
     return status;
 }
 
@@ -128,7 +132,7 @@ static int open_in(run *self, const char *folder, const run_facts *facts, ls_err
     LS_TRY(claim_take(folder, &self->claim, error));
     LS_TRY(check_unused(folder, error)); /* a run that held it may have finished meanwhile */
     LS_TRY(copy_facts(self, facts, error));
-    LS_TRY(write_epochs(self, error));
+    LS_TRY(create_epochs(self, error));
     LS_TRY(log_open(&self->log, path_in(self->folder, LOG_FILE).text, error));
     if (!facts->tensorboard)
         return LS_OK;
@@ -188,33 +192,21 @@ static int write_ranks(const run *self, ls_error *error) {
                            self->facts.ranks, error);
 }
 
-static int keep_epoch(run *self, const epoch_record *epoch, ls_error *error) {
-    size_t count = (size_t)self->epoch_count + 1;
-    epoch_record *epochs = realloc(self->epochs, count * sizeof *epochs);
-    if (!epochs)
-        return ls_fail(error, LS_FAILED, "%s: no memory for the run's records", self->folder);
-    epoch_record *kept = &epochs[self->epoch_count++];
-    self->epochs = epochs;
-    *kept = *epoch;
-    kept->ranks = NULL; /* the caller's */
-    if (!epoch->ranks)
-        kept->phases.waiting = NAN;
-    return epoch->ranks
-               ? ranks_csv_add(&self->ranks, epoch->epoch, epoch->ranks, self->facts.ranks, error)
-               : LS_OK;
-}
-
 int run_epoch(run *self, const epoch_record *epoch, ls_error *error) {
     if (!self)
         return LS_OK;
-    LS_TRY(keep_epoch(self, epoch, error));
+    epoch_record kept = *epoch;
+    if (epoch->ranks)
+        LS_TRY(ranks_csv_add(&self->ranks, epoch->epoch, epoch->ranks, self->facts.ranks, error));
+    else
+        kept.phases.waiting = NAN;
     text_buffer lines = {0};
-    if (self->epoch_count == 1)
+    if (self->epoch_count++ == 0)
         epoch_titles_text(&lines);
     epoch_text(&lines, epoch);
     LS_TRY(say(self, &lines, error));
     LS_TRY(claim_check(self->claim, error));
-    LS_TRY(write_epochs(self, error));
+    LS_TRY(add_epoch(self, &kept, error));
     return run_events_epoch(self->events, epoch, error);
 }
 
@@ -283,6 +275,7 @@ int run_finish(run *self, const run_totals *totals, ls_error *error) {
              self->events ? run_events_name(self->events) : "");
     LS_TRY(say(self, &lines, error));
     LS_TRY(log_sync(&self->log, error));
+    LS_TRY(row_file_sync(self->epochs, error));
     LS_TRY(write_ranks(self, error));
     LS_TRY(claim_check(self->claim, error));
     LS_TRY(check_unused(self->folder, error));
@@ -294,7 +287,7 @@ void run_close(run *self) {
         return;
     log_close(&self->log);
     run_events_close(self->events);
-    free(self->epochs);
+    row_file_close(self->epochs);
     ranks_csv_free(&self->ranks);
     claim_release(self->claim);
     free(self->rank_list);

@@ -173,7 +173,7 @@ bool run_wants_progress(const run *self);
 /* On a terminal only, at most 10 times a second: "epoch 2/10  step 310/782  loss 0.71  ...". */
 void run_progress(run *self, int epoch, int64_t step, int64_t steps, double images_per_second,
                   double loss);
-/* One line in the log; epochs.csv is rewritten (atomically) with all epochs so far. */
+/* One line in the log, one row in epochs.csv (base/row_file.h). */
 int run_epoch(run *self, const epoch_record *epoch, ls_error *error);
 /* The mean loss of an update (1, 2, ...), for the event file alone: kept in memory for now. */
 int run_step(run *self, int64_t step, double loss, ls_error *error);

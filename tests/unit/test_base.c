@@ -3,6 +3,7 @@
 #include "base/leftover.h"
 #include "base/option.h"
 #include "base/random.h"
+#include "base/row_file.h"
 #include "base/share.h"
 #include "base/utf8.h"
 #include "check.h"
@@ -381,6 +382,43 @@ static void test_errors(void) {
     check_case("errors: one line without control characters; the first is kept");
 }
 
+/* Rows of many lengths, also longer than a block: whole, in order, none over a block's border but
+ * those that were longer than what came before. */
+static void test_rows(void) {
+    enum { ROWS = 400 };
+    static char row[6000], line[12000];
+    row_file *file = NULL;
+    ls_error error = {0};
+    size_t at = 0;
+    int crossed = 0, count = 0;
+    CHECK(row_file_create("rows.csv", "a,b\n", 4, &file, &error) == LS_OK, "%s", error.text);
+    for (int index = 0; index < ROWS; index++) {
+        int wide = index == 200 ? 5000 : 100 + index * 37 % 90;
+        int length = snprintf(row, sizeof row, "%0*d,%s\n", wide, index, index % 2 ? "0" : "2.5");
+        CHECK(row_file_add(file, row, (size_t)length, &error) == LS_OK, "%s", error.text);
+    }
+    CHECK(row_file_sync(file, &error) == LS_OK, "%s", error.text);
+    FILE *found = fopen("rows.csv", "re");
+    while (found && fgets(line, sizeof line, found)) {
+        size_t length = strlen(line);
+        crossed += at / ROW_FILE_BLOCK != (at + length - 1) / ROW_FILE_BLOCK;
+        at += length;
+        if (count++ == 0)
+            continue;
+        double cell = strtod(strchr(line, ',') + 1, NULL), expected = count % 2 ? 0 : 2.5;
+        CHECK(atoi(line) == count - 2 && cell == expected && line[length - 1] == '\n',
+              "row %d is %.200s", count - 2, line);
+    }
+    CHECK(count == ROWS + 1 && crossed == 1, "%d lines, %d of them over a border", count, crossed);
+    if (found)
+        fclose(found);
+    rename("rows.csv", "elsewhere.csv");
+    CHECK(row_file_add(file, "1,1\n", 4, &error) == LS_FAILED && strstr(error.text, "rows.csv"),
+          "a file that was moved away grows on: %s", error.text);
+    row_file_close(file);
+    check_case("rows: whole, none over a block's border, and a file that was moved is missed");
+}
+
 int main(void) {
     char folder[] = "/tmp/lockstep-base-XXXXXX", command[600];
     if (!mkdtemp(folder))
@@ -399,6 +437,8 @@ int main(void) {
     test_atomic_failure(folder);
     test_discard_all(folder);
     test_folder(folder);
+    if (chdir(folder) == 0)
+        test_rows();
     snprintf(command, sizeof command, "rm -rf %s", folder);
     return system(command) != 0 || check_done();
 }
