@@ -28,11 +28,12 @@ def add(name, function, *arguments):
 def claim(folder, age_seconds=0, **changes):
     """What a process of another machine left, that long ago."""
     os.makedirs(f"{folder}/run", exist_ok=True)
-    with open(f"{folder}/run/claim.txt", "w", encoding="ascii") as file:
+    with open(f"{folder}/new.txt", "w", encoding="ascii") as file:
         for name, value in {**ELSEWHERE, **changes}.items():
             file.write(f"{name} {value}\n")
     then = time.time() - age_seconds
-    os.utime(f"{folder}/run/claim.txt", (then, then))
+    os.utime(f"{folder}/new.txt", (then, then))
+    os.rename(f"{folder}/new.txt", f"{folder}/run/claim.txt")
 
 
 def expect(condition, why):
