@@ -1,4 +1,4 @@
-/* 3 x 3 convolutions of stride 1 in fp32 by Winograd's minimal filtering (A. Lavin and S. Gray,
+/* 3 x 3 convolutions of stride 1 by Winograd's minimal filtering (A. Lavin and S. Gray,
  * Fast Algorithms for Convolutional Neural Networks, CVPR 2016): tiles of 4 x 4 outputs take 36
  * products a channel where the direct algorithm takes 144, tiles of 2 x 2 take 16 where it
  * takes 36.
@@ -8,6 +8,8 @@
  * Backward of data: the same with dy, the filters turned by half a turn and their channels
  * exchanged. Backward of weights is forward's transpose: W = transformed tiles of dy, the gradient
  * of U = the sum over tiles of transposed W * V, and that is transformed back to 3 x 3.
+ *
+ * Activations are fp32, or bf16 and then filters are rounded to bf16 as well; all between is fp32.
  *
  * V, W and M are made for a block of tiles at a time and stay in the caches. Every value is summed
  * in one order, whatever the number of threads. */
@@ -21,7 +23,7 @@
 typedef struct winograd_pass {
     const winograd_kernels *kernels;
     winograd_image from, to;       /* of a sample */
-    size_t from_sample, to_sample; /* floats between samples */
+    size_t from_sample, to_sample; /* bytes between samples */
     int n, padding;
     int down, across; /* tiles of a sample */
     bool relu;
@@ -44,10 +46,10 @@ void cpu_winograd_pack_forward(const winograd *self, const float *weights, float
 void cpu_winograd_pack_backward(const winograd *self, const float *weights, float *packed);
 
 /* y from x, or dx from dy, with the direction's U. bias NULL: none. */
-void cpu_winograd_run(const winograd *self, const winograd_pass *pass, const float *from,
-                      const float *packed, const float *bias, float *to, float *workspace);
+void cpu_winograd_run(const winograd *self, const winograd_pass *pass, const void *from,
+                      const float *packed, const float *bias, void *to, float *workspace);
 /* The contract of conv2d_backward_weights (device/ops.h). */
-void cpu_winograd_backward_weights(const winograd *self, const float *x, const float *dy,
+void cpu_winograd_backward_weights(const winograd *self, const void *x, const void *dy,
                                    float *dweights, float *dbias, float *workspace);
 
 /* --- what the files of it share */

@@ -14,7 +14,7 @@ enum {
     WINOGRAD_MOST_ELEMENTS = 36 /* of a tile with 4 x 4 outputs */
 };
 
-/* One sample of an activation; strides in floats. Channels lie in planes of `lanes`. */
+/* One sample of an activation; strides in values. Channels lie in planes of `lanes`. */
 typedef struct winograd_image {
     int height, width, channels, lanes;
     size_t row, column, plane;
@@ -40,20 +40,21 @@ typedef struct winograd_product {
 
 typedef struct winograd_kernels {
     const char *name;
-    int size;  /* of a tile's outputs: 4 or 2 */
-    int width; /* floats of a vector: channels come in multiples of it */
-    int panel; /* columns that a product makes at once */
+    size_t value_bytes; /* of an activation's: 4 of fp32, or 2 of bf16; all else is fp32 */
+    int size;           /* of a tile's outputs: 4 or 2 */
+    int width;          /* floats of a vector: channels come in multiples of it */
+    int panel;          /* columns that a product makes at once */
 
     /* V of the tile of inputs whose first row and column these are, which may lie outside: there it
      * is zero. All channels of the image. */
-    void (*input)(const winograd_image *image, const float *x, int row, int column, float *v,
+    void (*input)(const winograd_image *image, const void *x, int row, int column, float *v,
                   winograd_place place);
     /* y's tile from M, plus bias, and its positive part with `relu`; what lies outside is left out.
      * Channels first to first + count, which M's group begins with. bias NULL: none. */
     void (*output)(const winograd_image *image, const float *m, size_t element, const float *bias,
-                   bool relu, float *y, int row, int column, int first, int count);
+                   bool relu, void *y, int row, int column, int first, int count);
     /* W of the tile of dy (zero outside), and the sum of its values, for each channel. */
-    void (*gradient)(const winograd_image *image, const float *dy, int row, int column, float *w,
+    void (*gradient)(const winograd_image *image, const void *dy, int row, int column, float *w,
                      winograd_place place, float *sums);
     void (*multiply)(const winograd_product *product);
     /* U of filters [count][3][3], `width` neighbours at a time: value (i, tap) at
@@ -63,12 +64,13 @@ typedef struct winograd_kernels {
     void (*filter_gradient)(const float *from, size_t element, int count, float *to, size_t to_tap);
 } winograd_kernels;
 
-/* The best that this CPU has (and its users allow), for tiles of 4 x 4 or 2 x 2 outputs. */
-const winograd_kernels *winograd_kernels_choose(int size);
+/* The best that this CPU has (and its users allow), for activations of fp32 or bf16, and tiles of
+ * 4 x 4 or 2 x 2 outputs. */
+const winograd_kernels *winograd_kernels_choose(bool bf16, int size);
 
-/* winograd_transform.c, one for each way in which it was compiled: [0] 2 x 2, [1] 4 x 4. */
-extern const winograd_kernels winograd_kernels_base[2];
-extern const winograd_kernels winograd_kernels_avx2[2];
-extern const winograd_kernels winograd_kernels_avx512[2];
+/* winograd_transform.c, one for each way in which it was compiled: [bf16][0] 2 x 2, [1] 4 x 4. */
+extern const winograd_kernels winograd_kernels_base[2][2];
+extern const winograd_kernels winograd_kernels_avx2[2][2];
+extern const winograd_kernels winograd_kernels_avx512[2][2];
 
 #endif

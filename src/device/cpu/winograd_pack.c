@@ -1,6 +1,8 @@
 /* U, from canonical weights [out, 3, 3, in]: made in the optimizer's pass. */
 #include "device/cpu/winograd.h"
 
+#include "base/float16.h"
+
 enum { TAPS = 9, DEPTH = 16 }; /* rows of a panel at once: they fit a first-level cache */
 
 static int smaller(int a, int b) {
@@ -36,6 +38,12 @@ static panel panel_at(const winograd_pass *pass, int first, int row, int rows, f
                    winograd_u_element(columns, depth)};
 }
 
+/* A weight as the activations' type has it. */
+static float as_activation(const winograd_pass *pass, float weight) {
+    return pass->kernels->value_bytes == sizeof(float) ? weight
+                                                       : bf16_to_float(bf16_of_float(weight));
+}
+
 /* Columns are out: filters whose out are neighbours, [tap][in][out]. */
 static void gather(const winograd_pass *pass, const panel *p, const float *weights, float *to) {
     size_t in = (size_t)pass->from.channels;
@@ -44,7 +52,7 @@ static void gather(const winograd_pass *pass, const panel *p, const float *weigh
             const float *from =
                 weights + ((size_t)(p->first + column) * TAPS + (size_t)tap) * in + (size_t)p->row;
             for (int row = 0; row < p->rows; row++)
-                to[(tap * p->rows + row) * p->count + column] = from[row];
+                to[(tap * p->rows + row) * p->count + column] = as_activation(pass, from[row]);
         }
 }
 
@@ -69,8 +77,12 @@ void cpu_winograd_pack_backward(const winograd *self, const float *weights, floa
     for (int first = 0; first < columns; first += pass->kernels->panel)
         for (int row = 0; row < depth; row++) {
             panel p = panel_at(pass, first, row, 1, packed);
-            const float *last_tap =
-                weights + ((size_t)row * TAPS + TAPS - 1) * (size_t)columns + (size_t)first;
-            pass->kernels->filter(last_tap, -(ptrdiff_t)columns, p.count, p.to, p.element);
+            float turned[TAPS * WINOGRAD_GROUP] __attribute__((aligned(64)));
+            const float *from = weights + (size_t)row * TAPS * (size_t)columns + (size_t)first;
+            for (int tap = 0; tap < TAPS; tap++)
+                for (int column = 0; column < p.count; column++)
+                    turned[(TAPS - 1 - tap) * p.count + column] =
+                        as_activation(pass, from[(size_t)tap * (size_t)columns + (size_t)column]);
+            pass->kernels->filter(turned, p.count, p.count, p.to, p.element);
         }
 }

@@ -7,6 +7,8 @@
  * nothing but the inputs. */
 #include "device/cpu/winograd_kernels.h"
 
+#include <stdint.h>
+
 enum { WIDTH = WINOGRAD_WIDTH, PANEL_VECTORS = WINOGRAD_PANEL };
 
 typedef float vector __attribute__((vector_size(WINOGRAD_WIDTH * 4), may_alias));
@@ -18,12 +20,40 @@ typedef float vector_there __attribute__((vector_size(WINOGRAD_WIDTH * 4), align
 
 #include "device/cpu/winograd_lines.h"
 
+typedef uint32_t words __attribute__((vector_size(WINOGRAD_WIDTH * 4), may_alias));
+typedef uint16_t halves_there
+    __attribute__((vector_size(WINOGRAD_WIDTH * 2), aligned(2), may_alias));
+
 INLINE vector load(const float *from) {
     return *(const vector_there *)from;
 }
 
 INLINE void store(float *to, vector value) {
     *(vector_there *)to = value;
+}
+
+/* Of an activation, whose type is fp32 or bf16; `index` may be below zero. */
+INLINE vector load_value(const bool bf16, const void *from, ptrdiff_t index) {
+    if (!bf16)
+        return load((const float *)from + index);
+    const halves_there *there = (const halves_there *)((const uint16_t *)from + index);
+    return (vector)(__builtin_convertvector(*there, words) << 16);
+}
+
+/* bf16: to the nearest, ties to even, as bf16_of_float (base/float16.h). */
+INLINE void store_value(const bool bf16, void *to, size_t index, vector value) {
+    if (!bf16) {
+        store((float *)to + index, value);
+        return;
+    }
+    words bits = (words)value, nan = (words)((bits & 0x7FFFFFFFu) > 0x7F800000u);
+    words rounded = (bits + 0x7FFFu + (bits >> 16 & 1)) >> 16, quiet = bits >> 16 | 0x40;
+    *(halves_there *)((uint16_t *)to + index) =
+        __builtin_convertvector((rounded & ~nan) | (quiet & nan), halves_there);
+}
+
+INLINE const void *moved(const bool bf16, const void *from, ptrdiff_t values) {
+    return (const char *)from + values * (ptrdiff_t)(bf16 ? sizeof(uint16_t) : sizeof(float));
 }
 
 /* Of a tile's rows and columns, those inside the image: [first, end). */
@@ -50,13 +80,15 @@ INLINE size_t channel_offset(const winograd_image *image, int channel) {
 }
 
 /* Column `column` of a tile whose first value may lie outside, but is not read then. */
-INLINE void load_column(const int length, const bool whole, const winograd_image *image,
-                        const float *from, inside in, int column, vector *to) {
+INLINE void load_column(const bool bf16, const int length, const bool whole,
+                        const winograd_image *image, const void *from, inside in, int column,
+                        vector *to) {
     UNROLL
     for (int row = 0; row < length; row++) {
         bool there = whole || (row >= in.first_row && row < in.end_row);
         to[row] = there
-                      ? load(from + (ptrdiff_t)image->row * row + (ptrdiff_t)image->column * column)
+                      ? load_value(bf16, from,
+                                   (ptrdiff_t)image->row * row + (ptrdiff_t)image->column * column)
                       : (vector){0};
     }
 }
@@ -66,14 +98,15 @@ INLINE ptrdiff_t tile_offset(const winograd_image *image, int row, int column) {
     return (ptrdiff_t)image->row * row + (ptrdiff_t)image->column * column;
 }
 
-INLINE void input_vector(const int size, const bool whole, const winograd_image *image,
-                         const float *from, inside in, float *v, size_t element) {
+INLINE void input_vector(const bool bf16, const int size, const bool whole,
+                         const winograd_image *image, const void *from, inside in, float *v,
+                         size_t element) {
     const int length = size + 2;
     vector taken[6], half[36], line[6];
     UNROLL
     for (int column = 0; column < length; column++) {
         if (whole || (column >= in.first_column && column < in.end_column)) {
-            load_column(length, whole, image, from, in, column, taken);
+            load_column(bf16, length, whole, image, from, in, column, taken);
             input_line(size, taken, 1, half + column, length);
         } else {
             UNROLL
@@ -94,24 +127,24 @@ INLINE size_t place_offset(winograd_place place, int channel) {
     return (size_t)(channel / WINOGRAD_GROUP) * place.group + (size_t)(channel % WINOGRAD_GROUP);
 }
 
-INLINE void input_tile(const int size, const winograd_image *image, const float *x, int row,
-                       int column, float *v, winograd_place place) {
+INLINE void input_tile(const bool bf16, const int size, const winograd_image *image, const void *x,
+                       int row, int column, float *v, winograd_place place) {
     inside in = inside_of(image, row, column, size + 2);
     ptrdiff_t first = tile_offset(image, row, column);
     bool whole = is_whole(in, size + 2);
     for (int channel = 0; channel < image->channels; channel += WIDTH) {
-        const float *from = x + first + channel_offset(image, channel);
+        const void *from = moved(bf16, x, first + (ptrdiff_t)channel_offset(image, channel));
         float *to = v + place_offset(place, channel);
         if (whole)
-            input_vector(size, true, image, from, in, to, place.element);
+            input_vector(bf16, size, true, image, from, in, to, place.element);
         else
-            input_vector(size, false, image, from, in, to, place.element);
+            input_vector(bf16, size, false, image, from, in, to, place.element);
     }
 }
 
-INLINE void output_vector(const int size, const bool whole, const winograd_image *image,
-                          const float *m, size_t element, vector bias, bool relu, float *to,
-                          inside in) {
+INLINE void output_vector(const bool bf16, const int size, const bool whole,
+                          const winograd_image *image, const float *m, size_t element, vector bias,
+                          bool relu, void *to, inside in) {
     const int length = size + 2;
     vector taken[6], half[24], line[4];
     UNROLL
@@ -130,35 +163,37 @@ INLINE void output_vector(const int size, const bool whole, const winograd_image
             if (relu)
                 value = (vector)((__typeof__(value > 0))value & (value > 0));
             if (whole || (row < in.end_row && column < in.end_column))
-                store(to + image->row * (size_t)row + image->column * (size_t)column, value);
+                store_value(bf16, to, image->row * (size_t)row + image->column * (size_t)column,
+                            value);
         }
     }
 }
 
-INLINE void output_tile(const int size, const winograd_image *image, const float *m, size_t element,
-                        const float *bias, bool relu, float *y, int row, int column, int first,
-                        int count) {
+INLINE void output_tile(const bool bf16, const int size, const winograd_image *image,
+                        const float *m, size_t element, const float *bias, bool relu, void *y,
+                        int row, int column, int first, int count) {
     inside in = inside_of(image, row, column, size);
-    float *tile = y + tile_offset(image, row, column);
+    ptrdiff_t tile = tile_offset(image, row, column);
     bool whole = is_whole(in, size);
     for (int channel = 0; channel < count; channel += WIDTH) {
-        float *to = tile + channel_offset(image, first + channel);
+        void *to = (void *)moved(bf16, y, tile + (ptrdiff_t)channel_offset(image, first + channel));
         vector added = bias ? load(bias + first + channel) : (vector){0};
         if (whole)
-            output_vector(size, true, image, m + channel, element, added, relu, to, in);
+            output_vector(bf16, size, true, image, m + channel, element, added, relu, to, in);
         else
-            output_vector(size, false, image, m + channel, element, added, relu, to, in);
+            output_vector(bf16, size, false, image, m + channel, element, added, relu, to, in);
     }
 }
 
-INLINE void gradient_vector(const int size, const bool whole, const winograd_image *image,
-                            const float *from, inside in, float *w, size_t element, float *sum) {
+INLINE void gradient_vector(const bool bf16, const int size, const bool whole,
+                            const winograd_image *image, const void *from, inside in, float *w,
+                            size_t element, float *sum) {
     const int length = size + 2;
     vector taken[4], half[24], line[6], total = {0};
     UNROLL
     for (int column = 0; column < size; column++) {
         if (whole || column < in.end_column) {
-            load_column(size, whole, image, from, in, column, taken);
+            load_column(bf16, size, whole, image, from, in, column, taken);
             UNROLL
             for (int row = 0; row < size; row++)
                 total += taken[row];
@@ -179,18 +214,19 @@ INLINE void gradient_vector(const int size, const bool whole, const winograd_ima
     }
 }
 
-INLINE void gradient_tile(const int size, const winograd_image *image, const float *dy, int row,
-                          int column, float *w, winograd_place place, float *sums) {
+INLINE void gradient_tile(const bool bf16, const int size, const winograd_image *image,
+                          const void *dy, int row, int column, float *w, winograd_place place,
+                          float *sums) {
     inside in = inside_of(image, row, column, size);
-    const float *tile = dy + tile_offset(image, row, column);
+    ptrdiff_t tile = tile_offset(image, row, column);
     bool whole = is_whole(in, size);
     for (int channel = 0; channel < image->channels; channel += WIDTH) {
-        const float *from = tile + channel_offset(image, channel);
+        const void *from = moved(bf16, dy, tile + (ptrdiff_t)channel_offset(image, channel));
         float *to = w + place_offset(place, channel);
         if (whole)
-            gradient_vector(size, true, image, from, in, to, place.element, sums + channel);
+            gradient_vector(bf16, size, true, image, from, in, to, place.element, sums + channel);
         else
-            gradient_vector(size, false, image, from, in, to, place.element, sums + channel);
+            gradient_vector(bf16, size, false, image, from, in, to, place.element, sums + channel);
     }
 }
 
@@ -321,22 +357,25 @@ static void multiply(const winograd_product *p) {
     }
 }
 
-/* ---- the table: one function for each size of tile */
+/* ---- the table: one function for each type of activations and each size of tile */
 
-#define TABLE(SIZE)                                                                                \
-    static void input_##SIZE(const winograd_image *image, const float *x, int row, int column,     \
-                             float *v, winograd_place place) {                                     \
-        input_tile(SIZE, image, x, row, column, v, place);                                         \
+#define TYPED(TYPE, BF16, SIZE)                                                                    \
+    static void input_##TYPE##_##SIZE(const winograd_image *image, const void *x, int row,         \
+                                      int column, float *v, winograd_place place) {                \
+        input_tile(BF16, SIZE, image, x, row, column, v, place);                                   \
     }                                                                                              \
-    static void output_##SIZE(const winograd_image *image, const float *m, size_t element,         \
-                              const float *bias, bool relu, float *y, int row, int column,         \
-                              int first, int count) {                                              \
-        output_tile(SIZE, image, m, element, bias, relu, y, row, column, first, count);            \
+    static void output_##TYPE##_##SIZE(const winograd_image *image, const float *m,                \
+                                       size_t element, const float *bias, bool relu, void *y,      \
+                                       int row, int column, int first, int count) {                \
+        output_tile(BF16, SIZE, image, m, element, bias, relu, y, row, column, first, count);      \
     }                                                                                              \
-    static void gradient_##SIZE(const winograd_image *image, const float *dy, int row, int column, \
-                                float *w, winograd_place place, float *sums) {                     \
-        gradient_tile(SIZE, image, dy, row, column, w, place, sums);                               \
-    }                                                                                              \
+    static void gradient_##TYPE##_##SIZE(const winograd_image *image, const void *dy, int row,     \
+                                         int column, float *w, winograd_place place,               \
+                                         float *sums) {                                            \
+        gradient_tile(BF16, SIZE, image, dy, row, column, w, place, sums);                         \
+    }
+
+#define SIZED(SIZE)                                                                                \
     static void filter_##SIZE(const float *from, ptrdiff_t from_tap, int count, float *to,         \
                               size_t element) {                                                    \
         filter_vectors(SIZE, from, from_tap, count, to, element);                                  \
@@ -346,20 +385,26 @@ static void multiply(const winograd_product *p) {
         filter_gradient_vectors(SIZE, from, element, count, to, to_tap);                           \
     }
 
-TABLE(2)
-TABLE(4)
+TYPED(fp32, false, 2)
+TYPED(fp32, false, 4)
+TYPED(bf16, true, 2)
+TYPED(bf16, true, 4)
+SIZED(2)
+SIZED(4)
 
 #define JOINED(a, b) a##b
 #define NAMED(isa)   JOINED(winograd_kernels_, isa)
 #define QUOTED(text) #text
 #define TEXT(text)   QUOTED(text)
 
-#define ROW(SIZE)                                                                                  \
+#define ROW(TYPE, BYTES, SIZE)                                                                     \
     {                                                                                              \
-        .name = "winograd " #SIZE "x" #SIZE " " TEXT(WINOGRAD_ISA), .size = SIZE, .width = WIDTH,  \
-        .panel = WIDTH * PANEL_VECTORS, .input = input_##SIZE, .output = output_##SIZE,            \
-        .gradient = gradient_##SIZE, .multiply = multiply, .filter = filter_##SIZE,                \
+        .name = "winograd " #SIZE "x" #SIZE " " TEXT(WINOGRAD_ISA), .value_bytes = BYTES,          \
+        .size = SIZE, .width = WIDTH, .panel = WIDTH * PANEL_VECTORS,                              \
+        .input = input_##TYPE##_##SIZE, .output = output_##TYPE##_##SIZE,                          \
+        .gradient = gradient_##TYPE##_##SIZE, .multiply = multiply, .filter = filter_##SIZE,       \
         .filter_gradient = filter_gradient_##SIZE                                                  \
     }
 
-const winograd_kernels NAMED(WINOGRAD_ISA)[2] = {ROW(2), ROW(4)};
+const winograd_kernels NAMED(WINOGRAD_ISA)[2][2] = {{ROW(fp32, 4, 2), ROW(fp32, 4, 4)},
+                                                    {ROW(bf16, 2, 2), ROW(bf16, 2, 4)}};

@@ -13,7 +13,7 @@ typedef struct transformed {
 
 typedef struct weights_pass {
     const winograd_pass *pass;
-    const float *x, *dy;
+    const void *x, *dy;
     int most_tiles; /* of a block */
     transformed v, w;
     float *sums;     /* [tile][out]: of dy */
@@ -73,11 +73,11 @@ static void transform(const weights_pass *self, int first, int tile) {
     const winograd_pass *pass = self->pass;
     winograd_tile at = winograd_tile_at(pass, first + tile);
     size_t to = (size_t)tile * WINOGRAD_GROUP;
-    pass->kernels->input(&pass->from, self->x + at.sample * pass->from_sample,
+    pass->kernels->input(&pass->from, (const char *)self->x + at.sample * pass->from_sample,
                          at.row - pass->padding, at.column - pass->padding, self->v.at + to,
                          self->v.place);
-    pass->kernels->gradient(&pass->to, self->dy + at.sample * pass->to_sample, at.row, at.column,
-                            self->w.at + to, self->w.place,
+    pass->kernels->gradient(&pass->to, (const char *)self->dy + at.sample * pass->to_sample, at.row,
+                            at.column, self->w.at + to, self->w.place,
                             self->sums + (size_t)tile * (size_t)pass->to.channels);
 }
 
@@ -131,7 +131,7 @@ static void add_block(const weights_pass *self, int first, int tiles) {
         add_products(self, unit / groups, unit % groups * WINOGRAD_GROUP, tiles, first > 0);
 }
 
-void cpu_winograd_backward_weights(const winograd *self, const float *x, const float *dy,
+void cpu_winograd_backward_weights(const winograd *self, const void *x, const void *dy,
                                    float *dweights, float *dbias, float *workspace) {
     weights_pass w = {.x = x, .dy = dy, .dweights = dweights, .dbias = dbias};
     lay_out(&w, &self->forward, workspace);
