@@ -45,8 +45,11 @@ typedef struct device_request {
 typedef struct device_facts {
     char name[128];    /* "Intel(R) Xeon(R) Processor", "NVIDIA H200" */
     char library[160]; /* "oneDNN 2.6.3 (AVX512_CORE)", "CUDA 13.0, cuDNN 9.19.0, cuBLASLt 13.0" */
-    char driver[32];   /* of the GPU: "580.159 (CUDA 13.0)"; "" where there is none */
-    char uuid[48];     /* "GPU-8-4-4-4-12 hex digits", what NVML knows it by; "" on a CPU */
+    /* The implementation of convolutions where the library has only its reference here, many times
+     * slower than others ("ref:any"); "": it has better ones. */
+    char reference[64];
+    char driver[32];     /* of the GPU: "580.159 (CUDA 13.0)"; "" where there is none */
+    char uuid[48];       /* "GPU-8-4-4-4-12 hex digits", what NVML knows it by; "" on a CPU */
     char pci_bus_id[16]; /* "0000:3b:00.0"; "" on a CPU */
     int numa_node;       /* the GPU's; -1: unknown, or a CPU */
     bool host_addressable;

@@ -10,6 +10,7 @@ typedef struct core_facts {
     char map[128];
     int threads;
     bool oversubscribed;
+    char reference[64];                    /* of device_facts */
     char environment[400], taken_out[400]; /* launch/environment.h */
 } core_facts;
 
@@ -21,6 +22,7 @@ static int examine(examination *self, void *facts, ls_error *error) {
                              1u << ENVIRONMENT_COMMUNICATION,
                          mine->environment, sizeof mine->environment);
     environment_describe(1u << ENVIRONMENT_TAKEN_OUT, mine->taken_out, sizeof mine->taken_out);
+    memcpy(mine->reference, self->device.reference, sizeof mine->reference);
     if (launch_bind(self->me, (int)self->settings->threads, self->settings->oversubscribe,
                     self->device.numa_node, &self->own_binding, &found) != LS_OK) {
         snprintf(mine->error, sizeof mine->error, "%.767s", found.text);
@@ -91,8 +93,23 @@ static void judge_environment(const ward *all, finding *out) {
                 ranks[0].taken_out[0] ? " (lockstep decides that)" : "");
 }
 
-static const check checks[] = {
-    {"cores", false, judge}, {"environment", false, judge_environment}, {0}};
+/* What the library has for the processor. */
+static void judge_kernels(const ward *all, finding *out) {
+    const core_facts *ranks = all->facts;
+    for (int rank = 0; rank < all->size; rank++)
+        if (ranks[rank].reference[0])
+            finding_say(out, FINDING_WARNING,
+                        "another version of the library, or no limit in ONEDNN_MAX_CPU_ISA",
+                        "%s: the library has no convolution for this processor but a reference "
+                        "(%s), many times slower than others",
+                        name_rank(all, rank), ranks[rank].reference);
+    finding_say(out, FINDING_OK, NULL, "no convolution by a library's reference implementation");
+}
+
+static const check checks[] = {{"cores", false, judge},
+                               {"environment", false, judge_environment},
+                               {"kernels", false, judge_kernels},
+                               {0}};
 
 const theme theme_cores = {.place = "doctor: cores",
                            .fact_bytes = sizeof(core_facts),

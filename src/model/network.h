@@ -114,5 +114,8 @@ void network_plan_id(const network *self, char out[17]);
 /* "conv1 n=64: jit:avx512_core / - / jit:avx512_core\n" for every pass and layer, then
  * "fc1 n=128 gathered: ..." for every plan of gathered rows. */
 size_t network_describe(const network *self, char *out, size_t capacity);
+/* Of these lines the ones with a reference implementation of a library ("ref:any"): plain code, a
+ * hundred times slower and more than what it has elsewhere. */
+size_t network_describe_references(const network *self, char *out, size_t capacity);
 
 #endif

@@ -32,6 +32,26 @@ size_t network_describe(const network *self, char *out, size_t capacity) {
     return used;
 }
 
+/* An implementation's name is a word of its own, or follows what it is part of ("gemm:ref:any"). */
+static bool names_reference(const char *line) {
+    const char *found = strstr(line, "ref:");
+    return found && found > line && (found[-1] == ' ' || found[-1] == ':');
+}
+
+size_t network_describe_references(const network *self, char *out, size_t capacity) {
+    char text[16384], *rest = text;
+    size_t used = 0;
+    if (capacity)
+        out[0] = '\0';
+    network_describe(self, text, sizeof text);
+    for (char *line = strtok_r(rest, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        size_t room = used < capacity ? capacity - used : 0;
+        if (names_reference(line))
+            used += (size_t)snprintf(room ? out + used : NULL, room, "%s\n", line);
+    }
+    return used;
+}
+
 /* Leaves out what stands in parentheses, in place. */
 static void drop_remarks(char *text) {
     char *to = text;

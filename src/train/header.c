@@ -170,6 +170,18 @@ static int open_certificate(trainer *self, ls_error *error) {
     return step_certificate_open(&self->certificate, &settings, error);
 }
 
+/* What will be slow, and by which implementation's name. */
+static int note_references(const trainer *self, ls_error *error) {
+    char plans[8192], *rest = plans;
+    network_describe_references(self->network, plans, sizeof plans);
+    for (char *line = strtok_r(rest, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        LS_TRY(run_note(self->run, error,
+                        "warning  slow plan: %s (a reference implementation: %s has no better one "
+                        "here; another version of the library, another processor or precision)",
+                        line, self->device->facts.library));
+    return LS_OK;
+}
+
 int trainer_open_run(trainer *self, ls_error *error) {
     run_facts facts = {0};
     LS_TRY(gather_ranks(self, error));
@@ -183,6 +195,7 @@ int trainer_open_run(trainer *self, ls_error *error) {
         LS_TRY(run_open(self->settings->results, &facts, &self->run, error));
         LS_TRY(run_header(self->run, error));
         LS_TRY(trainer_note_examination(self, error));
+        LS_TRY(note_references(self, error));
     }
     if (self->settings->verbose && writes) {
         char plans[8192];

@@ -280,6 +280,20 @@ static void check_empty(const char *device_name) {
     close_fixture(&f);
 }
 
+/* The lines of a library's reference, and none of the device that is called so. */
+static void check_references(const char *device_name) {
+    static fixture f;
+    char all[4096], slow[4096];
+    memset(&f, 0, sizeof f);
+    build_residual(&f.graph);
+    open_fixture(&f, device_name, (int[]){3}, 1);
+    network_describe(f.network, all, sizeof all);
+    size_t length = network_describe_references(f.network, slow, sizeof slow);
+    CHECK((strstr(all, " ref:any") != NULL) == (length > 0), "'%s' of '%s'", slow, all);
+    CHECK(length == strlen(slow), "%zu of '%s'", length, slow);
+    close_fixture(&f);
+}
+
 /* Equal plans by another version of the library, or on another kind of processor, are others. */
 static void check_plan_id(const char *device_name) {
     static fixture f;
@@ -350,6 +364,8 @@ int main(int argc, char **argv) {
     check_case("gradients of a residual network against finite differences");
     check_against_ref(device_name, 3);
     check_case("gradients of a residual network against ref");
+    check_references(device_name);
+    check_case("plans that are a library's reference are told");
     check_plan_id(device_name);
     check_case("a plan's id holds the library's version");
     check_empty(device_name);

@@ -54,14 +54,24 @@ static void cpu_side_by_side(device *base, int count, void (*run)(void *context,
     }
 }
 
-static int cpu_describe(const device_request *request, device_facts *out, ls_error *error) {
-    (void)error;
+static void describe(const device_request *request, const cpu_layouts *layouts, device_facts *out) {
     processor_name(out->name, sizeof out->name);
     snprintf(out->library, sizeof out->library, "%s", onednn_describe());
     out->numa_node = -1;
     out->threads = request->threads;
     out->host_addressable = true;
-    return LS_OK;
+    memcpy(out->reference, layouts->reference, sizeof out->reference);
+}
+
+static int cpu_describe(const device_request *request, device_facts *out, ls_error *error) {
+    onednn engine = {0};
+    int status = onednn_open(&engine, error);
+    if (status == LS_OK) {
+        cpu_layouts layouts = cpu_layouts_ask(&engine, DTYPE_F32);
+        describe(request, &layouts, out);
+    }
+    onednn_close(&engine);
+    return status;
 }
 
 static int cpu_open(const device_request *request, device **out, ls_error *error) {
@@ -80,7 +90,7 @@ static int cpu_open(const device_request *request, device **out, ls_error *error
     self->fp32 = cpu_layouts_ask(&self->engine, DTYPE_F32);
     if (onednn_has_bf16())
         self->bf16 = cpu_layouts_ask(&self->engine, DTYPE_BF16);
-    cpu_describe(request, &self->base.facts, error);
+    describe(request, &self->fp32, &self->base.facts);
     *out = &self->base;
     return LS_OK;
 }

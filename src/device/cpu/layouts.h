@@ -9,6 +9,7 @@
 typedef struct cpu_layouts {
     tensor_layout image; /* between two image ops */
     tensor_layout input; /* of a network, with few channels */
+    char reference[64];  /* "", or the only implementation that there is in any layout */
 } cpu_layouts;
 
 /* For activations of this type. */
