@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 enum { FEWEST_CALLS = 3, PLACES_BYTES = 32 << 20, MOST_AT_ONCE = 4 };
-static const double SECONDS_A_SIZE = 0.5;
 
 const char *link_call_name(link_call call) {
     return call == LINK_ALLREDUCE ? "allreduce" : "allgather";
@@ -31,7 +30,7 @@ int timed_open(timed_call *self, const link_probe *probe, link_call call, dtype 
     for (size_t rank = 0; rank < ranks; rank++)
         self->counts[rank] =
             (int64_t)(elements * (rank + 1) / ranks) - (int64_t)(elements * rank / ranks);
-    size_t places = PLACES_BYTES / self->bytes;
+    size_t places = PLACES_BYTES * 2 / ranks / self->bytes; /* on a node each maps them all */
     self->places = places < 2 ? 2 : places > LINK_MOST_CALLS ? LINK_MOST_CALLS : (int)places;
     return probe->comm->is->allocate(probe->comm, (size_t)self->places * self->bytes,
                                      "the network's measurement", &self->memory, error);
@@ -102,9 +101,10 @@ static double median(double *values, int count) {
     return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-int timed_choose_count(comm *control, double seconds, int *calls, ls_error *error) {
+int timed_choose_count(comm *control, double seconds, double seconds_a_size, int *calls,
+                       ls_error *error) {
     LS_TRY(comm_allreduce_double(control, &seconds, 1, REDUCTION_MAX, error));
-    double fit = seconds > 0 ? SECONDS_A_SIZE / seconds : LINK_MOST_CALLS;
+    double fit = seconds > 0 ? seconds_a_size / seconds : LINK_MOST_CALLS;
     *calls = fit < FEWEST_CALLS ? FEWEST_CALLS : fit > LINK_MOST_CALLS ? LINK_MOST_CALLS : (int)fit;
     return LS_OK;
 }
@@ -115,12 +115,13 @@ int timed_agree_on_median(comm *control, double *values, int count, double *out,
     return LS_OK;
 }
 
-static int measure_one(const timed_call *self, double *seconds, double *spread, ls_error *error) {
+static int measure_one(const timed_call *self, double seconds_a_size, double *seconds,
+                       double *spread, ls_error *error) {
     double times[LINK_MOST_CALLS];
     int calls;
     for (int number = 0; number < 2; number++) /* the first one makes connections */
         LS_TRY(time_alone(self, number, seconds, error));
-    LS_TRY(timed_choose_count(self->probe->control, *seconds, &calls, error));
+    LS_TRY(timed_choose_count(self->probe->control, *seconds, seconds_a_size, &calls, error));
     for (int number = 0; number < calls; number++)
         LS_TRY(time_alone(self, number, &times[number], error));
     LS_TRY(timed_agree_on_median(self->probe->control, times, calls, seconds, error));
@@ -128,19 +129,102 @@ static int measure_one(const timed_call *self, double *seconds, double *spread, 
     return LS_OK;
 }
 
+static int measure_size(const link_probe *self, link_call call, dtype type, size_t bytes,
+                        double seconds_a_size, double *seconds, double *spread, ls_error *error) {
+    timed_call timed;
+    int status = timed_open(&timed, self, call, type, bytes, error);
+    if (status == LS_OK)
+        status = measure_one(&timed, seconds_a_size, seconds, spread, error);
+    timed_close(&timed);
+    return status;
+}
+
 int link_measure(const link_probe *self, link_call call, dtype type, const size_t *bytes, int count,
                  double *seconds, double *spread, ls_error *error) {
     for (int index = 0; index < count; index++) {
-        timed_call timed;
         double unasked, *deviation = spread ? &spread[index] : &unasked;
         seconds[index] = *deviation = 0;
-        if (self->comm->size == 1)
+        if (self->comm->size > 1)
+            LS_TRY(measure_size(self, call, type, bytes[index], SECONDS_A_SIZE, &seconds[index],
+                                deviation, error));
+    }
+    return LS_OK;
+}
+
+/* ---- within a time */
+
+/* The largest sizes measured so far, and what is left of the time; the same on all ranks. */
+typedef struct bounded {
+    const link_probe *probe;
+    link_call call;
+    dtype type;
+    double began, limit_seconds, left_seconds;
+    int sizes_left; /* that were asked for */
+    int measured;
+    size_t bytes[2]; /* the last but one, the last */
+    double seconds[2], spread;
+} bounded;
+
+static int look_at_clock(bounded *self, ls_error *error) {
+    double passed = clock_seconds() - self->began;
+    LS_TRY(comm_allreduce_double(self->probe->control, &passed, 1, REDUCTION_MAX, error));
+    self->left_seconds = self->limit_seconds - passed;
+    return LS_OK;
+}
+
+/* At worst its time grows with its bytes. The first two are measured in any case: a line needs
+ * them, and they are small. */
+static bool fits(const bounded *self, size_t bytes) {
+    double calls = 2 + FEWEST_CALLS;
+    return self->measured < 2 ||
+           calls * self->seconds[1] * (double)bytes / (double)self->bytes[1] < self->left_seconds;
+}
+
+static int measure_next(bounded *self, size_t bytes, ls_error *error) {
+    double share = self->left_seconds / self->sizes_left, seconds, spread;
+    LS_TRY(measure_size(self->probe, self->call, self->type, bytes,
+                        share < SECONDS_A_SIZE ? share : SECONDS_A_SIZE, &seconds, &spread, error));
+    self->bytes[0] = self->bytes[1];
+    self->seconds[0] = self->seconds[1];
+    self->bytes[1] = bytes;
+    self->seconds[1] = seconds;
+    self->spread = spread;
+    self->measured++;
+    return look_at_clock(self, error);
+}
+
+/* On the line through the last two that were measured. */
+static double extended(const bounded *self, size_t bytes) {
+    double slope =
+        (self->seconds[1] - self->seconds[0]) / ((double)self->bytes[1] - (double)self->bytes[0]);
+    return self->seconds[1] + (slope > 0 ? slope : 0) * ((double)bytes - (double)self->bytes[1]);
+}
+
+int link_measure_within(const link_probe *probe, link_call call, dtype type, const size_t *bytes,
+                        int count, double limit_seconds, double *seconds, double *spread,
+                        ls_error *error) {
+    enum { STEP = 64 }; /* from one size to the next, at most */
+    bounded self = {.probe = probe,
+                    .call = call,
+                    .type = type,
+                    .began = clock_seconds(),
+                    .limit_seconds = limit_seconds,
+                    .left_seconds = limit_seconds};
+    for (int index = 0; index < count; index++) {
+        seconds[index] = spread[index] = 0;
+        if (probe->comm->size == 1)
             continue;
-        int status = timed_open(&timed, self, call, type, bytes[index], error);
-        if (status == LS_OK)
-            status = measure_one(&timed, &seconds[index], deviation, error);
-        timed_close(&timed);
-        LS_TRY(status);
+        self.sizes_left = count - index;
+        while (self.measured && bytes[index] / STEP > self.bytes[1] &&
+               fits(&self, self.bytes[1] * STEP))
+            LS_TRY(measure_next(&self, self.bytes[1] * STEP, error));
+        if (fits(&self, bytes[index])) {
+            LS_TRY(measure_next(&self, bytes[index], error));
+            seconds[index] = self.seconds[1];
+        } else {
+            seconds[index] = extended(&self, bytes[index]);
+        }
+        spread[index] = self.spread;
     }
     return LS_OK;
 }
@@ -162,7 +246,8 @@ static int time_several(const timed_call *self, int at_once, double *seconds, ls
 static int measure_following(const timed_call *self, double alone, double *out, ls_error *error) {
     int at_once = self->places < MOST_AT_ONCE ? self->places : MOST_AT_ONCE, calls;
     double times[LINK_MOST_CALLS], all;
-    LS_TRY(timed_choose_count(self->probe->control, alone * at_once, &calls, error));
+    LS_TRY(
+        timed_choose_count(self->probe->control, alone * at_once, SECONDS_A_SIZE, &calls, error));
     for (int number = 0; number < calls; number++)
         LS_TRY(time_several(self, at_once, &times[number], error));
     LS_TRY(timed_agree_on_median(self->probe->control, times, calls, &all, error));

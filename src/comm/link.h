@@ -44,6 +44,13 @@ typedef struct link_probe {
 int link_measure(const link_probe *self, link_call call, dtype type, const size_t *bytes, int count,
                  double *seconds, double *spread, ls_error *error);
 
+/* As link_measure, of sizes that ascend, the first of them small: all of them together in about
+ * limit_seconds (at least two small sizes are measured, whatever they take). Those that would not
+ * fit lie on the line through the last two that did; their spread is the last one's. */
+int link_measure_within(const link_probe *self, link_call call, dtype type, const size_t *bytes,
+                        int count, double limit_seconds, double *seconds, double *spread,
+                        ls_error *error);
+
 /* What one more call of the same size costs right behind others, which is less than alone where
  * their latencies overlap, and more where an idle link sends its first bytes for nothing (a token
  * bucket): several begun at once, less alone_seconds, over the others. Median, of the slowest rank.

@@ -27,6 +27,11 @@ static int trouble(char *why, const char *what, int number) {
 
 /* ---- mapping */
 
+/* A peer's pages are there, for it has populated them, and of them a rank touches its part, one of
+ * as many as there are ranks. With few ranks it is worth having all of them in its page table
+ * before the first step; with many, as many times as many entries would be most of a start. */
+enum { POPULATED_PEERS = 8 };
+
 /* Pages of memory that is passed over every step should be few; small blocks need none of that. */
 static size_t alignment_of(size_t bytes) {
     return bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : (size_t)sysconf(_SC_PAGESIZE);
@@ -62,8 +67,8 @@ static int populate(char *memory, size_t bytes) {
     return 0;
 }
 
-/* NULL and *why where it does not work. */
-static char *map(int descriptor, size_t bytes, char *why) {
+/* NULL and *why where it does not work. whole: every page now, else those that are touched. */
+static char *map(int descriptor, size_t bytes, bool whole, char *why) {
     size_t alignment = alignment_of(bytes);
     char *memory = reserve(bytes, alignment);
     if (!memory || mmap(memory, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor,
@@ -75,7 +80,7 @@ static char *map(int descriptor, size_t bytes, char *why) {
     if (alignment == HUGE_PAGE)
         madvise(memory, bytes, MADV_HUGEPAGE); /* a wish: a kernel without them refuses */
 #endif
-    int problem = populate(memory, bytes);
+    int problem = whole ? populate(memory, bytes) : 0;
     if (problem) {
         trouble(why, "no memory to share", problem);
         munmap(memory, bytes);
@@ -99,7 +104,7 @@ static int make_own(const node_group *group, node_block *self, block_record *rec
     record->descriptor = descriptor;
     if (ftruncate(descriptor, (off_t)self->mapped) != 0)
         return trouble(record->why, "ftruncate of shared memory", errno);
-    char *memory = map(descriptor, self->mapped, record->why);
+    char *memory = map(descriptor, self->mapped, true, record->why);
     if (!memory)
         return -1;
     self->parts[group->mine] = memory;
@@ -127,7 +132,7 @@ static int map_peer(const node_group *group, node_block *self, int peer, const b
     else if (!S_ISREG(facts.st_mode) || facts.st_size != (off_t)self->mapped)
         status = trouble(why, what, ENXIO);
     if (status == 0)
-        self->parts[peer] = map(descriptor, self->mapped, why);
+        self->parts[peer] = map(descriptor, self->mapped, group->count <= POPULATED_PEERS, why);
     close(descriptor);
     if (!self->parts[peer])
         return -1;

@@ -1,4 +1,5 @@
 #include "mode/exchange.h"
+#include "base/clock.h"
 #include "comm/link.h"
 #include "mode/factors.h"
 
@@ -48,11 +49,6 @@ static double curve_spread(const curve *self, size_t bytes) {
     return self->spread[at];
 }
 
-/* A layer that could go as factors. */
-static bool is_candidate(const mode_settings *s, int unit, int64_t *in, int64_t *out) {
-    return graph_unit_factors(s->graph, unit, in, out);
-}
-
 static size_t unit_bytes(const mode_settings *s, int unit) {
     const graph_layer *layer = &s->graph->layers[s->graph->unit_layers[unit]];
     return (layer->weight_count + layer->bias_count) * dtype_bytes(s->gradient_type);
@@ -60,6 +56,19 @@ static size_t unit_bytes(const mode_settings *s, int unit) {
 
 static size_t rows_bytes(const mode_settings *s, int64_t length) {
     return (size_t)(s->training_batch * length) * dtype_bytes(network_type(s->network));
+}
+
+/* A layer that could go as factors. */
+static bool has_factors(const mode_settings *s, int unit, int64_t *in, int64_t *out) {
+    return graph_unit_factors(s->graph, unit, in, out);
+}
+
+/* And may be worth it: by link.h's formulas two all-gathers take the latency of one all-reduce, and
+ * the time of half their bytes. Where that is no less, no product need be made to know: the rows of
+ * many ranks' batches are more than the gradient. */
+static bool is_candidate(const mode_settings *s, int unit, int64_t *in, int64_t *out) {
+    return has_factors(s, unit, in, out) &&
+           rows_bytes(s, *in) + rows_bytes(s, *out) < 2 * unit_bytes(s, unit);
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -93,17 +102,22 @@ static void list_sizes(const mode_settings *s, network_times *out) {
         }
 }
 
-static int measure_network(const mode_settings *s, bool weighs, network_times *out,
-                           ls_error *error) {
+/* Of the measuring time: sums are what every step needs, products are often the longest calls. */
+static const double REDUCE_PART = 0.4, GATHER_PART = 0.3, PRODUCT_PART = 0.3;
+
+static int measure_network(const mode_settings *s, bool weighs, double limit_seconds,
+                           network_times *out, ls_error *error) {
     link_probe probe = {
         .comm = s->comm, .control = s->control, .device = s->device, .stream = s->stream};
     list_sizes(s, out);
-    LS_TRY(link_measure(&probe, LINK_ALLREDUCE, s->gradient_type, out->reduce.bytes,
-                        out->reduce.count, out->reduce.seconds, out->reduce.spread, error));
+    LS_TRY(link_measure_within(&probe, LINK_ALLREDUCE, s->gradient_type, out->reduce.bytes,
+                               out->reduce.count, limit_seconds * REDUCE_PART, out->reduce.seconds,
+                               out->reduce.spread, error));
     if (!weighs)
         return LS_OK;
-    return link_measure(&probe, LINK_ALLGATHER, network_type(s->network), out->gather.bytes,
-                        out->gather.count, out->gather.seconds, out->gather.spread, error);
+    return link_measure_within(&probe, LINK_ALLGATHER, network_type(s->network), out->gather.bytes,
+                               out->gather.count, limit_seconds * GATHER_PART, out->gather.seconds,
+                               out->gather.spread, error);
 }
 
 /* Of one hop, by link.h's formula: the latency is all of the smallest call's time, the bandwidth
@@ -118,15 +132,20 @@ static link_cost hop_of(const mode_settings *s, const curve *reduce) {
 }
 
 /* The slowest rank's seconds of every candidate's product. */
-static int measure_products(mode *mode, const bool *candidates, double *seconds, double *spread,
-                            ls_error *error) {
+static int measure_products(mode *mode, const bool *candidates, double limit_seconds,
+                            double *seconds, double *spread, ls_error *error) {
     const mode_settings *s = &mode->settings;
     factors *trial = NULL;
+    int count = 0;
+    for (int unit = 0; unit < s->graph->unit_count; unit++)
+        count += candidates[unit];
+    double limit = limit_seconds * PRODUCT_PART / (count > 0 ? count : 1);
     LS_TRY(factors_create(mode, candidates, &trial, error));
     int status = LS_OK;
     for (int unit = 0; unit < s->graph->unit_count && status == LS_OK; unit++)
         if (candidates[unit])
-            status = factors_product_seconds(trial, unit, &seconds[unit], &spread[unit], error);
+            status =
+                factors_product_seconds(trial, unit, limit, &seconds[unit], &spread[unit], error);
     factors_destroy(trial);
     network_forget_gathered(s->network); /* what is chosen is prepared anew */
     LS_TRY(status);
@@ -157,14 +176,22 @@ static void weigh(const mode_settings *s, int unit, const network_times *times,
                                         out->spread_seconds, times->reduce.seconds[0]);
 }
 
-static int choose_factors(mode *mode, const bool *candidates, const network_times *times,
-                          ls_error *error) {
+static int choose_factors(mode *mode, const bool *candidates, double limit_seconds,
+                          const network_times *times, ls_error *error) {
     const mode_settings *s = &mode->settings;
     double products[GRAPH_MAX_LAYERS] = {0}, spread[GRAPH_MAX_LAYERS] = {0};
-    LS_TRY(measure_products(mode, candidates, products, spread, error));
+    LS_TRY(measure_products(mode, candidates, limit_seconds, products, spread, error));
     for (int unit = 0; unit < s->graph->unit_count; unit++)
         if (candidates[unit])
             weigh(s, unit, times, products[unit], spread[unit], &mode->exchange.units[unit]);
+    return LS_OK;
+}
+
+/* The shortest of all ranks': nodes may be shared by unlike numbers of them. */
+static int agree_on_limit(const mode_settings *s, double *limit_seconds, ls_error *error) {
+    double inverse = 1 / s->measure_seconds;
+    LS_TRY(comm_allreduce_double(s->control, &inverse, 1, REDUCTION_MAX, error));
+    *limit_seconds = 1 / inverse;
     return LS_OK;
 }
 
@@ -175,14 +202,17 @@ static int choose_by_measuring(mode *mode, const bool *candidates, ls_error *err
     bool weighs = s->factors == FACTORS_AUTO &&
                   memchr(candidates, true, (size_t)s->graph->unit_count) != NULL;
     network_times times = {0};
+    double began = clock_seconds(), limit_seconds;
     if (s->size == 1 || (s->bucket_bytes > 0 && !weighs))
         return LS_OK;
-    LS_TRY(measure_network(s, weighs, &times, error));
+    LS_TRY(agree_on_limit(s, &limit_seconds, error));
+    LS_TRY(measure_network(s, weighs, limit_seconds, &times, error));
     link_cost hop = hop_of(s, &times.reduce);
     exchange->latency_seconds = hop.latency_seconds;
     exchange->bytes_per_second = hop.bytes_per_second;
     if (weighs)
-        LS_TRY(choose_factors(mode, candidates, &times, error));
+        LS_TRY(choose_factors(mode, candidates, limit_seconds, &times, error));
+    exchange->measured_seconds = clock_seconds() - began;
     return comm_broadcast_bytes(s->control, exchange, sizeof *exchange, 0, error);
 }
 
@@ -205,9 +235,13 @@ int exchange_choose(mode *mode, ls_error *error) {
     *exchange = (mode_exchange){.used = true, .latency_seconds = NAN, .bytes_per_second = NAN};
     for (int unit = 0; unit < s->graph->unit_count; unit++) {
         int64_t in, out;
-        candidates[unit] = s->factors != FACTORS_OFF && is_candidate(s, unit, &in, &out);
+        candidates[unit] = s->factors == FACTORS_ON
+                               ? has_factors(s, unit, &in, &out)
+                               : s->factors == FACTORS_AUTO && is_candidate(s, unit, &in, &out);
         exchange->units[unit] =
             (unit_exchange){.factors = s->factors == FACTORS_ON && candidates[unit],
+                            .outgrown = s->size > 1 && s->factors == FACTORS_AUTO &&
+                                        has_factors(s, unit, &in, &out) && !candidates[unit],
                             .factor_seconds = NAN,
                             .reduce_seconds = NAN,
                             .spread_seconds = NAN};

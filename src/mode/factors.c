@@ -153,20 +153,25 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-int factors_product_seconds(factors *self, int unit, double *out, double *spread, ls_error *error) {
-    enum { WARM = 1, RUNS = 5 };
+int factors_product_seconds(factors *self, int unit, double limit_seconds, double *out,
+                            double *spread, ls_error *error) {
+    enum { WARM = 1, MOST_RUNS = 5, FEWEST_RUNS = 2 };
     const mode_settings *s = &self->mode->settings;
     const factor_unit *at = find(self, unit);
-    double seconds[WARM + RUNS];
-    for (int run = 0; run < WARM + RUNS; run++) {
+    double seconds[WARM + MOST_RUNS], began = clock_seconds();
+    int runs = 0;
+    for (int run = 0; run < WARM + MOST_RUNS; run++) {
+        if (runs >= FEWEST_RUNS && clock_seconds() - began > limit_seconds)
+            break;
         LS_TRY(s->device->is->stream_synchronize(s->device, s->stream, error));
         double start = clock_seconds();
         LS_TRY(form_gradient(self, at, s->training_batch, error));
         LS_TRY(s->device->is->stream_synchronize(s->device, s->stream, error));
         seconds[run] = clock_seconds() - start;
+        runs = run + 1 - WARM;
     }
-    qsort(seconds + WARM, RUNS, sizeof *seconds, by_value);
-    *out = seconds[WARM + RUNS / 2];
-    *spread = (seconds[WARM + RUNS - 1 - RUNS / 4] - seconds[WARM + RUNS / 4]) / 2;
+    qsort(seconds + WARM, (size_t)runs, sizeof *seconds, by_value);
+    *out = seconds[WARM + runs / 2];
+    *spread = (seconds[WARM + runs - 1 - runs / 4] - seconds[WARM + runs / 4]) / 2;
     return LS_OK;
 }

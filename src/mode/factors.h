@@ -27,7 +27,9 @@ int factors_delta(factors *self, outstanding *works, int unit, const void *dy, l
 int factors_finish(factors *self, outstanding *works, ls_error *error);
 
 /* Median seconds of forming a unit's gradient from the rows of the full global batch, and half of
- * what lies between the quartiles. Out of the hot loop; overwrites the unit's gradient. */
-int factors_product_seconds(factors *self, int unit, double *out, double *spread, ls_error *error);
+ * what lies between the quartiles: of up to five products in about limit_seconds, but of two at
+ * least. Out of the hot loop; overwrites the unit's gradient. */
+int factors_product_seconds(factors *self, int unit, double limit_seconds, double *out,
+                            double *spread, ls_error *error);
 
 #endif

@@ -31,10 +31,11 @@ typedef struct mode_settings {
     device_stream *stream;
     const graph *graph;
     network *network;
-    int moments;           /* flat arrays the optimizer keeps: Adam 2, SGD with momentum 1 */
-    size_t bucket_bytes;   /* ddp: bytes a bucket on their way, at most; 0: ddp chooses */
-    dtype gradient_type;   /* ddp: of gradients on their way, DTYPE_F32 or DTYPE_BF16 */
-    factor_choice factors; /* ddp */
+    int moments;            /* flat arrays the optimizer keeps: Adam 2, SGD with momentum 1 */
+    size_t bucket_bytes;    /* ddp: bytes a bucket on their way, at most; 0: ddp chooses */
+    dtype gradient_type;    /* ddp: of gradients on their way, DTYPE_F32 or DTYPE_BF16 */
+    factor_choice factors;  /* ddp */
+    double measure_seconds; /* ddp: for what is measured before it chooses, all in all */
     int lanes; /* --strict: of the global batch, over all ranks (mode/lanes.h); 0: not strict */
     int64_t global_batch;                        /* the largest that will come */
     int64_t training_batch, last_training_batch; /* ddp: the global counts of training's batches */
@@ -80,6 +81,7 @@ typedef struct mode_batch {
  * together vary from call to call (mode/exchange.h). */
 typedef struct unit_exchange {
     bool factors;
+    bool outgrown; /* not weighed: the rows of all ranks are more than its gradient */
     double reduce_seconds, factor_seconds, spread_seconds;
 } unit_exchange;
 
@@ -92,6 +94,7 @@ typedef struct mode_exchange {
     size_t first_bucket_bytes, largest_bucket_bytes; /* as they travel */
     /* Of one hop of an all-reduce, measured (comm/link.h); NAN: not measured. */
     double latency_seconds, bytes_per_second;
+    double measured_seconds; /* that measuring took; 0: nothing was measured */
     unit_exchange units[GRAPH_MAX_LAYERS];
 } mode_exchange;
 

@@ -77,8 +77,8 @@ static void add_exchange(text_buffer *out, const run_facts *facts) {
                  facts->largest_bucket_bytes / 1048576, facts->first_bucket_bytes / 1048576);
     text_add(out, " (%s", facts->buckets_chosen ? "auto" : "given");
     if (!isnan(facts->hop_latency_seconds))
-        text_add(out, "; measured: %.3g us and %.4g MB/s a hop", 1e6 * facts->hop_latency_seconds,
-                 facts->hop_bytes_per_second / 1e6);
+        text_add(out, "; measured in %.2g s: %.3g us and %.4g MB/s a hop", facts->exchange_seconds,
+                 1e6 * facts->hop_latency_seconds, facts->hop_bytes_per_second / 1e6);
     if (facts->update_shared)
         text_add(out, "; summed in the update, of which each rank does half");
     text_add(out, ")\n%-15s%s%s%s\n", "factors", facts->factor_comm,

@@ -104,6 +104,7 @@ typedef struct run_facts {
     bool update_shared;      /* large buckets are summed and updated a half a rank (mode/pair.h) */
     int buckets;
     double largest_bucket_bytes, first_bucket_bytes;
+    double exchange_seconds; /* that measuring for this took; 0: nothing was measured */
     double hop_latency_seconds, hop_bytes_per_second; /* of an all-reduce; NAN: not measured */
     char
         comm_note[160]; /* why this comm: "ranks 0 and 1 share a GPU: staged through host memory" */

@@ -117,6 +117,10 @@ static void describe_unit(const unit_exchange *unit, const char *name, run_facts
                  "%s%s%s (%.3g ms as factors, %.3g ms all-reduced, give or take %.2g)",
                  noted ? ", " : "", unit->factors ? "" : "not ", name, 1e3 * unit->factor_seconds,
                  1e3 * unit->reduce_seconds, 1e3 * unit->spread_seconds);
+    else if (unit->outgrown)
+        snprintf(note, sizeof facts->factor_note - noted,
+                 "%snot %s (the rows of all ranks are more than its gradient)", noted ? ", " : "",
+                 name);
     else if (unit->factors)
         snprintf(note, sizeof facts->factor_note - noted, "%s%s", noted ? ", " : "", name);
 }
@@ -137,6 +141,7 @@ static void describe_exchange(const trainer *self, run_facts *facts) {
     facts->buckets = exchange->bucket_count;
     facts->largest_bucket_bytes = (double)exchange->largest_bucket_bytes;
     facts->first_bucket_bytes = (double)exchange->first_bucket_bytes;
+    facts->exchange_seconds = exchange->measured_seconds;
     facts->hop_latency_seconds = exchange->latency_seconds;
     facts->hop_bytes_per_second = exchange->bytes_per_second;
 }

@@ -42,7 +42,8 @@ static bool pumped; /* as between nodes: a thread moves the collectives on */
 
 static mode *make(const char *name, dtype type, factor_choice factors, size_t bucket_bytes) {
     mode *made = NULL;
-    mode_settings settings = {.rank = all->rank,
+    mode_settings settings = {.measure_seconds = 1,
+                              .rank = all->rank,
                               .size = all->size,
                               .comm = all,
                               .control = control,

@@ -136,10 +136,10 @@ static void an_exchange_of_gradients(void) {
                                              {"first_bucket_bytes", "2048"},
                                              {"hop_latency_seconds", "0.00025"},
                                              {"hop_bytes_per_second", ""}};
-    static const char *const lines[] = {
-        "gradients      bf16, 3 buckets of at most 1 MiB, the first 0.00195 MiB (auto; measured: "
-        "250 us and inf MB/s a hop)\n",
-        "factors        auto: reasons\n"};
+    static const char *const lines[] = {"gradients      bf16, 3 buckets of at most 1 MiB, the "
+                                        "first 0.00195 MiB (auto; measured in 0.25 s: "
+                                        "250 us and inf MB/s a hop)\n",
+                                        "factors        auto: reasons\n"};
     static const char *const none[][2] = {
         {"grad_comm", "fp32"}, {"factor_comm", ""}, {"bucket_choice", ""}, {"buckets", ""}};
     fixture made;
@@ -156,6 +156,7 @@ static void an_exchange_of_gradients(void) {
     facts->buckets = 3;
     facts->largest_bucket_bytes = 1048576;
     facts->first_bucket_bytes = 2048;
+    facts->exchange_seconds = 0.25;
     facts->hop_latency_seconds = 250e-6;
     facts->hop_bytes_per_second = INFINITY;
     CHECK(fixture_write(&made, "exchanging", &error) == LS_OK, "%s", error.text);
