@@ -12,4 +12,12 @@
 #define VECTORISED
 #endif
 
+/* In front of a loop whose elements do not depend on one another, though their arrays may be one.
+ */
+#ifdef __clang__
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 #endif

@@ -11,7 +11,7 @@ bool reduce_supports(dtype type) {
 
 /* One plain loop a type and operation, of which the compiler makes vectors: the memory of another
  * core is read twice as fast by wide ones. `into` may be `one`: no element depends on another. */
-#define LOOP(result) _Pragma("GCC ivdep") for (size_t i = 0; i < count; i++) into[i] = (result)
+#define LOOP(result) INDEPENDENT for (size_t i = 0; i < count; i++) into[i] = (result)
 
 #define REDUCE(name, element)                                                                      \
     VECTORISED static void reduce_##name(element *into, const element *one, const element *other,  \
@@ -43,7 +43,7 @@ static inline uint16_t bf16_reduced(uint16_t one, uint16_t other, reduction how)
 static inline __attribute__((always_inline)) void reduce_words(uint16_t *into, const uint16_t *one,
                                                                const uint16_t *other, size_t count,
                                                                reduction how) {
-    _Pragma("GCC ivdep") for (size_t at = 0; at + 1 < count; at += 2) {
+    INDEPENDENT for (size_t at = 0; at + 1 < count; at += 2) {
         uint32_t x, y, out;
         memcpy(&x, one + at, sizeof x);
         memcpy(&y, other + at, sizeof y);

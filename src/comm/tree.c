@@ -23,12 +23,11 @@ static int first_half(int count) {
 #define TREE(name, element)                                                                        \
     VECTORISED static void two_##name(element *out, const element *a, const element *b,            \
                                       size_t length) {                                             \
-        _Pragma("GCC ivdep") for (size_t i = 0; i < length; i++) out[i] = a[i] + b[i];             \
+        INDEPENDENT for (size_t i = 0; i < length; i++) out[i] = a[i] + b[i];                      \
     }                                                                                              \
     VECTORISED static void four_##name(element *out, const element *a, const element *b,           \
                                        const element *c, const element *d, size_t length) {        \
-        _Pragma("GCC ivdep") for (size_t i = 0; i < length; i++) out[i] =                          \
-            (a[i] + b[i]) + (c[i] + d[i]);                                                         \
+        INDEPENDENT for (size_t i = 0; i < length; i++) out[i] = (a[i] + b[i]) + (c[i] + d[i]);    \
     }                                                                                              \
     static void sum_##name(element *out, const element *const *leaves, int count, size_t length,   \
                            element(*scratch)[TREE_PIECE_BYTES / sizeof(element)]) {                \

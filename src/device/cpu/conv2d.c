@@ -25,7 +25,7 @@ static conv_descs describe(const conv2d_shape *shape) {
                                                           shape->in_channels, shape->kernel),
                         .canonical = onednn_filter_canonical(shape->out_channels,
                                                              shape->in_channels, shape->kernel),
-                        .window = {shape->stride, shape->padding}};
+                        .window = {.stride = shape->stride, .padding = shape->padding}};
 }
 
 static void forget(const conv_descs *descs) {
