@@ -30,6 +30,8 @@ def skipped(name, why):
 for precision in ("tf32", "fp16"):
     suite.refused(f"a precision that the device lacks: cpu, {precision}", 3,
                   rf"--precision {precision}: .*cpu", train(data, "--precision", precision))
+suite.refused("convolutions of an unknown kind", 3, r"LOCKSTEP_CONVOLUTIONS=fast: expected fastest",
+              train(data), LOCKSTEP_CONVOLUTIONS="fast")
 if a_gpu:
     skipped("this machine's driver", "there is a GPU")
 elif with_cuda:

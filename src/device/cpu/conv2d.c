@@ -4,6 +4,7 @@
 #include "device/cpu/cpu.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct conv_descs {
@@ -122,6 +123,26 @@ static int prepare(cpu_plan *made, cpu_conv2d_algorithm algorithm, const cpu_pla
     return prepare_by_library(made, algorithms[algorithm], like, error);
 }
 
+int cpu_conv2d_wanted(cpu_conv2d_algorithm *out, ls_error *error) {
+    static const struct {
+        const char *name;
+        cpu_conv2d_algorithm algorithm;
+    } wishes[] = {{"fastest", CPU_CONV2D_FASTEST},
+                  {"library", CPU_CONV2D_LIBRARY},
+                  {"direct", CPU_CONV2D_LIBRARY_DIRECT}};
+    const char *wish = getenv("LOCKSTEP_CONVOLUTIONS");
+    *out = CPU_CONV2D_FASTEST;
+    if (!wish || !*wish)
+        return LS_OK;
+    for (size_t index = 0; index < sizeof wishes / sizeof wishes[0]; index++)
+        if (strcmp(wish, wishes[index].name) == 0) {
+            *out = wishes[index].algorithm;
+            return LS_OK;
+        }
+    return ls_fail(error, LS_BAD_LAUNCH,
+                   "LOCKSTEP_CONVOLUTIONS=%s: expected fastest, library or direct", wish);
+}
+
 int cpu_conv2d_prepare_by(device *self, cpu_conv2d_algorithm algorithm, const conv2d_shape *shape,
                           const plan *like, plan **out, ls_error *error) {
     cpu_plan *made;
@@ -137,7 +158,7 @@ int cpu_conv2d_prepare_by(device *self, cpu_conv2d_algorithm algorithm, const co
 
 int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
                        ls_error *error) {
-    return cpu_conv2d_prepare_by(self, CPU_CONV2D_FASTEST, shape, like, out, error);
+    return cpu_conv2d_prepare_by(self, ((cpu_device *)self)->convolutions, shape, like, out, error);
 }
 
 int cpu_conv2d_forward(plan *plan, device_stream *stream, const void *x, const float *weights,

@@ -82,7 +82,9 @@ static int cpu_open(const device_request *request, device **out, ls_error *error
     self->base.is = &device_cpu;
     self->threads = request->threads;
     start_threads(request);
-    int status = onednn_open(&self->engine, error);
+    int status = cpu_conv2d_wanted(&self->convolutions, error);
+    if (status == LS_OK)
+        status = onednn_open(&self->engine, error);
     if (status != LS_OK) {
         cpu_close(&self->base);
         return status;

@@ -9,11 +9,21 @@
 #include "device/cpu/winograd.h"
 #include "device/ops.h"
 
+/* How a convolution is computed. */
+typedef enum {
+    CPU_CONV2D_FASTEST,
+    CPU_CONV2D_OWN_WINOGRAD,
+    CPU_CONV2D_LIBRARY, /* oneDNN's choice */
+    CPU_CONV2D_LIBRARY_DIRECT,
+    CPU_CONV2D_LIBRARY_WINOGRAD
+} cpu_conv2d_algorithm;
+
 typedef struct cpu_device {
     device base;
     int threads;
     onednn engine;
     cpu_layouts fp32, bf16; /* of images; bf16's where the processor has that */
+    cpu_conv2d_algorithm convolutions;
 } cpu_device;
 
 typedef enum { CPU_CONV2D, CPU_LINEAR, CPU_MAXPOOL2D } cpu_plan_kind;
@@ -47,15 +57,8 @@ typedef struct cpu_plan {
     char description[256];
 } cpu_plan;
 
-/* How a convolution is computed. */
-typedef enum {
-    CPU_CONV2D_FASTEST,
-    CPU_CONV2D_OWN_WINOGRAD,
-    CPU_CONV2D_LIBRARY, /* oneDNN's choice */
-    CPU_CONV2D_LIBRARY_DIRECT,
-    CPU_CONV2D_LIBRARY_WINOGRAD
-} cpu_conv2d_algorithm;
-
+/* LOCKSTEP_CONVOLUTIONS: direct, library, or fastest where it is not set. */
+int cpu_conv2d_wanted(cpu_conv2d_algorithm *out, ls_error *error);
 int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
                        ls_error *error);
 /* For comparisons: LS_FAILED where there is no such implementation for the shape. */
