@@ -44,7 +44,7 @@ typedef struct arrays {
 } arrays;
 
 static size_t samples(const winograd_pass *pass, size_t sample) {
-    return (size_t)pass->n * sample;
+    return (size_t)pass->n * sample / sizeof(float);
 }
 
 static arrays arrays_of(const winograd *w) {
@@ -86,8 +86,9 @@ static double pixel(const winograd_image *image, const float *array, size_t n, s
     if (row < 0 || row >= image->height || column < 0 || column >= image->width)
         return 0;
     return (double)
-        array[n * sample + (size_t)row * image->row + (size_t)column * image->column +
-              (size_t)(channel / image->lanes) * image->plane + (size_t)(channel % image->lanes)];
+        array[n * sample / sizeof(float) + (size_t)row * image->row +
+              (size_t)column * image->column + (size_t)(channel / image->lanes) * image->plane +
+              (size_t)(channel % image->lanes)];
 }
 
 typedef struct worst {
