@@ -228,6 +228,32 @@ static bucket_rule rule_of(const mode *mode) {
                            mode->exchange.bytes_per_second);
 }
 
+/* Each rank forms the gradient of gathered rows by itself: by other plans (one rank's library
+ * refused what another's takes) it would have other bits, and the ranks' parameters would part. */
+static int leave_unlike_products(mode *mode, ls_error *error) {
+    const mode_settings *s = &mode->settings;
+    bool chosen[GRAPH_MAX_LAYERS] = {false}, any = false;
+    for (int unit = 0; unit < s->graph->unit_count; unit++)
+        any |= chosen[unit] = mode->exchange.units[unit].factors;
+    if (!any || s->size == 1)
+        return LS_OK;
+    factors *trial = NULL;
+    LS_TRY(factors_create(mode, chosen, &trial, error));
+    const uint64_t exact = ((uint64_t)1 << 53) - 1; /* in a double */
+    double hash = (double)(network_gathered_hash(s->network) & exact), least = hash, most = hash;
+    factors_destroy(trial);
+    network_forget_gathered(s->network);
+    LS_TRY(comm_allreduce_double(s->control, &least, 1, REDUCTION_MIN, error));
+    LS_TRY(comm_allreduce_double(s->control, &most, 1, REDUCTION_MAX, error));
+    if (least == most)
+        return LS_OK;
+    for (int unit = 0; unit < s->graph->unit_count; unit++)
+        mode->exchange.units[unit].factors = false;
+    device_remark(&s->device->fallbacks, "ddp: the ranks compute products of gathered factors by "
+                                         "different plans; taken: an all-reduce of all gradients");
+    return LS_OK;
+}
+
 int exchange_choose(mode *mode, ls_error *error) {
     const mode_settings *s = &mode->settings;
     mode_exchange *exchange = &mode->exchange;
@@ -247,6 +273,7 @@ int exchange_choose(mode *mode, ls_error *error) {
                             .spread_seconds = NAN};
     }
     LS_TRY(choose_by_measuring(mode, candidates, error));
+    LS_TRY(leave_unlike_products(mode, error));
     bucket_rule rule = rule_of(mode);
     exchange->bucket_most = rule.most;
     exchange->bucket_worth = rule.worth;

@@ -111,6 +111,8 @@ void network_initialise(const graph *graph, uint64_t seed, float *parameters);
 
 /* A hash over the libraries and the implementations chosen, as 16 hex digits: equal ids, equal plans. */
 void network_plan_id(const network *self, char out[17]);
+/* Of the plans of gathered rows alone: ranks that form the same sums have the same. */
+uint64_t network_gathered_hash(const network *self);
 /* "conv1 n=64: jit:avx512_core / - / jit:avx512_core\n" for every pass and layer, then
  * "fc1 n=128 gathered: ..." for every plan of gathered rows. */
 size_t network_describe(const network *self, char *out, size_t capacity);

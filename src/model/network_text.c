@@ -14,6 +14,14 @@ static size_t add(char *out, size_t capacity, size_t used, const network *self,
                                    n, kind, self->device->is->ops->plan_describe(plan));
 }
 
+static size_t add_gathered(char *out, size_t capacity, size_t used, const network *self) {
+    for (int index = 0; index < self->gathered_count; index++) {
+        const gathered_plan *at = &self->gathered[index];
+        used = add(out, capacity, used, self, at->layer, at->rows, " gathered", at->plan);
+    }
+    return used;
+}
+
 size_t network_describe(const network *self, char *out, size_t capacity) {
     size_t used = 0;
     if (capacity)
@@ -75,4 +83,11 @@ void network_plan_id(const network *self, char out[17]) {
     uint64_t hash = hash_bytes(HASH_START, library, strlen(library));
     hash = hash_bytes(hash, text, strlen(text));
     snprintf(out, 17, "%016" PRIx64, hash);
+}
+
+uint64_t network_gathered_hash(const network *self) {
+    char text[4096] = "";
+    add_gathered(text, sizeof text, 0, self);
+    drop_remarks(text);
+    return hash_bytes(HASH_START, text, strlen(text));
 }

@@ -101,6 +101,11 @@ def two(work):
            clean, ["warning  rank 1: convolution", "rank 0's engine", "; taken: engine"], 1e-3)
     trains("cuBLASLt refuses on rank 1 alone", run(work, "two products", *base, ranks=["", "blas-run:1-"]),
            clean, ["warning  rank 1: product", "; taken: a kernel of ours"], 1e-3)
+    factors = ["--mode", "ddp", "--bucket-mb", "0.3", "--factor-comm", "on"]
+    clean, why = run(work, "factors clean", *factors, ranks=["", ""])
+    check("factors on two ranks: a clean run has no warning", clean is not None and "; taken: " not in why, why)
+    trains("factors, and cuBLASLt refuses on rank 1 alone", run(work, "factors", *factors, ranks=["", "blas-run:1-"]),
+           clean, ["the ranks compute products of gathered factors by different plans; taken: an all-reduce"], 1e-3)
     strict = ["--mode", "ddp", "--strict", "--bucket-mb", "0.3"]
     clean, why = run(work, "strict clean", *strict, ranks=["", ""])
     got = run(work, "strict mixed", *strict, ranks=["", "dnn-run:1-"])
