@@ -66,9 +66,9 @@ static const struct {
     {"CUDA_SCALE_LAUNCH_QUEUES", ENVIRONMENT_TIMES},
     {"CUDA_FORCE_PTX_JIT", ENVIRONMENT_ARITHMETIC},
     {"CUDA_DISABLE_PTX_JIT", ENVIRONMENT_ARITHMETIC},
-    /* glibc and its loader: which libm, which malloc, whose code at all. */
+    /* glibc and its loader: which libm, which malloc. A rank alone may have a tracer loaded. */
     {"GLIBC_TUNABLES", ENVIRONMENT_ARITHMETIC},
-    {"LD_PRELOAD", ENVIRONMENT_ARITHMETIC},
+    {"LD_PRELOAD", ENVIRONMENT_TIMES},
     {"LD_AUDIT", ENVIRONMENT_TIMES},
     {"MALLOC_*", ENVIRONMENT_TIMES},
     /* Open MPI: what mpirun itself sets (orte_, ess_, pmix, rmaps_) is none of this. */

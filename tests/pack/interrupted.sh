@@ -35,10 +35,13 @@ interrupt "SIGUSR1 removes what was begun" USR1 138
 "$lockstep" pack synthetic swept --images 200000 --shards 40 >out.txt 2>err.txt &
 pid=$!
 tries=0
-while [ -z "$(ls -A swept 2>/dev/null)" ] && [ $tries -lt 300 ]; do sleep 0.02; tries=$((tries + 1)); done
+while [ -z "$(find swept -name '.*.h5*.tmp' 2>/dev/null)" ] && [ $tries -lt 300 ]; do
+    sleep 0.02
+    tries=$((tries + 1))
+done
 kill -s KILL $pid
 wait $pid || true
-left=$(find swept -name '.*.tmp' | wc -l)
+left=$(find swept -name '.*.h5*.tmp' | wc -l)
 "$lockstep" pack synthetic swept --images 500 --test-images 50 >out.txt 2>err.txt
 [ "$left" -gt 0 ] && [ "$(ls -A swept | tr '\n' ' ')" = "manifest.h5 test-00000.h5 train-00000.h5 " ] &&
     passed "what a killed pack left is swept" || { ls -A swept >say.txt; failed "what a killed pack left is swept" say.txt; }
