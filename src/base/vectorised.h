@@ -3,7 +3,7 @@
 
 /* Marks a loop nest for which the compiler makes versions for wider vectors, chosen at start. No
  * products are contracted into sums: a loop's vectors and its remainder would do it differently,
- * and an element's bits would hang on where in the loop it stands. */
+ * and an element's bits would depend on where in the loop it stands. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(LOCKSTEP_NO_CLONES)
 #define VECTORISED                                                                                 \
     __attribute__((target_clones("default", "avx2", "avx512f"), optimize("O3", "fp-contract="      \

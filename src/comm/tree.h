@@ -1,8 +1,8 @@
 /* A sum in a fixed binary tree. Of leaves 0, 1, 2, 3 it is (0 + 1) + (2 + 3), and so on: neighbours
  * are added, then the sums of neighbours. (A number of leaves that is no power of two is split at
- * the largest one below it.) The sum of two floats does not hang on which is first, and a subtree's
- * sum is one float wherever it was formed: so the same leaves give the same bits however they are
- * spread over ranks, as long as each rank's leaves are whole subtrees. fp32 and fp64. */
+ * the largest one below it.) The sum of two floats does not depend on which is first, and a
+ * subtree's sum is one float wherever it was formed: so the same leaves give the same bits however
+ * they are spread over ranks, as long as each rank's leaves are whole subtrees. fp32 and fp64. */
 #ifndef LOCKSTEP_COMM_TREE_H
 #define LOCKSTEP_COMM_TREE_H
 

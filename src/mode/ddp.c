@@ -132,7 +132,7 @@ static int finish(mode *self, ls_error *error) {
 }
 
 /* The summed gradient is the same on all ranks, and so is what they find in it; they agree all the
- * same, so that nothing hangs on the bits of a reduction. */
+ * same, so that nothing depends on the bits of a reduction. */
 static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
     ddp_state *state = self->state;
     comm_work *work = &state->overflow;

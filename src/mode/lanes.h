@@ -1,4 +1,4 @@
-/* --strict: a global batch in lanes, so that training does not hang on the number of ranks.
+/* --strict: a global batch in lanes, so that training does not depend on the number of ranks.
  *
  * Of B samples and L lanes (a power of two), lane l is positions [l B/L, (l+1) B/L). It is computed
  * alone, by plans made for its number of samples and one compute thread, into gradients and totals
