@@ -21,4 +21,7 @@ void limits_thread_hint(int number, char *out, size_t capacity);
 long limits_open_files(void);
 long limits_files_open_now(void);
 
+/* Beside connections, files that a run has open at a time: shards, results, memory of others. */
+enum { SPARE_FILES = 16 };
+
 #endif

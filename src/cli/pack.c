@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include "base/clock.h"
+#include "base/cpu_quota.h"
 #include "base/signals.h"
 #include "data/pack.h"
 #include "report/progress.h"
@@ -37,7 +38,8 @@ static const option options[] = {
     {"shards", OPTION_INTEGER, AT(shards), "N", NULL, NULL, 1, 100000,
      "Shards of each split; without it, as many as make them about 64 MiB.", false},
     {"threads", OPTION_INTEGER, AT(threads), "N", NULL, NULL, 1, 1024,
-     "Shards to make at once; without it, as many as this process has cores.", false},
+     "Shards to make at once; without it, as many as this process has cores (or CPUs of a quota).",
+     false},
     {"force", OPTION_FLAG, AT(force), NULL, NULL, NULL, 0, 0,
      "Replace the data set that OUT holds.", false},
     {"verify", OPTION_FLAG, AT(verify), NULL, NULL, NULL, 0, 0,
@@ -99,9 +101,16 @@ static int refuse_several(ls_error *error) {
     return LS_OK;
 }
 
+/* No more than a container's CPU quota keeps busy. */
 static int available_cores(void) {
+    cpu_quota quotas[MOST_CPU_QUOTAS];
     cpu_set_t mask;
-    return sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 1;
+    int cores = sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 1;
+    int count = cpu_quota_read("", quotas, NULL);
+    for (int index = 0; index < count; index++)
+        if (cpu_quota_threads(quotas[index].cpus) < cores)
+            cores = cpu_quota_threads(quotas[index].cpus);
+    return cores;
 }
 
 static int open_source(const pack_options *given, const operands *rest, source **out,

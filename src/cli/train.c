@@ -67,7 +67,7 @@ static const option options[] = {
     {"plan-cache", OPTION_TEXT, AT(plan_cache), "FILE", NULL, NULL, 0, 0,
      "Measured choices of algorithms, kept between runs; off: none.", true},
     {"threads", OPTION_INTEGER, AT(threads), "N", "0", NULL, 0, 1024,
-     "Compute threads a rank; 0: one for each of its cores.", true},
+     "Compute threads a rank; 0: one for each of its cores, within a container's CPU quota.", true},
     {"oversubscribe", OPTION_FLAG, AT(oversubscribe), NULL, NULL, NULL, 0, 0,
      "Allow two ranks on one core (marked in the summary).", false},
     {"step-log", OPTION_FLAG, AT(step_log), NULL, NULL, NULL, 0, 0,

@@ -58,8 +58,8 @@ typedef struct theme {
     bool (*stops)(const ward *all);
 } theme;
 
-extern const theme theme_versions, theme_launch, theme_cores, theme_load, theme_gpus, theme_network,
-    theme_memory, theme_files, theme_clocks;
+extern const theme theme_versions, theme_launch, theme_cores, theme_limits, theme_load, theme_gpus,
+    theme_network, theme_memory, theme_files, theme_clocks;
 
 /* Of several, the worst stays, and of equals the first. mend may be NULL. */
 void finding_say(finding *self, finding_level level, const char *mend, const char *format, ...)

@@ -10,8 +10,8 @@
 
 /* The order in which findings are printed; one theme needs what an earlier one found. */
 static const theme *const themes[] = {
-    &theme_versions, &theme_launch, &theme_cores, &theme_load,   &theme_gpus,
-    &theme_network,  &theme_memory, &theme_files, &theme_clocks,
+    &theme_versions, &theme_launch,  &theme_cores,  &theme_limits, &theme_load,
+    &theme_gpus,     &theme_network, &theme_memory, &theme_files,  &theme_clocks,
 };
 enum { THEMES = sizeof themes / sizeof themes[0] };
 
@@ -169,7 +169,7 @@ static const char *mend_of(const char *text, const char **check) {
          "srun --mpi=pmix lockstep ...   # or once for all: export SLURM_MPI_TYPE=pmix"},
         {"its own srun", "pmix",
          "srun lockstep doctor; srun lockstep train ...   # in the batch script: a step each"},
-        {"open files", "limits",
+        {"open files", "open files",
          "ulimit -Hn 65536   # before srun, as root; for all: LimitNOFILE=1048576 in "
          "slurmd.service"},
     };

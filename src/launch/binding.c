@@ -154,13 +154,24 @@ static int unit_of(hwloc_obj_t core, const claim *mine) {
     return unit;
 }
 
+static void describe_quota(const quota_share *quota, launch_binding *out) {
+    char files[MOST_CPU_QUOTAS][CPU_QUOTA_FILE];
+    cpu_quota quotas[MOST_CPU_QUOTAS];
+    out->quota_cpus = quota->cpus;
+    out->quota_ranks = quota->ranks;
+    if (quota->level >= 0 && cpu_quota_read("", quotas, files) > quota->level)
+        snprintf(out->quota_file, sizeof out->quota_file, "%s", files[quota->level]);
+}
+
 static int describe(const launch *self, const claim *mine, const plan *from, launch_binding *out,
                     ls_error *error) {
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     if (!set)
         return ls_fail(error, LS_FAILED, "no memory for a map of cores");
     out->threads = from->threads;
+    out->granted = from->granted;
     out->numa_node = -1;
+    describe_quota(&from->quota, out);
     for (int thread = 0; thread < from->threads; thread++) {
         hwloc_obj_t core = hwloc_get_obj_by_type(self->topology->hwloc, self->topology->core_type,
                                                  (unsigned)from->cores[thread]);
@@ -197,6 +208,7 @@ int launch_bind(launch *self, int threads, bool oversubscribe, int gpu_numa_node
         return ls_fail(error, LS_BAD_INPUT, "threads: expected 0 to %d, found %d", MAXIMUM_THREADS,
                        threads);
     LS_TRY(read_mask(self, &mine, error));
+    mine.quota_count = cpu_quota_read("", mine.quotas, NULL);
     claim *all = calloc((size_t)self->local_size, sizeof *all);
     plan *plans = calloc((size_t)self->local_size, sizeof *plans);
     int status = LS_OK;

@@ -2,6 +2,7 @@
 
 #include "base/share.h"
 
+#include <math.h>
 #include <string.h>
 
 hwloc_bitmap_t binding_mask(const claim *from) {
@@ -114,6 +115,33 @@ static int list_cores(const group *self, int member, int out[MAXIMUM_THREADS]) {
     return count;
 }
 
+static bool is_under(const claim *rank, const cpu_quota *quota) {
+    for (int index = 0; index < rank->quota_count; index++)
+        if (rank->quotas[index].device == quota->device &&
+            rank->quotas[index].inode == quota->inode)
+            return true;
+    return false;
+}
+
+static quota_share share_quota(const claim *all, int ranks, const claim *mine) {
+    quota_share least = {.level = -1, .cpus = INFINITY};
+    for (int level = 0; level < mine->quota_count; level++) {
+        int sharing = 0;
+        for (int other = 0; other < ranks; other++)
+            sharing += is_under(&all[other], &mine->quotas[level]);
+        double cpus = mine->quotas[level].cpus / sharing;
+        if (cpus < least.cpus)
+            least = (quota_share){level, cpus, sharing};
+    }
+    return least;
+}
+
+static int threads_of(const claim *rank, int cores, const quota_share *quota) {
+    if (rank->threads > 0)
+        return rank->threads;
+    return quota->cpus < cores ? cpu_quota_threads(quota->cpus) : cores;
+}
+
 void binding_plan(const launch_topology *topology, const claim *all, int ranks, int index,
                   plan *out) {
     group group = {.topology = topology, .all = all};
@@ -127,6 +155,7 @@ void binding_plan(const launch_topology *topology, const claim *all, int ranks, 
             same++;
         }
     out->threads = 0;
+    out->quota = share_quota(all, ranks, &all[index]);
     if (group.core_count == 0)
         return;
     if (group.core_count < same) {
@@ -136,7 +165,8 @@ void binding_plan(const launch_topology *topology, const claim *all, int ranks, 
         give_cores(&group);
         count = list_cores(&group, before, own);
     }
-    out->threads = all[index].threads > 0 ? all[index].threads : count;
+    out->granted = count;
+    out->threads = threads_of(&all[index], count, &out->quota);
     out->wraps = out->threads > count;
     for (int thread = 0; thread < out->threads; thread++)
         out->cores[thread] = own[thread % count];

@@ -44,8 +44,13 @@ typedef struct launch_binding {
     int processing_units[1024]; /* OS index (PU) each thread is bound to */
     int numa_node; /* OS index of the NUMA node of the first core (the GPU's, where that core has
                     * several); -1 unknown */
-    bool oversubscribed; /* two ranks share a core (only with oversubscribe = true) */
-    char map[128];       /* "0-3,8": the cores as text, for the header */
+    bool oversubscribed;  /* two ranks share a core (only with oversubscribe = true) */
+    char map[128];        /* "0-3,8": the cores as text, for the header */
+    int granted;          /* cores of this rank's share, of which `threads` are used */
+    double quota_cpus;    /* CPU seconds a second: this rank's even share of the control groups'
+                           * quota; INFINITY: none */
+    int quota_ranks;      /* of this node, that share it */
+    char quota_file[256]; /* where it stands; "" none */
 } launch_binding;
 
 /* Chooses this rank's cores inside the mask it inherited and binds the calling thread to the
@@ -53,9 +58,10 @@ typedef struct launch_binding {
  * cores); disjoint masks are taken as they are. gpu_numa_node: OS index of the NUMA node that this
  * rank's GPU is on; the rank gets cores of that node first, evenly with the other ranks that have
  * a GPU there, and only then others. -1: unknown, or no GPU; where all are, shares are contiguous.
- * threads = 0: every core of the share. Fewer cores than ranks, or two ranks' masks that overlap
- * without being equal so that two ranks would stand on one core: LS_BAD_LAUNCH naming hosts, ranks
- * and the fix, unless oversubscribe. Collective. */
+ * threads = 0: every core of the share, but no more than a CPU quota of the control groups, shared
+ * out evenly among the ranks under it, keeps busy (rounded up). Fewer cores than ranks, or two
+ * ranks' masks that overlap without being equal so that two ranks would stand on one core:
+ * LS_BAD_LAUNCH naming hosts, ranks and the fix, unless oversubscribe. Collective. */
 int launch_bind(launch *self, int threads, bool oversubscribe, int gpu_numa_node,
                 launch_binding *out, ls_error *error);
 

@@ -26,9 +26,6 @@ static const double CONNECT_PATIENCE_SECONDS = 5, SILENCE_SECONDS = 20, STALL_SE
 
 enum { ABORT_PATIENCE_MICROSECONDS = 1500 * 1000 };
 
-/* Beside connections: shards, tables, the memory that ranks share, what MPI opens later. */
-enum { SPARE_FILES = 16 };
-
 lifeline_state lifeline = {.size = 1,
                            .listener = -1,
                            .hub = {.descriptor = -1},

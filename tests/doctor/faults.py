@@ -274,11 +274,13 @@ suite.add("a file system that hangs on a rank", hangs)
 
 
 # ---- where a run starts
-def warned(title, expected, *apart):
-    """`train` with and without a fault: lines below the header, or none."""
+def warned(title, expected, *apart, **environment):
+    """`train` with and without a fault: lines below the header, or none. What is preloaded stands in
+    all ranks' environment, for `train` compares it."""
     def run():
         program = [suite.lockstep, *suite.train(data, "--batch-per-rank", "20")]
-        job = suite.start(title, [*MPIRUN, "-n", "1", *program, ":", "-n", "1", *apart, *program])
+        job = suite.start(title, [*MPIRUN, "-n", "1", *program, ":", "-n", "1", *apart, *program],
+                          **environment)
         if job.wait(60) != 0:
             raise Refusal(job.said())
         with open(os.path.join(job.folder, "run", "log.txt"), encoding="utf-8") as file:
@@ -290,5 +292,5 @@ def warned(title, expected, *apart):
 
 warned("train: silent where all is well", ())
 warned("train: a clock that is wrong", (r"warning  clocks: the clock of rank 1 .*\(chronyc",),
-       "env", "LD_PRELOAD=" + shim, "SHIM_CLOCK_SECONDS=5")
+       "env", "SHIM_CLOCK_SECONDS=5", LD_PRELOAD=shim)
 suite.finish()

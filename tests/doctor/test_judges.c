@@ -4,6 +4,7 @@
 #include "doctor/gpus.h"
 #include "doctor/memory.h"
 #include "doctor/network.h"
+#include "doctor/process_limits.h"
 
 #include <math.h>
 #include <string.h>
@@ -125,6 +126,111 @@ static void memory(void) {
     check_case("memory: RDMA, NCCL");
 }
 
+/* ---- limits of processes */
+
+static void unlimited(limit_facts all[RANKS]) {
+    for (int rank = 0; rank < RANKS; rank++)
+        all[rank] = (limit_facts){.threads = 4,
+                                  .granted = 4,
+                                  .quota_cpus = INFINITY,
+                                  .files_limit = INFINITY,
+                                  .files_open = 40,
+                                  .files_more = 18,
+                                  .tasks_limit = INFINITY,
+                                  .tasks_now = -1,
+                                  .tasks_more = 12,
+                                  .group_limit = INFINITY,
+                                  .space_limit = INFINITY,
+                                  .space_now = 1e9,
+                                  .space_more = 2e9,
+                                  .space_flag = 'v'};
+}
+
+static void quota(limit_facts *rank, double cpus, int ranks) {
+    rank->quota_cpus = cpus;
+    rank->quota_ranks = ranks;
+    snprintf(rank->quota_file, sizeof rank->quota_file, "/sys/fs/cgroup/x/cpu.max");
+}
+
+static void quotas(void) {
+    limit_facts all[RANKS];
+    unlimited(all);
+    expect(judge_cpu_quota, two_by_two, all, FINDING_OK, "no quota", "");
+    quota(&all[2], 4, 2);
+    expect(judge_cpu_quota, two_by_two, all, FINDING_OK, "4 CPUs for 4 threads of rank 2", "");
+    quota(&all[2], 2.5, 2);
+    expect(judge_cpu_quota, two_by_two, all, FINDING_WARNING,
+           "rank 2 (host b): 4 threads for 2.5 CPUs, its share of a quota of 5 for 2 ranks "
+           "(/sys/fs/cgroup/x/cpu.max)",
+           "--threads 2   # or a larger quota: docker run --cpus=8");
+    quota(&all[2], 0.5, 2);
+    all[2].threads = 1;
+    expect(judge_cpu_quota, two_by_two, all, FINDING_WARNING, "1 thread for 0.5 CPUs",
+           "docker run --cpus=2 ...");
+    quota(&all[2], 1, 2);
+    expect(judge_cpu_quota, two_by_two, all, FINDING_WARNING,
+           "rank 2 (host b) has 4 cores, but 1 CPUs of a quota", "--cpus=8");
+    settings.threads = 1; /* one was wanted */
+    expect(judge_cpu_quota, two_by_two, all, FINDING_OK, "1 CPUs for 1 thread", "");
+    settings.threads = 0;
+    check_case("limits: CPU quotas");
+}
+
+static void limits(void) {
+    limit_facts all[RANKS];
+    unlimited(all);
+    expect(judge_open_files, two_by_two, all, FINDING_OK, "no limit", "");
+    expect(judge_processes, two_by_two, all, FINDING_OK, "no limit", "");
+    expect(judge_address_space, two_by_two, all, FINDING_OK, "no limit", "");
+    all[1].files_limit = 58;
+    expect(judge_open_files, two_by_two, all, FINDING_OK,
+           "58 a process; rank 1 (host a) has 40 and may need 18 more", "");
+    all[1].files_limit = 57;
+    expect(judge_open_files, two_by_two, all, FINDING_WARNING,
+           "rank 1 (host a) may have 57 open files, has 40, and may need 18 more",
+           "ulimit -Hn 65536");
+    check_case("limits: open files");
+
+    all[2].tasks_limit = 1000;
+    all[2].tasks_now = 976; /* its host's two ranks want 24 */
+    expect(judge_processes, two_by_two, all, FINDING_OK, "room for 24 more", "");
+    all[2].tasks_now = 977;
+    expect(judge_processes, two_by_two, all, FINDING_WARNING,
+           "host b: this user may have 1000 processes and threads, has 977, and the ranks may "
+           "start 24 more",
+           "ulimit -u unlimited");
+    unlimited(all);
+    for (int rank = 0; rank < 2; rank++) { /* a container each */
+        all[rank].group_limit = 100;
+        all[rank].group_now = 88;
+        snprintf(all[rank].group_file, sizeof all[rank].group_file, "/cgroup/%d/pids.max", rank);
+    }
+    expect(judge_processes, two_by_two, all, FINDING_OK, "room for 12 more", "");
+    snprintf(all[1].group_file, sizeof all[1].group_file, "/cgroup/0/pids.max"); /* in one */
+    expect(judge_processes, two_by_two, all, FINDING_WARNING,
+           "host a: 100 processes and threads are allowed, 88 run, and its ranks may start 24 more "
+           "(/cgroup/0/pids.max)",
+           "--pids-limit=-1");
+    check_case("limits: processes of a user and of a control group");
+
+    all[3].space_limit = 3.5e9;
+    expect(judge_address_space, two_by_two, all, FINDING_OK, "room for 2.3 GiB", "");
+    all[3].space_limit = 2.5e9;
+    expect(judge_address_space, two_by_two, all, FINDING_WARNING,
+           "rank 3 (host b): the address space is limited to 2.3 GiB, 954 MiB is in use, and a run "
+           "may need 1.9 GiB more",
+           "ulimit -v unlimited");
+    all[3].space_flag = 'd';
+    expect(judge_address_space, two_by_two, all, FINDING_WARNING, "the data memory is limited",
+           "ulimit -d unlimited");
+    all[3].space_flag = 'v';
+    all[3].space_limit = 1e12;
+    all[3].gpu = true;
+    expect(judge_address_space, two_by_two, all, FINDING_WARNING,
+           "limited to 931.3 GiB, and CUDA reserves more", "ulimit -v unlimited");
+    check_case("limits: address space");
+}
+
 /* ---- networks */
 
 static network_interface interface(const char *name, uint32_t address, uint32_t mask,
@@ -198,6 +304,8 @@ int main(void) {
     gpus();
     idle_gpus();
     memory();
+    quotas();
+    limits();
     networks();
     return check_done();
 }

@@ -2,6 +2,7 @@
 #include "check.h"
 #include "launch/binding_plan.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,7 +175,47 @@ static void several_nodes_of_a_core(void) {
     check_case("a core with two kinds of memory is near both");
 }
 
+/* `group`: its folder's number; `outer` is that of the group around all of them. */
+static void grant(claim *rank, uint64_t group, double cpus, uint64_t outer, double outer_cpus) {
+    rank->quota_count = 2;
+    rank->quotas[0] = (cpu_quota){1, group, cpus};
+    rank->quotas[1] = (cpu_quota){1, outer, outer_cpus};
+}
+
+static void expect_quota(const launch_topology *topology, const claim *all, int rank, int threads,
+                         int level, double cpus, int sharing) {
+    static plan mine;
+    binding_plan(topology, all, 4, rank, &mine);
+    CHECK(mine.threads == threads && mine.granted == 4, "rank %d: %d threads of %d cores", rank,
+          mine.threads, mine.granted);
+    CHECK(mine.quota.level == level && mine.quota.ranks == sharing &&
+              (isinf(cpus) ? isinf(mine.quota.cpus) : fabs(mine.quota.cpus - cpus) < 1e-9),
+          "rank %d: level %d, %g CPUs, %d ranks", rank, mine.quota.level, mine.quota.cpus,
+          mine.quota.ranks);
+}
+
+/* Ranks 0 and 1 are in one container, rank 2 in another of the same pod, rank 3 in none. */
+static void quotas(void) {
+    launch_topology topology = machine("numa:1 core:16 pu:1");
+    claim all[4];
+    make_claims(all, 4, 0xffff, NODES(-1, -1, -1, -1));
+    grant(&all[0], 10, 3, 20, 9);
+    grant(&all[1], 10, 3, 20, 9);
+    grant(&all[2], 11, 8, 20, 9);
+    expect_quota(&topology, all, 0, 2, 0, 1.5, 2); /* rounded up */
+    expect_quota(&topology, all, 2, 3, 1, 3, 3);   /* the pod's, of which three have a third */
+    expect_quota(&topology, all, 3, 4, -1, INFINITY, 0);
+    all[0].threads = 4; /* who names a number gets it */
+    expect_quota(&topology, all, 0, 4, 0, 1.5, 2);
+    all[0].threads = 0;
+    all[0].quotas[0].cpus = all[1].quotas[0].cpus = 0.2;
+    expect_quota(&topology, all, 1, 1, 0, 0.1, 2); /* never none */
+    hwloc_topology_destroy(topology.hwloc);
+    check_case("CPU quotas: shared by who is under them, the tightest level counts");
+}
+
 int main(void) {
+    quotas();
     without_gpus();
     near_their_gpus();
     too_few_near();
