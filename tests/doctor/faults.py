@@ -7,12 +7,16 @@ SHIM is the library of shim.c. LOCKSTEP_EMULATED names the binary whose GPUs are
 LOCKSTEP_NVML_OF_HOST the library of nvml_of_host.c: without them, the cases of GPUs are skipped.
 Every case is a real run, whose JSON is read; what needs a Slurm is in tests/cluster/doctor.sh.
 """
+import contextlib
+import csv
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "badinput"))
 shim = os.path.abspath(sys.argv.pop(2))
@@ -128,6 +132,120 @@ def busy_core():
 
 
 suite.add("a core that is busy", busy_core)
+
+# ---- limits of processes and control groups
+def group_folder(controller):
+    """Where groups with this controller are made, and whether that is cgroup v2."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        mounts = [line.split() for line in file]
+    for fields in mounts:
+        mount, kind, options = fields[4], *fields[fields.index("-") + 1::2]
+        with contextlib.suppress(OSError):
+            if kind == "cgroup" and controller in options.split(","):
+                return mount, False
+            with open(f"{mount}/cgroup.subtree_control", encoding="utf-8") as file:
+                if kind == "cgroup2" and controller in file.read().split():
+                    return mount, True
+    raise Skip(f"no {controller} control group is mounted, or it may not be handed on")
+
+
+@contextlib.contextmanager
+def in_group(controller, first, second):
+    """What stands before a command that is to run in a group of its own: with these contents of its
+    files of cgroup v1, or of v2."""
+    mount, second_version = group_folder(controller)
+    folder = f"{mount}/lockstep-test-{os.getpid()}-{threading.get_ident()}"
+    try:
+        os.mkdir(folder)
+        for name, text in (second if second_version else first).items():
+            with open(os.path.join(folder, name), "w", encoding="ascii") as file:
+                file.write(text)
+    except OSError as reason:
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+        raise Skip(f"this user may not make a control group: {reason}") from None
+    try:
+        yield ["sh", "-ec", 'echo $$ >"$0"; exec "$@"', os.path.join(folder, "cgroup.procs")]
+    finally:
+        for _ in range(100):  # processes that have ended leave it a moment later
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+                break
+            time.sleep(0.05)
+
+
+def quota_of(cpus):
+    quota = str(int(cpus * 100000))
+    return in_group("cpu", {"cpu.cfs_quota_us": quota}, {"cpu.max": quota + " 100000"})
+
+
+def judged(title, command, check):
+    document = findings(suite.start(title, command), (0,))
+    return {entry["check"]: entry for entry in document["checks"]}[check]
+
+
+def expect(entry, level, found, mend):
+    if entry["level"] != level or not re.search(found, entry["found"]) or \
+            not re.search(mend, entry["mend"]):
+        raise Refusal(f"expected {level}, '{found}', '{mend}'; found {entry}")
+
+
+def cpu_quota():
+    with quota_of(1) as inside:
+        expect(judged("quota", [*inside, *doctor("--threads", "1")], "cpu quota"), "ok",
+               r"^1 CPUs for 1 thread of rank 0", r"^$")
+        expect(judged("quota-2", [*inside, *doctor("--threads", "1", ranks=2)], "cpu quota"), "warning",
+               r"1 thread for 0\.5 CPUs, its share of a quota of 1 for 2 ranks \(/.*cpu\.", r"--cpus=2 ")
+        if len(os.sched_getaffinity(0)) > 1:
+            expect(judged("quota-0", [*inside, *doctor()], "cpu quota"), "warning",
+                   r"has [0-9]+ cores, but 1 CPUs of a quota .*: --threads 0 takes 1", r"docker run --cpus=")
+
+
+def trained(title, command):
+    """Its warnings and its summary."""
+    job = suite.start(title, command)
+    if job.wait(60) != 0:
+        raise Refusal(job.said())
+    with open(os.path.join(job.folder, "run", "log.txt"), encoding="utf-8") as file:
+        warnings = [line for line in file.read().splitlines() if line.startswith("warning  cpu quota")]
+    with open(os.path.join(job.folder, "run", "summary.csv"), newline="", encoding="utf-8") as file:
+        return warnings, next(csv.DictReader(file))
+
+
+def train_in_quota():
+    if len(os.sched_getaffinity(0)) < 2:
+        raise Skip("one core")
+    options = suite.train(data, "--batch-per-rank", "20")
+    options[options.index("--threads") + 1] = "0"
+    with quota_of(1) as inside:
+        warnings, summary = trained("train-quota-0", [*inside, suite.lockstep, *options])
+        if warnings or summary["rank_threads"] != "1":
+            raise Refusal(f"--threads 0: {summary['threads']} threads, {warnings}")
+        options[options.index("--threads") + 1] = "2"
+        warnings, summary = trained("train-quota-2", [*inside, suite.lockstep, *options])
+        if summary["rank_threads"] != "2" or len(warnings) != 1 or not re.search(
+                r"2 threads for 1 CPUs.*\(--threads 1 ", warnings[0]):
+            raise Refusal(f"--threads 2: {summary['threads']} threads, {warnings}")
+
+
+def group_of_processes():
+    with in_group("pids", {"pids.max": "10"}, {"pids.max": "10"}) as inside:
+        expect(judged("pids", [*inside, *doctor("--threads", "2")], "processes"), "warning",
+               r"10 processes and threads are allowed, [0-9]+ run, and its ranks may start 10 more "
+               r"\(/.*pids\.max\)", r"--pids-limit=-1")
+
+
+suite.add("a CPU quota", cpu_quota)
+suite.add("train: a CPU quota", train_in_quota)
+suite.add("few processes in a control group", group_of_processes)
+names("few open files", ["sh", "-c", 'ulimit -n 20; exec "$@"', "sh", *doctor()], "open files",
+      "warning", r"may have 20 open files, has [0-9]+, and may need 16 more", r"ulimit -Hn 65536")
+names("too few open files for the launch",
+      [*MPIRUN, "-n", "2", "sh", "-c", 'ulimit -n 30; exec "$@"', "sh", *doctor()], "open files", "failure",
+      r"may have 30 open files", r"ulimit -Hn 65536")
+names("little address space", ["sh", "-c", 'ulimit -v 1500000; exec "$@"', "sh", *doctor()],
+      "address space", "warning", r"the address space is limited to 1\.4 GiB, .* and a run may need",
+      r"ulimit -v unlimited")
 
 # ---- memory
 # Without MPI's own use of that memory: mpirun 4.1 crashes now and then over the words of two ranks about it.
