@@ -171,3 +171,12 @@ void environment_describe(unsigned kinds, char *out, size_t capacity) {
         used += add(out + used, capacity - used, found[index]);
     }
 }
+
+int environment_check(ls_error *error) {
+    const char *text = getenv("LOCKSTEP_SHARED_MEMORY");
+    if (!text || !*text || strcmp(text, "0") == 0 || strcmp(text, "1") == 0)
+        return LS_OK;
+    return ls_fail(
+        error, LS_BAD_INPUT,
+        "LOCKSTEP_SHARED_MEMORY: expected 0 (sums by messages alone) or 1, found '%.80s'", text);
+}

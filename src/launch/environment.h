@@ -11,6 +11,8 @@
 #ifndef LOCKSTEP_LAUNCH_ENVIRONMENT_H
 #define LOCKSTEP_LAUNCH_ENVIRONMENT_H
 
+#include "base/error.h"
+
 #include <stddef.h>
 
 typedef enum {
@@ -26,5 +28,9 @@ void environment_clean(char **environment);
 
 /* "NAME=value; NAME=value", by name, of these kinds (bits 1 << kind); "" for none. */
 void environment_describe(unsigned kinds, char *out, size_t capacity);
+
+/* LOCKSTEP_SHARED_MEMORY is 0, 1 or nothing; else LS_BAD_INPUT. (What names times, algorithms or
+ * ways is checked by who reads it.) */
+int environment_check(ls_error *error);
 
 #endif

@@ -1,6 +1,7 @@
 #include "launch/launch.h"
 
 #include "launch/arrival.h"
+#include "launch/environment.h"
 #include "launch/lifeline.h"
 #include "launch/sources.h"
 #include "launch/topology.h"
@@ -98,6 +99,7 @@ int launch_join(launch *self, ls_error *error) {
     }
     LS_TRY(lifeline_start(self->rank, self->size, self->host, error));
     LS_TRY(lifeline_check_seconds(error));
+    LS_TRY(environment_check(error));
     return topology_open(&self->topology, error);
 }
 

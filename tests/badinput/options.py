@@ -70,6 +70,11 @@ for name, value in (("START", "junk"), ("SILENCE", "3x"), ("STALL", "0"), ("STAL
                   rf"LOCKSTEP_{name}_SECONDS: expected a number of seconds .*'{value}'", train(data),
                   ranks=(0, 2) if value == "junk" else (0,), **{f"LOCKSTEP_{name}_SECONDS": value})
 
+for value, ranks in (("junk", (0, 2)), ("2", (0,)), ("off", (0,))):
+    suite.refused(f"LOCKSTEP_SHARED_MEMORY={value}", 2,
+                  rf"LOCKSTEP_SHARED_MEMORY: expected 0 .* or 1, found '{value}'", train(data),
+                  ranks=ranks, LOCKSTEP_SHARED_MEMORY=value)
+
 # ---- limits on open files
 def few_files(title, limit, ranks, pattern):
     """Of each rank: mpirun itself needs more."""
