@@ -20,3 +20,9 @@ double clock_since_process_start_seconds(void) {
     return (double)boot.tv_sec + 1e-9 * (double)boot.tv_nsec -
            (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
+
+double clock_cpu_seconds(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+}

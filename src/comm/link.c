@@ -121,7 +121,8 @@ static int measure_one(const timed_call *self, double seconds_a_size, double *se
     int calls;
     for (int number = 0; number < 2; number++) /* the first one makes connections */
         LS_TRY(time_alone(self, number, seconds, error));
-    LS_TRY(timed_choose_count(self->probe->control, *seconds, seconds_a_size, &calls, error));
+    LS_TRY(timed_choose_count(self->probe->control, *seconds, seconds_a_size - 2 * *seconds, &calls,
+                              error));
     for (int number = 0; number < calls; number++)
         LS_TRY(time_alone(self, number, &times[number], error));
     LS_TRY(timed_agree_on_median(self->probe->control, times, calls, seconds, error));

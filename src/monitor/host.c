@@ -1,9 +1,10 @@
 #include "monitor/host.h"
 
+#include "base/clock.h"
+
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 void host_open(host *self) {
@@ -31,7 +32,5 @@ void host_read(const host *self, host_counters *out) {
     ssize_t length = self->file >= 0 ? pread(self->file, line, sizeof line - 1, 0) : -1;
     line[length > 0 ? length : 0] = '\0';
     host_parse(line, out);
-    struct timespec used;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    out->own_cpu_seconds = (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+    out->own_cpu_seconds = clock_cpu_seconds();
 }

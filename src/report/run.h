@@ -142,6 +142,7 @@ typedef struct run_totals {
     double training_seconds; /* sum of the epochs' training time: the first real step to the last */
     double setup_seconds, warmup_seconds, evaluation_seconds, total_seconds;
     double start_to_first_step_seconds; /* from process start, warm-up included */
+    double start_cpu_seconds;           /* until then, user and system: the mean of the ranks */
     /* In which a rank did not run (monitor/pulse.h): of the training time, and of the run. */
     double suspended_seconds, suspended_total_seconds;
     int64_t images, steps;

@@ -250,6 +250,7 @@ static void put_times(csv_row *row, const run_facts *facts, const run_totals *to
     csv_put_number(row, "evaluation_seconds", totals->evaluation_seconds);
     csv_put_number(row, "total_seconds", totals->total_seconds);
     csv_put_number(row, "start_to_first_step_seconds", totals->start_to_first_step_seconds);
+    csv_put_number(row, "start_cpu_seconds", totals->start_cpu_seconds);
 }
 
 static void put_outcome(csv_row *row, const run_totals *totals) {

@@ -5,14 +5,6 @@
 #include "train/trainer.h"
 
 #include <math.h>
-#include <sys/resource.h>
-
-static double cpu_seconds(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)usage.ru_utime.tv_sec + 1e-6 * (double)usage.ru_utime.tv_usec +
-           (double)usage.ru_stime.tv_sec + 1e-6 * (double)usage.ru_stime.tv_usec;
-}
 
 /* Of this rank's lanes (one where the run is not strict), their loss in the tree of their
  * gradients. */
@@ -261,14 +253,14 @@ int trainer_train_epoch(trainer *self, epoch_record *record, ls_error *error) {
     LS_TRY(self->control->is->barrier(self->control, error));
     monitor_start(self->monitor);
     LS_TRY(read_done(self, &before, error));
-    double cpu_start = cpu_seconds(), start = clock_seconds();
+    double cpu_start = clock_cpu_seconds(), start = clock_seconds();
     LS_TRY(feed_start_epoch(&self->train, record->epoch, error));
     LS_TRY(train_steps(self, record, parts, start, error));
     record->seconds = clock_seconds() - start;
     LS_TRY(read_done(self, &after, error));
     monitor_stop(self->monitor);
     LS_TRY(count_timed(self, &before, &after, record, error));
-    self->cpu_seconds_training += cpu_seconds() - cpu_start;
+    self->cpu_seconds_training += clock_cpu_seconds() - cpu_start;
     LS_TRY(compare_ranks(self, parts, record, error));
     record->suspended_seconds = pulse_stopped_seconds(self->pulse) - stopped_before;
     LS_TRY(combine_times(self, record, error));

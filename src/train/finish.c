@@ -51,10 +51,13 @@ int trainer_finish(trainer *self, ls_error *error) {
     LS_TRY(trainer_write_samples(self, error));
     double times[] = {self->setup_seconds, self->warmup_seconds, self->start_to_first_step_seconds,
                       pulse_stopped_seconds(self->pulse)};
+    double start_cpu_seconds = self->start_cpu_seconds;
     LS_TRY(comm_allreduce_double(self->control, times, 4, REDUCTION_MAX, error));
+    LS_TRY(comm_allreduce_double(self->control, &start_cpu_seconds, 1, REDUCTION_SUM, error));
     totals->setup_seconds = times[0];
     totals->warmup_seconds = times[1];
     totals->start_to_first_step_seconds = times[2];
+    totals->start_cpu_seconds = start_cpu_seconds / self->me->size;
     totals->suspended_total_seconds = times[3];
     totals->total_seconds = clock_since_process_start_seconds();
     totals->steps = self->steps;

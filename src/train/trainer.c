@@ -83,6 +83,7 @@ static int run_phases(trainer *self, ls_error *error) {
     self->setup_seconds = clock_seconds() - self->started_seconds;
     LS_TRY(trainer_warm_up(self, error));
     self->start_to_first_step_seconds = clock_since_process_start_seconds();
+    self->start_cpu_seconds = clock_cpu_seconds();
     LS_TRY(train_all_epochs(self, error));
     return trainer_finish(self, error);
 }

@@ -75,7 +75,7 @@ typedef struct trainer {
     rank_epoch *rank_epochs, *rank_sums; /* [size]: of this epoch, of all so far */
 
     double started_seconds; /* clock at train_run's start */
-    double setup_seconds, warmup_seconds, start_to_first_step_seconds;
+    double setup_seconds, warmup_seconds, start_to_first_step_seconds, start_cpu_seconds;
     double cpu_seconds_training;
     int64_t steps;                     /* optimizer steps so far */
     int told_fallbacks, told_refusals; /* of the device's remarks */

@@ -105,6 +105,7 @@ void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank
                    .evaluation_seconds = 1.5,
                    .total_seconds = seconds + 2,
                    .start_to_first_step_seconds = NAN,
+                   .start_cpu_seconds = 0.375,
                    .images = 3000,
                    .steps = steps,
                    .phases = {seconds / 16, seconds / 4, seconds / 2, seconds / 8, seconds / 32},

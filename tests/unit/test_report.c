@@ -84,6 +84,7 @@ static void the_summary_comes_back(void) {
         {"images_per_second", "25.0083361"},
         {"other_seconds", "3.74875"},
         {"start_to_first_step_seconds", ""},
+        {"start_cpu_seconds", "0.375"},
         {"peak_memory_maximum_bytes", "450000000"},
         {"peak_memory_mean_bytes", "425000000"},
         {"rank_peak_memory_bytes", "400000000;450000000"},
