@@ -91,12 +91,14 @@ daemon() { # NAME COMMAND...
 # ---- the network: number i of the instance gives the bridge lockstep<i> on 198.18.<i>.0/24
 # (a range set aside for bench networks) and the ports.
 
+# Who makes the bridge has the number: another cluster may look for one at the same time, and one
+# in another root has the same path.
 choose_instance() {
     instance=$(printf %s "$state" | cksum | cut -d ' ' -f 1)
     instance=$((instance % 200 + 20))
     tries=0
-    while ip link show "lockstep$instance" >/dev/null 2>&1 ||
-        ip -4 route show | grep -q "^198\.18\.$instance\."; do
+    until ! ip -4 route show | grep -q "^198\.18\.$instance\." &&
+        ip link add "lockstep$instance" type bridge 2>/dev/null; do
         instance=$((instance % 235 + 1))
         tries=$((tries + 1))
         [ $tries -lt 50 ] || fail 1 "no free network under 198.18.0.0/16"
@@ -249,7 +251,6 @@ start() {
         --socket="$state/munge/socket" --pid-file="$state/munge/pid" \
         --log-file="$state/log/munged-own.log" --seed-file="$state/munge/seed"
 
-    ip link add "lockstep$instance" type bridge
     ip address add "198.18.$instance.1/24" dev "lockstep$instance"
     ip link set "lockstep$instance" up
     for k in $(seq "$nodes"); do

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what lockstep needs on Debian and Ubuntu, for the sets of purposes named:
+# Installs what lockstep needs on Debian (12 and 13) and Ubuntu, for the sets of purposes named:
 #
 #   sh slurm/packages.sh [build] [cluster] [test]
 #
@@ -13,7 +13,7 @@ build="meson ninja-build gcc g++ pkg-config libopenmpi-dev openmpi-bin libpmix-d
     hdf5-tools libhwloc-dev libdnnl-dev libjpeg-dev libssl-dev libisal-dev
     libprotobuf-c-dev protobuf-c-compiler gnuplot-nox"
 cluster="slurm-wlm munge iproute2 util-linux procps"
-test="hdf5-tools python3-venv procps curl libcap2-bin"
+test="hdf5-tools python3-venv procps curl libcap2-bin debootstrap"
 
 wanted=
 for set in "${@:-build}"; do

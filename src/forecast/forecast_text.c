@@ -11,8 +11,8 @@ static const char *const titles[CHOICES] = {
     [CHOICE_PLAIN] = "plain: one all-reduce after backward",
     [CHOICE_BUCKETS] = "buckets: all-reduced as backward writes them",
     [CHOICE_BUCKETS_BF16] = "buckets-bf16: the same in bf16 (--grad-comm bf16)",
-    [CHOICE_FACTORS] = "factors: buckets, and linear layers as factors where cheaper "
-                       "(--factor-comm auto)",
+    [CHOICE_FACTORS] = ("factors: buckets, and linear layers as factors where cheaper "
+                        "(--factor-comm auto)"),
 };
 
 static void add_table(text_buffer *out, const char *title, const forecast_table *self, bool best) {

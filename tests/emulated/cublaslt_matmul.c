@@ -1,7 +1,9 @@
 /* The product itself: every argument is checked against what the algorithm was chosen for, then
  * work is put into the stream that sums in double and rounds once. What the real library's
  * algorithms do differently (the order of sums, sums in fp32) is not shown. */
+#include "base/float16.h"
 #include "cublaslt.h"
+#include "hot.h"
 #include "refusals.h"
 
 #include <stdbool.h>
@@ -127,7 +129,7 @@ static double value_of(cudaDataType_t type, const void *base, size_t index) {
     if (type == CUDA_R_32F)
         return (double)((const float *)base)[index];
     if (type == CUDA_R_16F)
-        return (double)((const _Float16 *)base)[index];
+        return (double)fp16_to_float(((const uint16_t *)base)[index]);
     uint32_t bits = (uint32_t)((const uint16_t *)base)[index] << 16;
     float value;
     memcpy(&value, &bits, sizeof value);
@@ -151,7 +153,7 @@ static void put(cudaDataType_t type, void *base, size_t index, double exact) {
     if (type == CUDA_R_32F) {
         ((float *)base)[index] = value;
     } else if (type == CUDA_R_16F) {
-        ((_Float16 *)base)[index] = (_Float16)value;
+        ((uint16_t *)base)[index] = fp16_of_float(value);
     } else {
         value = rounded(value, 7);
         memcpy(&bits, &value, sizeof bits);
@@ -178,10 +180,9 @@ static double *unpack(const matrix *self, uint64_t rows, uint64_t columns, bool 
     return out;
 }
 
-/* sums[n, m] = b[n, k] x a[k, m], four rows at a time, a passed over once for the four. The ranges
- * were checked before: nothing here is left for a sanitizer, and it is the whole time. */
-__attribute__((optimize("O3"), no_sanitize("address", "undefined"))) static void
-multiply(const double *a, const double *b, double *restrict sums, const blas_extents *extents) {
+/* sums[n, m] = b[n, k] x a[k, m], four rows at a time, a passed over once for the four. */
+HOT static void multiply(const double *a, const double *b, double *restrict sums,
+                         const blas_extents *extents) {
     uint64_t m = extents->m, n = extents->n, k = extents->k;
     for (uint64_t first = 0; first < n; first += 4)
         for (uint64_t inner = 0; inner < k; inner++)

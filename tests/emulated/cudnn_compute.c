@@ -3,6 +3,7 @@
  * in an order that a compiler vectorises: the channels of the result run innermost. Tests compare
  * both (test_convolution.c). cuDNN itself adds in fp32, in other orders. */
 #include "cudnn_emulated.h"
+#include "hot.h"
 
 #include "device/ref/ref.h"
 
@@ -96,9 +97,6 @@ static double *transposed(const double *from, size_t rows, size_t columns) {
             to[column * rows + row] = from[row * columns + column];
     return to;
 }
-
-/* The bounds are in the loops below, which are all the time: no sanitizer in them. */
-#define HOT __attribute__((optimize("O3"), no_sanitize("address", "undefined")))
 
 HOT static void add_scaled(double *restrict to, const double *restrict from, double factor,
                            int count) {

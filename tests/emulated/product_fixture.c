@@ -1,5 +1,7 @@
 #include "product_fixture.h"
 
+#include "base/float16.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,12 +25,8 @@ static float draw(void) {
 
 /* All values here are exact in bf16 and fp16: no rounding is needed. */
 static uint16_t narrow(dtype type, float value) {
-    if (type == DTYPE_F16) {
-        _Float16 half = (_Float16)value;
-        uint16_t bits;
-        memcpy(&bits, &half, sizeof bits);
-        return bits;
-    }
+    if (type == DTYPE_F16)
+        return fp16_of_float(value);
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return (uint16_t)(bits >> 16);
@@ -36,11 +34,9 @@ static uint16_t narrow(dtype type, float value) {
 
 static float widen(dtype type, uint16_t bits) {
     float value;
-    _Float16 half;
     uint32_t wide = (uint32_t)bits << 16;
-    memcpy(&half, &bits, sizeof half);
     memcpy(&value, &wide, sizeof value);
-    return type == DTYPE_F16 ? (float)half : value;
+    return type == DTYPE_F16 ? fp16_to_float(bits) : value;
 }
 
 array array_new(device *gpu, device_stream *stream, dtype type, size_t count, size_t offset) {

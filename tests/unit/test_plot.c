@@ -127,8 +127,8 @@ static void finishing(void) {
     static const char *const expected[] = {
         "<svg role=\"img\" viewBox=\"0 0 1 1\">\n<title>a &lt; b</title>\n<style>",
         "@media (prefers-color-scheme: dark) {", "[stroke=\"#0072b2\"] { stroke: #4ea3e0 }",
-        "<g id='me-a' stroke='#0072b2' color=\"#ffffff\"><use xlink:href='#me-a'/>"
-        "<text fill=\"#1f2328\">rgb(1,2,3) id='x' #FFFFFF</text></g></svg>\n"};
+        ("<g id='me-a' stroke='#0072b2' color=\"#ffffff\"><use xlink:href='#me-a'/>"
+         "<text fill=\"#1f2328\">rgb(1,2,3) id='x' #FFFFFF</text></g></svg>\n")};
     for (size_t index = 0; index < sizeof expected / sizeof expected[0]; index++)
         CHECK(strstr(out.bytes, expected[index]), "no %s in %s", expected[index], out.bytes);
     svg.bytes[svg.length - 8] = '\0';

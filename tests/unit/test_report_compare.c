@@ -257,8 +257,8 @@ static void time_to_accuracy(void) {
     static const char *const pairs[] = {"s-1", "s-2", "s-10", "d-1", "d-2", "d-10"};
     static const char *const all[PARTS] = {
         "**Time to accuracy**: until test accuracy first reached 75.00%\n\n",
-        "\n| 2 nodes, 2 ranks (DDP) | 128 | 3 of 3 | 34.67 s | 34.67 | 1.95x | 1.89 to 2.00 | 3 | "
-        "2000 | 2 | 1.00 s |\n",
+        ("\n| 2 nodes, 2 ranks (DDP) | 128 | 3 of 3 | 34.67 s | 34.67 | 1.95x | 1.89 to 2.00 | 3 | "
+         "2000 | 2 | 1.00 s |\n"),
         "what this table compares.\n"};
     expect_parts_until(0.75, pairs, 6, TABLE_MARKDOWN, all);
     static const char *const csv[PARTS] = {CSV_TITLES,
@@ -270,8 +270,8 @@ static void time_to_accuracy(void) {
     expect_parts_until(0.75, pairs, 6, TABLE_CSV, csv);
     static const char *const none[PARTS] = {
         "0 of 3              -        -",
-        "3 of 3 runs never reached it (the best test accuracy of "
-        "any is 75.00%).\n",
+        ("3 of 3 runs never reached it (the best test accuracy of "
+         "any is 75.00%).\n"),
         "would be too good.\n"};
     expect_parts_until(0.76, pairs, 6, TABLE_TEXT, none);
     check_case("time to accuracy with its ratio; and where no run gets there");

@@ -180,8 +180,8 @@ static void tables(void) {
         "> Z\xc3\xbcrich    1.5\n"
         "> a|b        10  two?lines\n"
         "> c,d            x\n",
-        "| Name | Value | Note |\n|---|---:|---|\n| Z\xc3\xbcrich | 1.5 |  |\n"
-        "| a\\|b | 10 | two?lines |\n| c,d |  | x |\n",
+        ("| Name | Value | Note |\n|---|---:|---|\n| Z\xc3\xbcrich | 1.5 |  |\n"
+         "| a\\|b | 10 | two?lines |\n| c,d |  | x |\n"),
         "Name,Value,Note\nZ\xc3\xbcrich,1.5,\na|b,10,\"two\nlines\"\n\"c,d\",,x\n",
     };
     for (int format = TABLE_TEXT; format <= TABLE_CSV; format++) {
