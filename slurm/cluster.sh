@@ -146,7 +146,8 @@ write_configuration() {
     memory=$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
     {
         echo '127.0.0.1 localhost'
-        echo "198.18.$instance.1 ctl"
+        # With this machine's own name, too: Slurm 24.11 answers srun at the name of its host.
+        echo "198.18.$instance.1 ctl $(hostname)"
         for k in $(seq "$nodes"); do echo "198.18.$instance.$((10 + k)) node$k"; done
     } >"$state/hosts"
     cat >"$state/slurm.conf" <<END

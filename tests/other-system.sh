@@ -47,7 +47,8 @@ make_root() {
     echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/unsafe-io"
 }
 
-# The root is a mount point, as cluster.sh's nodes need it.
+# A mount point, for pivot_root: in a mere chroot /proc gives the paths of processes in other mount name
+# spaces (cluster.sh's nodes) as this machine sees them.
 mount_root() {
     mount --bind "$root" "$root"
     mount --make-private "$root"
@@ -89,7 +90,14 @@ in_root() { # COMMAND
     while read -r line; do set -- "$@" "$line"; done <"$folder/environment"
     command=$1
     shift
-    chroot "$root" env -i "$@" sh -c "cd /lockstep && $command"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    unshare --mount --propagation private sh -euc '
+        cd "$1"
+        shift
+        pivot_root . mnt
+        cd /
+        umount -l /mnt
+        exec env -i "$@"' pivot "$root" "$@" sh -c "cd /lockstep && $command"
 }
 
 passed=0 failed=0 skipped=0

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Every test: the unit tests in a plain and in a sanitised build, the formats against h5py, the
-# job scripts on a real two-node Slurm. On a fresh machine it installs what it needs first.
+# job scripts on a real two-node Slurm, a few of them on another release of Debian
+# (other-system.sh). On a fresh machine it installs what it needs first.
 #
 #   sh tests/run.sh [--quick]
 #
-# --quick leaves out the sanitised build and the cluster. The last line is
+# --quick leaves out the sanitised build, the cluster and the other system. The last line is
 # `N passed, N failed, N skipped`; the exit code is 0 only where nothing failed. With CI=true a
 # skipped cluster suite counts as a failure. Builds go to build-test/ and build-asan/.
 set -eu
@@ -86,12 +87,35 @@ count_tests() { # FOLDER LOG
 export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.txt:print_suppressions=0"
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
-# The sanitised build, and in it the tests that watch no clock, on what the rest leaves of the cores.
+# README's commands on the other release of Debian that people have, in short.
+other_system() {
+    release=trixie
+    ! grep -q '^VERSION_CODENAME=trixie' /etc/os-release 2>/dev/null || release=bookworm
+    say "other system: $release"
+    ${gently:-} sh tests/other-system.sh $release --quick </dev/null >build-test/other-system.txt 2>&1 ||
+        [ $? -ne 77 ] || echo "$release: 0 passed, 0 failed, 1 skipped" >>build-test/other-system.txt
+    say "ended: other system"
+}
+
+count_other_system() {
+    grep -E '^(FAIL|skipped|not possible|    )' build-test/other-system.txt |
+        sed 's/^not possible here/skipped: other system/' || true
+    # shellcheck disable=SC2046 # three numbers
+    set -- $(sed -n '$s/^[a-z]*: \([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' \
+        build-test/other-system.txt)
+    count "${1:-0}" "${2:-1}" "${3:-0}"
+    [ $# -eq 3 ] || { echo "FAIL: the other system stopped half-way"; tail -n 20 build-test/other-system.txt; }
+}
+
+# The sanitised build, in it the tests that watch no clock, and another system, on what the rest
+# leaves of the cores.
 beside() {
     gently='nice -n 10'
-    build build-asan --buildtype=debugoptimized -Dwerror=true -Db_sanitize=address,undefined \
-        -Dcuda=disabled || return 1
-    run_tests build-asan patient 10 --suite patient
+    sanitised=0
+    { build build-asan --buildtype=debugoptimized -Dwerror=true -Db_sanitize=address,undefined \
+        -Dcuda=disabled && run_tests build-asan patient 10 --suite patient; } || sanitised=1
+    other_system
+    return $sanitised
 }
 
 helper=''
@@ -128,6 +152,7 @@ if [ -n "$helper" ]; then
         count 0 1 0
         echo "FAIL: no sanitised build"
     fi
+    count_other_system
 fi
 
 say "done"

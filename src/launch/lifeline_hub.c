@@ -14,9 +14,10 @@
 enum { STRANGERS = 64, WAKES = 16 };
 
 /* How long a first report waits for others, so that the cause wins over its consequences: a
- * launcher answers a rank's death with SIGTERM to the rest, MPI with errors in the neighbours. */
+ * launcher answers a rank's death with SIGTERM to the rest, MPI with errors in the neighbours. Open
+ * MPI 5's mpirun kills 0.25 s after its SIGTERM: by then the line must stand. */
 static const double DEATH_WINDOW_SECONDS = 0.1, FAILURE_WINDOW_SECONDS = 0.2,
-                    SIGNAL_WINDOW_SECONDS = 0.3;
+                    SIGNAL_WINDOW_SECONDS = 0.12;
 static const double HELLO_PATIENCE_SECONDS = 5, FAREWELL_SECONDS = 0.5, OVERSLEPT_SECONDS = 2;
 
 typedef struct peer {

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Every C file of the build is read by the other compilers that are here (clang, other GCCs), with the
+build's own options and warnings as errors. Seconds, for nothing is compiled: what needs the optimizer
+to be seen is left to a build. TAP: a case a compiler.
+
+usage: syntax.py BUILD-FOLDER
+"""
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+CANDIDATES = ["clang", *(f"clang-{n}" for n in range(14, 23)), *(f"gcc-{n}" for n in range(11, 17))]
+# What names a file that would be written, and what is of this build alone.
+DROPPED_WITH_VALUE, DROPPED = {"-o", "-MF", "-MQ"}, {"-c", "-MD", "-pipe"}
+DROPPED_KINDS = re.compile("-fsanitize|-fdiagnostics|-W(?!no-)")
+WARNINGS = ["-Wall", "-Wextra", "-Werror"]
+
+
+def commands(build):
+    """(folder, options, file) of each C file, once for each set of options that differ in more than
+    where headers are."""
+    found = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        words = iter(shlex.split(entry["command"])[1:])
+        options = []
+        for word in words:
+            if word in DROPPED_WITH_VALUE:
+                next(words)
+            elif word not in DROPPED and word != entry["file"] and not DROPPED_KINDS.match(word):
+                options.append(word)
+        if entry["file"].endswith(".c"):
+            key = (entry["file"], *sorted(o for o in options if not o.startswith("-I")))
+            found[key] = (entry["directory"], options, entry["file"])
+    return list(found.values())
+
+
+def own_compiler(build):
+    words = shlex.split(json.loads((build / "compile_commands.json").read_text())[0]["command"])
+    return next(word for word in words if "ccache" not in word)
+
+
+def version(compiler):
+    return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
+
+
+def refuses(compiler, job):
+    folder, options, file = job
+    extra = ["-Wno-unused-command-line-argument"] if "clang" in compiler else []
+    run = subprocess.run([compiler, "-fsyntax-only", *WARNINGS, *options, *extra, file],
+                         cwd=folder, capture_output=True, text=True, check=False)
+    return run.stderr if run.returncode else ""
+
+
+def main():
+    build = pathlib.Path(sys.argv[1])
+    jobs = commands(build)
+    compilers = {"cc": os.path.realpath(shutil.which(own_compiler(build)) or "")}  # one name for each program
+    for name in CANDIDATES:
+        path = shutil.which(name)
+        if path and os.path.realpath(path) not in compilers.values():
+            compilers[name] = os.path.realpath(path)
+    del compilers["cc"]
+    if not compilers:
+        print("1..0 # SKIP neither clang nor a second GCC is installed")
+        return 0
+    failed = 0
+    print(f"1..{len(compilers)}")
+    for number, name in enumerate(compilers, 1):
+        probe = subprocess.run([name, "-fopenmp", "-fsyntax-only", "-x", "c", "-"], input="#include <omp.h>\n",
+                               capture_output=True, text=True, check=False)
+        if probe.returncode:
+            print(f"ok {number} - {name} # SKIP it has no OpenMP (libomp-dev)")
+            continue
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            wrong = [text for text in pool.map(lambda job: refuses(name, job), jobs) if text]
+        failed += bool(wrong)
+        print(f"{'not ' if wrong else ''}ok {number} - {version(name)}: {len(jobs)} files, {len(wrong)} refused")
+        for text in wrong[:10]:
+            print("\n".join("# " + line for line in text.split("\n")[:6]))
+    return failed > 0
+
+
+sys.exit(main())
