@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { FEWEST_CALLS = 3, PLACES_BYTES = 32 << 20, MOST_AT_ONCE = 4 };
+enum { FEWEST_CALLS = 3, WARM_CALLS = 2, PLACES_BYTES = 32 << 20, MOST_AT_ONCE = 4 };
 
 const char *link_call_name(link_call call) {
     return call == LINK_ALLREDUCE ? "allreduce" : "allgather";
@@ -101,10 +101,10 @@ static double median(double *values, int count) {
     return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-int timed_choose_count(comm *control, double seconds, double seconds_a_size, int *calls,
+int timed_choose_count(comm *control, double seconds, double seconds_a_size, int made, int *calls,
                        ls_error *error) {
     LS_TRY(comm_allreduce_double(control, &seconds, 1, REDUCTION_MAX, error));
-    double fit = seconds > 0 ? seconds_a_size / seconds : LINK_MOST_CALLS;
+    double fit = seconds > 0 ? seconds_a_size / seconds - made : LINK_MOST_CALLS;
     *calls = fit < FEWEST_CALLS ? FEWEST_CALLS : fit > LINK_MOST_CALLS ? LINK_MOST_CALLS : (int)fit;
     return LS_OK;
 }
@@ -119,9 +119,9 @@ static int measure_one(const timed_call *self, double seconds_a_size, double *se
                        double *spread, ls_error *error) {
     double times[LINK_MOST_CALLS];
     int calls;
-    for (int number = 0; number < 2; number++) /* the first one makes connections */
+    for (int number = 0; number < WARM_CALLS; number++) /* the first one makes connections */
         LS_TRY(time_alone(self, number, seconds, error));
-    LS_TRY(timed_choose_count(self->probe->control, *seconds, seconds_a_size - 2 * *seconds, &calls,
+    LS_TRY(timed_choose_count(self->probe->control, *seconds, seconds_a_size, WARM_CALLS, &calls,
                               error));
     for (int number = 0; number < calls; number++)
         LS_TRY(time_alone(self, number, &times[number], error));
@@ -176,7 +176,7 @@ static int look_at_clock(bounded *self, ls_error *error) {
 /* At worst its time grows with its bytes. The first two are measured in any case: a line needs
  * them, and they are small. */
 static bool fits(const bounded *self, size_t bytes) {
-    double calls = 2 + FEWEST_CALLS;
+    double calls = WARM_CALLS + FEWEST_CALLS;
     return self->measured < 2 ||
            calls * self->seconds[1] * (double)bytes / (double)self->bytes[1] < self->left_seconds;
 }
@@ -247,8 +247,8 @@ static int time_several(const timed_call *self, int at_once, double *seconds, ls
 static int measure_following(const timed_call *self, double alone, double *out, ls_error *error) {
     int at_once = self->places < MOST_AT_ONCE ? self->places : MOST_AT_ONCE, calls;
     double times[LINK_MOST_CALLS], all;
-    LS_TRY(
-        timed_choose_count(self->probe->control, alone * at_once, SECONDS_A_SIZE, &calls, error));
+    LS_TRY(timed_choose_count(self->probe->control, alone * at_once, SECONDS_A_SIZE, 0, &calls,
+                              error));
     for (int number = 0; number < calls; number++)
         LS_TRY(time_several(self, at_once, &times[number], error));
     LS_TRY(timed_agree_on_median(self->probe->control, times, calls, &all, error));

@@ -108,7 +108,7 @@ static int measure_overlap(overlapped *self, link_overlap *out, ls_error *error)
     overlap_times times;
     double began = clock_seconds();
     LS_TRY(time_overlapped(self, 0, &times, error));
-    LS_TRY(timed_choose_count(control, clock_seconds() - began, SECONDS_A_SIZE, &count, error));
+    LS_TRY(timed_choose_count(control, clock_seconds() - began, SECONDS_A_SIZE, 0, &count, error));
     for (int number = 0; number < count; number++) {
         LS_TRY(time_overlapped(self, number, &times, error));
         computing_s[number] = times.computing;

@@ -31,10 +31,10 @@ int timed_make_ready(const timed_call *self, int first, int count, ls_error *err
 int timed_begin(const timed_call *self, int number, comm_work *work, ls_error *error);
 int timed_wait(const timed_call *self, comm_work *work, ls_error *error);
 
-/* How often a call of this duration is made within a size's time (SECONDS_A_SIZE): the same on all
- * ranks. */
+/* How often a call of this duration is made within a size's time (SECONDS_A_SIZE), of which `made`
+ * calls have taken their part: the same on all ranks, whose durations differ. */
 #define SECONDS_A_SIZE 0.5
-int timed_choose_count(comm *control, double seconds, double seconds_a_size, int *calls,
+int timed_choose_count(comm *control, double seconds, double seconds_a_size, int made, int *calls,
                        ls_error *error);
 /* The slowest rank of each call, sorted; then the median, the same bits everywhere. */
 int timed_agree_on_median(comm *control, double *values, int count, double *out, ls_error *error);

@@ -41,6 +41,21 @@ static void test_times(link_call call) {
     END_CASE(link_call_name(call));
 }
 
+/* Each rank's calls take another time, and all must make as many: a time that bounds their number
+ * differs from round to round. */
+static void test_within(void) {
+    link_probe probe = {.comm = all, .control = control, .device = memory, .stream = stream};
+    for (int round = 0; round < 8; round++) {
+        double seconds[SIZES], spread[SIZES];
+        CHECK(link_measure_within(&probe, LINK_ALLREDUCE, DTYPE_F32, sizes, SIZES,
+                                  0.01 * (1 + round), seconds, spread, &error) == LS_OK,
+              "measure");
+        CHECK(agrees(seconds, sizeof seconds), "all ranks hold the same times");
+        CHECK(agrees(spread, sizeof spread), "all ranks hold the same spread");
+    }
+    END_CASE("within a time");
+}
+
 static void test_overlap(bool pumped) {
     link_probe probe = {
         .comm = all, .control = control, .device = memory, .stream = stream, .pumped = pumped};
@@ -69,6 +84,7 @@ int main(int argc, char **argv) {
         lifeline_fail(&error, 0);
     test_times(LINK_ALLREDUCE);
     test_times(LINK_ALLGATHER);
+    test_within();
     test_overlap(false);
     test_overlap(true);
     int failed = all->rank == 0 ? check_done() : check_failures != 0;
