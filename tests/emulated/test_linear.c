@@ -142,7 +142,8 @@ static void test_description(void) {
     bool bias_apart = library && avoided && strstr(avoided, "fused-bias");
     linear_shape shape = {.n = 4, .in_features = 8, .out_features = 8, .type = DTYPE_BF16};
     layer tested = layer_new(&shape, 0);
-    const char *text = gpu->is->ops->plan_describe(tested.plan);
+    const char *description = gpu->is->ops->plan_describe(tested.plan);
+    const char *text = description ? description : "no description";
     CHECK((strstr(text, " with bias") != NULL) == fused, "%s", text);
     CHECK((strstr(text, "bias by a kernel") != NULL) == bias_apart, "%s", text);
     CHECK((strstr(text, "sums by a kernel") != NULL) == (library && !fused), "%s", text);
