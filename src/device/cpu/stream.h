@@ -21,15 +21,15 @@ static inline bool stream_serves(const void *array, size_t bytes) {
 /* Past the caches; `to` is aligned to a vector. */
 #if defined(__AVX512F__)
 ALWAYS_INLINE void put_past_caches(float *to, const floats *value) {
-    _mm512_stream_ps(to, *(const __m512 *)value);
+    _mm512_stream_ps(to, (__m512)*value);
 }
 #elif defined(__AVX__)
 ALWAYS_INLINE void put_past_caches(float *to, const floats *value) {
-    _mm256_stream_ps(to, *(const __m256 *)value);
+    _mm256_stream_ps(to, (__m256)*value);
 }
 #elif defined(__SSE2__)
 ALWAYS_INLINE void put_past_caches(float *to, const floats *value) {
-    _mm_stream_ps(to, *(const __m128 *)value);
+    _mm_stream_ps(to, (__m128)*value);
 }
 #else
 ALWAYS_INLINE void put_past_caches(float *to, const floats *value) {
