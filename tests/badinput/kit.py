@@ -125,7 +125,8 @@ class Job:
 
     def error_lines(self):
         self.err.seek(0)
-        return self.err.read().decode(errors="replace").splitlines()
+        # Open MPI 5's mpirun puts the rest of a row of stdout here when it ends.
+        return re.sub(r"(?<=[0-9%])lockstep: ", "\nlockstep: ", self.err.read().decode(errors="replace")).splitlines()
 
     def said(self):
         self.out.seek(0)
