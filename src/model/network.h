@@ -109,7 +109,8 @@ int network_pack(network *self, device_stream *stream, const float *parameters, 
  * of the seed: a pure function of (seed, index). parameters: [parameter_count] host memory. */
 void network_initialise(const graph *graph, uint64_t seed, float *parameters);
 
-/* A hash over the libraries and the implementations chosen, as 16 hex digits: equal ids, equal plans. */
+/* A hash over the libraries and the implementations chosen, as 16 hex digits: equal ids, equal
+ * plans. */
 void network_plan_id(const network *self, char out[17]);
 /* Of the plans of gathered rows alone: ranks that form the same sums have the same. */
 uint64_t network_gathered_hash(const network *self);

@@ -12,7 +12,7 @@ typedef struct train_settings {
     const char *data, *model, *mode, *device, *precision, *optimizer, *results;
     const char *comm, *augment, *data_place, *ablate, *grad_comm, *factor_comm;
     const char *tensorboard;              /* "on" or "off" */
-    const char *certificate; /* "on" or "off" */
+    const char *certificate;              /* "on" or "off" */
     const char *plan_cache;               /* a file, "off", or NULL: in the user's cache folder */
     int64_t batch_per_rank, global_batch; /* as given; 0: not given */
     int64_t epochs, seed, threads, profile, certificate_every;
