@@ -5,7 +5,7 @@
 #
 #   sh tests/run.sh [--quick]
 #
-# --quick leaves out the sanitised build, the cluster and the other system. The last line is
+# --quick leaves out the sanitised build, the emulated GPU, the cluster and the other system. The last line is
 # `N passed, N failed, N skipped`; the exit code is 0 only where nothing failed. With CI=true a
 # skipped cluster suite counts as a failure. Builds go to build-test/ and build-asan/.
 set -eu
@@ -121,7 +121,7 @@ beside() {
 helper=''
 if build build-test --buildtype=release -Dwerror=true; then
     if [ $quick = yes ]; then
-        run_tests build-test all 2
+        run_tests build-test all 2 --no-suite emulated --no-suite gpu
     else
         beside </dev/null &
         helper=$!
