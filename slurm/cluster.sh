@@ -181,7 +181,11 @@ SlurmdSpoolDir=$state/%n/spool
 TmpFS=$state/%n/tmp
 # A node may declare more CPUs than it has.
 SlurmdParameters=config_overrides
+# A job in "urgent" has those in "main" requeued, where it needs their place.
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 PartitionName=main Nodes=node[1-$nodes] Default=YES MaxTime=INFINITE State=UP
+PartitionName=urgent Nodes=node[1-$nodes] PriorityTier=2 MaxTime=INFINITE State=UP
 END
     : >"$state/gres.conf"
     for k in $(seq "$nodes"); do
@@ -197,7 +201,7 @@ END
 # ---- verbs
 
 answers() {
-    nodes_idle=$(timeout 10 sinfo -h -t idle,alloc,mix,comp -o '%D' 2>/dev/null |
+    nodes_idle=$(timeout 10 sinfo -h -p main -t idle,alloc,mix,comp -o '%D' 2>/dev/null |
         awk '{ n += $1 } END { print n + 0 }')
     [ "$nodes_idle" = "$(cat "$state/run/nodes" 2>/dev/null)" ]
 }
@@ -345,7 +349,7 @@ down) down ;;
 status)
     if is_up; then
         echo "up: $state"
-        sinfo -h -N -o '%N %T cpus=%c %G'
+        sinfo -h -p main -N -o '%N %T cpus=%c %G'
     else
         echo "down: $state"
         exit 1

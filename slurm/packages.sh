@@ -1,19 +1,21 @@
 #!/bin/sh
 # Installs what lockstep needs on Debian (12 and 13) and Ubuntu, for the sets of purposes named:
 #
-#   sh slurm/packages.sh [build] [cluster] [test]
+#   sh slurm/packages.sh [build] [cluster] [test] [pytorch]
 #
 # build: compiler, Meson and the libraries. cluster: the test cluster of cluster.sh.
-# test: the extras of tests/run.sh. Without a name: build.
+# test: the extras of tests/run.sh. pytorch: Debian's, of the CPU alone, for the tests that compare
+# with it (600 MB). Without a name: build.
 # Exit codes: 0 everything is there, 1 the installation failed, 2 bad use, 3 something is
 # missing and this user may not install it (the command to run is printed).
 set -eu
 
 build="meson ninja-build gcc g++ pkg-config libopenmpi-dev openmpi-bin libpmix-dev libhdf5-dev
     hdf5-tools libhwloc-dev libdnnl-dev libjpeg-dev libssl-dev libisal-dev
-    libprotobuf-c-dev protobuf-c-compiler gnuplot-nox"
+    libprotobuf-c-dev protobuf-c-compiler libjansson-dev libcurl4-openssl-dev gnuplot-nox"
 cluster="slurm-wlm munge iproute2 util-linux procps"
 test="hdf5-tools python3-venv procps curl libcap2-bin debootstrap"
+pytorch="python3-torch python3-numpy"
 
 wanted=
 for set in "${@:-build}"; do
@@ -21,8 +23,9 @@ for set in "${@:-build}"; do
     build) wanted="$wanted $build" ;;
     cluster) wanted="$wanted $cluster" ;;
     test) wanted="$wanted $test" ;;
+    pytorch) wanted="$wanted $pytorch" ;;
     *)
-        echo "packages.sh: unknown set '$set' (expected: build, cluster, test)" >&2
+        echo "packages.sh: unknown set '$set' (expected: build, cluster, test, pytorch)" >&2
         exit 2
         ;;
     esac

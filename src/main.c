@@ -7,6 +7,7 @@
 #include "base/option.h"
 #include "cli/commands.h"
 #include "launch/lifeline.h"
+#include "report/run/attempts.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -14,17 +15,18 @@
 #include <string.h>
 #include <unistd.h>
 
-static const command *const commands[] = {&command_train, &command_pack, &command_report,
-                                          &command_doctor, &command_forecast};
+static const command *const commands[] = {&command_train,     &command_evaluate, &command_pack,
+                                          &command_report,    &command_doctor,   &command_forecast,
+                                          &command_checkpoint};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_usage(FILE *out) {
     fprintf(out, "usage: lockstep COMMAND [OPTION...]\n\nTrains image classifiers with data "
                  "parallelism and measures what the parallelism bought.\n\nCommands:\n");
     for (int index = 0; index < COMMANDS; index++)
-        fprintf(out, "  %-10s%s\n", commands[index]->name, commands[index]->summary);
+        fprintf(out, "  %-12s%s\n", commands[index]->name, commands[index]->summary);
     fprintf(out,
-            "  %-10sShow this text and leave.\n  %-10sShow the version and leave.\n\n"
+            "  %-12sShow this text and leave.\n  %-12sShow the version and leave.\n\n"
             "`lockstep COMMAND --help` lists a command's options.\n",
             "--help", "--version");
 }
@@ -48,9 +50,9 @@ static const command *find(const char *name) {
 /* The lifeline's thread calls this when a peer's end must end this process too. Nothing here may
  * wait for the main thread: no flush, whose lock it may hold (the log is flushed line by line). */
 static void leave(int code) {
+    attempts_leave(code);
     atomic_file_discard_all();
     claim_release_all();
-    _exit(code);
 }
 
 static void run(int argc, char **argv, ls_error *error) {

@@ -4,6 +4,8 @@
 # mpirun with its plug-ins, and the shared libraries that they need beyond glibc (that machine's may
 # not be older than this one's) and CUDA's (looked for there).
 #
+# Open MPI is version 4's: version 5 starts ranks by other programs.
+#
 #   sh tests/gpu-remote.sh [--emulated] [--to FILE.tar.gz] [BUILD-FOLDER]
 #
 # The archive is .gpu/lockstep-gpu.tar.gz in this tree, a folder that git does not see, or FILE, whose

@@ -5,7 +5,8 @@
 #
 #   sh tests/run.sh [--quick]
 #
-# --quick leaves out the sanitised build, the emulated GPU, the cluster and the other system. The last line is
+# --quick leaves out the sanitised build, the emulated GPU, the cluster, the other system, the other
+# compilers and what meson.build calls long. The last line is
 # `N passed, N failed, N skipped`; the exit code is 0 only where nothing failed. With CI=true a
 # skipped cluster suite counts as a failure. Builds go to build-test/ and build-asan/.
 set -eu
@@ -35,11 +36,24 @@ if ! "$peers/bin/python" -c 'import h5py, numpy' 2>/dev/null; then
         say "h5py could not be installed: what needs it is skipped"
 fi
 if "$peers/bin/python" -c 'import h5py, numpy' 2>/dev/null; then
+    "$peers/bin/python" -c 'import safetensors' 2>/dev/null ||
+        "$peers/bin/pip" install --quiet safetensors >/dev/null 2>&1 ||
+        say "safetensors could not be installed: what needs it is skipped"
+    "$peers/bin/python" -c 'import moto.server' 2>/dev/null ||
+        "$peers/bin/pip" install --quiet 'moto[s3,server]' >/dev/null 2>&1 ||
+        say "moto could not be installed: what needs it is skipped"
     export LOCKSTEP_PYTHON="$peers/bin/python"
     # Its reader alone, without the server's many packages.
     "$peers/bin/python" -c 'import tensorboard, google.protobuf' 2>/dev/null ||
         "$peers/bin/pip" install --quiet --no-deps tensorboard protobuf absl-py packaging >/dev/null 2>&1 ||
         say "tensorboard could not be installed: what needs it is skipped"
+fi
+
+# PyTorch, whose training steps ours are compared with (tests/peer): Debian's, or what
+# LOCKSTEP_PEER_PYTHON names. PyPI's wheel does not start without 4 GB of CUDA's libraries.
+if [ -z "${LOCKSTEP_PEER_PYTHON:-}" ]; then
+    say "PyTorch"
+    sh slurm/packages.sh pytorch || say "PyTorch could not be installed: what needs it is skipped"
 fi
 
 build() { # FOLDER OPTION...
@@ -112,8 +126,9 @@ count_other_system() {
 beside() {
     gently='nice -n 10'
     sanitised=0
-    { build build-asan --buildtype=debugoptimized -Dwerror=true -Db_sanitize=address,undefined \
-        -Dcuda=disabled && run_tests build-asan patient 10 --suite patient; } || sanitised=1
+    # Lines alone, for stacks: what a debugger needs besides takes a sixth of the compiling.
+    { build build-asan --buildtype=debugoptimized --optimization=1 -Ddebug=false -Dc_args=-g1 -Dcpp_args=-g1 \
+        -Dwerror=true -Db_sanitize=address,undefined -Dcuda=disabled && run_tests build-asan patient 10 --suite patient; } || sanitised=1
     other_system
     return $sanitised
 }
@@ -121,12 +136,12 @@ beside() {
 helper=''
 if build build-test --buildtype=release -Dwerror=true; then
     if [ $quick = yes ]; then
-        run_tests build-test all 2 --no-suite emulated --no-suite gpu
+        run_tests build-test all 2 --no-suite hand --no-suite emulated --no-suite gpu --no-suite compilers --no-suite long
     else
         beside </dev/null &
         helper=$!
-        # The emulated GPU's tests run once, in the sanitised build.
-        run_tests build-test all 2 --no-suite emulated
+        # The emulated GPU's tests run once, in the sanitised build; but those that train, in this one.
+        run_tests build-test all 2 --no-suite hand --no-suite emulated
     fi
     count_tests build-test all
 fi
@@ -143,7 +158,7 @@ if [ -n "$helper" ]; then
 
     if wait "$helper"; then
         count_tests build-asan patient
-        run_tests build-asan unit 8 --suite unit --no-suite patient
+        run_tests build-asan unit 8 --suite unit --no-suite patient --no-suite peer
         count_tests build-asan unit
         ASAN_OPTIONS=detect_leaks=0 run_tests build-asan rest 8 --suite mpi --suite pack \
             --suite emulated --no-suite patient

@@ -99,8 +99,8 @@ void atomic_file_discard(atomic_file *file) {
     file->temporary[0] = '\0';
 }
 
-static int sync_path(const char *path, int flags, ls_error *error) {
-    int descriptor = open(path, flags | O_CLOEXEC);
+int path_sync(const char *path, ls_error *error) {
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0)
         return ls_fail_errno(error, LS_FAILED, "%s: cannot open to sync", path);
     int failed = fsync(descriptor);
@@ -114,7 +114,7 @@ static int sync_path(const char *path, int flags, ls_error *error) {
 }
 
 int atomic_file_sync(const atomic_file *file, ls_error *error) {
-    return sync_path(file->temporary, O_RDONLY, error);
+    return path_sync(file->temporary, error);
 }
 
 /* Also where its folder was moved meanwhile: `folder` is that, open, or -1. */
@@ -129,7 +129,7 @@ int atomic_file_commit(atomic_file *file, ls_error *error) {
     char name[sizeof file->path];
     folder_of(file->path, name, sizeof name);
     int folder = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int status = sync_path(file->temporary, O_RDONLY, error);
+    int status = path_sync(file->temporary, error);
     if (status == LS_OK && rename(file->temporary, file->path) != 0)
         status = ls_fail_errno(error, LS_FAILED, "%s: cannot rename into place", file->path);
     if (status != LS_OK)
@@ -139,7 +139,7 @@ int atomic_file_commit(atomic_file *file, ls_error *error) {
     LS_TRY(status);
     forget(file->temporary);
     file->temporary[0] = '\0';
-    return sync_path(name, O_RDONLY | O_DIRECTORY, error);
+    return path_sync(name, error);
 }
 
 int atomic_file_write(const char *path, const void *bytes, size_t length, ls_error *error) {
@@ -178,7 +178,8 @@ int folder_create(const char *path, ls_error *error) {
         char kept = *slash;
         *slash = '\0';
         if (mkdir(partial, 0777) != 0 && errno != EEXIST)
-            return ls_fail_errno(error, LS_BAD_INPUT, "%s: cannot create the folder", partial);
+            return ls_fail_errno(error, ls_place_code(errno), "%s: cannot create the folder",
+                                 partial);
         *slash = kept;
         if (kept == '\0')
             break;

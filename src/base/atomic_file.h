@@ -35,6 +35,9 @@ void atomic_file_discard_all(void);
 /* Begin, write `length` bytes, commit. */
 int atomic_file_write(const char *path, const void *bytes, size_t length, ls_error *error);
 
+/* fsync(2) of a file, or of a folder, whose names are then on the disk. */
+int path_sync(const char *path, ls_error *error);
+
 /* mkdir -p. An existing folder is fine; anything else by that name is LS_BAD_INPUT. */
 int folder_create(const char *path, ls_error *error);
 

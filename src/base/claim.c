@@ -1,7 +1,9 @@
 #include "base/claim.h"
 
 #include "base/claim_holder.h"
+#include "base/leftover.h"
 #include "base/thread.h"
+#include "base/transfer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +36,7 @@ static _Atomic(folder_claim *) held[MOST_CLAIMS];
 
 typedef struct found_claim {
     bool there;
+    int failed;          /* errno: it could not be read, and `there` is false */
     claim_holder holder; /* all empty: the file is being written */
     struct timespec touched;
 } found_claim;
@@ -44,11 +47,16 @@ static found_claim look(const char *path) {
     found_claim out = {0};
     /* Opening asks the server anew, where a path's attributes may be remembered. */
     int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
+    if (file < 0) {
+        out.failed = errno == ENOENT || errno == ESTALE ? 0 : errno;
         return out;
-    ssize_t length = pread(file, text, sizeof text - 1, 0);
+    }
+    ssize_t length = read_whole(file, text, sizeof text - 1);
+    if (length < 0 || fstat(file, &status) != 0)
+        out.failed = errno == ESTALE ? 0 : errno;
+    else
+        out.there = status.st_nlink > 0;
     text[length > 0 ? length : 0] = '\0';
-    out.there = fstat(file, &status) == 0 && status.st_nlink > 0;
     out.touched = status.st_mtim;
     claim_holder_read(&out.holder, text);
     close(file);
@@ -61,33 +69,22 @@ static bool is_own(const folder_claim *self, const found_claim *found) {
 
 /* ---- taking it */
 
-static bool write_all(int file, const char *bytes, size_t length) {
-    while (length > 0) {
-        ssize_t count = write(file, bytes, length);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count <= 0)
-            return false;
-        bytes += count;
-        length -= (size_t)count;
-    }
-    return true;
-}
-
 /* A file of ours beside it, whole before it has the name that counts. */
 static int write_own(const folder_claim *self, const char *path, struct timespec *now,
                      ls_error *error) {
     char text[CLAIM_TEXT];
     struct stat status = {0};
     size_t length = claim_holder_write(&self->own, text);
+    unlink(path); /* where /proc tells no start time, a killed process's */
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0)
-        return ls_fail_errno(
-            error, errno == EACCES || errno == EPERM || errno == EROFS ? LS_BAD_INPUT : LS_FAILED,
-            "%s: cannot write", self->path);
-    bool failed = !write_all(file, text, length) || fsync(file) != 0 || fstat(file, &status) != 0;
+        return ls_fail_errno(error, ls_place_code(errno), "%s: cannot write", self->path);
+    bool failed = !write_whole(file, text, length) || fsync(file) != 0 || fstat(file, &status) != 0;
     int saved = errno;
-    failed |= close(file) != 0;
+    if (close(file) != 0 && !failed) {
+        failed = true;
+        saved = errno;
+    }
     *now = status.st_mtim;
     if (!failed)
         return LS_OK;
@@ -110,8 +107,8 @@ static bool take_name(const char *from, const char *name) {
         char text[CLAIM_TEXT];
         int in = open(from, O_RDONLY | O_CLOEXEC);
         int out = in < 0 ? -1 : open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        ssize_t length = out < 0 ? -1 : read(in, text, sizeof text);
-        bool done = length > 0 && write_all(out, text, (size_t)length);
+        ssize_t length = out < 0 ? -1 : read_whole(in, text, sizeof text);
+        bool done = length > 0 && write_whole(out, text, (size_t)length);
         saved = errno;
         if (in >= 0)
             close(in);
@@ -174,8 +171,12 @@ static int take_with(folder_claim *self, const char *own, struct timespec now, l
         if (take_name(own, self->path))
             return LS_OK;
         if (errno != EEXIST)
-            return ls_fail_errno(error, LS_BAD_INPUT, "%s: cannot write", self->path);
+            return ls_fail_errno(error, ls_place_code(errno), "%s: cannot write", self->path);
         found_claim found = look(self->path);
+        if (found.failed) {
+            errno = found.failed;
+            return ls_fail_errno(error, ls_place_code(errno), "%s: cannot read", self->path);
+        }
         if (!found.there)
             continue; /* it went away meanwhile */
         double age = seconds_between(found.touched, now);
@@ -232,15 +233,16 @@ static void forget(folder_claim *self) {
 }
 
 static int start(folder_claim *self, const char *folder, ls_error *error) {
-    char own[PATH + 96];
+    char own[PATH + 256], name[256];
     struct timespec now = {0};
     if (strlen(folder) + sizeof "/" CLAIM_FILE > PATH)
         return ls_fail(error, LS_BAD_INPUT, "%.80s...: the path is longer than %d bytes", folder,
                        PATH - 1);
     snprintf(self->path, sizeof self->path, "%s/" CLAIM_FILE, folder);
     claim_holder_own(&self->own);
-    snprintf(own, sizeof own, "%s/." CLAIM_FILE "-%s.%ld.tmp", folder, self->own.key,
-             self->own.process.pid);
+    leftover_sweep(folder);
+    leftover_name(CLAIM_FILE, name, sizeof name);
+    snprintf(own, sizeof own, "%s/%s", folder, name);
     LS_TRY(write_own(self, own, &now, error));
     int status = take_with(self, own, now, error);
     unlink(own);
@@ -273,7 +275,8 @@ int claim_check(const folder_claim *self, ls_error *error) {
     found_claim found = look(self->path);
     if (is_own(self, &found))
         return LS_OK;
-    /* A folder that was moved away, or a file that somebody removed: what follows will see. */
+    /* A folder that was moved away, a file that somebody removed, or that cannot be read now: what
+     * follows will see. */
     if (!found.there)
         return LS_OK;
     claim_holder_describe(&found.holder, who, sizeof who);

@@ -42,3 +42,12 @@ int ls_fail_errno(ls_error *error, int code, const char *format, ...) {
     va_end(args);
     return status;
 }
+
+int ls_place_code(int number) {
+    static const int unusable[] = {EACCES, EPERM, EROFS,        ENOENT, ENOTDIR,
+                                   EISDIR, ELOOP, ENAMETOOLONG, EEXIST, EINVAL};
+    for (size_t index = 0; index < sizeof unusable / sizeof unusable[0]; index++)
+        if (number == unusable[index])
+            return LS_BAD_INPUT;
+    return LS_FAILED;
+}

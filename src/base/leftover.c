@@ -1,13 +1,13 @@
 #include "base/leftover.h"
 
 #include "base/hash.h"
+#include "base/process.h"
 
 #include <ctype.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,46 +20,21 @@
 enum { OLD_SECONDS = 24 * 3600, FOLDERS = 16, LONGEST_NAME = 200 };
 
 typedef struct owner {
-    long process;
-    unsigned long long started; /* 0: not known */
+    process_id process; /* boot and space as here: read from this place alone */
     uint32_t place;
 } owner;
 
-/* Field 22 of /proc/PID/stat, counted from behind the name, which may hold anything. */
-static unsigned long long start_of(long process) {
-    char path[64], line[1024];
-    snprintf(path, sizeof path, "/proc/%ld/stat", process);
-    FILE *file = fopen(path, "r");
-    if (!file)
-        return 0;
-    size_t got = fread(line, 1, sizeof line - 1, file);
-    fclose(file);
-    line[got] = '\0';
-    char *at = strrchr(line, ')');
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    return at ? strtoull(at + 1, NULL, 10) : 0;
-}
-
-static uint32_t this_place(void) {
-    char text[128];
-    uint64_t hash = HASH_START;
-    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "r");
-    if (file) {
-        hash = hash_bytes(hash, text, fread(text, 1, sizeof text, file));
-        fclose(file);
-    }
-    ssize_t length = readlink("/proc/self/ns/pid", text, sizeof text);
-    if (length > 0)
-        hash = hash_bytes(hash, text, (size_t)length);
+static uint32_t place_of(const process_id *process) {
+    uint64_t hash = hash_bytes(HASH_START, process->boot, strlen(process->boot));
+    hash = hash_bytes(hash, process->space, strlen(process->space));
     return (uint32_t)(hash ^ hash >> 32);
 }
 
 static owner myself;
 
 static void find_myself(void) {
-    long process = (long)getpid();
-    myself = (owner){process, start_of(process), this_place()};
+    process_id_own(&myself.process);
+    myself.place = place_of(&myself.process);
 }
 
 static const owner *me(void) {
@@ -70,8 +45,8 @@ static const owner *me(void) {
 
 void leftover_name(const char *name, char *out, size_t capacity) {
     const owner *self = me();
-    snprintf(out, capacity, ".%.*s.%ld-%llu-%08x.tmp", LONGEST_NAME, name, self->process,
-             self->started, (unsigned)self->place);
+    snprintf(out, capacity, ".%.*s.%ld-%llu-%08x.tmp", LONGEST_NAME, name, self->process.pid,
+             self->process.start_ticks, (unsigned)self->place);
 }
 
 /* Digits up to `end`; NULL where there is something else. */
@@ -94,25 +69,26 @@ static int owner_from(const char *name, owner *out) {
     const char *place = started ? skip_digits(started, 10, '-') : NULL;
     if (at == name || !place || skip_digits(place, 16, '.') != tail + 1 || tail - place != 8)
         return -1;
-    *out = (owner){strtol(process, NULL, 10), strtoull(started, NULL, 10),
-                   (uint32_t)strtoul(place, NULL, 16)};
+    *out = *me();
+    out->process.pid = strtol(process, NULL, 10);
+    out->process.start_ticks = strtoull(started, NULL, 10);
+    out->place = (uint32_t)strtoul(place, NULL, 16);
     return 0;
 }
 
-static int lives(const owner *self) {
-    if (kill((pid_t)self->process, 0) != 0 && errno == ESRCH)
-        return 0;
-    unsigned long long started = start_of(self->process);
-    return started == 0 || self->started == 0 || started == self->started;
+static process_state state_of(const owner *self) {
+    bool here = self->place == me()->place && self->process.start_ticks != 0;
+    return here ? process_look(&self->process) : PROCESS_ELSEWHERE;
 }
 
-static int is_left(int folder, const char *name) {
+static bool is_left(int folder, const char *name) {
     owner whose;
     struct stat found;
     if (owner_from(name, &whose) != 0)
-        return 0;
-    if (whose.place == me()->place)
-        return !lives(&whose);
+        return false;
+    process_state state = state_of(&whose);
+    if (state != PROCESS_ELSEWHERE)
+        return state == PROCESS_ENDED;
     return fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(found.st_mode) &&
            time(NULL) - found.st_mtime > OLD_SECONDS;
 }

@@ -9,8 +9,8 @@
  * hash of the boot and the name space in which its number means something. */
 void leftover_name(const char *name, char *out, size_t capacity);
 
-/* Removes the files in `folder` with such names that no living process of this place owns, or that
- * are of another place (another host, an earlier boot) and have not been written to for a day.
+/* Removes the files in `folder` with such names whose process has ended, or cannot be seen from
+ * here (another host, an earlier boot, hidden) and has not written to them for a day.
  * Another program's files are left, and so is what cannot be removed. Looks at most once at each of
  * the last few folders. */
 void leftover_sweep(const char *folder);

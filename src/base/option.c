@@ -5,11 +5,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const option *find(const option *table, const char *name, size_t length) {
-    for (const option *entry = table; entry->name; entry++)
-        if (strlen(entry->name) == length && memcmp(entry->name, name, length) == 0)
-            return entry;
-    return NULL;
+/* An option of a command, and the group that it stands in; both NULL behind the last one. */
+typedef struct place {
+    const option_group *group;
+    const option *entry;
+} place;
+
+static place settle(const option_group *group, const option *entry) {
+    while (group->options && !entry->name) {
+        group++;
+        entry = group->options;
+    }
+    return group->options ? (place){group, entry} : (place){0};
+}
+
+static place first_option(const command *self) {
+    return settle(self->groups, self->groups->options);
+}
+
+static place next_option(place at) {
+    return settle(at.group, at.entry + 1);
+}
+
+static void *field_of(place at, void *settings) {
+    return (char *)settings + at.group->offset + at.entry->offset;
+}
+
+static place find(const command *self, const char *name, size_t length) {
+    place at = first_option(self);
+    while (at.entry &&
+           (strlen(at.entry->name) != length || memcmp(at.entry->name, name, length) != 0))
+        at = next_option(at);
+    return at;
 }
 
 static bool is_choice(const char *choices, const char *value) {
@@ -66,8 +93,9 @@ static int store_real(const option *entry, const char *value, void *field, ls_er
     return LS_OK;
 }
 
-static int store(const option *entry, const char *value, void *settings, ls_error *error) {
-    void *field = (char *)settings + entry->offset;
+static int store(place at, const char *value, void *settings, ls_error *error) {
+    const option *entry = at.entry;
+    void *field = field_of(at, settings);
     switch (entry->kind) {
     case OPTION_FLAG:
         *(bool *)field = true;
@@ -96,7 +124,8 @@ static int parse_one(const command *self, int argc, char **argv, int *index, voi
                      ls_error *error) {
     const char *name = argv[*index] + 2;
     size_t length = strcspn(name, "=");
-    const option *entry = find(self->options, name, length);
+    place at = find(self, name, length);
+    const option *entry = at.entry;
     if (!entry)
         return ls_fail(error, LS_BAD_INPUT,
                        "%s: unknown option '--%.*s' (lockstep %s --help lists them)", self->name,
@@ -111,7 +140,7 @@ static int parse_one(const command *self, int argc, char **argv, int *index, voi
                            entry->kind == OPTION_CHOICE ? entry->choices : entry->placeholder);
         value = argv[++*index];
     }
-    return store(entry, value, settings, error);
+    return store(at, value, settings, error);
 }
 
 /* Moves argv[index] behind the operands so far; the options between keep their order. */
@@ -128,9 +157,9 @@ int option_parse(const command *self, int argc, char **argv, void *settings, ope
     rest->count = 0;
     rest->values = argv + 1;
     rest->help = false;
-    for (const option *entry = self->options; entry->name; entry++)
-        if (entry->default_text)
-            LS_TRY(store(entry, entry->default_text, settings, error));
+    for (place at = first_option(self); at.entry; at = next_option(at))
+        if (at.entry->default_text)
+            LS_TRY(store(at, at.entry->default_text, settings, error));
     bool only_operands = false;
     for (int index = 1; index < argc; index++) {
         char *argument = argv[index];
@@ -158,6 +187,58 @@ int option_parse(const command *self, int argc, char **argv, void *settings, ope
     return LS_OK;
 }
 
+int option_add_group(option_groups *list, option_group group, ls_error *error) {
+    size_t used = 0;
+    while (list->groups[used].options)
+        used++;
+    if (used + 1 >= list->capacity)
+        return ls_fail(error, LS_FAILED, "--%s: the list of options is full at %zu groups",
+                       group.options[0].name, list->capacity);
+    list->groups[used] = group;
+    list->groups[used + 1] = (option_group){0};
+    return LS_OK;
+}
+
+/* Of a kind's value; a default that was stored before has no faults. */
+static bool is_default(const option *entry, const void *settings) {
+    union {
+        bool flag;
+        int64_t integer;
+        double real;
+        const char *text;
+    } usual = {0}, found = {0};
+    option alone = *entry;
+    ls_error error = {0};
+    alone.offset = 0;
+    const void *field = (const char *)settings + entry->offset;
+    const option_group group = {.options = &alone};
+    if (entry->default_text)
+        store((place){&group, &alone}, entry->default_text, &usual, &error);
+    switch (entry->kind) {
+    case OPTION_FLAG:
+        return *(const bool *)field == usual.flag;
+    case OPTION_INTEGER:
+        memcpy(&found.integer, field, sizeof found.integer);
+        return found.integer == usual.integer;
+    case OPTION_REAL:
+        memcpy(&found.real, field, sizeof found.real);
+        return found.real == usual.real;
+    case OPTION_TEXT:
+    case OPTION_CHOICE:
+        memcpy(&found.text, field, sizeof found.text);
+        return found.text == usual.text ||
+               (found.text && usual.text && strcmp(found.text, usual.text) == 0);
+    }
+    return true;
+}
+
+const char *option_changed(const option *table, const void *settings) {
+    for (const option *entry = table; entry->name; entry++)
+        if (!is_default(entry, settings))
+            return entry->name;
+    return NULL;
+}
+
 bool option_given(int argc, char **argv, const char *name) {
     size_t length = strlen(name);
     for (int index = 1; index < argc; index++)
@@ -167,57 +248,67 @@ bool option_given(int argc, char **argv, const char *name) {
     return false;
 }
 
+static void print_option(const option *entry, FILE *out) {
+    char left[128];
+    const char *value = entry->kind == OPTION_CHOICE ? entry->choices : entry->placeholder;
+    if (entry->kind == OPTION_FLAG)
+        snprintf(left, sizeof left, "--%s", entry->name);
+    else
+        snprintf(left, sizeof left, "--%s %s", entry->name, value);
+    fprintf(out, "  %-34s%s%s", left,
+            strlen(left) > 33 ? "\n                                    " : "", entry->help);
+    if (entry->default_text && entry->kind != OPTION_FLAG)
+        fprintf(out, " [%s]", entry->default_text);
+    fprintf(out, "\n");
+}
+
+/* Of two groups that follow one another, perhaps of two rooms. */
+static bool same_heading(const option_group *before, const option_group *next) {
+    if (!before->heading || !next->heading)
+        return before->heading == next->heading;
+    return strcmp(before->heading, next->heading) == 0;
+}
+
 void option_print_help(const command *self, FILE *out) {
+    const option_group *before = NULL;
     fprintf(out, "usage: lockstep %s [OPTION...]%s%s\n\n%s\n", self->name,
             self->usage[0] ? " " : "", self->usage, self->summary);
     if (self->details)
         fprintf(out, "\n%s\n", self->details);
-    fprintf(out, "\nOptions:\n");
-    for (const option *entry = self->options; entry->name; entry++) {
-        char left[128];
-        const char *value = entry->kind == OPTION_CHOICE ? entry->choices : entry->placeholder;
-        if (entry->kind == OPTION_FLAG)
-            snprintf(left, sizeof left, "--%s", entry->name);
-        else
-            snprintf(left, sizeof left, "--%s %s", entry->name, value);
-        fprintf(out, "  %-34s%s%s", left,
-                strlen(left) > 33 ? "\n                                    " : "", entry->help);
-        if (entry->default_text && entry->kind != OPTION_FLAG)
-            fprintf(out, " [%s]", entry->default_text);
-        fprintf(out, "\n");
+    for (place at = first_option(self); at.entry; at = next_option(at)) {
+        /* A heading may go on in the next group. */
+        if (!before || !same_heading(before, at.group))
+            fprintf(out, "\n%s:\n", at.group->heading ? at.group->heading : "Options");
+        before = at.group;
+        print_option(at.entry, out);
     }
+    if (before && before->heading)
+        fprintf(out, "\n");
     fprintf(out, "  %-34s%s\n", "--help", "Show this text and leave.");
 }
 
-size_t option_describe(const command *self, const void *settings, char *out, size_t capacity) {
-    size_t used = 0;
-    if (capacity)
-        out[0] = '\0';
-    for (const option *entry = self->options; entry->name; entry++) {
+void option_describe(const command *self, const void *settings, text_buffer *out) {
+    for (place at = first_option(self); at.entry; at = next_option(at)) {
+        const option *entry = at.entry;
+        const void *field = (const char *)settings + at.group->offset + entry->offset;
+        const char *text = NULL;
         if (entry->may_differ)
             continue;
-        const void *field = (const char *)settings + entry->offset;
-        size_t room = used < capacity ? capacity - used : 0;
-        char *end = room ? out + used : NULL;
-        int length = 0;
-        const char *text = NULL;
         switch (entry->kind) {
         case OPTION_FLAG:
-            length = snprintf(end, room, "%s=%d\n", entry->name, *(const bool *)field);
+            text_add(out, "%s=%d\n", entry->name, *(const bool *)field);
             break;
         case OPTION_INTEGER:
-            length = snprintf(end, room, "%s=%" PRId64 "\n", entry->name, *(const int64_t *)field);
+            text_add(out, "%s=%" PRId64 "\n", entry->name, *(const int64_t *)field);
             break;
         case OPTION_REAL:
-            length = snprintf(end, room, "%s=%.17g\n", entry->name, *(const double *)field);
+            text_add(out, "%s=%.17g\n", entry->name, *(const double *)field);
             break;
         case OPTION_TEXT:
         case OPTION_CHOICE:
             memcpy(&text, field, sizeof text);
-            length = snprintf(end, room, "%s=%s\n", entry->name, text ? text : "");
+            text_add(out, "%s=%s\n", entry->name, text ? text : "");
             break;
         }
-        used += (size_t)length;
     }
-    return used;
 }

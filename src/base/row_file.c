@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.h"
 #include "base/clock.h"
+#include "base/transfer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,7 +67,9 @@ static int write_anew(row_file *self, const char *row, size_t length, ls_error *
     if (!bytes)
         return ls_fail(error, LS_FAILED, "%s: out of memory", self->path);
     int status = LS_OK;
-    if (pread(self->file, bytes, self->length, 0) != (ssize_t)self->length)
+    errno = EIO; /* where the file has become shorter */
+    if (lseek(self->file, 0, SEEK_SET) != 0 ||
+        read_whole(self->file, bytes, self->length) != (ssize_t)self->length)
         status = ls_fail_errno(error, LS_FAILED, "%s: cannot read it back", self->path);
     memcpy(bytes + self->length, row, length);
     if (status == LS_OK)
@@ -77,19 +80,14 @@ static int write_anew(row_file *self, const char *row, size_t length, ls_error *
     return open_end(self, error);
 }
 
-/* One call; what of it went to the file before it failed is taken back. */
+/* One call, as a rule; what of it went to the file before it failed is taken back. */
 static int append(row_file *self, const char *row, size_t length, ls_error *error) {
-    ssize_t written;
-    while ((written = write(self->file, row, length)) < 0 && errno == EINTR)
-        ;
-    if (written == (ssize_t)length) {
+    if (write_whole(self->file, row, length)) {
         self->length += length;
         self->unsynced = true;
         return LS_OK;
     }
-    if (written >= 0) /* the rest says why */
-        written = write(self->file, row + written, length - (size_t)written);
-    int saved = written < 0 ? errno : EIO;
+    int saved = errno;
     if (ftruncate(self->file, (off_t)self->length) != 0)
         saved = errno;
     errno = saved;

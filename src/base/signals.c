@@ -41,14 +41,24 @@ void signals_remove(sigset_t *set) {
         sigdelset(set, ending[index].number);
 }
 
-void signals_catch(void (*handler)(int number)) {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
+static bool remembered, ignored[ENDING];
+
+void signals_remember(void) {
     for (int index = 0; index < ENDING; index++) {
-        struct sigaction before;
-        if (!ending[index].even_if_ignored && sigaction(ending[index].number, NULL, &before) == 0 &&
-            !(before.sa_flags & SA_SIGINFO) && before.sa_handler == SIG_IGN)
-            continue;
+        struct sigaction now;
+        ignored[index] = sigaction(ending[index].number, NULL, &now) == 0 &&
+                         !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_IGN;
+    }
+    remembered = true;
+}
+
+void signals_catch(void (*handler)(int number)) {
+    if (!remembered)
+        signals_remember();
+    for (int index = 0; index < ENDING; index++) {
+        bool stays = ignored[index] && !ending[index].even_if_ignored;
+        struct sigaction action = {.sa_handler = stays ? SIG_IGN : handler, .sa_flags = SA_RESTART};
+        sigemptyset(&action.sa_mask);
         sigaction(ending[index].number, &action, NULL);
     }
 }

@@ -19,9 +19,13 @@ int signals_exit_code(int number);
 void signals_add(sigset_t *set);
 void signals_remove(sigset_t *set);
 
-/* Gives them this handler. Those that were ignored when the process started stay so (nohup), but
- * SIGINT and SIGTERM, which a shell ignores for its background jobs. May be called again, where a
- * library has put a handler of its own. */
+/* Keeps in mind which of them are ignored just now. Called before the constructors of shared
+ * libraries (before_main.c), for one of them may take a signal: UCX takes SIGHUP. */
+void signals_remember(void);
+
+/* Gives them this handler. Those that were ignored when the process started (signals_remember; else
+ * at the first call) stay so (nohup), but SIGINT and SIGTERM, which a shell ignores for its
+ * background jobs. May be called again, where a library has put a handler of its own. */
 void signals_catch(void (*handler)(int number));
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int allow_units(pthread_attr_t *attributes, const char *what, const int *units, int count,
@@ -42,6 +43,32 @@ int thread_start(pthread_t *out, const char *what, const int *processing_units, 
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     LS_TRY(status);
     return failed ? thread_fail(error, what, failed) : LS_OK;
+}
+
+/* Stays until it may end. */
+static void *stay(void *context) {
+    pthread_mutex_t *gate = context;
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+int thread_check(const char *what, int count, ls_error *error) {
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t *threads = calloc((size_t)count + 1, sizeof *threads);
+    int status = threads ? LS_OK : ls_fail(error, LS_FAILED, "%s: out of memory", what),
+        started = 0;
+    pthread_mutex_lock(&gate);
+    while (status == LS_OK && started < count) {
+        status = thread_start(&threads[started], what, NULL, 0, stay, &gate, error);
+        started += status == LS_OK;
+    }
+    pthread_mutex_unlock(&gate);
+    while (started > 0)
+        pthread_join(threads[--started], NULL);
+    pthread_mutex_destroy(&gate);
+    free(threads);
+    return status;
 }
 
 int thread_fail(ls_error *error, const char *what, int number) {

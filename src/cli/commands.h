@@ -7,8 +7,10 @@
 
 extern const command command_train;
 extern const command command_pack;
+extern const command command_evaluate;
 extern const command command_report;
 extern const command command_doctor;
 extern const command command_forecast;
+extern const command command_checkpoint;
 
 #endif

@@ -3,11 +3,10 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "launch/launch.h"
 #include "launch/lifeline.h"
-#include "train/train.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define AT(field) offsetof(doctor_settings, field)
@@ -17,12 +16,13 @@ static const option options[] = {
      "Folder of shards that every rank should be able to read.", false},
     {"results", OPTION_TEXT, AT(results), "DIR", NULL, NULL, 0, 0,
      "Folder that rank 0 should be able to write into, or to make.", false},
-    {"device", OPTION_CHOICE, AT(device), "DEVICE", "auto", "auto|cuda|cpu|ref", 0, 0,
+    {"device", OPTION_CHOICE, AT(device.device), "DEVICE", "auto", DEVICE_CHOICES, 0, 0,
      "As of `train`.", false},
-    {"threads", OPTION_INTEGER, AT(threads), "N", "0", NULL, 0, 1024, "As of `train`.", true},
-    {"oversubscribe", OPTION_FLAG, AT(oversubscribe), NULL, NULL, NULL, 0, 0,
+    {"threads", OPTION_INTEGER, AT(device.threads), "N", "0", NULL, 0, 1024, "As of `train`.",
+     true},
+    {"oversubscribe", OPTION_FLAG, AT(device.oversubscribe), NULL, NULL, NULL, 0, 0,
      "Two ranks on one core are a warning only.", false},
-    {"share-gpu", OPTION_FLAG, AT(share_gpu), NULL, NULL, NULL, 0, 0,
+    {"share-gpu", OPTION_FLAG, AT(device.share_gpu), NULL, NULL, NULL, 0, 0,
      "Two ranks on one GPU are a warning only.", false},
     {"json", OPTION_FLAG, AT(json), NULL, NULL, NULL, 0, 0,
      "Print one JSON document in place of lines.", false},
@@ -70,20 +70,16 @@ static int run(const command *self, int argc, char **argv, ls_error *error) {
     doctor_settings settings = {0};
     launch me;
     operands rest;
-    bool json = option_given(argc, argv, "json"); /* parsing reorders argv */
+    bool over, json = option_given(argc, argv, "json"); /* parsing reorders argv */
     shorten_patience();
     LS_TRY(lifeline_install_signals(error));
     if (launch_join(&me, error) != LS_OK) {
         settings.json = json;
         return report_failed_launch(&settings, error);
     }
-    LS_TRY(option_parse(self, argc, argv, &settings, &rest, error));
-    LS_TRY(train_agree_on_help(&me, rest.help, error));
-    if (rest.help) {
-        if (me.rank == 0)
-            option_print_help(self, stdout);
-        return launch_finish(&me, error);
-    }
+    LS_TRY(ranks_parse(self, &me, argc, argv, &settings, &rest, &over, error));
+    if (over)
+        return LS_OK;
     LS_TRY(doctor_examine(&me, &settings, &found, error));
     if (me.rank == 0)
         LS_TRY(print(&found, &settings, &me, error));
@@ -100,7 +96,7 @@ const command command_doctor = {
         "seconds, at PMIx, the ranks' places, cores and GPUs, the network, memory, files and\n"
         "clocks, and prints a line for each: ok, warning or failure, and below it the line to\n"
         "write or to type. Exit code 0 where nothing fails, 3 where something does.",
-    .options = options,
+    .groups = (const option_group[]){{NULL, options, 0}, {0}},
     .operands_minimum = 0,
     .operands_maximum = 0,
     .run = run,

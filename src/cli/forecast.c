@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/forecast_settings.h"
 #include "cli/output.h"
+#include "comm/comm.h"
 #include "launch/lifeline.h"
 
 #include <stddef.h>
@@ -37,15 +38,15 @@ static const option options[] = {
      "Under srun or mpirun: measure the network between the ranks at hand.", false},
     {"output", OPTION_TEXT, AT(output), "FILE", "network.csv", NULL, 0, 0,
      "Where --measure-network writes.", true},
-    {"device", OPTION_CHOICE, AT(device), "DEVICE", "auto", "auto|cuda|cpu|ref", 0, 0,
+    {"device", OPTION_CHOICE, AT(device.device), "DEVICE", "auto", DEVICE_CHOICES, 0, 0,
      "Of --measure-network: whose memory is sent.", false},
     {"comm", OPTION_CHOICE, AT(comm), "NAME", "auto", COMM_CHOICES, 0, 0,
      "Of --measure-network: the collectives, as train takes them.", false},
-    {"threads", OPTION_INTEGER, AT(threads), "N", "0", NULL, 0, 1024,
+    {"threads", OPTION_INTEGER, AT(device.threads), "N", "0", NULL, 0, 1024,
      "Of --measure-network: compute threads a rank; 0: one for each of its cores.", true},
-    {"oversubscribe", OPTION_FLAG, AT(oversubscribe), NULL, NULL, NULL, 0, 0,
+    {"oversubscribe", OPTION_FLAG, AT(device.oversubscribe), NULL, NULL, NULL, 0, 0,
      "Of --measure-network: allow two ranks on one core.", false},
-    {"share-gpu", OPTION_FLAG, AT(share_gpu), NULL, NULL, NULL, 0, 0,
+    {"share-gpu", OPTION_FLAG, AT(device.share_gpu), NULL, NULL, NULL, 0, 0,
      "Of --measure-network: allow more ranks on a node than it has GPUs.", false},
     {0}};
 
@@ -169,9 +170,9 @@ static int run_forecast(const forecast_settings *s, const operands *runs, ls_err
 static int run(const command *self, int argc, char **argv, ls_error *error) {
     forecast_settings settings = {0};
     operands rest;
-    LS_TRY(lifeline_install_signals(error));
     if (option_given(argc, argv, "measure-network")) /* the only part that the ranks do together */
         return forecast_run_measuring(self, argc, argv, error);
+    LS_TRY(lifeline_install_signals(error));
     LS_TRY(option_parse(self, argc, argv, &settings, &rest, error));
     if (rest.help) {
         option_print_help(self, stdout);
@@ -219,7 +220,7 @@ const command command_forecast = {
         "\n"
         "Presets, nominal, one direction of one link; a measurement is always "
         "better:" NETWORK_PRESETS(PRESET_HELP),
-    .options = options,
+    .groups = (const option_group[]){{NULL, options, 0}, {0}},
     .operands_minimum = 0,
     .operands_maximum = FORECAST_MOST_RUNS,
     .run = run,

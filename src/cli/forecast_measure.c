@@ -1,8 +1,8 @@
 /* lockstep forecast --measure-network: under srun or mpirun, the network between the ranks. */
 #include "cli/forecast_settings.h"
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "forecast/measure.h"
-#include "train/train.h"
 
 int forecast_refuse_together(int argc, char **argv, const char *with, const char *const *names,
                              const char *why, ls_error *error) {
@@ -47,17 +47,14 @@ static int write_network(const forecast_settings *s, const measure_result *found
 
 static int measure(const command *self, launch *me, const forecast_settings *s,
                    const operands *runs, ls_error *error) {
-    static char options_text[4096];
+    static text_buffer options_text;
     static step_model step;
     static measure_result found;
-    measure_settings settings = {.device = s->device,
-                                 .comm = s->comm,
-                                 .threads = s->threads,
-                                 .oversubscribe = s->oversubscribe,
-                                 .share_gpu = s->share_gpu,
-                                 .bucket_bytes = forecast_bucket_bytes(s),
-                                 .options_text = options_text};
-    option_describe(self, s, options_text, sizeof options_text);
+    measure_settings settings = {
+        .device = s->device, .comm = s->comm, .bucket_bytes = forecast_bucket_bytes(s)};
+    option_describe(self, s, &options_text);
+    LS_TRY(text_buffer_check(&options_text, error));
+    settings.options_text = options_text.bytes;
     if (me->rank == 0) {
         LS_TRY(output_check("--output", s->output, error));
         if (runs->count > 0) {
@@ -76,14 +73,12 @@ int forecast_run_measuring(const command *self, int argc, char **argv, ls_error 
     forecast_settings settings = {0};
     operands rest;
     launch me;
-    LS_TRY(launch_start(&me, error));
-    LS_TRY(option_parse(self, argc, argv, &settings, &rest, error));
-    LS_TRY(train_agree_on_help(&me, rest.help, error));
-    if (rest.help && me.rank == 0)
-        option_print_help(self, stdout);
-    if (!rest.help) {
-        LS_TRY(check_measuring(argc, argv, error));
-        LS_TRY(measure(self, &me, &settings, &rest, error));
-    }
+    bool over;
+    LS_TRY(ranks_start(&me, error));
+    LS_TRY(ranks_parse(self, &me, argc, argv, &settings, &rest, &over, error));
+    if (over)
+        return LS_OK;
+    LS_TRY(check_measuring(argc, argv, error));
+    LS_TRY(measure(self, &me, &settings, &rest, error));
     return launch_finish(&me, error);
 }

@@ -4,13 +4,15 @@
 #define LOCKSTEP_CLI_FORECAST_SETTINGS_H
 
 #include "base/option.h"
+#include "device/device_options.h"
 
 typedef struct forecast_settings {
     const char *network, *preset, *inside_network, *inside_preset, *scaling, *collectives, *csv;
-    const char *output, *device, *comm;
+    const char *output, *comm;
     double latency_us, bandwidth_gbs, bucket_mb;
-    int64_t ranks_per_node, threads;
-    bool measure_network, oversubscribe, share_gpu;
+    int64_t ranks_per_node;
+    device_options device;
+    bool measure_network;
 } forecast_settings;
 
 static inline int64_t forecast_bucket_bytes(const forecast_settings *self) {

@@ -3,7 +3,7 @@
 #define LOCKSTEP_CLI_OUTPUT_H
 
 #include "base/error.h"
-#include "report/text_buffer.h"
+#include "base/text_buffer.h"
 
 /* A file that cannot be is known before anything is read or measured: LS_BAD_INPUT where `path` is
  * a folder or its folder is not there. NULL is fine. `option` stands in the text ("--output"). */

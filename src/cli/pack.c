@@ -4,7 +4,7 @@
 #include "base/cpu_quota.h"
 #include "base/signals.h"
 #include "data/pack.h"
-#include "report/progress.h"
+#include "report/run/progress.h"
 
 #include <inttypes.h>
 #include <sched.h>
@@ -272,7 +272,7 @@ const command command_pack = {
         "           val/, valid/ and validation/ beside it. Pixels are taken as they are stored:\n"
         "           an orientation in EXIF is not applied.\n"
         "synthetic  generated images that a small CNN can learn: the same bytes for the same seed.",
-    .options = options,
+    .groups = (const option_group[]){{NULL, options, 0}, {0}},
     .operands_minimum = 1,
     .operands_maximum = 3,
     .run = run};

@@ -2,13 +2,14 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "launch/lifeline.h"
-#include "report/certify.h"
-#include "report/comparable.h"
-#include "report/html.h"
-#include "report/lost.h"
-#include "report/plot.h"
-#include "report/run_list.h"
-#include "report/speedup.h"
+#include "report/certify/certify.h"
+#include "report/compare/lost.h"
+#include "report/compare/speedup.h"
+#include "report/facts/columns_text.h"
+#include "report/page/html.h"
+#include "report/picture/plot.h"
+#include "report/read/allow.h"
+#include "report/read/run_list.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 
 typedef struct report_settings {
     const char *format, *output, *allow, *plot, *html;
-    bool png, certify;
+    bool png, certify, columns;
     double target_accuracy; /* 0: none */
 } report_settings;
 
@@ -57,6 +58,10 @@ static const option options[] = {
      .kind = OPTION_FLAG,
      .offset = offsetof(report_settings, certify),
      .help = "Compare the runs' samples and parameters step by step, not their times."},
+    {.name = "columns",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(report_settings, columns),
+     .help = "Print what the columns of a run's CSV files are, as Markdown (results/COLUMNS.md)."},
     {.name = "html",
      .kind = OPTION_TEXT,
      .offset = offsetof(report_settings, html),
@@ -223,6 +228,19 @@ static int make(report *self, const operands *folders, ls_error *error) {
     return draw(self, error);
 }
 
+/* Takes no runs. */
+static int write_columns(const report_settings *settings, const operands *folders,
+                         ls_error *error) {
+    text_buffer text = {0};
+    if (folders->count > 0)
+        return ls_fail(error, LS_BAD_INPUT, "--columns: unexpected operand '%s'",
+                       folders->values[0]);
+    columns_text(&text);
+    int status = output_write(&text, settings->output, error);
+    text_free(&text);
+    return status;
+}
+
 static int run_report(const command *self, int argc, char **argv, ls_error *error) {
     report_settings settings = {0};
     operands folders;
@@ -232,6 +250,11 @@ static int run_report(const command *self, int argc, char **argv, ls_error *erro
         option_print_help(self, stdout);
         return LS_OK;
     }
+    if (settings.columns)
+        return write_columns(&settings, &folders, error);
+    if (folders.count == 0)
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected %s, found 0 operands", self->name,
+                       self->usage);
     report report = {.settings = &settings};
     int status = make(&report, &folders, error);
     if (status == LS_BAD_INPUT)
@@ -256,13 +279,13 @@ const command command_report = {
         "global batch are strong scaling; runs with one batch per rank are weak scaling in the\n"
         "batch, and a footnote says so. Runs that differ in anything else are left out with a\n"
         "line that says what differs (exit code 2), unless --allow names it, "
-        "of:\n" COMPARABLE_NAMES_1 ",\n" COMPARABLE_NAMES_2 ",\n" COMPARABLE_NAMES_3 ".\n\n"
+        "of:\n" ALLOW_NAMES_1 ",\n" ALLOW_NAMES_2 ",\n" ALLOW_NAMES_3 ".\n\n"
         "--certify: exit code 0 where all runs had the same samples and have the same parameters\n"
         "wherever both have a hash of them, 1 where they part, 2 where a certificate is missing "
         "or\n"
         "damaged, or the runs differ in data, seed, global batch or model.",
-    .options = options,
-    .operands_minimum = 1,
+    .groups = (const option_group[]){{NULL, options, 0}, {0}},
+    .operands_minimum = 0, /* --columns */
     .operands_maximum = INT_MAX,
     .run = run_report,
 };

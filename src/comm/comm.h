@@ -11,6 +11,8 @@
 
 #include "base/dtype.h"
 #include "base/error.h"
+#include "base/text_buffer.h"
+#include "device/step_state.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +25,36 @@ typedef enum { REDUCTION_SUM, REDUCTION_MAX, REDUCTION_MIN } reduction;
 
 typedef struct comm_work {
     void *handle; /* the implementation's own; NULL: nothing outstanding */
+    /* Set before the call: in a recording, the caller has `over` written behind the wait, by a
+     * kernel that runs anyway, so that a watcher sees which collective a replay has come to. Else
+     * the comm puts a kernel of its own there for it, where it has a watcher. */
+    bool tells;
+    progress_word over;
 } comm_work;
+
+/* What begins a collective, as types: an implementation of several files declares its own by them
+ * ("comm_reduce_call mpi_reduce;"). */
+typedef int comm_allreduce_call(comm *self, device_stream *stream, void *buffer, size_t count,
+                                dtype type, reduction how, comm_work *work, ls_error *error);
+typedef int comm_reduce_scatter_call(comm *self, device_stream *stream, void *buffer,
+                                     const int64_t *counts, dtype type, reduction how,
+                                     comm_work *work, ls_error *error);
+typedef int comm_allgather_call(comm *self, device_stream *stream, void *buffer,
+                                const int64_t *counts, dtype type, comm_work *work,
+                                ls_error *error);
+typedef int comm_broadcast_call(comm *self, device_stream *stream, void *buffer, size_t count,
+                                dtype type, int root, comm_work *work, ls_error *error);
+typedef int comm_reduce_call(comm *self, device_stream *stream, void *buffer, size_t count,
+                             dtype type, reduction how, int root, comm_work *work, ls_error *error);
+typedef int comm_scatter_call(comm *self, device_stream *stream, const void *whole, void *part,
+                              const int64_t *counts, dtype type, int root, comm_work *work,
+                              ls_error *error);
+typedef int comm_gather_call(comm *self, device_stream *stream, const void *part, void *whole,
+                             const int64_t *counts, dtype type, int root, comm_work *work,
+                             ls_error *error);
+typedef int comm_sum_tree_call(comm *self, device_stream *stream, void *buffer, size_t count,
+                               int rows, size_t stride, dtype type, comm_work *work,
+                               ls_error *error);
 
 /* counts[r] elements belong to rank r; rank r's part follows rank r-1's (no gaps). */
 typedef struct comm_interface {
@@ -32,34 +63,26 @@ typedef struct comm_interface {
                        * destroyed before the comm is closed */
 
     /* In place: buffer[count] on every rank becomes the reduction over ranks. */
-    int (*allreduce)(comm *self, device_stream *stream, void *buffer, size_t count, dtype type,
-                     reduction how, comm_work *work, ls_error *error);
+    comm_allreduce_call *allreduce;
     /* buffer holds sum(counts) elements; afterwards rank r's own part is reduced in place, the
      * rest is undefined. */
-    int (*reduce_scatter)(comm *self, device_stream *stream, void *buffer, const int64_t *counts,
-                          dtype type, reduction how, comm_work *work, ls_error *error);
+    comm_reduce_scatter_call *reduce_scatter;
     /* buffer holds sum(counts) elements; rank r's own part is the input, all parts the result. */
-    int (*allgather)(comm *self, device_stream *stream, void *buffer, const int64_t *counts,
-                     dtype type, comm_work *work, ls_error *error);
-    int (*broadcast)(comm *self, device_stream *stream, void *buffer, size_t count, dtype type,
-                     int root, comm_work *work, ls_error *error);
+    comm_allgather_call *allgather;
+    comm_broadcast_call *broadcast;
     /* In place on root; on the others `buffer` is input and afterwards undefined. */
-    int (*reduce)(comm *self, device_stream *stream, void *buffer, size_t count, dtype type,
-                  reduction how, int root, comm_work *work, ls_error *error);
+    comm_reduce_call *reduce;
     /* whole (root only, sum(counts) elements) -> part (counts[rank] elements). */
-    int (*scatter)(comm *self, device_stream *stream, const void *whole, void *part,
-                   const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error);
-    int (*gather)(comm *self, device_stream *stream, const void *part, void *whole,
-                  const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error);
+    comm_scatter_call *scatter;
+    comm_gather_call *gather;
     int (*barrier)(comm *self, ls_error *error);
     /* The sum in a fixed tree (comm/tree.h) whose leaves are the rows of all ranks, rank 0's first:
      * `rows` (a power of two) of `count` elements each, `stride` elements apart, on every rank.
-     * Afterwards row 0 is the sum on every rank; the others are undefined. Which bits it has hangs
-     * on the leaves alone, not on how many ranks there are, where they are, or which comm this is;
-     * the order of allreduce's does. DTYPE_F32; of host memory also DTYPE_F64. The first call of a
-     * size may allocate. */
-    int (*sum_tree)(comm *self, device_stream *stream, void *buffer, size_t count, int rows,
-                    size_t stride, dtype type, comm_work *work, ls_error *error);
+     * Afterwards row 0 is the sum on every rank; the others are undefined. Which bits it has
+     * depends on the leaves alone, not on how many ranks there are, where they are, or which comm
+     * this is; the order of allreduce's does. DTYPE_F32; of host memory also DTYPE_F64. The first
+     * call of a size may allocate. */
+    comm_sum_tree_call *sum_tree;
 
     /* Lets the other ranks read this rank's `buffer`, which holds what they are to see: after
      * wait(), each rank may read each other's where peer() says, until that other rank has offered
@@ -145,6 +168,8 @@ int comm_sum_tree_double(comm *self, double *values, size_t count, ls_error *err
 int comm_allreduce_int64(comm *self, int64_t *values, size_t count, reduction how, ls_error *error);
 /* Every rank's `bytes`-sized record, in rank order, into all[size * bytes] on every rank. */
 int comm_allgather_bytes(comm *self, const void *mine, void *all, size_t bytes, ls_error *error);
+/* The root's text, of any length, becomes every rank's. */
+int comm_broadcast_text(comm *self, text_buffer *text, int root, ls_error *error);
 int comm_broadcast_bytes(comm *self, void *bytes, size_t count, int root, ls_error *error);
 
 #endif

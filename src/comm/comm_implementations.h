@@ -6,7 +6,10 @@
 #include "comm/comm.h"
 
 int comm_alone_open(const comm_settings *settings, comm **out, ls_error *error);
+/* On host memory, whatever settings->device is. */
 int comm_mpi_open(const comm_settings *settings, comm **out, ls_error *error);
+/* Such a comm through pinned host memory, for memory that the host cannot address. */
+int comm_staged_open(const comm_settings *settings, comm **out, ls_error *error);
 #ifdef LOCKSTEP_NCCL
 int comm_nccl_open(const comm_settings *settings, comm **out, ls_error *error);
 #endif

@@ -1,5 +1,8 @@
 #include "data/digest.h"
 
+#include "base/local_limits.h"
+
+#include <errno.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -27,9 +30,11 @@ int64_t crc_first_difference(const void *bytes, int64_t length, const uint32_t *
 int sha256_start(sha256 *self, ls_error *error) {
     self->context = EVP_MD_CTX_new();
     if (!self->context || EVP_DigestInit_ex(self->context, EVP_sha256(), NULL) != 1) {
+        char hint[128];
         EVP_MD_CTX_free(self->context);
         self->context = NULL;
-        return ls_fail(error, LS_FAILED, "libcrypto offers no SHA-256");
+        limits_hint(ENOMEM, hint, sizeof hint); /* it loads its parts only here */
+        return ls_fail(error, LS_FAILED, "libcrypto offers no SHA-256%s", hint);
     }
     return LS_OK;
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -117,14 +118,64 @@ int h5_open(const char *path, h5_object *out, ls_error *error) {
     return status;
 }
 
+static int refuse(const h5_object *parent, const char *name, const char *found, ls_error *error) {
+    return ls_fail(error, LS_BAD_INPUT, "%s: %s%s%s: expected a plain object, found %s",
+                   parent->path, parent->where, parent->where[0] && name[0] != '/' ? "/" : "", name,
+                   found);
+}
+
+/* Of "/a/b" both names: a link is followed without a word. *there: each is. */
+static int check_links(const h5_object *parent, const char *name, bool *there, ls_error *error) {
+    char part[256];
+    H5L_info_t link;
+    *there = strlen(name) < sizeof part;
+    for (size_t length = 0; *there && name[length];) {
+        length += name[length] == '/';
+        length += strcspn(name + length, "/");
+        memcpy(part, name, length);
+        part[length] = '\0';
+        htri_t exists = H5Lexists(parent->id, part, H5P_DEFAULT);
+        if (exists < 0 || (exists > 0 && H5Lget_info(parent->id, part, &link, H5P_DEFAULT) < 0))
+            return h5_fail(error, LS_BAD_INPUT, parent->path, "look up its objects");
+        if (exists > 0 && link.type != H5L_TYPE_HARD)
+            return refuse(parent, part, "a link to somewhere else", error);
+        *there = exists > 0;
+    }
+    return LS_OK;
+}
+
+hsize_t h5_file_bytes(hid_t object) {
+    hsize_t bytes = 0;
+    hid_t file = H5Iget_file_id(object);
+    if (file < 0 || H5Fget_filesize(file, &bytes) < 0)
+        bytes = 0;
+    if (file >= 0)
+        H5Fclose(file);
+    return bytes;
+}
+
+static int check_storage(const h5_object *parent, const char *name, hid_t set, ls_error *error) {
+    hid_t creation = H5Dget_create_plist(set);
+    if (creation < 0)
+        return h5_fail(error, LS_BAD_INPUT, parent->path, "read how a data set is stored");
+    bool one_piece = H5Pget_layout(creation) == H5D_CONTIGUOUS;
+    bool elsewhere = H5Pget_external_count(creation) != 0,
+         filtered = H5Pget_nfilters(creation) != 0;
+    H5Pclose(creation);
+    if (elsewhere)
+        return refuse(parent, name, "one whose values are in other files", error);
+    if (!one_piece || filtered)
+        return refuse(parent, name, "one in pieces, or compressed", error);
+    return LS_OK;
+}
+
 int h5_open_object(const h5_object *file, const char *where, H5O_type_t type, h5_object *out,
                    ls_error *error) {
     const char *kind = type == H5O_TYPE_DATASET ? "data set" : "group";
+    bool there;
     *out = (h5_object){.id = -1, .path = file->path, .where = where};
-    htri_t exists = H5Lexists(file->id, where, H5P_DEFAULT);
-    if (exists < 0)
-        return h5_fail(error, LS_BAD_INPUT, file->path, "look up its objects");
-    if (exists == 0)
+    LS_TRY(check_links(file, where, &there, error));
+    if (!there)
         return ls_fail(error, LS_BAD_INPUT, "%s: expected a %s %s, found none", file->path, kind,
                        where);
     out->id = H5Oopen(file->id, where, H5P_DEFAULT);
@@ -135,7 +186,26 @@ int h5_open_object(const h5_object *file, const char *where, H5O_type_t type, h5
         return ls_fail(error, LS_BAD_INPUT, "%s: expected %s to be a %s, found another object",
                        file->path, where, kind);
     }
-    return LS_OK;
+    int status = type == H5O_TYPE_DATASET ? check_storage(file, where, out->id, error) : LS_OK;
+    if (status != LS_OK)
+        h5_close(out);
+    return status;
+}
+
+int h5_check_stored(const h5_object *set, ls_error *error) {
+    hid_t space = H5Dget_space(set->id), type = H5Dget_type(set->id);
+    hssize_t points = space < 0 ? -1 : H5Sget_simple_extent_npoints(space);
+    hsize_t width = type < 0 ? 0 : H5Tget_size(type), stored = H5Dget_storage_size(set->id);
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    if (points < 0 || width == 0)
+        return h5_fail(error, LS_BAD_INPUT, set->path, "read a data set's type and shape");
+    if ((hsize_t)points <= stored / width && stored <= h5_file_bytes(set->id))
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT, "%s: %s: expected its values, found no room for them there",
+                   set->path, set->where);
 }
 
 void h5_close(h5_object *self) {

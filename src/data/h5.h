@@ -40,9 +40,13 @@ typedef struct h5_object {
 /* Opens for reading. LS_BAD_INPUT says what is wrong with the file: absent, unreadable, not HDF5,
  * truncated. HDF5's file locks are not taken: files of this format are never changed in place. */
 int h5_open(const char *path, h5_object *out, ls_error *error);
-/* Opens the group or data set `where` of a file. */
+/* Opens the group or data set `where` of a file. Nothing in these formats is a link to somewhere
+ * else, and a data set's values lie in its file, in one piece and as they are: what is otherwise is
+ * refused, for to read it is to read other files, or more than the file has. */
 int h5_open_object(const h5_object *file, const char *where, H5O_type_t type, h5_object *out,
                    ls_error *error);
+/* Of the file that an open object is in: its bytes, and no more can be read of it. */
+hsize_t h5_file_bytes(hid_t object);
 void h5_close(h5_object *self); /* file, group or data set; a closed one is fine */
 
 /* Readers of attributes: LS_BAD_INPUT names file, object and attribute, what was expected and
@@ -59,6 +63,9 @@ int h5_get_crcs(const h5_object *self, const char *name, int64_t count, uint32_t
 /* Checks a data set's type ("uint8"), rank and, once read, its extent. */
 int h5_check_dataset(const h5_object *self, hid_t type, const char *type_name, int rank,
                      hsize_t *extent, ls_error *error);
+/* LS_BAD_INPUT where a data set has more values than its file: who reads them has them made up, in
+ * as much memory as it says. */
+int h5_check_stored(const h5_object *set, ls_error *error);
 /* A one-dimensional data set of exactly `count` texts of less than `width` bytes, terminated and
  * padded with NUL into out[count * width]. */
 int h5_get_texts(const h5_object *file, const char *where, int64_t count, size_t width, char *out,

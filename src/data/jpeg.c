@@ -134,3 +134,8 @@ int jpeg_read(const char *path, int wanted, jpeg_image *out, ls_error *error) {
     return ls_fail(error, LS_BAD_INPUT, "%s: expected a whole JPEG file, found: %s", path,
                    report.text);
 }
+
+int jpeg_check(ls_error *error) {
+    (void)error;
+    return LS_OK;
+}

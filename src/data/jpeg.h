@@ -13,6 +13,9 @@ typedef struct jpeg_image {
     bool warned;
 } jpeg_image;
 
+/* LS_BAD_INPUT in a build without libjpeg, where jpeg_read says the same. */
+int jpeg_check(ls_error *error);
+
 /* Decodes colour, grey (repeated three times) and CMYK files. Where the shorter side is at least
  * twice `wanted`, the decoder scales down by 2, 4 or 8 while it stays so: what is left is the
  * resampler's work. A file whose pixels are not all there is LS_BAD_INPUT and named; one that only

@@ -59,8 +59,10 @@ static int read_facts(shard *self, ls_error *error) {
     LS_TRY(h5_get_crcs(&self->images, "crc32c",
                        crc_blocks(images * image_bytes(&self->header.shape)), &self->image_crcs,
                        error));
-    return h5_get_crcs(&self->labels, "crc32c", crc_blocks(images * (int64_t)sizeof(int32_t)),
-                       &self->label_crcs, error);
+    LS_TRY(h5_get_crcs(&self->labels, "crc32c", crc_blocks(images * (int64_t)sizeof(int32_t)),
+                       &self->label_crcs, error));
+    LS_TRY(h5_check_stored(&self->images, error));
+    return h5_check_stored(&self->labels, error);
 }
 
 int shard_open(shard *self, const char *path, ls_error *error) {

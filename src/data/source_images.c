@@ -1,7 +1,7 @@
+#include "base/permutation.h"
 #include "data/folder.h"
 #include "data/jpeg.h"
 #include "data/resize.h"
-#include "data/sampler.h"
 #include "data/source.h"
 
 #include <math.h>
@@ -98,7 +98,7 @@ static int list_split(const source_images *self, const char *folder, const name_
 static int split_off_test(source_images *self, ls_error *error) {
     entry_list all = self->lists[SPLIT_TRAIN];
     int64_t wanted = llround((double)all.count * self->settings.test_fraction);
-    sampler order;
+    permutation order;
     if (wanted < 1 || wanted >= all.count)
         return ls_fail(error, LS_BAD_INPUT,
                        "--test-fraction: expected at least one test and one training image, found "
@@ -107,9 +107,9 @@ static int split_off_test(source_images *self, ls_error *error) {
     char *is_test = calloc((size_t)all.count, 1);
     if (!is_test)
         return ls_fail(error, LS_FAILED, "out of memory for the list of images");
-    sampler_start(&order, all.count, self->settings.seed, 0, 1);
+    permutation_start(&order, all.count, self->settings.seed, 0);
     for (int64_t position = 0; position < wanted; position++)
-        is_test[sampler_index(&order, position)] = 1;
+        is_test[permutation_at(&order, position)] = 1;
     int status = LS_OK;
     int64_t kept = 0;
     for (int64_t index = 0; index < all.count; index++) {
@@ -240,8 +240,9 @@ static const source_interface image_folder = {.name = "images", .fill = fill, .c
 
 int source_images_open(const char *folder, const image_folder_settings *settings, source **out,
                        ls_error *error) {
-    source_images *self = calloc(1, sizeof *self);
     *out = NULL;
+    LS_TRY(jpeg_check(error));
+    source_images *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "%s: out of memory", folder);
     self->base.is = &image_folder;

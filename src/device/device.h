@@ -24,6 +24,12 @@ typedef struct device_stream device_stream;
 typedef struct device_event device_event;
 typedef struct device_graph device_graph; /* recorded work, replayed by one launch */
 typedef struct ops ops;                   /* device/ops.h */
+typedef struct op op;                     /* device/op.h */
+typedef struct plan plan;                 /* a prepared op of one device */
+
+/* What of several streams runs first where the device cannot run all at once: what others wait for
+ * before what nobody does yet. */
+typedef enum { STREAM_LAST, STREAM_NORMAL, STREAM_FIRST } stream_urgency;
 
 typedef enum { COPY_HOST_TO_DEVICE, COPY_DEVICE_TO_HOST, COPY_ON_DEVICE } copy_kind;
 
@@ -40,6 +46,7 @@ typedef struct device_request {
     /* Algorithms are the library's first deterministic offer, not the fastest by time: what is
      * timed, or was kept by another run, may be another one in the next run. */
     bool first_offer;
+    double choosing_seconds; /* that choosing by time may take in all; 0: the device's own bound */
 } device_request;
 
 typedef struct device_facts {
@@ -55,11 +62,15 @@ typedef struct device_facts {
     bool host_addressable;
     int threads;       /* that side_by_side has; 0 where it is NULL */
     bool asynchronous; /* calls return before their work is done: times come from events */
+    /* Elements: an update of fewer is not worth a call, it waits for its neighbours. 0: any is. */
+    size_t least_update;
+    bool updates_advance; /* an update may move the step's state on (update_arguments.advanced) */
 } device_facts;
 
 typedef struct device_interface {
     const char *name; /* "ref", "cpu", "cuda" */
     const ops *ops;
+    const op *const *kinds; /* the ops of layers that it has, ended by NULL */
 
     /* OS index of the NUMA node that the GPU which open() would take is on, so that threads can be
      * bound before; no context is made. -1: unknown. NULL: the device is on no node of its own. */
@@ -85,11 +96,17 @@ typedef struct device_interface {
     int (*host_allocate)(device *self, size_t bytes, void **out, ls_error *error);
     void (*host_release)(device *self, void *memory);
 
-    int (*stream_create)(device *self, device_stream **out, ls_error *error);
+    int (*stream_create)(device *self, device_stream **out, ls_error *error); /* STREAM_NORMAL */
+    /* NULL: streams have no urgency (device_stream_create). */
+    int (*stream_create_urgent)(device *self, stream_urgency urgency, device_stream **out,
+                                ls_error *error);
     void (*stream_destroy)(device *self, device_stream *stream);
     int (*stream_synchronize)(device *self, device_stream *stream, ls_error *error);
 
     int (*event_create)(device *self, device_event **out, ls_error *error);
+    /* One that only orders streams: event_seconds is not asked of it. NULL: event_create serves
+     * (device_order_create). */
+    int (*order_create)(device *self, device_event **out, ls_error *error);
     void (*event_destroy)(device *self, device_event *event);
     int (*event_record)(device *self, device_event *event, device_stream *stream, ls_error *error);
     int (*event_query)(device *self, device_event *event, bool *done, ls_error *error);
@@ -109,9 +126,16 @@ typedef struct device_interface {
     void (*graph_destroy)(device *self, device_graph *graph);
 
     /* Choices of algorithms that preparing plans has made so far, as text (caller frees), and the
-     * other end: plans prepared from now on take these. NULL: preparing chooses nothing. */
+     * other end: plans prepared from now on take these, and what is not among them is not timed, so
+     * that ranks cannot differ: rank 0 imports its own. NULL: preparing chooses nothing. */
     int (*choices_export)(device *self, char **out, ls_error *error);
     int (*choices_import)(device *self, const char *text, ls_error *error);
+    /* Plans that are prepared between these stand for others that will be: what takes time to
+     * choose is chosen for all of them at once in settle, in a time that is bounded for the whole,
+     * while they exist. The plans themselves take the first that runs. NULL where the two above
+     * are. */
+    void (*choices_collect)(device *self);
+    int (*choices_settle)(device *self, ls_error *error);
 
     /* Calls run(context, worker) for worker 0 .. count-1 (at most facts.threads) at the same time,
      * each on a compute thread of its own, worker 0 on the caller's; returns when all have. Each
@@ -189,6 +213,18 @@ static inline void device_alone(device *self, void (*run)(void *context, int wor
         self->is->side_by_side(self, 1, run, context);
     else
         run(context, 0);
+}
+
+static inline int device_stream_create(device *self, stream_urgency urgency, device_stream **out,
+                                       ls_error *error) {
+    return self->is->stream_create_urgent
+               ? self->is->stream_create_urgent(self, urgency, out, error)
+               : self->is->stream_create(self, out, error);
+}
+
+static inline int device_order_create(device *self, device_event **out, ls_error *error) {
+    return self->is->order_create ? self->is->order_create(self, out, error)
+                                  : self->is->event_create(self, out, error);
 }
 
 /* A range of the calling thread: what the profiler (range_begin) and the observer see. */

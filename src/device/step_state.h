@@ -22,8 +22,24 @@ typedef struct step_state {
     int32_t good_steps; /* updates since loss_scale changed */
     int32_t overflow;   /* not 0: a gradient of this step is not finite; no update is made */
     float loss_scale;   /* the loss's gradient is multiplied by it; 1 where nothing is scaled */
-    int32_t unused;
+    /* What ops.clip_norm left; 0 where it is never called. */
+    float clip;               /* at most 1: this step's gradients are multiplied by it */
+    double gradient_norm;     /* of this step, before clipping, without the loss scale */
+    double gradient_norm_sum; /* of all steps whose gradients were finite */
 } step_state;
+
+/* A word in pinned host memory that a kernel of the step writes on its way, for a watcher on the
+ * host. */
+typedef struct progress_word {
+    uint32_t *at; /* NULL: none is written */
+    uint32_t value;
+} progress_word;
+
+/* Steps of the run before this one, skipped ones too: a schedule ends with the run. (Kernels have
+ * it written out.) */
+static inline int64_t step_state_number(const step_state *state) {
+    return state->step + state->skipped;
+}
 
 /* Dynamic loss scaling (Micikevicius et al., "Mixed Precision Training", ICLR 2018, section 3.2;
  * the constants are those of PyTorch's GradScaler). */

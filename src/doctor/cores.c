@@ -23,8 +23,9 @@ static int examine(examination *self, void *facts, ls_error *error) {
                          mine->environment, sizeof mine->environment);
     environment_describe(1u << ENVIRONMENT_TAKEN_OUT, mine->taken_out, sizeof mine->taken_out);
     memcpy(mine->reference, self->device.reference, sizeof mine->reference);
-    if (launch_bind(self->me, (int)self->settings->threads, self->settings->oversubscribe,
-                    self->device.numa_node, &self->own_binding, &found) != LS_OK) {
+    if (launch_bind(self->me, (int)self->settings->device.threads,
+                    self->settings->device.oversubscribe, self->device.numa_node,
+                    &self->own_binding, &found) != LS_OK) {
         snprintf(mine->error, sizeof mine->error, "%.767s", found.text);
         return LS_OK;
     }
@@ -36,7 +37,7 @@ static int examine(examination *self, void *facts, ls_error *error) {
 }
 
 static const char *mend(const ward *all) {
-    int threads = all->settings->threads > 0 ? (int)all->settings->threads : 1;
+    int threads = all->settings->device.threads > 0 ? (int)all->settings->device.threads : 1;
     if (strcmp(all->me->launcher, "mpirun") == 0)
         return mend_text("mpirun --map-by slot:PE=%d --bind-to core ...   # or fewer ranks a host",
                          threads);

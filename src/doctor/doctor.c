@@ -133,11 +133,12 @@ int doctor_examine(launch *me, const doctor_settings *settings, findings *out, l
     ls_error unusable = {0};
     device_request request = {.local_rank = me->local_rank,
                               .local_size = me->local_size,
-                              .share_gpu = settings->share_gpu,
+                              .share_gpu = settings->device.share_gpu,
                               .plan_cache = ""};
     comm_settings host_memory = {.rank = me->rank, .size = me->size, .host = me->host};
     self = (examination){.me = me, .settings = settings};
-    if (device_describe(settings->device, &request, &self.device_name, &self.device, &unusable))
+    if (device_describe(settings->device.device, &request, &self.device_name, &self.device,
+                        &unusable))
         snprintf(self.device_error, sizeof self.device_error, "%.767s", unusable.text);
     LS_TRY(comm_open("auto", &host_memory, &self.control, error));
     int status = examine(&self, out, error);

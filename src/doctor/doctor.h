@@ -6,10 +6,11 @@
 #define LOCKSTEP_DOCTOR_DOCTOR_H
 
 #include "base/error.h"
+#include "base/text_buffer.h"
 #include "comm/comm.h"
 #include "device/device.h"
+#include "device/device_options.h"
 #include "launch/launch.h"
-#include "report/text_buffer.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,9 +35,8 @@ typedef struct findings {
 
 typedef struct doctor_settings {
     const char *data, *results; /* NULL: nothing is said about them */
-    const char *device;
-    int64_t threads;
-    bool oversubscribe, share_gpu, json;
+    device_options device;
+    bool json;
 } doctor_settings;
 
 /* All checks. Collective over all ranks, after launch_join; the numbers in *out are right on all

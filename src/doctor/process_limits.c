@@ -180,7 +180,7 @@ void judge_cpu_quota(const ward *all, finding *out) {
         finding_say(out, FINDING_OK, NULL, "no quota");
         return;
     }
-    if (!all->at_start && all->settings->threads == 0 && mine->granted > mine->threads)
+    if (!all->at_start && all->settings->device.threads == 0 && mine->granted > mine->threads)
         finding_say(out, FINDING_WARNING,
                     mend_text("docker run --cpus=%d ...   # Kubernetes limits.cpu: %d, systemd "
                               "CPUQuota=%d%%",

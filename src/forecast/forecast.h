@@ -2,8 +2,8 @@
 #ifndef LOCKSTEP_FORECAST_FORECAST_H
 #define LOCKSTEP_FORECAST_FORECAST_H
 
+#include "base/text_buffer.h"
 #include "forecast/simulate.h"
-#include "report/text_buffer.h"
 
 #include <stdbool.h>
 

@@ -1,9 +1,9 @@
 /* A forecast in words and figures. */
 #include "forecast/forecast.h"
 
-#include "report/csv.h"
-#include "report/run_text.h"
-#include "report/table.h"
+#include "report/text/csv.h"
+#include "report/text/number.h"
+#include "report/text/table.h"
 
 #include <inttypes.h>
 

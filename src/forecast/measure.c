@@ -1,6 +1,7 @@
 #include "forecast/measure.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "comm/comm.h"
 #include "device/ops.h"
 #include "launch/lifeline.h"
@@ -103,15 +104,13 @@ static int check_place(const launch *me, ls_error *error) {
 
 /* What differs would measure other things on other ranks, or wait for ever. */
 static int agree(bench *self, ls_error *error) {
-    char theirs[4096] = "";
+    text_buffer theirs = {0};
     comm *control = self->control;
-    size_t length = strlen(self->settings->options_text);
-    if (length >= sizeof theirs)
-        return ls_fail(error, LS_BAD_INPUT, "--measure-network: %zu bytes of options are too many",
-                       length);
-    memcpy(theirs, self->settings->options_text, length);
-    LS_TRY(comm_broadcast_bytes(control, theirs, sizeof theirs, 0, error));
-    if (strcmp(theirs, self->settings->options_text) != 0)
+    text_add(&theirs, "%s", self->settings->options_text);
+    LS_TRY(comm_broadcast_text(control, &theirs, 0, error));
+    bool same = strcmp(theirs.bytes, self->settings->options_text) == 0;
+    text_free(&theirs);
+    if (!same)
         return ls_fail(error, LS_BAD_INPUT,
                        "the ranks differ: rank %d (host %s) has other options than rank 0",
                        self->me->rank, self->me->host);
@@ -132,12 +131,14 @@ static int open_device(bench *self, launch *me, ls_error *error) {
                               .local_size = me->local_size,
                               .bind_thread = bind_thread,
                               .bind_context = self,
-                              .share_gpu = self->settings->share_gpu,
+                              .share_gpu = self->settings->device.share_gpu,
                               .plan_cache = ""};
-    LS_TRY(launch_bind(me, (int)self->settings->threads, self->settings->oversubscribe,
-                       device_numa_node(self->settings->device, &request), &self->binding, error));
+    LS_TRY(launch_bind(
+        me, (int)self->settings->device.threads, self->settings->device.oversubscribe,
+        device_numa_node(self->settings->device.device, &request), &self->binding, error));
     request.threads = self->binding.threads;
-    LS_TRY(device_open(self->settings->device, &request, &self->device, error));
+    LS_TRY(thread_check("compute threads", request.threads - 1, error));
+    LS_TRY(device_open(self->settings->device.device, &request, &self->device, error));
     if (self->bind_error.code != LS_OK) {
         *error = self->bind_error;
         return error->code;

@@ -3,14 +3,14 @@
 #ifndef LOCKSTEP_FORECAST_MEASURE_H
 #define LOCKSTEP_FORECAST_MEASURE_H
 
-#include "forecast/network.h"
+#include "device/device_options.h"
+#include "forecast/interconnect.h"
 #include "forecast/step.h"
 #include "launch/launch.h"
 
 typedef struct measure_settings {
-    const char *device, *comm; /* as `train` takes them */
-    int64_t threads;           /* a rank; 0: all cores of its share */
-    bool oversubscribe, share_gpu;
+    device_options device; /* as `train` takes it, as the next */
+    const char *comm;
     int64_t bucket_bytes;
     const step_model *step;   /* on rank 0: whose sizes to measure; NULL: a ladder of sizes */
     const char *options_text; /* compared between the ranks */

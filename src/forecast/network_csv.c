@@ -1,7 +1,7 @@
 /* network.csv, written and read back. */
-#include "forecast/network.h"
+#include "forecast/interconnect.h"
 
-#include "report/csv.h"
+#include "report/text/csv.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "forecast/network.h"
+#include "forecast/interconnect.h"
 
 #include <string.h>
 

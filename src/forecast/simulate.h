@@ -4,7 +4,7 @@
 #ifndef LOCKSTEP_FORECAST_SIMULATE_H
 #define LOCKSTEP_FORECAST_SIMULATE_H
 
-#include "forecast/network.h"
+#include "forecast/interconnect.h"
 #include "forecast/step.h"
 
 /* What is communicated when. */

@@ -1,9 +1,10 @@
 #include "forecast/step.h"
 
 #include "base/precision.h"
-#include "report/csv.h"
-#include "report/finished_run.h"
-#include "report/text_buffer.h"
+#include "base/text_buffer.h"
+#include "report/facts/files.h"
+#include "report/read/finished_run.h"
+#include "report/text/csv.h"
 
 #include <errno.h>
 #include <math.h>
@@ -59,37 +60,35 @@ static int get_phase(const run_file *self, size_t row, layer_phase *out, ls_erro
     return refuse_cell(self, row, "phase", "a phase of a step", text, error);
 }
 
-/* A linear layer does 2 FLOP a weight and image; its gradient is in x out weights and out biases. A
- * convolution does many more. */
-static void find_features(step_row *row, double flop, int64_t batch) {
-    double weights = flop / (2.0 * (double)batch);
-    double biases = (double)row->gradient_count - weights;
-    if (!(weights >= 1) || weights != floor(weights) || biases < 1 || fmod(weights, biases) != 0)
-        return;
-    row->out_features = (int64_t)biases;
-    row->in_features = (int64_t)(weights / biases);
+/* Empty, both of them, where the layer's gradient has no factors. */
+static int get_features(const run_file *self, size_t row, const char *column, int64_t *out,
+                        ls_error *error) {
+    *out = 0;
+    if (csv_get(&self->table, row, column)[0] == '\0')
+        return LS_OK;
+    return get_count(self, row, column, out, error);
 }
 
 static int read_row(run_file *self, size_t index, ls_error *error) {
     step_row *row = &self->rows[index];
     int64_t order = 0;
-    double flop = 0;
     LS_TRY(get_count(self, index, "order", &order, error));
     if (order != (int64_t)index + 1)
         return refuse_cell(self, index, "order", "the rows in order, none left out",
                            csv_get(&self->table, index, "order"), error);
     const char *layer = csv_get(&self->table, index, "layer");
     if (strlen(layer) >= sizeof row->layer)
-        return refuse_cell(self, index, "layer", "a name of at most 31 bytes", layer, error);
+        return refuse_cell(self, index, "layer", "a name of at most 63 bytes", layer, error);
     memcpy(row->layer, layer, strlen(layer) + 1);
     LS_TRY(get_phase(self, index, &row->phase, error));
     LS_TRY(get_number(self, index, "seconds", &row->seconds[0], error));
     LS_TRY(get_count(self, index, "gradient_first", &row->gradient_first, error));
     LS_TRY(get_count(self, index, "gradient_count", &row->gradient_count, error));
-    if (row->phase != LAYER_BACKWARD_WEIGHTS || csv_get(&self->table, index, "flop")[0] == '\0')
-        return LS_OK;
-    LS_TRY(get_number(self, index, "flop", &flop, error));
-    find_features(row, flop, (int64_t)finished_run_number(&self->summary, "global_batch"));
+    LS_TRY(get_features(self, index, "in_features", &row->in_features, error));
+    LS_TRY(get_features(self, index, "out_features", &row->out_features, error));
+    if ((row->in_features > 0) != (row->out_features > 0))
+        return refuse_cell(self, index, "out_features", "a number beside in_features, or nothing",
+                           csv_get(&self->table, index, "out_features"), error);
     return LS_OK;
 }
 
@@ -119,12 +118,15 @@ static int check_gradient(const run_file *self, ls_error *error) {
 }
 
 static int read_rows(run_file *self, ls_error *error) {
-    static const char *const columns[] = {"order",          "layer",          "phase", "seconds",
-                                          "gradient_first", "gradient_count", "flop"};
+    static const char *const columns[] = {"order",       "layer",          "phase",
+                                          "seconds",     "gradient_first", "gradient_count",
+                                          "in_features", "out_features"};
     for (size_t index = 0; index < sizeof columns / sizeof columns[0]; index++)
         if (!csv_get(&self->table, 0, columns[index]))
-            return ls_fail(error, LS_BAD_INPUT, "%s: column '%s' is missing", self->path,
-                           columns[index]);
+            return ls_fail(error, LS_BAD_INPUT,
+                           "%s: column '%s' is missing (an older lockstep wrote it? profile the "
+                           "run again)",
+                           self->path, columns[index]);
     if (self->table.rows > FORECAST_MOST_ROWS)
         return ls_fail(error, LS_BAD_INPUT, "%s: expected at most %d rows, found %zu", self->path,
                        FORECAST_MOST_ROWS, self->table.rows);
@@ -157,9 +159,21 @@ static int refuse_suspended(const finished_run *run, ls_error *error) {
                    run->folder, seconds);
 }
 
+/* Its gradients are final in the last micro-batch alone, which its rows do not tell apart. */
+static int refuse_accumulated(const finished_run *run, ls_error *error) {
+    double parts = finished_run_number(run, "accumulate");
+    if (!(parts > 1))
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT,
+                   "%s: its steps were computed in %.0f micro-batches (--accumulate): a forecast "
+                   "starts from a step in one (profile it without)",
+                   run->folder, parts);
+}
+
 static int read_run(run_file *self, const char *folder, ls_error *error) {
     LS_TRY(finished_run_read(&self->summary, folder, error));
     LS_TRY(refuse_suspended(&self->summary, error));
+    LS_TRY(refuse_accumulated(&self->summary, error));
     if (strcmp(finished_run_text(&self->summary, "mode"), "single") != 0)
         return ls_fail(error, LS_BAD_INPUT,
                        "%s: expected a run of mode single, found %s: a forecast starts from one "

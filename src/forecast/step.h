@@ -5,7 +5,7 @@
 
 #include "base/dtype.h"
 #include "base/error.h"
-#include "report/layer_table.h"
+#include "report/run/layer_table.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -13,14 +13,14 @@
 enum { FORECAST_MOST_ROWS = 2048, FORECAST_MOST_RUNS = 16 };
 
 typedef struct step_row {
-    char layer[32];
+    char layer[64];
     layer_phase phase;
     /* At each batch: measured, and scaled so that all rows sum to the run's mean step; of several
      * runs the mean. */
     double seconds[FORECAST_MOST_RUNS];
     /* Elements of the flat gradient that are final after this row; 0, 0: none. */
     int64_t gradient_first, gradient_count;
-    /* backward_weights of a linear layer: its features, from FLOP and gradient; 0: not linear. */
+    /* backward_weights of a layer whose gradient can travel as factors; 0: it cannot. */
     int64_t in_features, out_features;
 } step_row;
 

@@ -100,7 +100,7 @@ static const struct {
     {"NCCL_*", ENVIRONMENT_COMMUNICATION},
     {"LOCKSTEP_SHARED_MEMORY", ENVIRONMENT_COMMUNICATION},
 };
-enum { ENTRIES = sizeof table / sizeof table[0], MOST = 256, VALUE = 200 };
+enum { ENTRIES = sizeof table / sizeof table[0], MOST = 256 };
 
 /* An address sanitizer is not set up yet where environment_clean runs. */
 #define BEFORE_MAIN __attribute__((no_sanitize("address", "undefined")))
@@ -146,30 +146,33 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* A value has no ';' of its own, and is cut. */
-static size_t add(char *out, size_t capacity, const char *entry) {
-    int length = snprintf(out, capacity, "%.*s", VALUE, entry);
-    size_t used = length < (int)capacity ? (size_t)length : capacity - 1;
-    for (size_t index = 0; index < used; index++)
-        if (out[index] == ';' || (unsigned char)out[index] < ' ')
-            out[index] = ',';
-    return used;
+/* A value has no ';' of its own. */
+static void add(text_buffer *out, const char *entry) {
+    size_t before = out->length;
+    text_add_bytes(out, entry, strlen(entry));
+    for (size_t index = before; index < out->length; index++)
+        if (out->bytes[index] == ';' || (unsigned char)out->bytes[index] < ' ')
+            out->bytes[index] = ',';
 }
 
-void environment_describe(unsigned kinds, char *out, size_t capacity) {
+void environment_add(text_buffer *out, unsigned kinds) {
     const char *found[MOST];
     int count = 0;
-    size_t used = 0;
     for (int index = 0; index < noted_count; index++)
         if (kinds & 1u << noted[index].kind)
             found[count++] = noted[index].text;
     qsort(found, (size_t)count, sizeof *found, by_text);
-    out[0] = '\0';
-    for (int index = 0; index < count && used + 3 < capacity; index++) {
-        if (index)
-            used += (size_t)snprintf(out + used, capacity - used, "; ");
-        used += add(out + used, capacity - used, found[index]);
+    for (int index = 0; index < count; index++) {
+        text_add(out, "%s", index ? "; " : "");
+        add(out, found[index]);
     }
+}
+
+void environment_describe(unsigned kinds, char *out, size_t capacity) {
+    text_buffer all = {0};
+    environment_add(&all, kinds);
+    snprintf(out, capacity, "%.*s", (int)capacity - 1, all.bytes ? all.bytes : "");
+    text_free(&all);
 }
 
 int environment_check(ls_error *error) {

@@ -12,6 +12,7 @@
 #define LOCKSTEP_LAUNCH_ENVIRONMENT_H
 
 #include "base/error.h"
+#include "base/text_buffer.h"
 
 #include <stddef.h>
 
@@ -27,6 +28,8 @@ typedef enum {
 void environment_clean(char **environment);
 
 /* "NAME=value; NAME=value", by name, of these kinds (bits 1 << kind); "" for none. */
+void environment_add(text_buffer *out, unsigned kinds);
+/* The same, cut to the room there is, for a message of one size. */
 void environment_describe(unsigned kinds, char *out, size_t capacity);
 
 /* LOCKSTEP_SHARED_MEMORY is 0, 1 or nothing; else LS_BAD_INPUT. (What names times, algorithms or

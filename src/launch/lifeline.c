@@ -1,5 +1,5 @@
-/* The lifeline's public side: its thread, its start between the ranks, signals, and the end of the
- * process. The talk between the ranks is in lifeline_hub.c and lifeline_spoke.c. */
+/* The lifeline's thread, its start and stop between the ranks, and signals. The talk between the
+ * ranks is in lifeline_hub.c and lifeline_spoke.c, what all stand on in lifeline_state.c. */
 #include "launch/lifeline.h"
 
 #include "base/clock.h"
@@ -24,115 +24,10 @@
 static const double CONNECT_PATIENCE_SECONDS = 5, SILENCE_SECONDS = 20, STALL_SECONDS = 600,
                     MOST_SECONDS = 1e7;
 
-enum { ABORT_PATIENCE_MICROSECONDS = 1500 * 1000 };
+static bool thread_runs;          /* the main thread's */
+static atomic_bool between_ranks; /* written by the main thread */
 
-lifeline_state lifeline = {.size = 1,
-                           .listener = -1,
-                           .hub = {.descriptor = -1},
-                           .wake = {-1, -1},
-                           .mutex = PTHREAD_MUTEX_INITIALIZER,
-                           .changed = PTHREAD_COND_INITIALIZER};
-
-static _Atomic(const char *) current_phase;
-static _Atomic int64_t current_place; /* epoch << 40 | step */
-static _Atomic(lifeline_leave) leave_callback;
-static atomic_flag ending = ATOMIC_FLAG_INIT; /* one thread prints and leaves */
-static bool thread_runs, between_ranks;       /* the main thread's */
-
-/* ---- where this rank is */
-
-void lifeline_at(const char *phase, int epoch, long step) {
-    atomic_store_explicit(&current_phase, phase, memory_order_relaxed);
-    atomic_store_explicit(&current_place, ((int64_t)epoch << 40) | (int64_t)step,
-                          memory_order_relaxed);
-}
-
-place lifeline_here(void) {
-    const char *phase = atomic_load_explicit(&current_phase, memory_order_relaxed);
-    int64_t packed = atomic_load_explicit(&current_place, memory_order_relaxed);
-    place here = {.epoch = packed >> 40, .step = packed & (((int64_t)1 << 40) - 1)};
-    snprintf(here.phase, sizeof here.phase, "%s", phase ? phase : "");
-    return here;
-}
-
-void lifeline_where(char *out, size_t capacity) {
-    place here = lifeline_here();
-    lifeline_describe_place(&here, out, capacity);
-}
-
-void lifeline_beat(wire_message *out) {
-    place here = lifeline_here();
-    memset(out, 0, offsetof(wire_message, text));
-    out->type = WIRE_BEAT;
-    out->rank = lifeline.rank;
-    out->epoch = here.epoch;
-    out->step = here.step;
-    memcpy(out->phase, here.phase, sizeof out->phase);
-}
-
-/* ---- the end */
-
-void lifeline_on_leave(lifeline_leave leave) {
-    atomic_store(&leave_callback, leave);
-}
-
-void lifeline_print(const char *text) {
-    char line[1400];
-    if (!text[0])
-        return;
-    int length = snprintf(line, sizeof line, "lockstep: %s\n", text);
-    if (length >= (int)sizeof line) {
-        length = sizeof line - 1;
-        line[length - 1] = '\n';
-    }
-    while (write(STDERR_FILENO, line, (size_t)length) < 0 && errno == EINTR)
-        ;
-}
-
-_Noreturn void lifeline_end(int code) {
-    lifeline_leave leave = atomic_load(&leave_callback);
-    if (leave)
-        leave(code);
-    _exit(code);
-}
-
-static void (*abort_callback)(int code);
-
-void lifeline_on_silence(void (*abort_job)(int code)) {
-    abort_callback = abort_job;
-}
-
-static void *run_abort(void *code) {
-    abort_callback(*(int *)code);
-    return NULL;
-}
-
-/* On a thread of its own: a launcher that is in trouble itself must not keep this process. */
-_Noreturn void lifeline_end_silent(int code) {
-    pthread_t thread;
-    if (abort_callback && pthread_create(&thread, NULL, run_abort, &code) == 0)
-        usleep(ABORT_PATIENCE_MICROSECONDS);
-    lifeline_end(code);
-}
-
-static _Noreturn void wait_for_the_end(void) {
-    for (;;)
-        pause();
-}
-
-static _Noreturn void end_alone(const char *text, int code) {
-    if (atomic_flag_test_and_set(&ending))
-        wait_for_the_end();
-    lifeline_print(text);
-    lifeline_end(code);
-}
-
-_Noreturn void lifeline_abort(const char *text, int code) {
-    if (atomic_flag_test_and_set(&ending))
-        wait_for_the_end();
-    lifeline_print(text);
-    lifeline_end_silent(code);
-}
+/* ---- the end, between the ranks */
 
 static void wake(uint8_t byte) {
     while (write(lifeline.wake[1], &byte, 1) < 0 && errno == EINTR)
@@ -141,13 +36,17 @@ static void wake(uint8_t byte) {
 
 _Noreturn void lifeline_fail(const ls_error *error, int everyone) {
     if (!between_ranks)
-        end_alone(error->text, error->code);
+        lifeline_end_alone(error->text, error->code);
     pthread_mutex_lock(&lifeline.mutex);
     lifeline.failure = *error;
     lifeline.failure_everyone = everyone;
     pthread_mutex_unlock(&lifeline.mutex);
     wake(WAKE_FAILED);
-    wait_for_the_end();
+    lifeline_wait_for_the_end();
+}
+
+bool lifeline_joins_ranks(void) {
+    return between_ranks;
 }
 
 /* ---- signals and the thread */
@@ -156,11 +55,6 @@ static void on_signal(int signal_number) {
     int saved_errno = errno;
     wake((uint8_t)signal_number);
     errno = saved_errno;
-}
-
-int lifeline_wakes(uint8_t *bytes, int capacity) {
-    ssize_t got = read(lifeline.wake[0], bytes, (size_t)capacity);
-    return got > 0 ? (int)got : 0;
 }
 
 /* Before the ranks are joined each of them is interrupted on its own: the first one speaks. */
@@ -177,11 +71,11 @@ static bool wait_alone(void) {
         return false;
     if (byte == WAKE_START)
         return true;
-    if (signals_end(byte)) {
+    if (lifeline_is_end(byte)) {
         char text[256];
         place here = lifeline_here();
         int code = lifeline_describe_signal(byte, &here, text, sizeof text);
-        end_alone(speaks_before_the_start() ? text : "", code);
+        lifeline_end_alone(speaks_before_the_start() ? text : "", code);
     }
     return false;
 }
@@ -341,7 +235,7 @@ int lifeline_start(int rank, int size, const char *host, ls_error *error) {
     lifeline.deadline_seconds = lifeline_seconds("LOCKSTEP_SILENCE_SECONDS", SILENCE_SECONDS);
     lifeline.stall_seconds = lifeline_seconds("LOCKSTEP_STALL_SECONDS", STALL_SECONDS);
     snprintf(lifeline.host, sizeof lifeline.host, "%s", host);
-    if (!atomic_load(&current_phase))
+    if (!lifeline_here().phase[0])
         lifeline_at("set-up", 0, 0);
     LS_TRY(start_thread(error));
     if (size == 1)

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What this rank is doing, for the text about it when it dies: "set-up", "warm-up", "training",
@@ -22,7 +23,8 @@ void lifeline_at(const char *phase, int epoch, long step);
 void lifeline_where(char *out, size_t capacity);
 
 /* Called on any rank by its own thread when the job must end because of a peer (or a signal, or
- * this rank's own lifeline_fail): remove temporary files, then leave with `code`. Set by main. */
+ * this rank's own lifeline_fail): removes temporary files, before the process leaves with `code`.
+ * It may be called twice. */
 typedef void (*lifeline_leave)(int code);
 
 /* Collective, after MPI is up. A heartbeat every second; silence for LOCKSTEP_SILENCE_SECONDS
@@ -39,7 +41,7 @@ int lifeline_check_seconds(ls_error *error);
  * second or two before this process leaves anyway. launch_start sets it to PMIx_Abort. */
 void lifeline_on_silence(void (*abort_job)(int code));
 
-/* Set before launch_start. Without it the lifeline ends the process by _exit(code). */
+/* Set before launch_start. The lifeline then ends the process by _exit. */
 void lifeline_on_leave(lifeline_leave leave);
 
 /* This rank failed: rank 0 prints the line of the lowest rank that failed within a short window
@@ -49,6 +51,10 @@ void lifeline_on_leave(lifeline_leave leave);
  * An empty text prints nothing: another rank says it. */
 _Noreturn void lifeline_fail(const ls_error *error, int everyone);
 
+/* True from lifeline_start, with more than one rank, to lifeline_stop: lifeline_fail then speaks
+ * for all ranks. Any thread that was started, or calls a library, in that time. */
+bool lifeline_joins_ranks(void);
+
 /* Catches the signals of base/signals.h and ignores SIGPIPE: from now on one of them makes the
  * lifeline's thread, which this starts, end the whole job (or, alone, this process) with one line
  * ("interrupted by SIGTERM in training, epoch 2, step 37"), no temporary files left, and code 128
@@ -56,6 +62,12 @@ _Noreturn void lifeline_fail(const ls_error *error, int everyone);
  * calls it, and again after MPI's start. The lifeline's thread takes these signals: the caller, and
  * every thread that it starts, blocks them. */
 int lifeline_install_signals(ls_error *error);
+
+/* From now on the first SIGTERM, SIGINT or SIGUSR1 that reaches this rank does not end it:
+ * lifeline_asked is its number from then on, and the run may end in its own time. One that comes
+ * within a second of it is the same request; a later one ends the job as ever. */
+void lifeline_ask_first(void);
+int lifeline_asked(void); /* 0: nobody has */
 
 /* Collective: an orderly end, after which a closed connection means nothing. It needs no MPI (so
  * it stands after MPI_Finalize, and a rank that dies in there is still missed) and is a barrier. */

@@ -14,10 +14,12 @@
 enum { STRANGERS = 64, WAKES = 16 };
 
 /* How long a first report waits for others, so that the cause wins over its consequences: a
- * launcher answers a rank's death with SIGTERM to the rest, MPI with errors in the neighbours. Open
- * MPI 5's mpirun kills 0.25 s after its SIGTERM: by then the line must stand. */
+ * launcher answers a rank's death with SIGTERM to the rest, MPI with errors in the neighbours. A
+ * signal waits least: a dead rank's socket is closed before its launcher can know of the death, and
+ * Open MPI 5's mpirun kills 0.25 s after its SIGTERM, when the line must stand, however busy the
+ * cores are. */
 static const double DEATH_WINDOW_SECONDS = 0.1, FAILURE_WINDOW_SECONDS = 0.2,
-                    SIGNAL_WINDOW_SECONDS = 0.12;
+                    SIGNAL_WINDOW_SECONDS = 0.03;
 static const double HELLO_PATIENCE_SECONDS = 5, FAREWELL_SECONDS = 0.5, OVERSLEPT_SECONDS = 2;
 
 typedef struct peer {
@@ -139,7 +141,8 @@ static bool anyone_left(hub *self) {
     return false;
 }
 
-/* This rank leaves last, so that a launcher sees the others' exit codes first. */
+/* This rank leaves last, so that a launcher sees the others' exit codes first; and at once after
+ * them, with nothing left to do, for a launcher kills what stays. */
 static _Noreturn void end_job(hub *self) {
     wire_message end = {.type = WIRE_END, .code = self->verdict.code};
     double until = clock_seconds() + FAREWELL_SECONDS;
@@ -148,6 +151,7 @@ static _Noreturn void end_job(hub *self) {
     for (int rank = 1; rank < lifeline.size; rank++)
         if (self->peers[rank].link.descriptor >= 0 && wire_send(&self->peers[rank].link, &end))
             wire_close(&self->peers[rank].link);
+    lifeline_clean_up(self->verdict.code);
     while (anyone_left(self) && clock_seconds() < until)
         usleep(2000);
     for (int rank = 1; rank < lifeline.size; rank++)
@@ -238,7 +242,7 @@ static void take_wakes(hub *self) {
     uint8_t bytes[WAKES];
     int count = lifeline_wakes(bytes, WAKES);
     for (int index = 0; index < count; index++) {
-        if (signals_end(bytes[index]))
+        if (lifeline_is_end(bytes[index]))
             report_signal(self, bytes[index]);
         else if (bytes[index] == WAKE_STOP)
             self->stopping = true;

@@ -176,7 +176,7 @@ static void take_wakes(spoke *self) {
     uint8_t bytes[WAKES];
     int count = lifeline_wakes(bytes, WAKES);
     for (int index = 0; index < count; index++) {
-        if (signals_end(bytes[index]))
+        if (lifeline_is_end(bytes[index]))
             tell_signal(self, bytes[index]);
         else if (bytes[index] == WAKE_FAILED)
             tell_failure(self);

@@ -44,6 +44,10 @@ extern lifeline_state lifeline;
 /* Reads what is in the wake pipe, at most `capacity` bytes. */
 int lifeline_wakes(uint8_t *bytes, int capacity);
 
+/* A signal that is to end the job; false: it is only kept in mind (lifeline_ask_first). The
+ * lifeline's thread's. */
+bool lifeline_is_end(uint8_t byte);
+
 /* Where this rank is. */
 place lifeline_here(void);
 
@@ -64,7 +68,9 @@ int lifeline_describe_signal(int signal_number, const place *where, char *out, s
 /* "lockstep: TEXT\n" on stderr in one write, so that lines of several ranks do not mix. */
 void lifeline_print(const char *text);
 
-/* Runs the caller's clean-up and ends the process. */
+/* Runs the caller's clean-up, which may take a busy disk's time; lifeline_end ends the process
+ * after it. */
+void lifeline_clean_up(int code);
 _Noreturn void lifeline_end(int code);
 
 /* As lifeline_end, after asking the launcher to end the ranks that cannot hear. */
@@ -73,6 +79,11 @@ _Noreturn void lifeline_end_silent(int code);
 /* Before the ranks are joined: prints the line ("": another rank does) and ends all of them through
  * the launcher. */
 _Noreturn void lifeline_abort(const char *text, int code);
+
+/* Prints the line and ends this process, unless another thread is doing that; the first of them
+ * speaks, the others wait for it. */
+_Noreturn void lifeline_end_alone(const char *text, int code);
+_Noreturn void lifeline_wait_for_the_end(void);
 
 /* A time that the user may set; `otherwise` also where it is no time (lifeline_check_seconds says
  * so). */

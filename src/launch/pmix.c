@@ -120,7 +120,3 @@ int pmix_finish(ls_error *error) {
     }
     return LS_OK;
 }
-
-void pmix_abort(int code) {
-    PMIx_Abort(code, NULL, NULL, 0);
-}

@@ -23,7 +23,8 @@ bool pmix_is_up(void);
 /* Of this job's ranks, after pmix_start. */
 const char *pmix_namespace(void);
 
-/* PMIx_Abort: the launcher kills every rank of the step. */
+/* PMIx_Abort: the launcher kills every rank of the step. What MPI calls by that name comes to
+ * pmix_abort.c first, which lets the lifeline speak. */
 void pmix_abort(int code);
 
 /* srun started several tasks, and none of them is offered a PMIx server: LS_BAD_LAUNCH. */

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "Open MPI 4.1.4, PMIx 4.2.2, hwloc 2.9.0"; without the first two when alone. */
+/* "Open MPI 4.1.4, PMIx 4.2.2, hwloc 2.9.0, glibc 2.36"; without the first two when alone. */
 void launch_describe_versions(const launch *self, char *out, size_t capacity);
 
 /* Of this program's file: two builds of one version are two programs. 0 where it cannot be read. */

@@ -49,7 +49,7 @@ static void take(cutter *self, size_t first, size_t most) {
 int buckets_cut(const graph *graph, const bool *left_out, bucket_rule rule, bucket *out) {
     cutter self = {.out = out, .first = graph->parameter_count, .end = graph->parameter_count};
     for (int unit = graph->unit_count - 1; unit >= 0; unit--) {
-        size_t first = graph->layers[graph->unit_layers[unit]].first_weight;
+        size_t first = graph->units[unit].first;
         if (left_out && left_out[unit]) {
             close_bucket(&self);
             self.first = self.end = first;

@@ -47,23 +47,25 @@ static int delta_ready(void *context, int unit, const void *dy, ls_error *error)
 static int start_bucket(mode *self, bucket *next, ls_error *error) {
     ddp_state *state = self->state;
     const mode_settings *s = &self->settings;
-    void *sent = self->gradients + next->first;
+    size_t stride = store_row_stride(self->store, STORE_GRADIENTS);
+    next->work.tells = s->settled && s->device->facts.updates_advance;
+    float *summed = store_at(self->store, STORE_GRADIENTS, next->first, next->count);
+    void *sent = summed;
     dtype type = DTYPE_F32;
     if (state->pair && s->lanes) /* the subtree of this rank; two of them make the tree */
-        LS_TRY(tree_sum_rows_on(s->device, s->stream, sent, self->lane_count, self->lane_stride,
-                                next->count, error));
+        LS_TRY(tree_sum_rows_on(s->device, s->stream, sent, self->lane_count, stride, next->count,
+                                error));
     if (s->lanes && !state->pair)
-        return outstanding_sum_tree(&state->works, sent, next->count, self->lane_count,
-                                    self->lane_stride, mode_update_stream(self), &next->work,
-                                    error);
+        return outstanding_sum_tree(&state->works, sent, next->count, self->lane_count, stride,
+                                    mode_update_stream(self), &next->work, error);
     if (state->pair)
         return outstanding_offer(&state->works, sent, next->count * sizeof(float),
                                  mode_update_stream(self), &next->work, error);
     if (state->low) {
         sent = state->low + next->first;
         type = DTYPE_BF16;
-        LS_TRY(s->device->is->ops->cast(s->device, s->stream, next->count, DTYPE_F32,
-                                        self->gradients + next->first, DTYPE_BF16, sent, error));
+        LS_TRY(s->device->is->ops->cast(s->device, s->stream, next->count, DTYPE_F32, summed,
+                                        DTYPE_BF16, sent, error));
     }
     return outstanding_allreduce(&state->works, sent, next->count, type, REDUCTION_SUM,
                                  mode_update_stream(self), &next->work, error);
@@ -73,8 +75,7 @@ static int start_bucket(mode *self, bucket *next, ls_error *error) {
 static int gradient_ready(void *context, int unit, ls_error *error) {
     mode *self = context;
     ddp_state *state = self->state;
-    const graph *graph = self->settings.graph;
-    size_t frontier = graph->layers[graph->unit_layers[unit]].first_weight;
+    size_t frontier = self->settings.graph->units[unit].first;
     LS_TRY(step_clock_waiting(self->clock, error));
     while (state->started < state->bucket_count && state->buckets[state->started].first >= frontier)
         LS_TRY(start_bucket(self, &state->buckets[state->started++], error));
@@ -88,6 +89,15 @@ static int between(void *context, ls_error *error) {
     return step_clock_resumed(self->clock, error);
 }
 
+/* What the bucket's update tells a watcher as it begins: which collective is at work now. After the
+ * last it is the next step's first. */
+static progress_word word_of(const ddp_state *state, const bucket *each) {
+    progress_word word = each->work.over;
+    if (word.at && each == &state->buckets[state->bucket_count - 1])
+        word.value = state->buckets[0].work.over.value - 1;
+    return word;
+}
+
 /* The bucket's sum is there; it is waited for where the update will be made. */
 static int finish_bucket(mode *self, bucket *each, ls_error *error) {
     ddp_state *state = self->state;
@@ -96,11 +106,13 @@ static int finish_bucket(mode *self, bucket *each, ls_error *error) {
     LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(outstanding_wait(&state->works, &each->work, stream, error));
     if (state->low)
-        LS_TRY(s->device->is->ops->cast(s->device, stream, each->count, DTYPE_BF16,
-                                        state->low + each->first, DTYPE_F32,
-                                        self->gradients + each->first, error));
+        LS_TRY(s->device->is->ops->cast(
+            s->device, stream, each->count, DTYPE_BF16, state->low + each->first, DTYPE_F32,
+            store_at(self->store, STORE_GRADIENTS, each->first, each->count), error));
     LS_TRY(step_clock_resumed(self->clock, error));
-    return mode_settle(self, each->first, each->count, error);
+    store_slice slice = store_slice_of(self->store, each->first, each->count);
+    slice.begins = word_of(state, each);
+    return mode_settle_slice(self, &slice, error);
 }
 
 /* Where waiting only orders streams, the update of a bucket goes behind its sum at once, beside the
@@ -108,8 +120,7 @@ static int finish_bucket(mode *self, bucket *each, ls_error *error) {
 static int backward_done(void *context, int unit, ls_error *error) {
     mode *self = context;
     ddp_state *state = self->state;
-    const graph *graph = self->settings.graph;
-    size_t frontier = graph->layers[graph->unit_layers[unit]].first_weight;
+    size_t frontier = self->settings.graph->units[unit].first;
     while (state->finished < state->started && state->buckets[state->finished].first >= frontier)
         LS_TRY(finish_bucket(self, &state->buckets[state->finished++], error));
     return LS_OK;
@@ -144,7 +155,7 @@ static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
     return step_clock_resumed(self->clock, error);
 }
 
-static int begin(mode *self, const mode_batch *batch, pass *pass, ls_error *error) {
+static int begin(mode *self, const input_batch *batch, pass *pass, ls_error *error) {
     ddp_state *state = self->state;
     state->training = batch->training;
     if (state->factors)
@@ -186,18 +197,23 @@ static int allocate(mode *self, const bool *factored, bool any, ls_error *error)
     if (any) /* whose gradients are all the ranks' already */
         LS_TRY(factors_create(self, factored, &state->factors, error));
     else
-        LS_TRY(pair_open(self, &state->pair, error));
+        LS_TRY(pair_open(self, state->buckets, state->bucket_count, &state->pair, error));
+    if (!state->pair)
+        LS_TRY(store_update_whole(self->store, error));
     self->exchange.update_shared = state->pair != NULL;
     if (s->gradient_type == DTYPE_F32 || s->size == 1)
         return LS_OK;
-    return s->comm->is->allocate(s->comm, s->graph->parameter_count * sizeof *state->low,
-                                 "gradients in bf16", (void **)&state->low, error);
+    return store_take(self->store, MEMORY_COMMUNICATION, true,
+                      s->graph->parameter_count * sizeof *state->low, "gradients in bf16",
+                      (void **)&state->low, error);
 }
 
 static int setup(mode *self, ls_error *error) {
-    bool factored[GRAPH_MAX_LAYERS] = {false}, any = false;
+    bool factored[self->settings.graph->unit_count + 1], any = false;
+    LS_TRY(mode_hold_whole(self, error));
     self->hooks.parameters = mode_whole_parameters;
     self->hooks.gradient = mode_whole_gradient;
+    self->hooks.buffers = mode_whole_buffers;
     self->hooks.gradient_ready = gradient_ready;
     if (!self->settings.device->facts.asynchronous) /* there, the comm gets on by itself */
         self->hooks.between = between;
@@ -222,14 +238,14 @@ static void teardown(mode *self) {
     pump_stop(state->works.pump);
     factors_destroy(state->factors);
     pair_close(state->pair);
-    if (state->low)
-        self->settings.comm->is->release(self->settings.comm, state->low);
+    store_give_back(self->store, state->low);
     free(state);
 }
 
 const mode_interface mode_ddp = {
     .name = "ddp",
     .capturable = true,
+    .has_lanes = true,
     .takes_made = true,
     .exchanges = true,
     .loader_share = mode_loader_own_share,
@@ -240,5 +256,4 @@ const mode_interface mode_ddp = {
     .finish = finish,
     .agree_overflow = agree_overflow,
     .parameters_changed = mode_nothing_to_publish,
-    .updates = mode_updates_everywhere,
 };

@@ -1,9 +1,10 @@
 #include "mode/exchange.h"
 #include "base/clock.h"
-#include "comm/link.h"
+#include "comm/link/link.h"
 #include "mode/factors.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Times of a call at the sizes that it will have, ascending. Between them a straight line: a real
@@ -50,8 +51,7 @@ static double curve_spread(const curve *self, size_t bytes) {
 }
 
 static size_t unit_bytes(const mode_settings *s, int unit) {
-    const graph_layer *layer = &s->graph->layers[s->graph->unit_layers[unit]];
-    return (layer->weight_count + layer->bias_count) * dtype_bytes(s->gradient_type);
+    return s->graph->units[unit].count * dtype_bytes(s->gradient_type);
 }
 
 static size_t rows_bytes(const mode_settings *s, int64_t length) {
@@ -102,22 +102,35 @@ static void list_sizes(const mode_settings *s, network_times *out) {
         }
 }
 
-/* Of the measuring time: sums are what every step needs, products are often the longest calls. */
-static const double REDUCE_PART = 0.4, GATHER_PART = 0.3, PRODUCT_PART = 0.3;
+/* Of the measuring time, which sums begin: they are what every step needs. Products are often the
+ * longest calls. */
+static const double GATHER_PART = 0.3, PRODUCT_PART = 0.3;
 
-static int measure_network(const mode_settings *s, bool weighs, double limit_seconds,
-                           network_times *out, ls_error *error) {
-    link_probe probe = {
-        .comm = s->comm, .control = s->control, .device = s->device, .stream = s->stream};
-    list_sizes(s, out);
-    LS_TRY(link_measure_within(&probe, LINK_ALLREDUCE, s->gradient_type, out->reduce.bytes,
-                               out->reduce.count, limit_seconds * REDUCE_PART, out->reduce.seconds,
-                               out->reduce.spread, error));
+static int measure_calls(const mode_settings *s, const link_probe *probe, bool weighs,
+                         link_budget *budget, network_times *out, ls_error *error) {
+    double all = budget->limit_seconds;
+    LS_TRY(link_measure_within(probe, LINK_ALLREDUCE, s->gradient_type, out->reduce.bytes,
+                               out->reduce.count, budget, all * (GATHER_PART + PRODUCT_PART),
+                               out->reduce.seconds, out->reduce.spread, error));
     if (!weighs)
         return LS_OK;
-    return link_measure_within(&probe, LINK_ALLGATHER, network_type(s->network), out->gather.bytes,
-                               out->gather.count, limit_seconds * GATHER_PART, out->gather.seconds,
+    return link_measure_within(probe, LINK_ALLGATHER, network_type(s->network), out->gather.bytes,
+                               out->gather.count, budget, all * PRODUCT_PART, out->gather.seconds,
                                out->gather.spread, error);
+}
+
+static int measure_network(const mode_settings *s, bool weighs, link_budget *budget,
+                           network_times *out, ls_error *error) {
+    link_room room = {0};
+    link_probe probe = {.comm = s->comm,
+                        .control = s->control,
+                        .device = s->device,
+                        .stream = s->stream,
+                        .room = &room};
+    list_sizes(s, out);
+    int status = measure_calls(s, &probe, weighs, budget, out, error);
+    link_release_room(&probe);
+    return status;
 }
 
 /* Of one hop, by link.h's formula: the latency is all of the smallest call's time, the bandwidth
@@ -132,14 +145,14 @@ static link_cost hop_of(const mode_settings *s, const curve *reduce) {
 }
 
 /* The slowest rank's seconds of every candidate's product. */
-static int measure_products(mode *mode, const bool *candidates, double limit_seconds,
+static int measure_products(mode *mode, const bool *candidates, double left_seconds,
                             double *seconds, double *spread, ls_error *error) {
     const mode_settings *s = &mode->settings;
     factors *trial = NULL;
     int count = 0;
     for (int unit = 0; unit < s->graph->unit_count; unit++)
         count += candidates[unit];
-    double limit = limit_seconds * PRODUCT_PART / (count > 0 ? count : 1);
+    double limit = left_seconds / (count > 0 ? count : 1);
     LS_TRY(factors_create(mode, candidates, &trial, error));
     int status = LS_OK;
     for (int unit = 0; unit < s->graph->unit_count && status == LS_OK; unit++)
@@ -176,22 +189,25 @@ static void weigh(const mode_settings *s, int unit, const network_times *times,
                                         out->spread_seconds, times->reduce.seconds[0]);
 }
 
-static int choose_factors(mode *mode, const bool *candidates, double limit_seconds,
+/* Where no time is left for products the gradients go as they are. */
+static int choose_factors(mode *mode, const bool *candidates, const link_budget *budget,
                           const network_times *times, ls_error *error) {
+    enum { AGREEMENTS_A_CANDIDATE = 8 }; /* memory for two kinds of rows */
     const mode_settings *s = &mode->settings;
-    double products[GRAPH_MAX_LAYERS] = {0}, spread[GRAPH_MAX_LAYERS] = {0};
-    LS_TRY(measure_products(mode, candidates, limit_seconds, products, spread, error));
+    double products[s->graph->unit_count + 1], spread[s->graph->unit_count + 1];
+    memset(products, 0, sizeof products), memset(spread, 0, sizeof spread);
+    int count = 0;
+    for (int unit = 0; unit < s->graph->unit_count; unit++)
+        count += candidates[unit];
+    bool allowed = link_budget_allows(budget, AGREEMENTS_A_CANDIDATE * count);
+    for (int unit = 0; unit < s->graph->unit_count; unit++)
+        mode->exchange.units[unit].unmeasured = candidates[unit] && !allowed;
+    if (!allowed)
+        return LS_OK;
+    LS_TRY(measure_products(mode, candidates, budget->left_seconds, products, spread, error));
     for (int unit = 0; unit < s->graph->unit_count; unit++)
         if (candidates[unit])
             weigh(s, unit, times, products[unit], spread[unit], &mode->exchange.units[unit]);
-    return LS_OK;
-}
-
-/* The shortest of all ranks': nodes may be shared by unlike numbers of them. */
-static int agree_on_limit(const mode_settings *s, double *limit_seconds, ls_error *error) {
-    double inverse = 1 / s->measure_seconds;
-    LS_TRY(comm_allreduce_double(s->control, &inverse, 1, REDUCTION_MAX, error));
-    *limit_seconds = 1 / inverse;
     return LS_OK;
 }
 
@@ -202,18 +218,23 @@ static int choose_by_measuring(mode *mode, const bool *candidates, ls_error *err
     bool weighs = s->factors == FACTORS_AUTO &&
                   memchr(candidates, true, (size_t)s->graph->unit_count) != NULL;
     network_times times = {0};
-    double began = clock_seconds(), limit_seconds;
+    link_budget budget;
     if (s->size == 1 || (s->bucket_bytes > 0 && !weighs))
         return LS_OK;
-    LS_TRY(agree_on_limit(s, &limit_seconds, error));
-    LS_TRY(measure_network(s, weighs, limit_seconds, &times, error));
+    LS_TRY(link_budget_begin(s->control, s->measure_seconds, &budget, error));
+    LS_TRY(measure_network(s, weighs, &budget, &times, error));
     link_cost hop = hop_of(s, &times.reduce);
     exchange->latency_seconds = hop.latency_seconds;
     exchange->bytes_per_second = hop.bytes_per_second;
     if (weighs)
-        LS_TRY(choose_factors(mode, candidates, limit_seconds, &times, error));
-    exchange->measured_seconds = clock_seconds() - began;
-    return comm_broadcast_bytes(s->control, exchange, sizeof *exchange, 0, error);
+        LS_TRY(choose_factors(mode, candidates, &budget, &times, error));
+    exchange->measured_seconds = clock_seconds() - budget.began;
+    unit_exchange *units = exchange->units;
+    int status = comm_broadcast_bytes(s->control, exchange, sizeof *exchange, 0, error);
+    exchange->units = units; /* this rank's */
+    LS_TRY(status);
+    return comm_broadcast_bytes(s->control, units, (size_t)s->graph->unit_count * sizeof *units, 0,
+                                error);
 }
 
 static bucket_rule rule_of(const mode *mode) {
@@ -232,7 +253,7 @@ static bucket_rule rule_of(const mode *mode) {
  * refused what another's takes) it would have other bits, and the ranks' parameters would part. */
 static int leave_unlike_products(mode *mode, ls_error *error) {
     const mode_settings *s = &mode->settings;
-    bool chosen[GRAPH_MAX_LAYERS] = {false}, any = false;
+    bool chosen[s->graph->unit_count + 1], any = false;
     for (int unit = 0; unit < s->graph->unit_count; unit++)
         any |= chosen[unit] = mode->exchange.units[unit].factors;
     if (!any || s->size == 1)
@@ -257,8 +278,14 @@ static int leave_unlike_products(mode *mode, ls_error *error) {
 int exchange_choose(mode *mode, ls_error *error) {
     const mode_settings *s = &mode->settings;
     mode_exchange *exchange = &mode->exchange;
-    bool candidates[GRAPH_MAX_LAYERS] = {false};
-    *exchange = (mode_exchange){.used = true, .latency_seconds = NAN, .bytes_per_second = NAN};
+    bool candidates[s->graph->unit_count + 1];
+    *exchange =
+        (mode_exchange){.used = true,
+                        .latency_seconds = NAN,
+                        .bytes_per_second = NAN,
+                        .units = calloc((size_t)s->graph->unit_count + 1, sizeof *exchange->units)};
+    if (!exchange->units)
+        return ls_fail(error, LS_FAILED, "out of memory");
     for (int unit = 0; unit < s->graph->unit_count; unit++) {
         int64_t in, out;
         candidates[unit] = s->factors == FACTORS_ON

@@ -31,7 +31,8 @@ static int create_rows(const factors *self, int64_t length, gathered_rows *out, 
     out->counts = calloc((size_t)s->size, sizeof *out->counts);
     if (!out->counts)
         return ls_fail(error, LS_FAILED, "out of memory");
-    return s->comm->is->allocate(s->comm, bytes, "gathered factors", &out->memory, error);
+    return store_take(self->mode->store, MEMORY_COMMUNICATION, true, bytes, "gathered factors",
+                      &out->memory, error);
 }
 
 static int create_unit(factors *self, int unit, ls_error *error) {
@@ -67,9 +68,7 @@ int factors_create(mode *mode, const bool *wanted, factors **out, ls_error *erro
 }
 
 static void release_rows(const factors *self, gathered_rows *rows) {
-    comm *comm = self->mode->settings.comm;
-    if (rows->memory)
-        comm->is->release(comm, rows->memory);
+    store_give_back(self->mode->store, rows->memory);
     free(rows->counts);
 }
 
@@ -107,6 +106,7 @@ static int gather(factors *self, outstanding *works, gathered_rows *rows, const 
         LS_TRY(s->device->is->copy(s->device, s->stream,
                                    (char *)rows->memory + (size_t)own.first * row_bytes, mine,
                                    (size_t)own.count * row_bytes, COPY_ON_DEVICE, error));
+    rows->work.tells = s->settled && s->device->facts.updates_advance;
     LS_TRY(step_clock_waiting(self->mode->clock, error));
     LS_TRY(outstanding_allgather(works, rows->memory, rows->counts, type, s->stream, &rows->work,
                                  error));
@@ -123,15 +123,22 @@ int factors_delta(factors *self, outstanding *works, int unit, const void *dy, l
 
 static int form_gradient(factors *self, const factor_unit *at, int64_t rows, ls_error *error) {
     const mode_settings *s = &self->mode->settings;
-    const graph_layer *layer = &s->graph->layers[s->graph->unit_layers[at->unit]];
-    device_range_begin(s->device, layer->name);
+    device_range_begin(s->device, graph_unit_layer(s->graph, at->unit)->name);
     device_range_begin(s->device, "backward_weights");
     int status = network_gathered_gradient(s->network, at->unit, (int)rows, s->stream, at->x.memory,
                                            at->dy.memory,
-                                           self->mode->gradients + layer->first_weight, error);
+                                           mode_unit(self->mode, STORE_GRADIENTS, at->unit), error);
     device_range_end(s->device);
     device_range_end(s->device);
     return status;
+}
+
+/* The unit's update tells a watcher that both gathers are over. */
+static int settle(factors *self, const factor_unit *at, ls_error *error) {
+    const graph_unit *block = &self->mode->settings.graph->units[at->unit];
+    store_slice slice = store_slice_of(self->mode->store, block->first, block->count);
+    slice.begins = at->dy.work.over;
+    return mode_settle_slice(self->mode, &slice, error);
 }
 
 int factors_finish(factors *self, outstanding *works, ls_error *error) {
@@ -143,7 +150,7 @@ int factors_finish(factors *self, outstanding *works, ls_error *error) {
         LS_TRY(outstanding_wait(works, &at->dy.work, stream, error));
         LS_TRY(step_clock_resumed(self->mode->clock, error));
         LS_TRY(form_gradient(self, at, self->global_count, error));
-        LS_TRY(mode_settle_unit(self->mode, at->unit, error));
+        LS_TRY(settle(self, at, error));
     }
     return LS_OK;
 }
@@ -153,21 +160,43 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+static int time_product(factors *self, const factor_unit *at, int64_t rows, double *seconds,
+                        ls_error *error) {
+    const mode_settings *s = &self->mode->settings;
+    LS_TRY(s->device->is->stream_synchronize(s->device, s->stream, error));
+    double began = clock_seconds();
+    LS_TRY(form_gradient(self, at, rows, error));
+    LS_TRY(s->device->is->stream_synchronize(s->device, s->stream, error));
+    *seconds = clock_seconds() - began;
+    return LS_OK;
+}
+
+enum { WARM = 1, MOST_RUNS = 5, FEWEST_RUNS = 2 };
+
+/* At most, from the rows of one rank: a product over more rows takes no longer a row. */
+static int estimate_product(factors *self, const factor_unit *at, double *out, ls_error *error) {
+    const mode_settings *s = &self->mode->settings;
+    int64_t all = s->training_batch, rows = all / s->size > 0 ? all / s->size : 1;
+    LS_TRY(network_prepare_gathered(s->network, at->unit, (int)rows, error));
+    for (int run = 0; run < WARM + 1; run++)
+        LS_TRY(time_product(self, at, rows, out, error));
+    *out *= (double)all / (double)rows;
+    return LS_OK;
+}
+
 int factors_product_seconds(factors *self, int unit, double limit_seconds, double *out,
                             double *spread, ls_error *error) {
-    enum { WARM = 1, MOST_RUNS = 5, FEWEST_RUNS = 2 };
-    const mode_settings *s = &self->mode->settings;
     const factor_unit *at = find(self, unit);
     double seconds[WARM + MOST_RUNS], began = clock_seconds();
     int runs = 0;
+    LS_TRY(estimate_product(self, at, out, error));
+    *spread = 0;
+    if (clock_seconds() - began + (WARM + FEWEST_RUNS) * *out > limit_seconds)
+        return LS_OK;
     for (int run = 0; run < WARM + MOST_RUNS; run++) {
         if (runs >= FEWEST_RUNS && clock_seconds() - began > limit_seconds)
             break;
-        LS_TRY(s->device->is->stream_synchronize(s->device, s->stream, error));
-        double start = clock_seconds();
-        LS_TRY(form_gradient(self, at, s->training_batch, error));
-        LS_TRY(s->device->is->stream_synchronize(s->device, s->stream, error));
-        seconds[run] = clock_seconds() - start;
+        LS_TRY(time_product(self, at, self->mode->settings.training_batch, &seconds[run], error));
         runs = run + 1 - WARM;
     }
     qsort(seconds + WARM, (size_t)runs, sizeof *seconds, by_value);

@@ -23,12 +23,13 @@ void factors_begin(factors *self, int64_t global_count);
 /* network_hooks.input_ready and .delta_ready: copies this rank's rows and begins to gather. */
 int factors_input(factors *self, outstanding *works, int unit, const void *x, ls_error *error);
 int factors_delta(factors *self, outstanding *works, int unit, const void *dy, ls_error *error);
-/* Waits for the rows and forms every unit's gradient in mode->gradients. */
+/* Waits for the rows and forms every unit's gradient. */
 int factors_finish(factors *self, outstanding *works, ls_error *error);
 
 /* Median seconds of forming a unit's gradient from the rows of the full global batch, and half of
- * what lies between the quartiles: of up to five products in about limit_seconds, but of two at
- * least. Out of the hot loop; overwrites the unit's gradient. */
+ * what lies between the quartiles, of two to five products. Where two do not fit into
+ * limit_seconds: what one over a rank's own rows makes of it, which is the most that it can be, and
+ * a spread of 0. Out of the hot loop; overwrites the unit's gradient. */
 int factors_product_seconds(factors *self, int unit, double limit_seconds, double *out,
                             double *spread, ls_error *error);
 

@@ -1,6 +1,7 @@
 #include "mode/lanes.h"
 #include "base/clock.h"
-#include "comm/pump.h"
+#include "comm/link/pump.h"
+#include "mode/accumulate.h"
 #include "mode/parts.h"
 
 #include <sched.h>
@@ -24,7 +25,7 @@ struct lanes {
     mode *mode;
     int workers;
     bool defers; /* the mode's hooks are called after the workers' end, with all threads */
-    const mode_batch *batch;
+    const input_batch *batch;
     int (*work)(lanes *self, int worker, ls_error *error);
     ls_error *errors;     /* [workers] */
     _Atomic int finished; /* workers but the first */
@@ -42,8 +43,20 @@ static int parameters(void *context, int unit, const float **out, ls_error *erro
 static int gradient(void *context, int unit, float **out, ls_error *error) {
     lane *self = context;
     mode *mode = self->all->mode;
+    if (mode->accumulator)
+        return accumulator_gradient(mode->accumulator, self->number, unit, out, error);
     LS_TRY(mode->hooks.gradient(mode, unit, out, error));
-    *out += (size_t)self->number * mode->lane_stride;
+    *out += (size_t)self->number * store_row_stride(mode->store, STORE_GRADIENTS);
+    return LS_OK;
+}
+
+/* In training a lane writes its own; an evaluation reads what is held. */
+static int buffers(void *context, float **out, ls_error *error) {
+    lane *self = context;
+    mode *mode = self->all->mode;
+    LS_TRY(mode->hooks.buffers(mode, out, error));
+    if (self->all->batch->training)
+        *out += (size_t)self->number * store_row_stride(mode->store, STORE_BUFFERS);
     return LS_OK;
 }
 
@@ -80,14 +93,27 @@ static int tell_now(const lane *self, ls_error *error) {
     return is_first_worker(self) && !self->all->defers ? tell(self->all, error) : LS_OK;
 }
 
+/* The gradients that are at hand are the step's. */
+static bool at_last(const lane *self) {
+    const accumulator *sum = self->all->mode->accumulator;
+    return !sum || accumulator_at_last(sum);
+}
+
 static int gradient_ready(void *context, int unit, ls_error *error) {
     lane *self = context;
+    const accumulator *sum = self->all->mode->accumulator;
+    if (sum)
+        LS_TRY(accumulator_add(sum, self->number, unit, error));
+    if (!at_last(self))
+        return LS_OK;
     atomic_store_explicit(&self->written, units_of(self->all) - unit, memory_order_release);
     return tell_now(self, error);
 }
 
 static int backward_done(void *context, int unit, ls_error *error) {
     lane *self = context;
+    if (!at_last(self))
+        return LS_OK;
     atomic_store_explicit(&self->done, units_of(self->all) - unit, memory_order_release);
     return tell_now(self, error);
 }
@@ -134,17 +160,19 @@ static int run(lanes *self, int (*work)(lanes *self, int worker, ls_error *error
 
 /* ---- a step */
 
-/* [l B/L, (l+1) B/L), counted from where this rank's share of the batch begins. */
+/* The micro-batch at hand of [l B/L, (l+1) B/L), counted from where this rank's share of the batch
+ * begins. */
 static share part_of(const lane *self, int64_t global_count) {
     const mode *mode = self->all->mode;
     const mode_settings *s = &mode->settings;
     int number = s->rank * mode->lane_count + self->number;
     share mine = share_of(global_count, s->rank, s->size);
-    share part = share_of(global_count, number, s->lanes);
-    return (share){part.first - mine.first, part.count};
+    share all = share_of(global_count, number, s->lanes);
+    share part = share_of(all.count, mode->at_hand.number, s->micro_batches);
+    return (share){all.first + part.first - mine.first, part.count};
 }
 
-static int make(lane *self, device_stream *stream, const mode_batch *batch, ls_error *error) {
+static int make(lane *self, device_stream *stream, const input_batch *batch, ls_error *error) {
     share part = part_of(self, batch->global_count);
     if (part.count == 0)
         return LS_OK;
@@ -152,7 +180,7 @@ static int make(lane *self, device_stream *stream, const mode_batch *batch, ls_e
                           network_input(self->network, batch->place), error);
 }
 
-int lanes_make(lanes *self, device_stream *stream, const mode_batch *batch, ls_error *error) {
+int lanes_make(lanes *self, device_stream *stream, const input_batch *batch, ls_error *error) {
     for (int index = 0; index < self->mode->lane_count; index++)
         LS_TRY(make(&self->each[index], stream, batch, error));
     return LS_OK;
@@ -164,7 +192,7 @@ static int make_work(lanes *self, int worker, ls_error *error) {
     return LS_OK;
 }
 
-static int begin_lane(lane *self, const mode_batch *batch, ls_error *error) {
+static int begin_lane(lane *self, const input_batch *batch, ls_error *error) {
     atomic_store(&self->written, 0);
     atomic_store(&self->done, 0);
     self->part = part_of(self, batch->global_count);
@@ -176,7 +204,7 @@ static int begin_lane(lane *self, const mode_batch *batch, ls_error *error) {
     return LS_OK;
 }
 
-int lanes_begin(lanes *self, const mode_batch *batch, ls_error *error) {
+int lanes_begin(lanes *self, const input_batch *batch, ls_error *error) {
     self->batch = batch;
     self->told_written = self->told_done = 0;
     for (int index = 0; index < self->mode->lane_count; index++)
@@ -188,7 +216,8 @@ static int forward_work(lanes *self, int worker, ls_error *error) {
     const mode_settings *s = &self->mode->settings;
     for (int layer = 0; layer < s->graph->layer_count; layer++)
         FOR_OWN_LANES(self, worker, at)
-    LS_TRY(network_forward_layer(at->network, at->pass, layer, s->stream, &at->hooks, error));
+    LS_TRY(network_forward_layer(at->network, at->pass, layer, self->batch->training, s->stream,
+                                 &at->hooks, error));
     return LS_OK;
 }
 
@@ -204,7 +233,7 @@ static int loss_work(lanes *self, int worker, ls_error *error) {
     return LS_OK;
 }
 
-int lanes_loss(lanes *self, const mode_batch *batch, ls_error *error) {
+int lanes_loss(lanes *self, const input_batch *batch, ls_error *error) {
     self->batch = batch;
     return run(self, loss_work, error);
 }
@@ -248,6 +277,7 @@ static void open_lane(lanes *self, int index) {
     each->hooks = (network_hooks){.context = each,
                                   .parameters = parameters,
                                   .gradient = gradient,
+                                  .buffers = buffers,
                                   .gradient_ready = gradient_ready,
                                   .backward_done = backward_done,
                                   .between = between,

@@ -5,7 +5,7 @@
 #define LOCKSTEP_MODE_OUTSTANDING_H
 
 #include "comm/comm.h"
-#include "comm/pump.h"
+#include "comm/link/pump.h"
 
 enum { OUTSTANDING_MOST = 16 };
 

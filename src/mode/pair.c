@@ -16,39 +16,68 @@ struct pair {
 };
 
 static bool serves(const mode_settings *s) {
-    return s->size == 2 && s->settled && s->gradient_type == DTYPE_F32 &&
-           s->device->facts.host_addressable && s->comm->is->offer;
+    return s->size == 2 && s->settled && s->updates_pairs && s->gradient_type == DTYPE_F32 &&
+           s->comm->is->offer;
 }
 
 static void *other(const mode_settings *s, const float *mine) {
     return (void *)s->comm->is->peer(s->comm, mine, 1 - s->rank);
 }
 
-static void turn(pair *self, int at) {
-    self->at = at;
-    self->mode->gradients = self->mine[at];
-    self->mode->added_gradients = self->theirs[at];
+static float *whole(const mode *mode, store_kind kind) {
+    return store_at(mode->store, kind, 0, store_length(mode->store, kind));
 }
 
-int pair_open(mode *mode, pair **out, ls_error *error) {
+static void turn(pair *self, int at) {
+    self->at = at;
+    store_exchange(self->mode->store, STORE_GRADIENTS, self->mine[at]);
+}
+
+/* Rank 0 has the first half, whole cache lines. */
+static store_span half(const bucket *of, int rank) {
+    enum { LINE = 16 };
+    size_t first = of->count / 2 / LINE * LINE;
+    return rank == 0 ? (store_span){of->first, first}
+                     : (store_span){of->first + first, of->count - first};
+}
+
+static store_span part_of(const bucket *of, int rank) {
+    return of->count < SHARED_FROM ? (store_span){of->first, of->count} : half(of, rank);
+}
+
+/* The last bucket has the first elements. */
+static int share_out(const pair *self, const bucket *buckets, int count, ls_error *error) {
+    store_span *parts = calloc((size_t)count + 1, sizeof *parts);
+    if (!parts)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    for (int index = 0; index < count; index++)
+        parts[index] = part_of(&buckets[count - 1 - index], self->mode->settings.rank);
+    int status = store_update(self->mode->store, parts, count, error);
+    free(parts);
+    return status;
+}
+
+int pair_open(mode *mode, const bucket *buckets, int count, pair **out, ls_error *error) {
     const mode_settings *s = &mode->settings;
     *out = NULL;
-    if (!serves(s) || !other(s, mode->gradients) || !other(s, mode->parameters))
+    if (!serves(s) || !other(s, whole(mode, STORE_GRADIENTS)) ||
+        !other(s, whole(mode, STORE_PARAMETERS)))
         return LS_OK;
     pair *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "out of memory");
     *out = self;
     self->mode = mode;
-    self->mine[0] = mode->gradients;
-    LS_TRY(s->comm->is->allocate(s->comm, mode_gradient_bytes(mode), "gradients",
-                                 (void **)&self->mine[1], error));
-    self->their_parameters = other(s, mode->parameters);
+    self->mine[0] = whole(mode, STORE_GRADIENTS);
+    LS_TRY(store_take(mode->store, MEMORY_COMMUNICATION, true,
+                      store_bytes(mode->store, STORE_GRADIENTS), "gradients",
+                      (void **)&self->mine[1], error));
+    self->their_parameters = other(s, whole(mode, STORE_PARAMETERS));
     for (int at = 0; at < 2; at++)
         self->theirs[at] = other(s, self->mine[at]);
     if (self->theirs[1]) { /* the same on both ranks */
         turn(self, 0);
-        return LS_OK;
+        return share_out(self, buckets, count, error);
     }
     pair_close(self);
     *out = NULL;
@@ -62,23 +91,14 @@ static int wait_for(pair *self, outstanding *works, comm_work *work, ls_error *e
     return step_clock_resumed(mode->clock, error);
 }
 
-/* Rank 0 has the first half, whole cache lines. */
-static bucket half(const bucket *of, int rank) {
-    enum { LINE = 16 };
-    size_t first = of->count / 2 / LINE * LINE;
-    return rank == 0 ? (bucket){.first = of->first, .count = first}
-                     : (bucket){.first = of->first + first, .count = of->count - first};
-}
-
 static int update_bucket(pair *self, const bucket *each, ls_error *error) {
     mode *mode = self->mode;
-    if (each->count < SHARED_FROM)
-        return mode_settle(mode, each->first, each->count, error);
-    bucket mine = half(each, mode->settings.rank);
-    mode->copied_parameters = self->their_parameters;
-    int status = mode_settle(mode, mine.first, mine.count, error);
-    mode->copied_parameters = NULL;
-    return status;
+    store_span mine = part_of(each, mode->settings.rank);
+    store_slice slice = store_slice_of(mode->store, mine.first, mine.count);
+    slice.added = self->theirs[self->at] + slice.origin;
+    if (each->count >= SHARED_FROM)
+        slice.copied = self->their_parameters + slice.origin;
+    return mode_settle_slice(mode, &slice, error);
 }
 
 /* After both have updated. */
@@ -86,8 +106,9 @@ static int receive(pair *self, const bucket *each, ls_error *error) {
     const mode_settings *s = &self->mode->settings;
     if (each->count < SHARED_FROM)
         return LS_OK;
-    bucket theirs = half(each, 1 - s->rank);
-    return s->settled_elsewhere(s->settled_context, s->stream, theirs.first, theirs.count, error);
+    store_span theirs = half(each, 1 - s->rank);
+    store_slice slice = store_slice_of(self->mode->store, theirs.first, theirs.count);
+    return s->settled_elsewhere(s->settled_context, s->stream, &slice, error);
 }
 
 int pair_update(pair *self, outstanding *works, bucket *buckets, int count, ls_error *error) {
@@ -97,7 +118,7 @@ int pair_update(pair *self, outstanding *works, bucket *buckets, int count, ls_e
     outstanding_clear(works);
     for (int index = 0; index < count; index++)
         LS_TRY(update_bucket(self, &buckets[index], error));
-    LS_TRY(outstanding_offer(works, mode->parameters, sizeof *mode->parameters,
+    LS_TRY(outstanding_offer(works, whole(mode, STORE_PARAMETERS), sizeof(float),
                              mode->settings.stream, &self->updated, error));
     LS_TRY(wait_for(self, works, &self->updated, error));
     outstanding_clear(works);
@@ -110,10 +131,7 @@ int pair_update(pair *self, outstanding *works, bucket *buckets, int count, ls_e
 void pair_close(pair *self) {
     if (!self)
         return;
-    const mode_settings *s = &self->mode->settings;
-    self->mode->gradients = self->mine[0];
-    self->mode->added_gradients = NULL;
-    if (self->mine[1])
-        s->comm->is->release(s->comm, self->mine[1]);
+    store_exchange(self->mode->store, STORE_GRADIENTS, self->mine[0]);
+    store_give_back(self->mode->store, self->mine[1]);
     free(self);
 }

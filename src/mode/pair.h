@@ -9,7 +9,7 @@
  * may still read this step's, and no longer once it has offered the next (comm.h, offer). A rank
  * whose last bucket was offered reads no parameter of this step any more. The bits are those of the
  * all-reduce and the whole update: the sum of two is commutative, and an update is its element's
- * alone. The optimizer's moments of the other half are the other rank's. */
+ * alone. A rank holds the optimizer's moments of what it updates. */
 #ifndef LOCKSTEP_MODE_PAIR_H
 #define LOCKSTEP_MODE_PAIR_H
 
@@ -19,10 +19,10 @@
 
 typedef struct pair pair;
 
-/* After the mode's arrays were allocated. *out NULL where this does not serve: other than two
- * ranks, no reading of each other's memory, or an update that is not made piece by piece from fp32
- * gradients. Collective. */
-int pair_open(mode *mode, pair **out, ls_error *error);
+/* After parameters and gradients were held; says what this rank updates. *out NULL where this does
+ * not serve: other than two ranks, no reading of each other's memory, or an update that is not made
+ * piece by piece from fp32 gradients. Collective. */
+int pair_open(mode *mode, const bucket *buckets, int count, pair **out, ls_error *error);
 /* All buckets were begun by outstanding_offer: waits for the other's, updates, and waits until the
  * other has. The next gradients go into the other array. */
 int pair_update(pair *self, outstanding *works, bucket *buckets, int count, ls_error *error);

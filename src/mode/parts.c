@@ -1,20 +1,41 @@
 #include "mode/parts.h"
 
-static const graph_layer *layer_of(const mode *self, int unit) {
-    return &self->settings.graph->layers[self->settings.graph->unit_layers[unit]];
+int mode_hold_whole(mode *self, ls_error *error) {
+    for (store_kind kind = STORE_PARAMETERS; kind <= STORE_BUFFERS; kind++)
+        LS_TRY(store_hold_whole(self->store, kind, error));
+    return LS_OK;
+}
+
+int mode_pack(mode *self, ls_error *error) {
+    const mode_settings *s = &self->settings;
+    size_t count = s->graph->parameter_count;
+    return network_pack(s->network, s->stream, store_at(self->store, STORE_PARAMETERS, 0, count),
+                        error);
+}
+
+int mode_parameters_written(mode *self, ls_error *error) {
+    self->is->parameters_changed(self);
+    return mode_pack(self, error);
 }
 
 int mode_whole_parameters(void *context, int unit, const float **out, ls_error *error) {
     (void)error;
     mode *self = context;
-    *out = self->parameters + layer_of(self, unit)->first_weight;
+    *out = mode_unit(self, STORE_PARAMETERS, unit);
     return LS_OK;
 }
 
 int mode_whole_gradient(void *context, int unit, float **out, ls_error *error) {
     (void)error;
     mode *self = context;
-    *out = self->gradients + layer_of(self, unit)->first_weight;
+    *out = mode_unit(self, STORE_GRADIENTS, unit);
+    return LS_OK;
+}
+
+int mode_whole_buffers(void *context, float **out, ls_error *error) {
+    (void)error;
+    const mode *self = context;
+    *out = store_at(self->store, STORE_BUFFERS, 0, self->settings.graph->buffer_count);
     return LS_OK;
 }
 
@@ -35,23 +56,28 @@ device_stream *mode_update_stream(const mode *self) {
 }
 
 int mode_settle(mode *self, size_t first, size_t count, ls_error *error) {
+    store_slice slice = store_slice_of(self->store, first, count);
+    return mode_settle_slice(self, &slice, error);
+}
+
+int mode_settle_slice(mode *self, const store_slice *slice, ls_error *error) {
     const mode_settings *s = &self->settings;
     if (!s->settled)
         return LS_OK;
     if (has_update_stream(self)) {
         LS_TRY(order_streams(self, self->settled_event, s->stream, s->update_stream, error));
-        return s->settled(s->settled_context, s->update_stream, first, count, error);
+        return s->settled(s->settled_context, s->update_stream, slice, error);
     }
     LS_TRY(step_clock_leave(self->clock, error));
     device_range_begin(s->device, "optimizer");
-    LS_TRY(s->settled(s->settled_context, s->stream, first, count, error));
+    LS_TRY(s->settled(s->settled_context, s->stream, slice, error));
     device_range_end(s->device);
     return step_clock_return(self->clock, STEP_OPTIMIZER, error);
 }
 
 int mode_settle_unit(mode *self, int unit, ls_error *error) {
-    const graph_layer *layer = layer_of(self, unit);
-    return mode_settle(self, layer->first_weight, layer->weight_count + layer->bias_count, error);
+    const graph_unit *block = &self->settings.graph->units[unit];
+    return mode_settle(self, block->first, block->count, error);
 }
 
 int mode_join_updates(mode *self, ls_error *error) {
@@ -61,101 +87,61 @@ int mode_join_updates(mode *self, ls_error *error) {
     return order_streams(self, self->updated_event, s->update_stream, s->stream, error);
 }
 
-/* A batch in host memory that the device cannot address goes through the staging buffers, which
- * lie still, so that a recorded step finds the next batch there. */
-static bool is_staged(const mode *self, const mode_batch *batch) {
-    return !self->settings.device->facts.host_addressable && !batch->order && batch->loaded > 0;
+int64_t mode_input_elements(const mode *self) {
+    return (int64_t)network_input_elements(self->settings.network);
 }
 
-int mode_stage_in(mode *self, device_stream *stream, const mode_batch *batch, ls_error *error) {
-    const mode_settings *s = &self->settings;
-    if (!is_staged(self, batch))
-        return LS_OK;
-    size_t count = (size_t)batch->loaded;
-    size_t image = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
-    struct {
-        void *to;
-        const void *from;
-        size_t bytes;
-    } parts[] = {{self->staged_images, batch->images, image * count},
-                 {self->staged_labels, batch->labels, sizeof(int32_t) * count},
-                 {self->staged_ids, batch->ids, sizeof(int64_t) * count}};
-    for (size_t part = 0; part < sizeof parts / sizeof parts[0]; part++)
-        if (parts[part].from)
-            LS_TRY(s->device->is->copy(s->device, stream, parts[part].to, parts[part].from,
-                                       parts[part].bytes, COPY_HOST_TO_DEVICE, error));
-    return LS_OK;
+int mode_classes(const mode *self) {
+    const graph *graph = self->settings.graph;
+    return (int)graph_tensor_elements(&graph->tensors[graph->output]);
 }
 
-int mode_stage(mode *self, const mode_batch *batch, ls_error *error) {
-    return mode_stage_in(self, self->settings.stream, batch, error);
-}
-
-int mode_make_batch(mode *self, device_stream *stream, const mode_batch *batch, void *out,
-                    ls_error *error) {
-    return mode_make_part(self, stream, batch, (share){0, batch->loaded}, out, error);
-}
-
-int mode_make_part(mode *self, device_stream *stream, const mode_batch *batch, share part,
+int mode_make_part(mode *self, device_stream *stream, const input_batch *batch, share part,
                    void *out, ls_error *error) {
-    const mode_settings *s = &self->settings;
-    bool staged = is_staged(self, batch);
-    size_t image = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
-    batch_arguments arguments = {.images = staged ? self->staged_images : batch->images,
-                                 .labels = staged ? self->staged_labels : batch->labels,
-                                 .ids = staged && batch->ids ? self->staged_ids : batch->ids,
-                                 .order = batch->order,
-                                 .state = batch->state,
-                                 .count = (int)part.count,
-                                 .height = s->height,
-                                 .width = s->width,
-                                 .channels = s->channels,
-                                 .layout = network_input_layout(s->network),
-                                 .type = network_type(s->network),
-                                 .scale = s->scale,
-                                 .shift = s->shift,
-                                 .out = out,
-                                 .out_labels = mode_labels(self, batch) + part.first};
-    if (batch->training)
-        arguments.augment = s->augment;
-    if (arguments.order) {
-        arguments.order += part.first;
-    } else if (part.first > 0) { /* what is not there is not asked for */
-        arguments.images += (size_t)part.first * image;
-        arguments.labels += part.first;
-        arguments.ids += arguments.ids ? part.first : 0;
-    }
-    return s->device->is->ops->make_batch(s->device, stream, &arguments, error);
+    const network *network = self->settings.network;
+    return batch_make(batch, stream, part, network_input_layout(network), network_type(network),
+                      out, error);
 }
 
-int mode_begin_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error) {
+int mode_begin_own_batch(mode *self, const input_batch *batch, pass *pass, ls_error *error) {
     network_take_input(self->settings.network, pass, batch->place);
     if (batch->made)
         return LS_OK;
-    return mode_make_batch(self, self->settings.stream, batch, pass_input(pass), error);
+    return mode_make_part(self, self->settings.stream, batch, self->at_hand.loaded,
+                          pass_input(pass), error);
 }
 
-int mode_loss_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error) {
-    return mode_loss_of_part(self, batch, (share){0, batch->loaded}, pass, self->totals, error);
+int mode_loss_own_batch(mode *self, const input_batch *batch, pass *pass, ls_error *error) {
+    return mode_loss_of_part(self, batch, self->at_hand.loaded, pass, self->totals, error);
 }
 
-int mode_loss_of_part(mode *self, const mode_batch *batch, share part, pass *pass,
+int mode_compute_loss(mode *self, const input_batch *batch, loss_arguments *arguments,
+                      ls_error *error) {
+    const mode_settings *s = &self->settings;
+    arguments->gradient_scale = 1.0f / (float)batch->global_count;
+    arguments->state = batch->state;
+    arguments->smoothing = batch->training ? s->label_smoothing : 0;
+    if (!batch->training)
+        arguments->dlogits = NULL;
+    return s->device->is->ops->softmax_cross_entropy(s->device, s->stream, arguments, error);
+}
+
+int mode_loss_of_part(mode *self, const input_batch *batch, share part, pass *pass,
                       loss_totals *totals, ls_error *error) {
     const mode_settings *s = &self->settings;
-    return s->device->is->ops->softmax_cross_entropy(
-        s->device, s->stream, (int)part.count, s->classes, network_type(s->network),
-        pass_logits(pass), mode_labels(self, batch) + part.first, 1.0f / (float)batch->global_count,
-        batch->state, batch->training ? pass_logits_gradient(pass) : NULL, totals, error);
+    loss_arguments arguments = {.n = (int)part.count,
+                                .classes = mode_classes(self),
+                                .type = network_type(s->network),
+                                .logits = pass_logits(pass),
+                                .labels = batch_labels(batch) + part.first,
+                                .dlogits = pass_logits_gradient(pass),
+                                .totals = totals};
+    return mode_compute_loss(self, batch, &arguments, error);
 }
 
 void mode_loader_own_share(const mode_settings *settings, int *rank, int *size) {
     *rank = settings->rank;
     *size = settings->size;
-}
-
-bool mode_updates_everywhere(const mode *self) {
-    (void)self;
-    return true;
 }
 
 void mode_nothing_to_publish(mode *self) {

@@ -3,53 +3,56 @@
 #define LOCKSTEP_MODE_PARTS_H
 
 #include "mode/mode.h"
+#include "mode/store_memory.h"
 
-/* Hooks on parameters and gradients that lie whole on this rank. */
+/* Parameters, gradients and buffers are held whole on this rank: mode_interface.setup's first act,
+ * followed by what the rank updates. Collective. */
+int mode_hold_whole(mode *self, ls_error *error);
+
+/* Packed copies of the parameters as they lie here now. */
+int mode_pack(mode *self, ls_error *error);
+
+/* Where a unit's block of a kind that is held whole lies. */
+static inline float *mode_unit(const mode *self, store_kind kind, int unit) {
+    const graph_unit *block = &self->settings.graph->units[unit];
+    return store_at(self->store, kind, block->first, block->count);
+}
+
+/* Hooks on what lies whole on this rank. */
+int mode_whole_buffers(void *mode, float **out, ls_error *error);
 int mode_whole_parameters(void *mode, int unit, const float **out, ls_error *error);
 int mode_whole_gradient(void *mode, int unit, float **out, ls_error *error);
 
-/* The labels of the batch's place. */
-static inline int32_t *mode_labels(const mode *self, const mode_batch *batch) {
-    return self->labels + (size_t)batch->place * (size_t)self->settings.global_batch;
-}
+/* Elements of a sample at the network's ends. */
+int64_t mode_input_elements(const mode *self);
+int mode_classes(const mode *self);
 
-/* mode_stage, in `stream`. */
-int mode_stage_in(mode *self, device_stream *stream, const mode_batch *batch, ls_error *error);
-/* Of the rows of all of this rank's lanes. */
-static inline size_t mode_gradient_bytes(const mode *self) {
-    size_t gaps = (size_t)(self->lane_count - 1) * self->lane_stride;
-    return (gaps + self->settings.graph->parameter_count) * sizeof(float);
-}
-
-/* uint8 images and labels of the batch -> `out` (input layout) and mode_labels. */
-int mode_make_batch(mode *self, device_stream *stream, const mode_batch *batch, void *out,
-                    ls_error *error);
-
-/* ahead.c: makes and frees what it needs; where nothing is made ahead, nothing. */
-int mode_ahead_open(mode *self, ls_error *error);
-void mode_ahead_close(mode *self);
-
-/* The same of a part of what was loaded: its labels to mode_labels + part.first. */
-int mode_make_part(mode *self, device_stream *stream, const mode_batch *batch, share part,
+/* A part of what was loaded -> `out`, in the network's type and its input's layout (batch_make). */
+int mode_make_part(mode *self, device_stream *stream, const input_batch *batch, share part,
                    void *out, ls_error *error);
 /* Its cross-entropy, and in training the gradient: mode_interface.loss, with totals of its own. */
-int mode_loss_of_part(mode *self, const mode_batch *batch, share part, pass *pass,
+int mode_loss_of_part(mode *self, const input_batch *batch, share part, pass *pass,
                       loss_totals *totals, ls_error *error);
+
+/* The loss of these logits of the batch: what of the arguments depends on the batch is filled in.
+ */
+int mode_compute_loss(mode *self, const input_batch *batch, loss_arguments *arguments,
+                      ls_error *error);
 
 /* Where what only the update reads may be waited for. */
 device_stream *mode_update_stream(const mode *self);
 /* settings.settled, with update_stream put behind what `stream` holds now; where nobody asks,
  * nothing. */
 int mode_settle(mode *self, size_t first, size_t count, ls_error *error);
+int mode_settle_slice(mode *self, const store_slice *slice, ls_error *error);
 int mode_settle_unit(mode *self, int unit, ls_error *error);
 
 /* begin and loss of a rank that computes what it loaded. */
-int mode_begin_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error);
-int mode_loss_own_batch(mode *self, const mode_batch *batch, pass *pass, ls_error *error);
+int mode_begin_own_batch(mode *self, const input_batch *batch, pass *pass, ls_error *error);
+int mode_loss_own_batch(mode *self, const input_batch *batch, pass *pass, ls_error *error);
 
 /* The loader reads this rank's own share. */
 void mode_loader_own_share(const mode_settings *settings, int *rank, int *size);
-bool mode_updates_everywhere(const mode *self);
 void mode_nothing_to_publish(mode *self);
 
 #endif

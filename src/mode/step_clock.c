@@ -19,6 +19,7 @@ struct step_clock {
     device *device;
     device_stream *stream;
     bool counts;              /* marks of this step are taken */
+    bool uncollected;         /* there are marks: of this step, or of one before it */
     double own;               /* seconds so far of the part that is going on */
     double parts[STEP_PARTS]; /* of this step so far */
     double last;              /* the clock at the last mark (not asynchronous) */
@@ -115,6 +116,9 @@ static int mark(step_clock *self, step_part ends, bool inside, ls_error *error) 
 
 int step_clock_begin(step_clock *self, bool sampled, ls_error *error) {
     self->counts = sampled;
+    if (!sampled && self->device->facts.asynchronous)
+        return LS_OK; /* what an earlier one left may be collected later */
+    self->uncollected = sampled;
     self->count = 0;
     self->own = 0;
     self->round_count = 0;
@@ -173,15 +177,19 @@ static int account_events(step_clock *self, ls_error *error) {
     return LS_OK;
 }
 
+bool step_clock_has(const step_clock *self) {
+    return self->uncollected;
+}
+
 int step_clock_collect(step_clock *self, double parts[STEP_PARTS], ls_error *error) {
-    if (!self->counts)
+    if (!self->uncollected)
         return LS_OK;
     if (self->count > 0)
         LS_TRY(account_events(self, error));
     end_last_round(self);
     for (int part = 0; part < STEP_PARTS; part++)
         parts[part] += self->parts[part];
-    self->counts = false;
+    self->counts = self->uncollected = false;
     return LS_OK;
 }
 

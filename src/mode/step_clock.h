@@ -48,7 +48,10 @@ int step_clock_resumed(step_clock *self, ls_error *error);
  * at once and is timed too (not on an asynchronous device). */
 void step_clock_round_ends(step_clock *self);
 
-/* Adds the seconds of the step to parts[STEP_PARTS]. Not sampled: adds nothing. */
+bool step_clock_has(const step_clock *self); /* there is something to collect */
+/* Adds the seconds of the step to parts[STEP_PARTS], and waits for its end; on an asynchronous
+ * device that may be put off until before the next sampled step begins. Not sampled: adds nothing.
+ */
 int step_clock_collect(step_clock *self, double parts[STEP_PARTS], ls_error *error);
 /* Of the step that was collected last; as many in each step of a mode, on every rank. */
 int step_clock_rounds(const step_clock *self, const step_round **out);

@@ -1,6 +1,7 @@
 #include "model/arena.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 
 static size_t aligned(size_t bytes) {
     return (bytes + 255) & ~(size_t)255;
@@ -40,18 +41,19 @@ static int largest_left(const arena_buffer *buffers, const bool *placed, int cou
     return best;
 }
 
-size_t arena_plan(arena_buffer *buffers, int count) {
-    bool placed[count > 0 ? count : 1];
-    size_t total = 0;
-    for (int index = 0; index < count; index++)
-        placed[index] = false;
+int arena_plan(arena_buffer *buffers, int count, size_t *bytes, ls_error *error) {
+    bool *placed = calloc((size_t)count + 1, sizeof *placed);
+    if (!placed)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    *bytes = 0;
     for (int round = 0; round < count; round++) {
         int next = largest_left(buffers, placed, count);
         arena_buffer *buffer = &buffers[next];
         buffer->offset = lowest_free(buffer, buffers, placed, count);
         placed[next] = true;
-        if (buffer->offset + aligned(buffer->bytes) > total)
-            total = buffer->offset + aligned(buffer->bytes);
+        if (buffer->offset + aligned(buffer->bytes) > *bytes)
+            *bytes = buffer->offset + aligned(buffer->bytes);
     }
-    return total;
+    free(placed);
+    return LS_OK;
 }

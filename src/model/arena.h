@@ -5,6 +5,8 @@
 #ifndef LOCKSTEP_MODEL_ARENA_H
 #define LOCKSTEP_MODEL_ARENA_H
 
+#include "base/error.h"
+
 #include <stddef.h>
 
 typedef struct arena_buffer {
@@ -13,7 +15,7 @@ typedef struct arena_buffer {
     size_t offset;   /* the result; a multiple of 256 */
 } arena_buffer;
 
-/* Returns the bytes needed for all. */
-size_t arena_plan(arena_buffer *buffers, int count);
+/* *bytes: needed for all. */
+int arena_plan(arena_buffer *buffers, int count, size_t *bytes, ls_error *error);
 
 #endif

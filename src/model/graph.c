@@ -1,116 +1,162 @@
+/* A graph's arrays, and what builders put into them. */
 #include "model/graph.h"
 #include "model/layer.h"
+#include "model/layers.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-static int new_tensor(graph *self, int height, int width, int channels, int producer) {
+/* An array of `count` with room for one more: where it is, or moved; its capacities are the powers
+ * of two. NULL, and the array stays: no memory, which is kept as the graph's error. */
+static void *grown(graph *self, void *array, int count, size_t element) {
+    if (count & (count - 1))
+        return array;
+    void *larger = realloc(array, (count ? 2 * (size_t)count : 1) * element);
+    if (!larger)
+        ls_fail(&self->error, LS_FAILED, "out of memory");
+    return larger;
+}
+
+void graph_release(graph *self) {
+    for (int tensor = 0; tensor < self->tensor_count; tensor++)
+        free(self->tensors[tensor].uses);
+    for (int layer = 0; layer < self->layer_count; layer++)
+        free(self->layers[layer].settings);
+    free(self->tensors), free(self->layers), free(self->units), free(self->parameters);
+    *self = (graph){0};
+}
+
+static int new_tensor(graph *self, graph_tensor shape, int producer) {
     if (self->error.code != LS_OK)
         return 0;
-    if (self->tensor_count == GRAPH_MAX_TENSORS) {
-        ls_fail(&self->error, LS_FAILED, "model: more than %d tensors", GRAPH_MAX_TENSORS);
+    graph_tensor *tensors = grown(self, self->tensors, self->tensor_count, sizeof *tensors);
+    if (!tensors)
         return 0;
-    }
-    self->tensors[self->tensor_count] = (graph_tensor){
-        .height = height, .width = width, .channels = channels, .producer = producer};
+    self->tensors = tensors;
+    shape.producer = producer;
+    self->tensors[self->tensor_count] = shape;
     return self->tensor_count++;
 }
 
-/* A layer that reads `inputs`; NULL after a mistake. */
-static graph_layer *new_layer(graph *self, const layer_interface *is, const char *name,
-                              const int *inputs, int input_count) {
+static void use(graph *self, int tensor, int layer) {
+    graph_tensor *t = &self->tensors[tensor];
+    int *uses = grown(self, t->uses, t->use_count, sizeof *uses);
+    if (!uses)
+        return;
+    t->uses = uses;
+    t->uses[t->use_count++] = layer;
+}
+
+graph_layer *graph_begin_layer(graph *self, const layer_interface *is, const char *name,
+                               const int *inputs, int input_count, size_t settings_bytes) {
     if (self->error.code != LS_OK)
         return NULL;
-    if (self->layer_count == GRAPH_MAX_LAYERS) {
-        ls_fail(&self->error, LS_FAILED, "model: more than %d layers", GRAPH_MAX_LAYERS);
+    graph_layer *layers = grown(self, self->layers, self->layer_count, sizeof *layers);
+    if (!layers)
         return NULL;
-    }
+    self->layers = layers;
     graph_layer *layer = &self->layers[self->layer_count];
     *layer = (graph_layer){.is = is, .input_count = input_count, .unit = -1};
-    snprintf(layer->name, sizeof layer->name, "%s", name);
+    if (snprintf(layer->name, sizeof layer->name, "%s", name) >= (int)sizeof layer->name) {
+        ls_fail(&self->error, LS_FAILED, "model: a layer's name has at most %zu letters: %s",
+                sizeof layer->name - 1, name);
+        return NULL;
+    }
+    layer->settings = settings_bytes ? calloc(1, settings_bytes) : NULL;
+    if (settings_bytes && !layer->settings) {
+        ls_fail(&self->error, LS_FAILED, "out of memory");
+        return NULL;
+    }
     for (int index = 0; index < input_count; index++) {
-        graph_tensor *tensor = &self->tensors[inputs[index]];
         layer->inputs[index] = inputs[index];
-        if (tensor->use_count == GRAPH_MAX_USES) {
-            ls_fail(&self->error, LS_FAILED, "model: %s: a tensor is used more than %d times", name,
-                    GRAPH_MAX_USES);
-            return NULL;
-        }
-        tensor->uses[tensor->use_count++] = self->layer_count;
+        use(self, inputs[index], self->layer_count);
     }
     self->layer_count++;
     return layer;
 }
 
-static int finish_layer(graph *self, graph_layer *layer, int height, int width, int channels) {
-    if (height < 1 || width < 1 || channels < 1)
+int graph_end_layer(graph *self, graph_layer *layer, graph_tensor shape) {
+    if (shape.height < 1 || shape.width < 1 || shape.tokens < 1 || shape.channels < 1)
         ls_fail(&self->error, LS_BAD_INPUT, "model: %s: the output would be %d x %d x %d",
-                layer->name, height, width, channels);
-    layer->output = new_tensor(self, height, width, channels, (int)(layer - self->layers));
-    self->tensors[layer->output].relu = layer->relu;
-    return layer->output;
+                layer->name, shape.height * shape.tokens, shape.width, shape.channels);
+    shape.activation = layer->activation;
+    return layer->output = new_tensor(self, shape, (int)(layer - self->layers));
 }
 
-static void give_parameters(graph *self, graph_layer *layer, int fan_in, int out) {
-    layer->fan_in = fan_in;
-    layer->first_weight = self->parameter_count;
-    layer->weight_count = (size_t)fan_in * (size_t)out;
-    layer->bias_count = (size_t)out;
-    layer->unit = self->unit_count;
-    self->parameter_count += layer->weight_count + layer->bias_count;
-    self->unit_layers[self->unit_count++] = (int)(layer - self->layers);
+/* The unit of a layer, begun with its first trained parameter. NULL: no memory. */
+static graph_unit *unit_of(graph *self, graph_layer *layer) {
+    if (layer->unit < 0) {
+        graph_unit *units = grown(self, self->units, self->unit_count, sizeof *units);
+        if (!units)
+            return NULL;
+        self->units = units;
+        layer->unit = self->unit_count++;
+        self->units[layer->unit] =
+            (graph_unit){.layer = (int)(layer - self->layers), .first = self->parameter_count};
+    }
+    return &self->units[layer->unit];
+}
+
+/* How many of a layer's records so far are trained, or are not. */
+static int records_of(const graph *self, const graph_layer *layer, bool trained) {
+    int found = 0;
+    for (int index = 0; index < layer->record_count; index++)
+        found += self->parameters[layer->first_record + index].trained == trained;
+    return found;
+}
+
+void graph_give(graph *self, graph_layer *layer, const graph_parameter *wanted) {
+    graph_parameter *records = grown(self, self->parameters, self->record_count, sizeof *records);
+    if (!records)
+        return;
+    self->parameters = records;
+    graph_parameter *made = &self->parameters[self->record_count];
+    *made = *wanted;
+    if (snprintf(made->name, sizeof made->name, "%s.%s", layer->name, wanted->name) >=
+        (int)sizeof made->name)
+        ls_fail(&self->error, LS_FAILED, "model: %s: a tensor's name is too long", layer->name);
+    made->number = records_of(self, layer, made->trained);
+    if (made->number == (made->trained ? OP_PARAMETERS : OP_BUFFERS)) {
+        ls_fail(&self->error, LS_FAILED, "model: %s: a layer has at most %d %s", layer->name,
+                made->number, made->trained ? "parameters" : "buffers");
+        return;
+    }
+    made->layer = (int)(layer - self->layers);
+    made->count = 1;
+    for (int dim = 0; dim < made->dim_count; dim++)
+        made->count *= (size_t)made->dims[dim];
+    size_t *end = made->trained ? &self->parameter_count : &self->buffer_count;
+    graph_unit *unit = made->trained ? unit_of(self, layer) : NULL;
+    if (made->trained && !unit)
+        return;
+    if (unit)
+        unit->count += made->count;
+    made->unit = unit ? layer->unit : -1;
+    made->first = *end;
+    *end += made->count;
+    if (layer->record_count++ == 0)
+        layer->first_record = self->record_count;
+    self->record_count++;
+}
+
+void graph_give_weight_and_bias(graph *self, graph_layer *layer, const int *dims, int dim_count) {
+    graph_parameter weight = {
+        .name = "weight", .dim_count = dim_count, .trained = true, .decays = true};
+    graph_parameter bias = {.name = "bias", .dims = {dims[0]}, .dim_count = 1, .trained = true};
+    int fan_in = 1;
+    for (int dim = 0; dim < dim_count; dim++) {
+        weight.dims[dim] = dims[dim];
+        fan_in *= dim ? dims[dim] : 1;
+    }
+    weight.initialiser = bias.initialiser =
+        (graph_initialiser){INITIALISE_UNIFORM, 1.0f / sqrtf((float)fan_in)};
+    graph_give(self, layer, &weight);
+    graph_give(self, layer, &bias);
 }
 
 int graph_input(graph *self, int height, int width, int channels) {
-    return new_tensor(self, height, width, channels, -1);
-}
-
-int graph_conv2d(graph *self, const char *name, int input, int out_channels, int kernel, int stride,
-                 int padding, bool relu) {
-    graph_layer *layer = new_layer(self, &layer_conv2d, name, &input, 1);
-    if (!layer)
-        return 0;
-    const graph_tensor *x = &self->tensors[input];
-    layer->out_channels = out_channels;
-    layer->kernel = kernel;
-    layer->stride = stride;
-    layer->padding = padding;
-    layer->relu = relu;
-    give_parameters(self, layer, kernel * kernel * x->channels, out_channels);
-    return finish_layer(self, layer, (x->height + 2 * padding - kernel) / stride + 1,
-                        (x->width + 2 * padding - kernel) / stride + 1, out_channels);
-}
-
-int graph_maxpool2d(graph *self, const char *name, int input, int window) {
-    graph_layer *layer = new_layer(self, &layer_maxpool2d, name, &input, 1);
-    if (!layer)
-        return 0;
-    const graph_tensor *x = &self->tensors[input];
-    layer->kernel = layer->stride = window;
-    return finish_layer(self, layer, x->height / window, x->width / window, x->channels);
-}
-
-int graph_linear(graph *self, const char *name, int input, int out_features, bool relu) {
-    graph_layer *layer = new_layer(self, &layer_linear, name, &input, 1);
-    if (!layer)
-        return 0;
-    graph_tensor *x = &self->tensors[input];
-    x->flattened = true;
-    layer->out_channels = out_features;
-    layer->relu = relu;
-    give_parameters(self, layer, (int)graph_tensor_elements(x), out_features);
-    return finish_layer(self, layer, 1, 1, out_features);
-}
-
-int graph_add(graph *self, const char *name, int a, int b, bool relu) {
-    graph_layer *layer = new_layer(self, &layer_add, name, (int[]){a, b}, 2);
-    if (!layer)
-        return 0;
-    const graph_tensor *x = &self->tensors[a], *y = &self->tensors[b];
-    if (x->height != y->height || x->width != y->width || x->channels != y->channels)
-        ls_fail(&self->error, LS_FAILED, "model: %s: %d x %d x %d cannot be added to %d x %d x %d",
-                name, x->height, x->width, x->channels, y->height, y->width, y->channels);
-    layer->relu = relu;
-    return finish_layer(self, layer, x->height, x->width, x->channels);
+    return new_tensor(self, image_of(height, width, channels), -1);
 }
 
 int graph_finish(graph *self, int output, ls_error *error) {
@@ -121,7 +167,7 @@ int graph_finish(graph *self, int output, ls_error *error) {
                     self->tensors[tensor].producer < 0
                         ? "the input"
                         : self->layers[self->tensors[tensor].producer].name);
-    if (self->tensors[output].use_count != 0)
+    if (output < self->tensor_count && self->tensors[output].use_count != 0)
         ls_fail(&self->error, LS_FAILED, "model: the logits are used by another layer");
     if (self->error.code != LS_OK)
         *error = self->error;

@@ -1,71 +1,109 @@
-/* A model as a graph of layers in topological order, built by one function a model (cnn.c).
- * Logical only: shapes are checked as it is built; no device, no batch size. The parameters are
- * one flat logical array in the order of the layers, so that backward makes gradients ready from
- * its end. A layer with parameters is a unit: what a mode gathers, reduces or frees at once. */
+/* A model as a graph of layers in topological order, built by one function a model (cnn.c) from the
+ * kinds of layers.h. Logical only: shapes are checked as it is built; no device, no batch size. The
+ * parameters are one flat logical array in the order of the layers, so that backward makes
+ * gradients ready from its end. A layer with parameters is a unit: what a mode gathers, reduces or
+ * frees at once. What is kept but not trained (running statistics) lies in a second flat array, the
+ * buffers. */
 #ifndef LOCKSTEP_MODEL_GRAPH_H
 #define LOCKSTEP_MODEL_GRAPH_H
 
 #include "base/error.h"
+#include "device/op.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GRAPH_MAX_TENSORS = 512, GRAPH_MAX_LAYERS = 512, GRAPH_MAX_USES = 8 };
+typedef enum {
+    TENSOR_IMAGE,  /* [height, width, channels] */
+    TENSOR_TOKENS, /* [tokens, channels] */
+    TENSOR_VECTOR  /* [channels] */
+} tensor_kind;
 
-/* One sample's shape; a vector of features is 1 x 1 x channels. */
+/* One sample's shape; what its kind does not have is 1. */
 typedef struct graph_tensor {
-    int height, width, channels;
-    int producer;             /* layer; -1: the network's input */
-    int uses[GRAPH_MAX_USES]; /* layers that read it, in order */
+    tensor_kind kind;
+    int height, width, tokens, channels;
+    int producer; /* layer; -1: the network's input */
+    int *uses;    /* [use_count] layers that read it, in order; one that reads it twice, twice */
     int use_count;
-    bool relu;      /* a ReLU's output: its producer applied one */
-    bool flattened; /* some layer reads it as a vector, in [h, w, c] order */
+    activation activation; /* its producer applied it */
+    bool flattened;        /* some layer reads it as a vector, in [h, w, c] order */
 } graph_tensor;
 
 typedef struct layer_interface layer_interface; /* model/layer.h */
 
+/* What a parameter or a buffer holds before the first step. */
+typedef struct graph_initialiser {
+    enum {
+        INITIALISE_CONSTANT, /* `value` everywhere */
+        INITIALISE_UNIFORM   /* evenly in [-value, value) */
+    } kind;
+    float value;
+} graph_initialiser;
+
+/* A parameter tensor, or a buffer where it is not trained. */
+typedef struct graph_parameter {
+    char name[96]; /* "conv1.weight": the layer's and the tensor's as PyTorch names it */
+    int dims[4], dim_count;
+    graph_initialiser initialiser;
+    bool trained;
+    bool decays; /* weight decay is meant for it: weights, not biases or norms */
+    /* Elements, in the array of the parameters, or of the buffers. Tensors follow one another
+     * without a gap; what is trained begins at multiples of 64 in every model (a test says so), as
+     * a device's widest loads want it: a layer of an odd size stands last, or costs those behind it
+     * their speed. */
+    size_t first, count;
+    int layer;
+    int number; /* among its layer's parameters, or among its buffers: the op's */
+    int unit;   /* of its layer; -1: not trained */
+} graph_parameter;
+
+/* A unit's block of the flat arrays: its layer's trained parameters, one after the other. */
+typedef struct graph_unit {
+    int layer;
+    size_t first, count;
+} graph_unit;
+
 typedef struct graph_layer {
     const layer_interface *is;
-    char name[32];
-    int inputs[2], input_count; /* tensors */
+    char name[64];
+    int inputs[OP_INPUTS], input_count; /* tensors */
     int output;
-    bool relu;
-    int out_channels, kernel, stride,
-        padding; /* convolution, linear (out_channels), pooling (kernel) */
-    /* Weights, then bias, in the flat array; counts 0 where the layer has none. */
-    size_t first_weight, weight_count, bias_count;
-    int fan_in;
-    int unit; /* -1: no parameters */
+    activation activation;
+    void *settings;                 /* the kind's own struct; NULL: it has none */
+    int first_record, record_count; /* its parameters and buffers, in graph.parameters */
+    int unit;                       /* -1: nothing to train */
 } graph_layer;
 
+/* Begins as all zeros; the arrays grow as it is built. */
 typedef struct graph {
-    graph_tensor tensors[GRAPH_MAX_TENSORS];
-    graph_layer layers[GRAPH_MAX_LAYERS];
-    int tensor_count, layer_count, unit_count;
-    int unit_layers[GRAPH_MAX_LAYERS]; /* the layer of each unit */
-    int output;                        /* tensor: the logits */
-    size_t parameter_count;
-    ls_error error; /* the first mistake while building; later calls do nothing */
+    graph_tensor *tensors; /* [tensor_count]; 0 is the input */
+    graph_layer *layers;   /* [layer_count] */
+    graph_unit *units;     /* [unit_count] */
+    /* All records, trained or not, in the order of the layers: [record_count]. */
+    graph_parameter *parameters;
+    int tensor_count, layer_count, unit_count, record_count;
+    int output;             /* tensor: the logits */
+    size_t parameter_count; /* elements of the flat array of what is trained */
+    size_t buffer_count;    /* elements of the flat array of what is not */
+    ls_error error;         /* the first mistake while building; later calls do nothing */
 } graph;
 
-/* Building. Each returns the new tensor's number. Mistakes are kept in graph.error and reported by
- * graph_finish, so that a model reads as a list of layers. */
-int graph_input(graph *self, int height, int width, int channels);
-int graph_conv2d(graph *self, const char *name, int input, int out_channels, int kernel, int stride,
-                 int padding, bool relu);
-int graph_maxpool2d(graph *self, const char *name, int input, int window);
-int graph_linear(graph *self, const char *name, int input, int out_features, bool relu);
-/* a + b, then a ReLU where asked: a residual join. */
-int graph_add(graph *self, const char *name, int a, int b, bool relu);
-/* `output` is the logits. Checks that every other tensor is used. */
-int graph_finish(graph *self, int output, ls_error *error);
+/* Frees what it holds; all zeros is fine. */
+void graph_release(graph *self);
 
-static inline size_t graph_tensor_elements(const graph_tensor *tensor) {
-    return (size_t)tensor->height * (size_t)tensor->width * (size_t)tensor->channels;
+/* The layer that a unit is. */
+static inline const graph_layer *graph_unit_layer(const graph *self, int unit) {
+    return &self->layers[self->units[unit].layer];
 }
 
-/* Models by name ("cnn"). */
+static inline size_t graph_tensor_elements(const graph_tensor *tensor) {
+    return (size_t)tensor->height * (size_t)tensor->width * (size_t)tensor->tokens *
+           (size_t)tensor->channels;
+}
+
+/* Models by name ("cnn"). *out is overwritten; released by the caller, also after a failure. */
 int model_build(const char *name, int height, int width, int channels, int classes, graph *out,
                 ls_error *error);
 extern const char model_choices[]; /* for the option table: "cnn" */

@@ -1,58 +1,67 @@
-/* A kind of layer: how it prepares plans for a batch of n, what it keeps, how it runs. One file a
- * kind (layer_*.c), ended by its interface. */
+/* A kind of layer: how it is built, which op it prepares for a batch of n, what a pass of it costs.
+ * One file a kind (layer_KIND.c), ended by its interface and its builder (layers.h). */
 #ifndef LOCKSTEP_MODEL_LAYER_H
 #define LOCKSTEP_MODEL_LAYER_H
 
 #include "device/ops.h"
 #include "model/graph.h"
+#include "model/work.h"
 
-/* A layer prepared for one batch size. Pointers into the arena are set when it is laid out. */
-typedef struct layer_pass {
+/* What a layer is prepared for. */
+typedef struct layer_setting {
+    const graph *graph;
     const graph_layer *layer;
-    plan *plan;       /* NULL where the kind needs none */
-    void *saved;      /* plan_saved_bytes, from forward to backward */
-    void *x[2], *y;   /* activations */
-    void *dx[2], *dy; /* gradients; dx NULL where none is needed (the network's input) */
-    size_t elements;  /* of y, for the whole batch */
-    bool dy_masked;   /* this layer's own ReLU's mask was applied by its reader */
-} layer_pass;
-
-/* Parameters, gradients and packed weights of the moment: never kept from step to step. */
-typedef struct layer_parameters {
-    const float *weights, *bias;
-    float *dweights, *dbias;
-    void *packed;
-} layer_parameters;
-
-typedef struct layer_run {
     device *device;
-    device_stream *stream;
-    void *workspace;
-    dtype type;
-} layer_run;
+    int n;
+    precision precision;
+    tensor_layout in_layout, out_layout; /* of the inputs, which agree, and of the output */
+    bool need_dx;
+    const plan *like; /* of the same layer at another n, or NULL */
+} layer_setting;
 
 struct layer_interface {
-    const char *kind;
+    const char *kind; /* "conv2d" */
     /* True where backward of this kind applies the ReLU mask of its input's producer on its way. */
     bool masks_input;
     /* True where forward's input (x) or output (y) is read again in backward. */
     bool backward_reads_input, backward_reads_output;
     /* True where the weight gradient is dy [n, out] transposed times x [n, in]. */
     bool has_factors;
-    /* in_layouts, out_layout: of inputs[0] and the output. `like`: the same layer at another n. */
-    int (*prepare)(const graph *graph, const graph_layer *layer, device *device, int n,
-                   precision precision, tensor_layout in_layout, tensor_layout out_layout,
-                   bool need_dx, const plan *like, plan **out, ls_error *error);
-    int (*forward)(const layer_run *run, layer_pass *pass, const layer_parameters *parameters,
-                   ls_error *error);
-    /* Gradient of the parameters: NULL where there are none. dy is final and masked. */
-    int (*backward_weights)(const layer_run *run, layer_pass *pass,
-                            const layer_parameters *parameters, ls_error *error);
-    /* Gradient of the inputs, overwriting dx[...]; not called when all dx are NULL. */
-    int (*backward_data)(const layer_run *run, layer_pass *pass, const layer_parameters *parameters,
-                         ls_error *error);
+    /* True where the layer's last parameter is a bias that is added to each output of its channel,
+     * so that its gradient is dy added up over all else, and where the op takes none
+     * (op_arguments). */
+    bool has_summed_bias;
+    /* True where an image may lie as LAYOUT_NHWC_PADDED, on a device that chooses that. */
+    bool takes_padded_input;
+    /* The op's parameters and buffers are the layer's records in their order. */
+    int (*prepare)(const layer_setting *setting, plan **out, ls_error *error);
+    /* What a pass cannot avoid to do (model/work.h); all zero where the layer has no such pass. */
+    work (*work)(const graph *graph, const graph_layer *layer, layer_pass_kind pass, int n,
+                 dtype type);
 };
 
-extern const layer_interface layer_conv2d, layer_maxpool2d, layer_linear, layer_add;
+/* --- for builders */
+
+/* A layer that reads `inputs`, with zeroed settings of so many bytes; valid until the next layer is
+ * begun. NULL after a mistake. */
+graph_layer *graph_begin_layer(graph *self, const layer_interface *is, const char *name,
+                               const int *inputs, int input_count, size_t settings_bytes);
+/* Gives the layer what `wanted` says: name (the tensor's own), dims, initialiser, trained, decays.
+ */
+void graph_give(graph *self, graph_layer *layer, const graph_parameter *wanted);
+/* A weight of such dims [out, ...] and a bias [out], as PyTorch begins them: uniform in
+ * +-1/sqrt(fan_in), where fan_in is the product of the other dims. */
+void graph_give_weight_and_bias(graph *self, graph_layer *layer, const int *dims, int dim_count);
+/* Returns the output of such a shape; the layer's activation is its. */
+int graph_end_layer(graph *self, graph_layer *layer, graph_tensor shape);
+
+static inline graph_tensor image_of(int height, int width, int channels) {
+    return (graph_tensor){
+        .kind = TENSOR_IMAGE, .height = height, .width = width, .tokens = 1, .channels = channels};
+}
+static inline graph_tensor vector_of(int channels) {
+    return (graph_tensor){
+        .kind = TENSOR_VECTOR, .height = 1, .width = 1, .tokens = 1, .channels = channels};
+}
 
 #endif

@@ -1,41 +1,42 @@
+/* Max pooling, window by window. */
+#include "device/kinds/maxpool2d.h"
 #include "model/layer.h"
+#include "model/layers.h"
 
-static int prepare(const graph *graph, const graph_layer *layer, device *device, int n,
-                   precision precision, tensor_layout in_layout, tensor_layout out_layout,
-                   bool need_dx, const plan *like, plan **out, ls_error *error) {
-    (void)need_dx, (void)like;
-    const graph_tensor *x = &graph->tensors[layer->inputs[0]];
-    maxpool2d_shape shape = {.n = n,
+typedef struct maxpool2d_settings {
+    int window;
+} maxpool2d_settings;
+
+static int prepare(const layer_setting *to, plan **out, ls_error *error) {
+    const graph_tensor *x = &to->graph->tensors[to->layer->inputs[0]];
+    maxpool2d_shape shape = {.n = to->n,
                              .height = x->height,
                              .width = x->width,
                              .channels = x->channels,
-                             .window = layer->kernel,
-                             .in_layout = in_layout,
-                             .out_layout = out_layout,
-                             .type = precision_type(precision),
-                             .relu_input = x->relu && x->use_count == 1};
-    return device->is->ops->maxpool2d_prepare(device, &shape, out, error);
+                             .window = ((const maxpool2d_settings *)to->layer->settings)->window,
+                             .in_layout = to->in_layout,
+                             .out_layout = to->out_layout,
+                             .type = precision_type(to->precision),
+                             .relu_input = x->activation == ACTIVATION_RELU && x->use_count == 1};
+    return op_prepare(to->device, &op_maxpool2d, &shape, to->like, out, error);
 }
 
-static int forward(const layer_run *run, layer_pass *pass, const layer_parameters *parameters,
-                   ls_error *error) {
-    (void)parameters;
-    return run->device->is->ops->maxpool2d_forward(pass->plan, run->stream, pass->x[0], pass->y,
-                                                   pass->saved, error);
-}
-
-static int backward_data(const layer_run *run, layer_pass *pass, const layer_parameters *parameters,
-                         ls_error *error) {
-    (void)parameters;
-    return run->device->is->ops->maxpool2d_backward(pass->plan, run->stream, pass->dy, pass->y,
-                                                    pass->saved, pass->dx[0], error);
-}
-
-const layer_interface layer_maxpool2d = {
+static const layer_interface layer_maxpool2d = {
     .kind = "maxpool2d",
     .masks_input = true,
     .backward_reads_output = true,
     .prepare = prepare,
-    .forward = forward,
-    .backward_data = backward_data,
+    .work = work_of_elements,
 };
+
+int graph_maxpool2d(graph *self, const char *name, int input, int window) {
+    graph_layer *layer =
+        graph_begin_layer(self, &layer_maxpool2d, name, &input, 1, sizeof(maxpool2d_settings));
+    if (!layer)
+        return 0;
+    const graph_tensor x = self->tensors[input];
+    *(maxpool2d_settings *)layer->settings = (maxpool2d_settings){window};
+    if (x.kind != TENSOR_IMAGE)
+        ls_fail(&self->error, LS_FAILED, "model: %s: pooling expects an image", name);
+    return graph_end_layer(self, layer, image_of(x.height / window, x.width / window, x.channels));
+}

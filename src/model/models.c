@@ -11,7 +11,7 @@ const char model_choices[] = "cnn";
 
 int model_build(const char *name, int height, int width, int channels, int classes, graph *out,
                 ls_error *error) {
-    memset(out, 0, sizeof *out);
+    *out = (graph){0};
     for (size_t index = 0; index < sizeof models / sizeof models[0]; index++)
         if (strcmp(models[index].name, name) == 0)
             return graph_finish(out, models[index].build(out, height, width, channels, classes),

@@ -3,7 +3,7 @@
 #ifndef LOCKSTEP_MODEL_MODELS_H
 #define LOCKSTEP_MODEL_MODELS_H
 
-#include "model/graph.h"
+#include "model/layers.h"
 
 int model_cnn(graph *g, int height, int width, int channels, int classes);
 

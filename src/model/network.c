@@ -2,14 +2,22 @@
 #include "model/network_parts.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+/* Whether all readers of a tensor take it with channels of zeros behind its own. */
+static bool may_be_padded(const graph *graph, const graph_tensor *tensor) {
+    for (int use = 0; use < tensor->use_count; use++)
+        if (!graph->layers[tensor->uses[use]].is->takes_padded_input)
+            return false;
+    return true;
+}
 
 static tensor_layout layout_of(const graph *graph, const device *device, dtype type, int tensor) {
     const graph_tensor *t = &graph->tensors[tensor];
     if (t->flattened || (t->height == 1 && t->width == 1))
         return device->is->ops->choose_layout(device, LAYOUT_ROLE_FLAT, t->channels, type);
-    return device->is->ops->choose_layout(
+    tensor_layout chosen = device->is->ops->choose_layout(
         device, t->producer < 0 ? LAYOUT_ROLE_INPUT : LAYOUT_ROLE_IMAGE, t->channels, type);
+    return chosen == LAYOUT_NHWC_PADDED && !may_be_padded(graph, t) ? LAYOUT_NHWC : chosen;
 }
 
 int network_create(const graph *graph, device *device, precision precision, network **out,
@@ -21,6 +29,13 @@ int network_create(const graph *graph, device *device, precision precision, netw
     self->device = device;
     self->precision = precision;
     self->type = precision_type(precision);
+    self->layouts = calloc((size_t)graph->tensor_count + 1, sizeof *self->layouts);
+    self->packed = calloc((size_t)graph->record_count + 1, sizeof *self->packed);
+    self->left = calloc((size_t)graph->record_count + 1, sizeof *self->left);
+    if (!self->layouts || !self->packed || !self->left) {
+        network_destroy(self);
+        return ls_fail(error, LS_FAILED, "out of memory");
+    }
     for (int tensor = 0; tensor < graph->tensor_count; tensor++)
         self->layouts[tensor] = layout_of(graph, device, self->type, tensor);
     *out = self;
@@ -35,14 +50,15 @@ void network_destroy(network *self) {
     free(self->others);
     network_forget_gathered(self);
     for (int index = 0; index < self->pass_count; index++)
-        pass_destroy(self->passes[index], self->device, self->graph->layer_count);
-    for (int layer = 0; layer < self->graph->layer_count; layer++)
-        if (self->packed[layer] && !self->is_other)
-            self->device->is->release(self->device, self->packed[layer]);
+        pass_destroy(self->passes[index], self->graph->layer_count);
+    for (int record = 0; self->left && record < self->graph->record_count; record++)
+        if (self->left[record])
+            self->device->is->release(self->device, self->left[record]);
     if (self->arena)
         self->device->is->release(self->device, self->arena);
     for (int which = 0; which < self->input_count; which++)
         self->device->is->release(self->device, self->inputs[which]);
+    free(self->passes), free(self->layouts), free(self->packed), free(self->left);
     free(self);
 }
 
@@ -53,7 +69,6 @@ int network_split(network *self, int count, ls_error *error) {
     for (self->lane_count = 1; self->lane_count < count; self->lane_count++) {
         network **made = &self->others[self->lane_count - 1];
         LS_TRY(network_create(self->graph, self->device, self->precision, made, error));
-        (*made)->is_other = true;
     }
     return LS_OK;
 }
@@ -79,7 +94,10 @@ pass *network_leading_pass(const network *self) {
 
 /* A pass of `self` with the weights packed as `like` has them. */
 static int add_pass(network *self, int n, const pass *like, ls_error *error) {
-    pass *made;
+    pass *made, **passes = realloc(self->passes, (size_t)(self->pass_count + 1) * sizeof *passes);
+    if (!passes)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    self->passes = passes;
     LS_TRY(pass_create(self->graph, self->device, self->precision, self->layouts, n, like, &made,
                        error));
     self->passes[self->pass_count++] = made;
@@ -107,7 +125,7 @@ int network_prepare(network *self, int n, ls_error *error) {
     preparing what = {.self = self, .n = n, .status = LS_OK, .error = error};
     if (network_pass(self, n))
         return LS_OK;
-    if (self->arena || self->pass_count == MAX_PASSES)
+    if (self->arena)
         return ls_fail(error, LS_FAILED, "model: no pass for a batch of %d can be added now", n);
     if (self->lane_count == 0)
         return add_pass(self, n, network_leading_pass(self), error);
@@ -115,24 +133,52 @@ int network_prepare(network *self, int n, ls_error *error) {
     return what.status;
 }
 
-static int allocate_packed(network *self, ls_error *error) {
-    pass *leading = network_leading_pass(self);
-    for (int layer = 0; leading && layer < self->graph->layer_count; layer++) {
-        plan *plan = leading->layers[layer].plan;
-        size_t bytes = plan ? self->device->is->ops->plan_packed_bytes(plan) : 0;
-        if (bytes == 0)
-            continue;
-        LS_TRY(self->device->is->allocate(self->device, bytes, "packed weights",
-                                          &self->packed[layer], error));
+plan *network_plan_of(const network *self, int record) {
+    const graph_parameter *of = &self->graph->parameters[record];
+    const pass *leading = network_leading_pass(self);
+    return leading && of->trained ? leading->layers[of->layer].plan : NULL;
+}
+
+size_t network_packed_bytes(const network *self, int record) {
+    const plan *plan = network_plan_of(self, record);
+    return plan ? plan->packed[self->graph->parameters[record].number].bytes : 0;
+}
+
+void network_place_packed(network *self, int record, void *memory) {
+    self->packed[record] = memory;
+    for (int lane = 1; lane < self->lane_count; lane++)
+        network_lane(self, lane)->packed[record] = memory;
+}
+
+bool network_is_packed(const network *self) {
+    for (int record = 0; record < self->graph->record_count; record++)
+        if (self->packed[record])
+            return true;
+    return false;
+}
+
+int network_leave_gradients(network *self, ls_error *error) {
+    for (int record = 0; record < self->graph->record_count; record++) {
+        const plan *plan = network_plan_of(self, record);
+        size_t bytes = plan ? plan->left[self->graph->parameters[record].number].bytes : 0;
+        if (bytes > 0 && !self->left[record])
+            LS_TRY(self->device->is->allocate(self->device, bytes, "gradients as they are left",
+                                              &self->left[record], error));
     }
     return LS_OK;
+}
+
+size_t network_input_elements(const network *self) {
+    const graph_tensor *input = &self->graph->tensors[0];
+    return graph_tensor_elements(input) / (size_t)input->channels *
+           (size_t)layout_channels(self->layouts[0], input->channels);
 }
 
 static size_t input_bytes(const network *self) {
     int most = 0;
     for (int index = 0; index < self->pass_count; index++)
         most = self->passes[index]->n > most ? self->passes[index]->n : most;
-    return graph_tensor_elements(&self->graph->tensors[0]) * (size_t)most * dtype_bytes(self->type);
+    return network_input_elements(self) * (size_t)most * dtype_bytes(self->type);
 }
 
 static int wanted_inputs(const network *self) {
@@ -160,13 +206,9 @@ static int seal_one(network *self, ls_error *error) {
 }
 
 int network_seal(network *self, ls_error *error) {
-    LS_TRY(allocate_packed(self, error));
     LS_TRY(seal_one(self, error));
-    for (int lane = 1; lane < self->lane_count; lane++) {
-        network *other = network_lane(self, lane);
-        memcpy(other->packed, self->packed, sizeof other->packed);
-        LS_TRY(seal_one(other, error));
-    }
+    for (int lane = 1; lane < self->lane_count; lane++)
+        LS_TRY(seal_one(network_lane(self, lane), error));
     return LS_OK;
 }
 
@@ -189,41 +231,54 @@ void *pass_logits_gradient(pass *pass) {
 dtype network_type(const network *self) {
     return self->type;
 }
+static size_t of_all_lanes(const network *self, size_t bytes) {
+    return bytes * (size_t)(self->lane_count > 1 ? self->lane_count : 1);
+}
 size_t network_arena_bytes(const network *self) {
-    size_t one = self->arena_bytes + (size_t)wanted_inputs(self) * input_bytes(self);
-    return one * (size_t)(self->lane_count > 1 ? self->lane_count : 1);
+    return of_all_lanes(self, self->arena_bytes + (size_t)wanted_inputs(self) * input_bytes(self));
+}
+size_t network_workspace_bytes(const network *self) {
+    size_t most = 0;
+    for (int index = 0; index < self->pass_count; index++)
+        if (self->passes[index]->workspace_bytes > most)
+            most = self->passes[index]->workspace_bytes;
+    return of_all_lanes(self, most);
+}
+size_t network_gathered_bytes(const network *self) {
+    return self->gathered_workspace_bytes;
 }
 tensor_layout network_input_layout(const network *self) {
     return self->layouts[0];
 }
 
-int network_ranges(network *self, float learning_rate, float weight_decay, parameter_range *out) {
-    pass *leading = network_leading_pass(self);
+int network_ranges(network *self, parameter_range *out) {
+    const graph *graph = self->graph;
     int count = 0;
-    for (int unit = 0; unit < self->graph->unit_count; unit++) {
-        int index = self->graph->unit_layers[unit];
-        const graph_layer *layer = &self->graph->layers[index];
-        bool packed = leading && self->packed[index];
-        out[count++] = (parameter_range){.first = layer->first_weight,
-                                         .count = layer->weight_count,
-                                         .learning_rate = learning_rate,
-                                         .weight_decay = weight_decay,
-                                         .packing = packed ? leading->layers[index].plan : NULL,
-                                         .packed = packed ? self->packed[index] : NULL};
-        out[count++] = (parameter_range){.first = layer->first_weight + layer->weight_count,
-                                         .count = layer->bias_count,
-                                         .learning_rate = learning_rate,
-                                         .weight_decay = weight_decay};
+    for (int record = 0; record < graph->record_count; record++) {
+        const graph_parameter *of = &graph->parameters[record];
+        if (!of->trained)
+            continue;
+        plan *plan = network_plan_of(self, record);
+        void *packed = self->packed[record], *left = self->left[record];
+        out[count++] = (parameter_range){.first = of->first,
+                                         .count = of->count,
+                                         .parameter = record,
+                                         .rate_scale = 1,
+                                         .packing = packed ? plan : NULL,
+                                         .packing_index = of->number,
+                                         .packed = packed,
+                                         .left = left,
+                                         .left_as = left ? &plan->left[of->number] : NULL};
     }
     return count;
 }
 
 int network_pack(network *self, device_stream *stream, const float *parameters, ls_error *error) {
-    pass *leading = network_leading_pass(self);
-    for (int layer = 0; leading && layer < self->graph->layer_count; layer++)
-        if (self->packed[layer])
-            LS_TRY(self->device->is->ops->pack_weights(
-                leading->layers[layer].plan, stream,
-                parameters + self->graph->layers[layer].first_weight, self->packed[layer], error));
+    for (int record = 0; record < self->graph->record_count; record++) {
+        const graph_parameter *of = &self->graph->parameters[record];
+        if (self->packed[record])
+            LS_TRY(plan_pack(network_plan_of(self, record), stream, of->number,
+                             parameters + of->first, self->packed[record], error));
+    }
     return LS_OK;
 }

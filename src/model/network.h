@@ -1,11 +1,12 @@
-/* A graph on a device: packed weights, one planned arena of activations, and a pass (plans and
- * memory) for each batch size that occurs, all made before the first step.
+/* A graph on a device: one planned arena of activations, and a pass (plans and memory) for each
+ * batch size that occurs, all made before the first step.
  *
  * The network keeps no pointer to parameters: each forward and backward asks its hooks (the mode)
  * for a unit's parameters when it gets there, and tells them when a unit's gradient is ready. */
 #ifndef LOCKSTEP_MODEL_NETWORK_H
 #define LOCKSTEP_MODEL_NETWORK_H
 
+#include "base/text_buffer.h"
 #include "device/ops.h"
 #include "model/graph.h"
 
@@ -13,15 +14,27 @@ typedef struct network network;
 typedef struct pass pass;
 
 /* What a mode does at each unit, in the order of the walk. All but `parameters` and `gradient` may
- * be NULL. A unit's block is its weights followed by its bias, device memory, fp32. */
+ * be NULL. A unit's block is its layer's trained parameters one after the other (graph.units),
+ * device memory, fp32. */
 typedef struct network_hooks {
     void *context;
     /* Where the unit's parameters are for this use; valid until `released`. */
     int (*parameters)(void *context, int unit, const float **out, ls_error *error);
     int (*released)(void *context, int unit, ls_error *error);
-    /* Where backward writes the unit's gradient. */
+    /* The walk comes to this unit later. Called once a unit of a walk but for its first, in the
+     * walk's order: before `parameters` of the unit that is prefetch_units earlier, at the first
+     * unit for all up to there. A mode that shards parameters begins here what brings the unit
+     * into a slot and waits for it in `parameters`; prefetch_units + 1 slots suffice, for one is
+     * free again with each `released`. */
+    int (*prefetch)(void *context, int unit, ls_error *error);
+    int prefetch_units; /* at least 1 where there is `prefetch` */
+    /* Where backward writes the unit's gradient. Asked for once more before its turn, with the same
+     * answer, where the layer that reads the unit's output makes the gradient of its bias. */
     int (*gradient)(void *context, int unit, float **out, ls_error *error);
     int (*gradient_ready)(void *context, int unit, ls_error *error);
+    /* The flat array of the graph's buffers [buffer_count], which forward of training writes; NULL
+     * only where the graph has none. */
+    int (*buffers)(void *context, float **out, ls_error *error);
     /* Backward has written the unit's gradient and reads its parameters no more. */
     int (*backward_done)(void *context, int unit, ls_error *error);
     /* Called after each primitive of forward and backward: progress of communication on devices
@@ -57,8 +70,17 @@ network *network_lane(network *self, int lane); /* lane 0 is `self` */
 int network_prepare(network *self, int n, ls_error *error);
 /* Allocates the arena for all prepared passes. After it, network_prepare is refused. */
 int network_seal(network *self, ls_error *error);
-pass *network_pass(network *self, int n);        /* NULL when not prepared */
-size_t network_arena_bytes(const network *self); /* what network_seal allocates for batches */
+pass *network_pass(network *self, int n);            /* NULL when not prepared */
+size_t network_arena_bytes(const network *self);     /* what network_seal allocates for batches */
+size_t network_workspace_bytes(const network *self); /* in it: scratch of the plans */
+size_t network_gathered_bytes(const network *self);  /* beside it: scratch for gathered rows */
+
+/* Packed copies of parameters, as the plans want them, lie where their owner (a mode's store) says,
+ * for all lanes: by record of the graph, device memory; between its uses. 0 bytes: there is none.
+ * Their contents follow by network_pack, or by an update (network_ranges). */
+size_t network_packed_bytes(const network *self, int record);
+void network_place_packed(network *self, int record, void *memory);
+bool network_is_packed(const network *self); /* any was placed */
 
 /* Where a pass reads its batch. On an asynchronous device there are two such places, so that the
  * next batch can be made in one while a pass reads the other; elsewhere both are one. `which`: 0
@@ -70,17 +92,19 @@ void network_take_input(const network *self, pass *pass, int which);
 /* The pass's ends, in device memory. */
 void *pass_input(pass *pass); /* [n, h, w, c] in network_input_layout */
 tensor_layout network_input_layout(const network *self);
-void *pass_logits(pass *pass);          /* [n, classes], row-major */
+size_t network_input_elements(const network *self); /* of a sample, in that layout */
+void *pass_logits(pass *pass);                      /* [n, classes], row-major */
 void *pass_logits_gradient(pass *pass); /* the same; written by whoever computes the loss */
 
-int network_forward(network *self, pass *pass, device_stream *stream, const network_hooks *hooks,
-                    ls_error *error);
+/* training: a backward follows; false: an evaluation. */
+int network_forward(network *self, pass *pass, bool training, device_stream *stream,
+                    const network_hooks *hooks, ls_error *error);
 int network_backward(network *self, pass *pass, device_stream *stream, const network_hooks *hooks,
                      ls_error *error);
 
 /* One layer of it (0 .. layer_count-1 in forward, the other way round in backward). */
-int network_forward_layer(network *self, pass *pass, int index, device_stream *stream,
-                          const network_hooks *hooks, ls_error *error);
+int network_forward_layer(network *self, pass *pass, int index, bool training,
+                          device_stream *stream, const network_hooks *hooks, ls_error *error);
 int network_backward_layer(network *self, pass *pass, int index, device_stream *stream,
                            const network_hooks *hooks, ls_error *error);
 
@@ -96,29 +120,35 @@ int network_gathered_gradient(network *self, int unit, int rows, device_stream *
 /* Releases all such plans. */
 void network_forget_gathered(network *self);
 
-/* The ranges an optimizer updates: one a weight tensor and one a bias, in flat order, with the
- * network's packed copies; learning_rate and weight_decay as given. Returns how many (at most
- * 2 * unit_count). */
-int network_ranges(network *self, float learning_rate, float weight_decay, parameter_range *out);
+/* After network_seal: from now on gradients are left as each op has them (plan.left), in memory of
+ * the network's; network_ranges, called after it, says where. For a caller of whose gradients
+ * nobody reads anything but the update. */
+int network_leave_gradients(network *self, ls_error *error);
+
+/* The ranges an optimizer updates: one a trained parameter, in flat order, with its number in
+ * graph.parameters and the network's packed copy of it; without a decay, the rate as it is. Returns
+ * how many (at most record_count). */
+int network_ranges(network *self, parameter_range *out);
 
 /* Refreshes all packed copies from parameters that came from elsewhere (initialisation, a
  * broadcast, a checkpoint). */
 int network_pack(network *self, device_stream *stream, const float *parameters, ls_error *error);
 
-/* PyTorch's default initialisation: uniform in +-1/sqrt(fan_in), weights and biases, from Philox
- * of the seed: a pure function of (seed, index). parameters: [parameter_count] host memory. */
+/* Each parameter as its record says, random numbers from Philox of the seed: a pure function of
+ * (seed, index). parameters: [parameter_count], buffers: [buffer_count], host memory. */
 void network_initialise(const graph *graph, uint64_t seed, float *parameters);
+void network_initialise_buffers(const graph *graph, uint64_t seed, float *buffers);
 
 /* A hash over the libraries and the implementations chosen, as 16 hex digits: equal ids, equal
  * plans. */
 void network_plan_id(const network *self, char out[17]);
 /* Of the plans of gathered rows alone: ranks that form the same sums have the same. */
 uint64_t network_gathered_hash(const network *self);
-/* "conv1 n=64: jit:avx512_core / - / jit:avx512_core\n" for every pass and layer, then
+/* Adds "conv1 n=64: jit:avx512_core / - / jit:avx512_core\n" for every pass and layer, then
  * "fc1 n=128 gathered: ..." for every plan of gathered rows. */
-size_t network_describe(const network *self, char *out, size_t capacity);
+void network_describe(const network *self, text_buffer *out);
 /* Of these lines the ones with a reference implementation of a library ("ref:any"): plain code, a
  * hundred times slower and more than what it has elsewhere. */
-size_t network_describe_references(const network *self, char *out, size_t capacity);
+void network_describe_references(const network *self, text_buffer *out);
 
 #endif

@@ -4,12 +4,8 @@
 
 #include <stdlib.h>
 
-static const graph_layer *layer_of(const graph *graph, int unit) {
-    return &graph->layers[graph->unit_layers[unit]];
-}
-
 bool graph_unit_factors(const graph *graph, int unit, int64_t *in_features, int64_t *out_features) {
-    const graph_layer *layer = layer_of(graph, unit);
+    const graph_layer *layer = graph_unit_layer(graph, unit);
     if (!layer->is->has_factors)
         return false;
     *in_features = (int64_t)graph_tensor_elements(&graph->tensors[layer->inputs[0]]);
@@ -39,7 +35,7 @@ static int grow_workspace(network *self, size_t bytes, ls_error *error) {
 }
 
 int network_prepare_gathered(network *self, int unit, int rows, ls_error *error) {
-    const graph_layer *layer = layer_of(self->graph, unit);
+    const graph_layer *layer = graph_unit_layer(self->graph, unit);
     plan *made;
     if (find(self, unit, rows))
         return LS_OK;
@@ -48,12 +44,17 @@ int network_prepare_gathered(network *self, int unit, int rows, ls_error *error)
     if (!plans)
         return ls_fail(error, LS_FAILED, "out of memory");
     self->gathered = plans;
-    LS_TRY(layer->is->prepare(self->graph, layer, self->device, rows, self->precision,
-                              self->layouts[layer->inputs[0]], self->layouts[layer->output], false,
-                              NULL, &made, error));
+    layer_setting setting = {.graph = self->graph,
+                             .layer = layer,
+                             .device = self->device,
+                             .n = rows,
+                             .precision = self->precision,
+                             .in_layout = self->layouts[layer->inputs[0]],
+                             .out_layout = self->layouts[layer->output]};
+    LS_TRY(layer->is->prepare(&setting, &made, error));
     self->gathered[self->gathered_count++] =
         (gathered_plan){.layer = layer, .rows = rows, .plan = made};
-    return grow_workspace(self, self->device->is->ops->plan_workspace_bytes(made), error);
+    return grow_workspace(self, made->workspace_bytes, error);
 }
 
 int network_gathered_gradient(network *self, int unit, int rows, device_stream *stream,
@@ -61,17 +62,21 @@ int network_gathered_gradient(network *self, int unit, int rows, device_stream *
     const gathered_plan *mine = find(self, unit, rows);
     if (!mine)
         return ls_fail(error, LS_FAILED, "model: %s: no plan for %d gathered rows",
-                       layer_of(self->graph, unit)->name, rows);
-    layer_pass at = {.layer = mine->layer, .plan = mine->plan, .x = {(void *)x}, .dy = (void *)dy};
-    layer_parameters parameters = {.dweights = gradient,
-                                   .dbias = gradient + mine->layer->weight_count};
-    layer_run run = {self->device, stream, self->gathered_workspace, self->type};
-    return mine->layer->is->backward_weights(&run, &at, &parameters, error);
+                       graph_unit_layer(self->graph, unit)->name, rows);
+    op_arguments arguments = {
+        .stream = stream, .x = {x}, .dy = dy, .workspace = self->gathered_workspace};
+    for (int index = 0; index < mine->layer->record_count; index++) {
+        const graph_parameter *of = &self->graph->parameters[mine->layer->first_record + index];
+        if (of->trained)
+            arguments.gradients[of->number] =
+                gradient + (of->first - self->graph->units[unit].first);
+    }
+    return mine->plan->is->backward_parameters(mine->plan, &arguments, error);
 }
 
 void network_forget_gathered(network *self) {
     for (int index = 0; index < self->gathered_count; index++)
-        self->device->is->ops->plan_release(self->device, self->gathered[index].plan);
+        plan_release(self->gathered[index].plan);
     if (self->gathered_workspace)
         self->device->is->release(self->device, self->gathered_workspace);
     free(self->gathered);

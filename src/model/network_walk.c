@@ -6,19 +6,70 @@ static bool goes_as_factors(const graph_layer *layer, const network_hooks *hooks
            hooks->takes_factors(hooks->context, layer->unit);
 }
 
-/* A unit's parameters and gradient as the mode says for this use. */
-static int unit_parameters(const network *self, const graph_layer *layer, bool backward,
-                           const network_hooks *hooks, layer_parameters *out, ls_error *error) {
-    *out = (layer_parameters){0};
-    if (layer->unit < 0)
+/* Of a walk that has come to `unit`: the units that may be fetched now. */
+static int prefetch(const network *self, int unit, bool backward, const network_hooks *hooks,
+                    ls_error *error) {
+    int count = self->graph->unit_count, step = backward ? -1 : 1;
+    int ahead = hooks->prefetch_units;
+    bool begins = unit == (backward ? count - 1 : 0);
+    for (int distance = begins ? 1 : ahead; hooks->prefetch && distance <= ahead; distance++) {
+        int next = unit + step * distance;
+        if (next >= 0 && next < count)
+            LS_TRY(hooks->prefetch(hooks->context, next, error));
+    }
+    return LS_OK;
+}
+
+/* Points `out` to the unit's parameters, and in backward to their gradients, as the mode says for
+ * this use, and to the layer's buffers. */
+static int find_unit(const network *self, const graph_layer *layer, bool backward,
+                     const network_hooks *hooks, op_arguments *out, ls_error *error) {
+    const graph *graph = self->graph;
+    const float *block = NULL;
+    float *gradient = NULL, *buffers = NULL;
+    if (layer->unit >= 0) {
+        LS_TRY(prefetch(self, layer->unit, backward, hooks, error));
+        LS_TRY(hooks->parameters(hooks->context, layer->unit, &block, error));
+        if (backward)
+            LS_TRY(hooks->gradient(hooks->context, layer->unit, &gradient, error));
+    }
+    for (int index = 0; index < layer->record_count; index++) {
+        int record = layer->first_record + index;
+        const graph_parameter *of = &graph->parameters[record];
+        if (!of->trained) {
+            if (!buffers)
+                LS_TRY(hooks->buffers(hooks->context, &buffers, error));
+            out->buffers[of->number] = buffers + of->first;
+            continue;
+        }
+        size_t at = of->first - graph->units[layer->unit].first;
+        out->parameters[of->number] = block + at;
+        out->packed[of->number] = self->packed[record];
+        if (backward) {
+            out->gradients[of->number] = gradient + at;
+            out->left[of->number] = self->left[record];
+        }
+    }
+    return LS_OK;
+}
+
+/* The bias of a layer: the last of its trained parameters. */
+static const graph_parameter *bias_of(const graph *graph, const graph_layer *layer) {
+    return &graph->parameters[layer->first_record + layer->record_count - 1];
+}
+
+/* Who makes the gradient of a bias: this layer of the one that made its input, or its reader of its
+ * own. A layer that goes as factors has the sums in its product. */
+static int share_sums(const network *self, const layer_pass *here, const network_hooks *hooks,
+                      op_arguments *out, ls_error *error) {
+    const graph *graph = self->graph;
+    const graph_layer *other = here->sums_for;
+    if (here->summed_by)
+        out->gradients[bias_of(graph, here->layer)->number] = NULL;
+    if (!other || goes_as_factors(other, hooks))
         return LS_OK;
-    LS_TRY(hooks->parameters(hooks->context, layer->unit, &out->weights, error));
-    out->bias = out->weights + layer->weight_count;
-    out->packed = self->packed[layer - self->graph->layers];
-    if (!backward)
-        return LS_OK;
-    LS_TRY(hooks->gradient(hooks->context, layer->unit, &out->dweights, error));
-    out->dbias = out->dweights + layer->weight_count;
+    LS_TRY(hooks->gradient(hooks->context, other->unit, &out->dx_sums, error));
+    out->dx_sums += bias_of(graph, other)->first - graph->units[other->unit].first;
     return LS_OK;
 }
 
@@ -38,10 +89,6 @@ static int backward_done(const graph_layer *layer, const network_hooks *hooks, l
     return hooks->backward_done(hooks->context, layer->unit, error);
 }
 
-static layer_run run_of(const network *self, const pass *pass, device_stream *stream) {
-    return (layer_run){self->device, stream, pass->workspace_memory, self->type};
-}
-
 static void begin_range(const network *self, const network_hooks *hooks, const char *name) {
     if (!hooks->quiet)
         device_range_begin(self->device, name);
@@ -52,42 +99,44 @@ static void end_range(const network *self, const network_hooks *hooks) {
         device_range_end(self->device);
 }
 
-int network_forward_layer(network *self, pass *pass, int index, device_stream *stream,
-                          const network_hooks *hooks, ls_error *error) {
+int network_forward_layer(network *self, pass *pass, int index, bool training,
+                          device_stream *stream, const network_hooks *hooks, ls_error *error) {
     const graph_layer *layer = &self->graph->layers[index];
-    layer_run run = run_of(self, pass, stream);
-    layer_parameters parameters;
+    layer_pass *here = &pass->layers[index];
+    op_arguments arguments = here->at;
+    arguments.stream = stream;
+    arguments.training = training;
     begin_range(self, hooks, layer->name);
-    LS_TRY(unit_parameters(self, layer, false, hooks, &parameters, error));
+    LS_TRY(find_unit(self, layer, false, hooks, &arguments, error));
     if (goes_as_factors(layer, hooks))
-        LS_TRY(hooks->input_ready(hooks->context, layer->unit, pass->layers[index].x[0], error));
+        LS_TRY(hooks->input_ready(hooks->context, layer->unit, here->at.x[0], error));
     if (pass->n > 0)
-        LS_TRY(layer->is->forward(&run, &pass->layers[index], &parameters, error));
+        LS_TRY(here->plan->is->forward(here->plan, &arguments, error));
     LS_TRY(between(hooks, error));
     LS_TRY(released(layer, hooks, error));
     end_range(self, hooks);
     return LS_OK;
 }
 
-int network_forward(network *self, pass *pass, device_stream *stream, const network_hooks *hooks,
-                    ls_error *error) {
+int network_forward(network *self, pass *pass, bool training, device_stream *stream,
+                    const network_hooks *hooks, ls_error *error) {
     for (int index = 0; index < self->graph->layer_count; index++)
-        LS_TRY(network_forward_layer(self, pass, index, stream, hooks, error));
+        LS_TRY(network_forward_layer(self, pass, index, training, stream, hooks, error));
     return LS_OK;
 }
 
 /* Adds what a reader wrote aside to the gradient of a tensor that was used more than once. */
-static int add_extra(const network *self, const pass *pass, int index, const layer_run *run,
+static int add_extra(const network *self, const pass *pass, int index, device_stream *stream,
                      ls_error *error) {
     const graph_layer *layer = &self->graph->layers[index];
     for (int input = 0; input < layer->input_count; input++) {
-        if (pass->extra_gradient[index][input] < 0)
+        if (pass->layers[index].extra_gradient[input] < 0)
             continue;
         int tensor = layer->inputs[input];
         size_t count = graph_tensor_elements(&self->graph->tensors[tensor]) * (size_t)pass->n;
         char *gradient = self->arena + pass->buffers[pass->gradient[tensor]].offset;
-        LS_TRY(self->device->is->ops->add(self->device, run->stream, count, self->type,
-                                          pass->layers[index].dx[input], gradient, error));
+        LS_TRY(self->device->is->ops->add(self->device, stream, count, self->type,
+                                          pass->layers[index].at.dx[input], gradient, error));
     }
     return LS_OK;
 }
@@ -96,31 +145,49 @@ static int gradient_ready(int unit, const network_hooks *hooks, ls_error *error)
     return hooks->gradient_ready ? hooks->gradient_ready(hooks->context, unit, error) : LS_OK;
 }
 
-static int backward_layer(network *self, pass *pass, int index, const layer_run *run,
+static bool wants_dx(const layer_pass *here) {
+    for (int input = 0; input < here->layer->input_count; input++)
+        if (here->at.dx[input])
+            return true;
+    return false;
+}
+
+/* A ReLU is the only activation whose derivative is made of the output alone: others are their
+ * op's own. */
+static int mask(const network *self, const layer_pass *here, device_stream *stream,
+                const network_hooks *hooks, ls_error *error) {
+    if (here->layer->activation != ACTIVATION_RELU || here->dy_masked)
+        return LS_OK;
+    begin_range(self, hooks, "relu");
+    LS_TRY(self->device->is->ops->relu_backward(self->device, stream, here->elements, self->type,
+                                                here->at.y, here->dy, error));
+    end_range(self, hooks);
+    return LS_OK;
+}
+
+static int backward_layer(network *self, pass *pass, int index, device_stream *stream,
                           const network_hooks *hooks, ls_error *error) {
-    layer_pass *at = &pass->layers[index];
-    const graph_layer *layer = at->layer;
-    layer_parameters parameters;
-    LS_TRY(unit_parameters(self, layer, true, hooks, &parameters, error));
-    if (layer->relu && !at->dy_masked) {
-        begin_range(self, hooks, "relu");
-        LS_TRY(self->device->is->ops->relu_backward(self->device, run->stream, at->elements,
-                                                    self->type, at->y, at->dy, error));
-        end_range(self, hooks);
-    }
+    layer_pass *here = &pass->layers[index];
+    const graph_layer *layer = here->layer;
+    op_arguments arguments = here->at;
+    arguments.stream = stream;
+    arguments.training = true;
+    LS_TRY(find_unit(self, layer, true, hooks, &arguments, error));
+    LS_TRY(share_sums(self, here, hooks, &arguments, error));
+    LS_TRY(mask(self, here, stream, hooks, error));
     if (goes_as_factors(layer, hooks)) {
-        LS_TRY(hooks->delta_ready(hooks->context, layer->unit, at->dy, error));
-    } else if (layer->is->backward_weights) {
+        LS_TRY(hooks->delta_ready(hooks->context, layer->unit, here->dy, error));
+    } else if (layer->unit >= 0) {
         begin_range(self, hooks, "backward_weights");
-        LS_TRY(layer->is->backward_weights(run, at, &parameters, error));
+        LS_TRY(here->plan->is->backward_parameters(here->plan, &arguments, error));
         end_range(self, hooks);
         LS_TRY(gradient_ready(layer->unit, hooks, error));
         LS_TRY(between(hooks, error));
     }
-    if (at->dx[0] || at->dx[1]) {
+    if (wants_dx(here)) {
         begin_range(self, hooks, "backward_data");
-        LS_TRY(layer->is->backward_data(run, at, &parameters, error));
-        LS_TRY(add_extra(self, pass, index, run, error));
+        LS_TRY(here->plan->is->backward_inputs(here->plan, &arguments, error));
+        LS_TRY(add_extra(self, pass, index, stream, error));
         end_range(self, hooks);
         LS_TRY(between(hooks, error));
     }
@@ -130,14 +197,16 @@ static int backward_layer(network *self, pass *pass, int index, const layer_run 
 
 static int empty_unit(network *self, int unit, device_stream *stream, const network_hooks *hooks,
                       ls_error *error) {
-    const graph_layer *layer = &self->graph->layers[self->graph->unit_layers[unit]];
-    layer_parameters parameters;
+    const graph_layer *layer = graph_unit_layer(self->graph, unit);
+    const float *parameters;
+    float *gradient;
+    LS_TRY(prefetch(self, unit, true, hooks, error));
     if (goes_as_factors(layer, hooks))
         return hooks->delta_ready(hooks->context, unit, NULL, error);
-    LS_TRY(unit_parameters(self, layer, true, hooks, &parameters, error));
-    LS_TRY(self->device->is->fill_zero(self->device, stream, parameters.dweights,
-                                       (layer->weight_count + layer->bias_count) * sizeof(float),
-                                       error));
+    LS_TRY(hooks->parameters(hooks->context, unit, &parameters, error));
+    LS_TRY(hooks->gradient(hooks->context, unit, &gradient, error));
+    LS_TRY(self->device->is->fill_zero(self->device, stream, gradient,
+                                       self->graph->units[unit].count * sizeof(float), error));
     LS_TRY(gradient_ready(unit, hooks, error));
     LS_TRY(released(layer, hooks, error));
     return backward_done(layer, hooks, error);
@@ -146,7 +215,6 @@ static int empty_unit(network *self, int unit, device_stream *stream, const netw
 /* Without a sample of this batch the gradient is zero, and it joins the collectives. */
 int network_backward_layer(network *self, pass *pass, int index, device_stream *stream,
                            const network_hooks *hooks, ls_error *error) {
-    layer_run run = run_of(self, pass, stream);
     const graph_layer *layer = &self->graph->layers[index];
     if (pass->n == 0 && layer->unit < 0)
         return LS_OK;
@@ -155,7 +223,7 @@ int network_backward_layer(network *self, pass *pass, int index, device_stream *
         return between(hooks, error);
     }
     begin_range(self, hooks, layer->name);
-    LS_TRY(backward_layer(self, pass, index, &run, hooks, error));
+    LS_TRY(backward_layer(self, pass, index, stream, hooks, error));
     end_range(self, hooks);
     return LS_OK;
 }

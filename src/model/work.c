@@ -22,19 +22,18 @@ static double gradient_elements(const graph *graph, const graph_layer *layer, in
     return sum;
 }
 
-/* Each weight meets each output pixel of its channel once. */
-static double products(const graph *graph, const graph_layer *layer, int n) {
-    const graph_tensor *y = &graph->tensors[layer->output];
-    return 2.0 * n * y->height * y->width * (double)layer->weight_count;
+/* Elements of a layer's weights, its first parameter; 0 where it has none. */
+static double weights_of(const graph *graph, const graph_layer *layer) {
+    return layer->unit < 0 ? 0 : (double)graph->parameters[layer->first_record].count;
 }
 
-work layer_work(const graph *graph, int index, layer_pass_kind pass, int n, dtype type) {
-    const graph_layer *layer = &graph->layers[index];
-    double e = (double)dtype_bytes(type), weights = (double)layer->weight_count;
+work work_of_product(const graph *graph, const graph_layer *layer, layer_pass_kind pass, int n,
+                     dtype type, double positions) {
+    double e = (double)dtype_bytes(type), weights = weights_of(graph, layer);
     double x = input_elements(graph, layer, n), y = elements(graph, layer->output, n);
     double dx = gradient_elements(graph, layer, n);
     double output_again = layer->is->backward_reads_output ? y : 0;
-    double flop = products(graph, layer, n);
+    double flop = 2 * positions * weights;
     switch (pass) {
     case PASS_FORWARD:
         return (work){flop, e * (x + weights + y)};
@@ -44,6 +43,16 @@ work layer_work(const graph *graph, int index, layer_pass_kind pass, int n, dtyp
         return weights > 0 ? (work){flop, e * (x + y) + 4 * weights} : (work){0};
     }
     return (work){0};
+}
+
+work work_of_elements(const graph *graph, const graph_layer *layer, layer_pass_kind pass, int n,
+                      dtype type) {
+    return work_of_product(graph, layer, pass, n, type, 0);
+}
+
+work layer_work(const graph *graph, int index, layer_pass_kind pass, int n, dtype type) {
+    const graph_layer *layer = &graph->layers[index];
+    return layer->is->work(graph, layer, pass, n, type);
 }
 
 work data_work(const graph *graph, int n, dtype type) {
@@ -57,6 +66,6 @@ work loss_work(const graph *graph, int n, dtype type) {
 work optimizer_work(const graph *graph, int moments, dtype type) {
     double packed = 0;
     for (int layer = 0; layer < graph->layer_count && type != DTYPE_F32; layer++)
-        packed += (double)dtype_bytes(type) * (double)graph->layers[layer].weight_count;
+        packed += (double)dtype_bytes(type) * weights_of(graph, &graph->layers[layer]);
     return (work){0, 4.0 * (3 + 2 * moments) * (double)graph->parameter_count + packed};
 }

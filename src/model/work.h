@@ -19,6 +19,14 @@ typedef struct work {
  * All zero where the layer has no such pass. */
 work layer_work(const graph *graph, int layer, layer_pass_kind pass, int n, dtype type);
 
+/* --- for kinds of layers: the bytes of a layer's tensors, and 2 flop for each of its weights (its
+ * first parameter) and each of `positions`, the places of the batch that each weight meets. Of a
+ * kind without weights: bytes alone. */
+work work_of_product(const graph *graph, const graph_layer *layer, layer_pass_kind pass, int n,
+                     dtype type, double positions);
+work work_of_elements(const graph *graph, const graph_layer *layer, layer_pass_kind pass, int n,
+                      dtype type);
+
 /* `n` images of uint8 made into the network's input. */
 work data_work(const graph *graph, int n, dtype type);
 /* Logits read, their gradient written. */

@@ -87,109 +87,12 @@ static int hand_out(traced_comm *self, traced_work *mine, int status, comm_work 
     return LS_OK;
 }
 
-static int64_t sum(const traced_comm *self, const int64_t *counts) {
-    int64_t total = 0;
-    for (int rank = 0; rank < self->wrapper.base.size; rank++)
-        total += counts[rank];
-    return total;
-}
-
-static int64_t bytes_of(int64_t count, dtype type) {
-    return count * (int64_t)dtype_bytes(type);
-}
-
-static int allreduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
-                     reduction how, comm_work *work, ls_error *error) {
+static int around(comm *base, device_stream *stream, const comm_call *call, comm_work *work,
+                  ls_error *error) {
     traced_comm *self = of(base);
-    comm *inner = self->wrapper.inner;
-    traced_work *mine = take(self, stream, "allreduce", bytes_of((int64_t)count, type));
-    int status = inner->is->allreduce(inner, stream, buffer, count, type, how,
-                                      mine ? &mine->inner : work, error);
-    return hand_out(self, mine, status, work, error);
-}
-
-static int reduce_scatter(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
-                          dtype type, reduction how, comm_work *work, ls_error *error) {
-    traced_comm *self = of(base);
-    comm *inner = self->wrapper.inner;
-    traced_work *mine = take(self, stream, "reduce_scatter", bytes_of(sum(self, counts), type));
-    int status = inner->is->reduce_scatter(inner, stream, buffer, counts, type, how,
-                                           mine ? &mine->inner : work, error);
-    return hand_out(self, mine, status, work, error);
-}
-
-static int allgather(comm *base, device_stream *stream, void *buffer, const int64_t *counts,
-                     dtype type, comm_work *work, ls_error *error) {
-    traced_comm *self = of(base);
-    comm *inner = self->wrapper.inner;
-    traced_work *mine = take(self, stream, "allgather", bytes_of(sum(self, counts), type));
-    int status = inner->is->allgather(inner, stream, buffer, counts, type,
-                                      mine ? &mine->inner : work, error);
-    return hand_out(self, mine, status, work, error);
-}
-
-static int broadcast(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
-                     int root, comm_work *work, ls_error *error) {
-    traced_comm *self = of(base);
-    comm *inner = self->wrapper.inner;
-    traced_work *mine = take(self, stream, "broadcast", bytes_of((int64_t)count, type));
-    int status = inner->is->broadcast(inner, stream, buffer, count, type, root,
-                                      mine ? &mine->inner : work, error);
-    return hand_out(self, mine, status, work, error);
-}
-
-static int reduce(comm *base, device_stream *stream, void *buffer, size_t count, dtype type,
-                  reduction how, int root, comm_work *work, ls_error *error) {
-    traced_comm *self = of(base);
-    comm *inner = self->wrapper.inner;
-    traced_work *mine = take(self, stream, "reduce", bytes_of((int64_t)count, type));
-    int status = inner->is->reduce(inner, stream, buffer, count, type, how, root,
-                                   mine ? &mine->inner : work, error);
-    return hand_out(self, mine, status, work, error);
-}
-
-static int64_t moved(const traced_comm *self, const int64_t *counts, dtype type, int root) {
-    return bytes_of(self->wrapper.base.rank == root ? sum(self, counts)
-                                                    : counts[self->wrapper.base.rank],
-                    type);
-}
-
-static int scatter(comm *base, device_stream *stream, const void *whole, void *part,
-                   const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error) {
-    traced_comm *self = of(base);
-    comm *inner = self->wrapper.inner;
-    traced_work *mine = take(self, stream, "scatter", moved(self, counts, type, root));
-    int status = inner->is->scatter(inner, stream, whole, part, counts, type, root,
-                                    mine ? &mine->inner : work, error);
-    return hand_out(self, mine, status, work, error);
-}
-
-static int gather(comm *base, device_stream *stream, const void *part, void *whole,
-                  const int64_t *counts, dtype type, int root, comm_work *work, ls_error *error) {
-    traced_comm *self = of(base);
-    comm *inner = self->wrapper.inner;
-    traced_work *mine = take(self, stream, "gather", moved(self, counts, type, root));
-    int status = inner->is->gather(inner, stream, part, whole, counts, type, root,
-                                   mine ? &mine->inner : work, error);
-    return hand_out(self, mine, status, work, error);
-}
-
-static int sum_tree(comm *base, device_stream *stream, void *buffer, size_t count, int rows,
-                    size_t stride, dtype type, comm_work *work, ls_error *error) {
-    traced_comm *self = of(base);
-    comm *inner = self->wrapper.inner;
-    traced_work *mine = take(self, stream, "sum_tree", bytes_of((int64_t)count, type));
-    int status = inner->is->sum_tree(inner, stream, buffer, count, rows, stride, type,
-                                     mine ? &mine->inner : work, error);
-    return hand_out(self, mine, status, work, error);
-}
-
-static int offer(comm *base, device_stream *stream, void *buffer, size_t bytes, comm_work *work,
-                 ls_error *error) {
-    traced_comm *self = of(base);
-    comm *inner = self->wrapper.inner;
-    traced_work *mine = take(self, stream, "offer", (int64_t)bytes);
-    int status = inner->is->offer(inner, stream, buffer, bytes, mine ? &mine->inner : work, error);
+    traced_work *mine = take(self, stream, call->name, call->bytes);
+    int status =
+        comm_call_make(call, self->wrapper.inner, stream, mine ? &mine->inner : work, error);
     return hand_out(self, mine, status, work, error);
 }
 
@@ -254,23 +157,15 @@ static int wait(comm *base, device_stream *stream, comm_work *work, ls_error *er
 }
 
 int trace_comm(trace *self, comm *inner, comm **out, ls_error *error) {
-    static const comm_interface calls = {.allreduce = allreduce,
-                                         .reduce_scatter = reduce_scatter,
-                                         .allgather = allgather,
-                                         .broadcast = broadcast,
-                                         .reduce = reduce,
-                                         .scatter = scatter,
-                                         .gather = gather,
-                                         .sum_tree = sum_tree,
-                                         .offer = offer,
-                                         .barrier = barrier,
-                                         .progress = progress,
-                                         .wait = wait,
-                                         .is_done = is_done};
+    static const comm_wrapping how = {.around = around,
+                                      .barrier = barrier,
+                                      .progress = progress,
+                                      .wait = wait,
+                                      .is_done = is_done};
     traced_comm *made = calloc(1, sizeof *made);
     if (!made)
         return ls_fail(error, LS_FAILED, "out of memory");
-    comm_wrap(&made->wrapper, inner, &calls);
+    comm_wrap(&made->wrapper, inner, &how);
     made->trace = self;
     *out = &made->wrapper.base;
     return LS_OK;

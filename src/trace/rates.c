@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "device/kinds/linear.h"
 #include "device/ops.h"
 
 #include <math.h>
@@ -26,9 +27,13 @@ static int call(const trial *self, ls_error *error) {
     if (!self->plan)
         return is->copy(self->device, self->stream, self->memory[TO], self->memory[FROM],
                         self->bytes, COPY_ON_DEVICE, error);
-    return is->ops->linear_forward(
-        self->plan, self->stream, self->memory[FROM], self->memory[WEIGHTS], self->memory[PACKED],
-        self->memory[WEIGHTS], self->memory[TO], self->memory[WORKSPACE], error);
+    op_arguments product = {.stream = self->stream,
+                            .x = {self->memory[FROM]},
+                            .y = self->memory[TO],
+                            .parameters = {self->memory[WEIGHTS], self->memory[WEIGHTS]},
+                            .packed = {self->memory[PACKED]},
+                            .workspace = self->memory[WORKSPACE]};
+    return self->plan->is->forward(self->plan, &product, error);
 }
 
 /* The quickest of some calls, or of as many as fit into TOO_LONG_SECONDS; the first one of all is
@@ -56,8 +61,7 @@ static void release(trial *self) {
     for (size_t index = 0; index < sizeof self->memory / sizeof self->memory[0]; index++)
         if (self->memory[index])
             self->device->is->release(self->device, self->memory[index]);
-    if (self->plan)
-        self->device->is->ops->plan_release(self->device, self->plan);
+    plan_release(self->plan);
 }
 
 /* False where there is no room for it. */
@@ -84,8 +88,8 @@ static int fill(trial *self, size_t count, dtype type, ls_error *error) {
                         part * sizeof *block, COPY_HOST_TO_DEVICE, error));
     }
     if (self->memory[PACKED])
-        LS_TRY(is->ops->pack_weights(self->plan, self->stream, self->memory[WEIGHTS],
-                                     self->memory[PACKED], error));
+        LS_TRY(plan_pack(self->plan, self->stream, 0, self->memory[WEIGHTS], self->memory[PACKED],
+                         error));
     LS_TRY(type == DTYPE_F32
                ? is->copy(self->device, self->stream, self->memory[FROM], self->memory[WEIGHTS],
                           count * sizeof *block, COPY_ON_DEVICE, error)
@@ -96,7 +100,6 @@ static int fill(trial *self, size_t count, dtype type, ls_error *error) {
 
 static int prepare_product(trial *self, int side, precision precision, bool *fits,
                            ls_error *error) {
-    const ops *ops = self->device->is->ops;
     dtype type = precision_type(precision);
     size_t square = (size_t)side * (size_t)side;
     linear_shape shape = {.n = side,
@@ -104,12 +107,12 @@ static int prepare_product(trial *self, int side, precision precision, bool *fit
                           .out_features = side,
                           .type = type,
                           .tf32 = precision == PRECISION_TF32};
-    LS_TRY(ops->linear_prepare(self->device, &shape, NULL, &self->plan, error));
+    LS_TRY(op_prepare(self->device, &op_linear, &shape, NULL, &self->plan, error));
     *fits = allocate(self, FROM, square * dtype_bytes(type)) &&
             allocate(self, TO, square * dtype_bytes(type)) &&
             allocate(self, WEIGHTS, square * sizeof(float)) &&
-            allocate(self, PACKED, ops->plan_packed_bytes(self->plan)) &&
-            allocate(self, WORKSPACE, ops->plan_workspace_bytes(self->plan));
+            allocate(self, PACKED, self->plan->packed[0].bytes) &&
+            allocate(self, WORKSPACE, self->plan->workspace_bytes);
     return *fits ? fill(self, square, type, error) : LS_OK;
 }
 

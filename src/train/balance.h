@@ -10,8 +10,8 @@
  * wait for each other, but their sums are equal: the figure is then too low, never too high.
  *
  * A rank's pace compares its busy time, step by step, with the median of the other ranks': the
- * verdict about stragglers (report/straggler.h) rests on it. Where not all ranks have the same to
- * do (dp: the root alone has data, loss and update) only forward and backward are compared.
+ * verdict about stragglers (report/run/straggler.h) rests on it. Where not all ranks have the same
+ * to do (dp: the root alone has data, loss and update) only forward and backward are compared.
  *
  * While an epoch trains, numbers are put into memory that is there; all else is done at its end,
  * outside the training time. */
@@ -20,7 +20,7 @@
 
 #include "comm/comm.h"
 #include "mode/step_clock.h"
-#include "report/run.h"
+#include "report/facts/records.h"
 
 typedef struct balance {
     comm *control;

@@ -1,6 +1,6 @@
 #include "train/certificate.h"
 
-#include "data/sampler.h"
+#include "input/sampler.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static share own_share(const step_certificate *self, int64_t index) {
     const feed *feed = self->settings.feed;
     if (feed->settings.size == 0)
         return (share){0, 0};
-    return share_of(feed_batch_images(feed, index), feed->settings.rank, feed->settings.size);
+    return share_of(feed_batch_samples(feed, index), feed->settings.rank, feed->settings.size);
 }
 
 static int allocate_log(step_certificate *self, ls_error *error) {
@@ -28,13 +28,26 @@ static int allocate_log(step_certificate *self, ls_error *error) {
     LS_TRY(take((void **)&self->samples, batches, sizeof *self->samples, error));
     LS_TRY(take((void **)&self->halves, 2 * batches, sizeof *self->halves, error));
     LS_TRY(take((void **)&self->taken, self->most_prints, sizeof *self->taken, error));
-    LS_TRY(take((void **)&self->hashes, 1 + self->most_prints, sizeof *self->hashes, error));
-    LS_TRY(take((void **)&self->all_hashes, (size_t)self->settings.size * (1 + self->most_prints),
+    size_t hashes = 1 + self->most_prints * self->kind_count;
+    LS_TRY(take((void **)&self->hashes, hashes, sizeof *self->hashes, error));
+    LS_TRY(take((void **)&self->all_hashes, (size_t)self->settings.size * hashes,
                 sizeof *self->all_hashes, error));
     if (!self->settings.feed->order)
         return LS_OK;
     LS_TRY(take((void **)&self->places, batches, sizeof *self->places, error));
     return take((void **)&self->order, (size_t)self->share, sizeof *self->order, error);
+}
+
+static const store_kind others[CERTIFIED_OTHERS] = {
+    [CERTIFIED_AVERAGE] = STORE_AVERAGE, [CERTIFIED_BUFFERS] = STORE_BUFFERS};
+
+static void choose_kinds(step_certificate *self) {
+    self->kinds[self->kind_count++] = STORE_PARAMETERS;
+    for (int other = 0; self->settings.logs && other < CERTIFIED_OTHERS; other++) {
+        self->log.has[other] = store_length(self->settings.store, others[other]) > 0;
+        if (self->log.has[other])
+            self->kinds[self->kind_count++] = others[other];
+    }
 }
 
 int step_certificate_open(step_certificate *self, const certificate_settings *settings,
@@ -45,9 +58,11 @@ int step_certificate_open(step_certificate *self, const certificate_settings *se
     self->most_prints = 1;
     if (settings->logs && settings->every > 0)
         self->most_prints += (size_t)(self->batches / settings->every + 1);
-    LS_TRY(device->is->allocate(device, self->most_prints * sizeof *self->prints,
+    choose_kinds(self);
+    size_t prints = self->most_prints * self->kind_count;
+    LS_TRY(device->is->allocate(device, prints * sizeof *self->prints,
                                 "the hashes of the parameters", (void **)&self->prints, error));
-    LS_TRY(take((void **)&self->host_prints, self->most_prints, sizeof *self->host_prints, error));
+    LS_TRY(take((void **)&self->host_prints, prints, sizeof *self->host_prints, error));
     LS_TRY(step_certificate_parameters(self, &hash, error)); /* a kernel's first use is slow */
     return settings->logs ? allocate_log(self, error) : LS_OK;
 }
@@ -73,19 +88,21 @@ static uint64_t hash_ids(const int64_t *ids, int64_t first, int64_t count) {
     return sum;
 }
 
-void step_certificate_batch(step_certificate *self, int64_t index, const mode_batch *batch) {
+void step_certificate_batch(step_certificate *self, int64_t index, const input_batch *batch) {
     if (self->places)
         self->places[index] = (share){batch->first, batch->loaded};
-    else if (self->samples && batch->ids)
-        self->samples[index] = hash_ids(batch->ids, own_share(self, index).first, batch->loaded);
+    else if (self->samples && batch->from.ids)
+        self->samples[index] =
+            hash_ids(batch->from.ids, own_share(self, index).first, batch->loaded);
 }
 
-/* Of the parameters where the stream is now, to `slot`. */
-static int take_print(step_certificate *self, size_t slot, ls_error *error) {
+/* Of the first `kinds` of all kinds where the stream is now, to `slot`. */
+static int take_prints(step_certificate *self, size_t slot, size_t kinds, ls_error *error) {
     const certificate_settings *s = &self->settings;
-    return s->device->is->ops->fingerprint(s->device, s->stream, s->mode->parameters,
-                                           s->mode->settings.graph->parameter_count,
-                                           &self->prints[slot], error);
+    for (size_t kind = 0; kind < kinds; kind++)
+        LS_TRY(store_fingerprint(s->store, s->stream, self->kinds[kind],
+                                 &self->prints[slot * self->kind_count + kind], error));
+    return LS_OK;
 }
 
 /* An epoch's last step has its hash taken outside the training time. */
@@ -94,27 +111,41 @@ int step_certificate_step(step_certificate *self, int64_t index, int64_t step, l
     if (!self->samples || every == 0 || step % every != 0 || index == self->batches - 1)
         return LS_OK;
     self->taken[self->print_count].step = step;
-    if (!self->settings.mode->is->updates(self->settings.mode)) {
+    if (!store_updates(self->settings.store)) {
         self->print_count++;
         return LS_OK;
     }
-    return take_print(self, self->print_count++, error);
+    return take_prints(self, self->print_count++, self->kind_count, error);
+}
+
+int64_t step_certificate_steps(const step_certificate *self, int64_t step) {
+    int64_t every = self->settings.every;
+    return self->samples && every > 0 ? every - step % every : INT64_MAX;
 }
 
 /* --- the epoch's end: what this rank was fed */
 
-static int read_order(step_certificate *self, ls_error *error) {
+static int64_t share_before(const step_certificate *self, int64_t batches) {
+    int64_t sum = 0;
+    for (int64_t index = 0; index < batches; index++)
+        sum += own_share(self, index).count;
+    return sum;
+}
+
+/* Of the batches [settled, end) of the epoch's order. */
+static int read_order(step_certificate *self, int64_t end, ls_error *error) {
     const certificate_settings *s = &self->settings;
-    if (s->feed->host_state->cursor != self->share)
+    int64_t expected = share_before(self, end);
+    if (s->feed->host_state->cursor != expected)
         return ls_fail(error, LS_FAILED,
                        "rank %d's steps have taken %" PRId64 " images of the epoch's order, which "
                        "has %" PRId64 ": the result is void",
-                       s->rank, s->feed->host_state->cursor, self->share);
+                       s->rank, s->feed->host_state->cursor, expected);
     LS_TRY(s->device->is->copy(s->device, s->stream, self->order, s->feed->order,
                                (size_t)self->share * sizeof *self->order, COPY_DEVICE_TO_HOST,
                                error));
     LS_TRY(s->device->is->stream_synchronize(s->device, s->stream, error));
-    for (int64_t index = 0; index < self->batches; index++) {
+    for (int64_t index = self->settled; index < end; index++) {
         share place = self->places[index];
         if (place.first < 0 || place.first + place.count > self->share)
             return ls_fail(error, LS_FAILED, "rank %d's batch %" PRId64 " lies beyond its order",
@@ -125,13 +156,13 @@ static int read_order(step_certificate *self, ls_error *error) {
     return LS_OK;
 }
 
-/* Against what the sampler says of this rank's part. */
-static int check_samples(const step_certificate *self, int epoch, ls_error *error) {
+/* Of the batches [settled, end), against what the sampler says of this rank's part. */
+static int check_samples(const step_certificate *self, int epoch, int64_t end, ls_error *error) {
     const feed *feed = self->settings.feed;
     sampler order;
-    sampler_start(&order, feed->data->facts.images, feed->settings.seed, epoch,
+    sampler_start(&order, feed->data->facts.samples, feed->settings.seed, epoch,
                   feed->settings.training);
-    for (int64_t index = 0; index < self->batches; index++) {
+    for (int64_t index = self->settled; index < end; index++) {
         share mine = own_share(self, index);
         int64_t first = index * feed->settings.global_batch;
         uint64_t sum = 0;
@@ -147,18 +178,27 @@ static int check_samples(const step_certificate *self, int epoch, ls_error *erro
     return LS_OK;
 }
 
-/* In halves, since a sum of these cannot overflow. */
-static int sum_samples(step_certificate *self, ls_error *error) {
-    for (int64_t index = 0; index < self->batches; index++) {
+/* Of an epoch's first `count` batches, into out[count]; in halves, since a sum of these cannot
+ * overflow. */
+static int sum_samples(step_certificate *self, int64_t count, uint64_t *out, ls_error *error) {
+    for (int64_t index = 0; index < count; index++) {
         self->halves[2 * index] = (int64_t)(self->samples[index] & 0xFFFFFFFFu);
         self->halves[2 * index + 1] = (int64_t)(self->samples[index] >> 32);
     }
-    LS_TRY(comm_allreduce_int64(self->settings.control, self->halves, 2 * (size_t)self->batches,
+    LS_TRY(comm_allreduce_int64(self->settings.control, self->halves, 2 * (size_t)count,
                                 REDUCTION_SUM, error));
-    for (int64_t index = 0; index < self->batches; index++)
-        self->samples[index] =
+    for (int64_t index = 0; index < count; index++)
+        out[index] =
             (uint64_t)self->halves[2 * index] + ((uint64_t)self->halves[2 * index + 1] << 32);
     return LS_OK;
+}
+
+int step_certificate_fed(step_certificate *self, int epoch, int64_t count, uint64_t *out,
+                         ls_error *error) {
+    if (self->order)
+        LS_TRY(read_order(self, count, error));
+    LS_TRY(check_samples(self, epoch, count, error));
+    return sum_samples(self, count, out, error);
 }
 
 /* --- the epoch's end: what its parameters were */
@@ -171,38 +211,58 @@ static int read_prints(step_certificate *self, size_t count, ls_error *error) {
 }
 
 int step_certificate_parameters(step_certificate *self, uint64_t *hash, ls_error *error) {
-    LS_TRY(take_print(self, 0, error));
+    LS_TRY(take_prints(self, 0, 1, error));
     LS_TRY(read_prints(self, 1, error));
     *hash = self->host_prints[0].hash;
+    return LS_OK;
+}
+
+/* Print `number` of `count`, of all ranks. */
+static int compare_print(const step_certificate *self, size_t number, size_t count,
+                         ls_error *error) {
+    store_kind kind = self->kinds[(number - 1) % self->kind_count];
+    int64_t step = self->taken[(number - 1) / self->kind_count].step;
+    for (int rank = 1; kind != STORE_BUFFERS && rank < self->settings.size; rank++) {
+        const uint64_t *theirs = self->all_hashes + (size_t)rank * count;
+        if (theirs[0] && theirs[number] != self->all_hashes[number])
+            return ls_fail(
+                error, LS_FAILED,
+                "rank %d has %s than rank 0 after step %" PRId64 ": the result is void", rank,
+                kind == STORE_AVERAGE ? "another moving average" : "other parameters", step);
+    }
     return LS_OK;
 }
 
 /* The ranks that update copies of their own must hold the same bits. */
 static int compare_ranks(step_certificate *self, ls_error *error) {
     const certificate_settings *s = &self->settings;
-    size_t count = 1 + self->print_count;
-    self->hashes[0] = s->mode->is->updates(s->mode);
-    for (size_t print = 0; print < self->print_count; print++)
-        self->hashes[1 + print] = self->host_prints[print].hash;
+    size_t count = 1 + self->print_count * self->kind_count;
+    self->hashes[0] = store_updates(s->store);
+    for (size_t number = 1; number < count; number++)
+        self->hashes[number] = self->host_prints[number - 1].hash;
     LS_TRY(comm_allgather_bytes(s->control, self->hashes, self->all_hashes,
                                 count * sizeof *self->hashes, error));
-    for (size_t print = 1; print < count; print++)
-        for (int rank = 1; rank < s->size; rank++) {
-            const uint64_t *theirs = self->all_hashes + (size_t)rank * count;
-            if (theirs[0] && theirs[print] != self->all_hashes[print])
-                return ls_fail(error, LS_FAILED,
-                               "rank %d has other parameters than rank 0 after step %" PRId64
-                               ": the result is void",
-                               rank, self->taken[print - 1].step);
-        }
+    for (size_t number = 1; number < count; number++)
+        LS_TRY(compare_print(self, number, count, error));
+    return LS_OK;
+}
+
+int step_certificate_take(step_certificate *self, ls_error *error) {
+    LS_TRY(read_prints(self, self->print_count * self->kind_count, error));
+    for (size_t print = 0; print < self->print_count; print++) {
+        const fingerprint *of = self->host_prints + print * self->kind_count;
+        certified_parameters *to = &self->taken[print];
+        to->print = *of++;
+        for (int other = 0; other < CERTIFIED_OTHERS; other++)
+            if (self->log.has[other])
+                to->others[other] = (of++)->hash;
+    }
     return LS_OK;
 }
 
 static int log_epoch(step_certificate *self, int epoch, ls_error *error) {
     if (self->settings.rank != 0)
         return LS_OK;
-    for (size_t print = 0; print < self->print_count; print++)
-        self->taken[print].print = self->host_prints[print];
     return certificate_add_epoch(&self->log, epoch, self->samples, self->batches, self->taken,
                                  self->print_count, error);
 }
@@ -210,17 +270,15 @@ static int log_epoch(step_certificate *self, int epoch, ls_error *error) {
 int step_certificate_epoch(step_certificate *self, int epoch, int64_t step, ls_error *error) {
     if (!self->samples)
         return LS_OK;
-    if (self->order)
-        LS_TRY(read_order(self, error));
-    LS_TRY(check_samples(self, epoch, error));
-    LS_TRY(sum_samples(self, error));
+    LS_TRY(step_certificate_fed(self, epoch, self->batches, self->samples, error));
     self->taken[self->print_count].step = step;
-    LS_TRY(take_print(self, self->print_count++, error));
-    LS_TRY(read_prints(self, self->print_count, error));
+    LS_TRY(take_prints(self, self->print_count++, self->kind_count, error));
+    LS_TRY(step_certificate_take(self, error));
     LS_TRY(compare_ranks(self, error));
     LS_TRY(log_epoch(self, epoch, error));
     memset(self->samples, 0, (size_t)self->batches * sizeof *self->samples);
     self->print_count = 0;
+    self->settled = 0;
     return LS_OK;
 }
 

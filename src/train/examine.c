@@ -1,17 +1,14 @@
 /* The doctor's quick checks, where a run starts: warnings stand in the header, a failure ends the
  * run as any other wrong launch does. */
+#include "train/examine.h"
 #include "train/trainer.h"
 
 int trainer_examine(trainer *self, ls_error *error) {
     const train_settings *s = self->settings;
-    doctor_settings settings = {.data = s->data,
-                                .results = s->results,
-                                .device = s->device,
-                                .threads = s->threads,
-                                .oversubscribe = s->oversubscribe,
-                                .share_gpu = s->share_gpu};
-    LS_TRY(doctor_examine_start(self->me, &settings, self->control, &self->binding, self->device,
-                                &self->examined, error));
+    doctor_settings settings = {
+        .data = s->input.folder, .results = s->results, .device = s->device};
+    LS_TRY(doctor_examine_start(self->me, &settings, self->control, &self->engine.binding,
+                                self->engine.device, &self->examined, error));
     if (!self->examined.failures)
         return LS_OK;
     for (int index = 0; index < self->examined.count; index++) {

@@ -1,4 +1,5 @@
 /* What a library refused, and what computes instead: every rank's lines, for the log of the run. */
+#include "train/fallbacks.h"
 #include "train/trainer.h"
 
 #include <stddef.h>
@@ -39,10 +40,10 @@ static int note_remarks(trainer *self, const char *kind, const rank_remarks *all
 /* Ranks share out the lanes of a strict run, so all must compute in the same way for it to have the
  * bits of another number of ranks. Within the run they agree all the same. */
 static int compare_plans(trainer *self, const rank_remarks *all, ls_error *error) {
-    for (int rank = 1; rank < self->me->size && !self->plans_differ; rank++)
-        self->plans_differ =
-            self->settings->strict && strcmp(all[rank].plan_id, all[0].plan_id) != 0;
-    if (!self->plans_differ || self->me->rank != 0)
+    for (int rank = 1; rank < self->me->size && !self->told.plans_differ; rank++)
+        self->told.plans_differ =
+            self->settings->mode.strict && strcmp(all[rank].plan_id, all[0].plan_id) != 0;
+    if (!self->told.plans_differ || self->me->rank != 0)
         return LS_OK;
     return run_note(self->run, error,
                     "warning  --strict: the ranks compute by different plans: the bits are not "
@@ -50,19 +51,19 @@ static int compare_plans(trainer *self, const rank_remarks *all, ls_error *error
 }
 
 int trainer_tell_fallbacks(trainer *self, ls_error *error) {
-    const device *device = self->device;
+    const device *device = self->engine.device;
     if (!device->is->choices_export) /* it asks no library that chooses */
         return LS_OK;
-    double news = device->fallbacks.count > self->told_fallbacks ||
-                  (self->settings->verbose && device->refusals.count > self->told_refusals);
+    double news = device->fallbacks.count > self->told.fallbacks ||
+                  (self->settings->verbose && device->refusals.count > self->told.refusals);
     LS_TRY(comm_allreduce_double(self->control, &news, 1, REDUCTION_MAX, error));
     if (news == 0)
         return LS_OK;
     rank_remarks mine = {.fallbacks = device->fallbacks,
                          .refusals = device->refusals,
-                         .told_fallbacks = self->told_fallbacks,
-                         .told_refusals = self->told_refusals};
-    mode_plan_id(self->mode, mine.plan_id);
+                         .told_fallbacks = self->told.fallbacks,
+                         .told_refusals = self->told.refusals};
+    mode_plan_id(self->learner.mode, mine.plan_id);
     rank_remarks *all = malloc((size_t)self->me->size * sizeof *all);
     if (!all)
         return ls_fail(error, LS_FAILED, "out of memory");
@@ -73,10 +74,10 @@ int trainer_tell_fallbacks(trainer *self, ls_error *error) {
     if (status == LS_OK && self->me->rank == 0 && self->settings->verbose)
         status = note_remarks(self, "refused", all, offsetof(rank_remarks, refusals),
                               offsetof(rank_remarks, told_refusals), error);
-    if (status == LS_OK && !self->plans_differ)
+    if (status == LS_OK && !self->told.plans_differ)
         status = compare_plans(self, all, error);
-    self->told_fallbacks = device->fallbacks.count;
-    self->told_refusals = device->refusals.count;
+    self->told.fallbacks = device->fallbacks.count;
+    self->told.refusals = device->refusals.count;
     free(all);
     return status;
 }

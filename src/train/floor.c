@@ -1,22 +1,24 @@
 /* What the device does at its best, measured once after training: the yardstick of a profile's rows
  * and, on a GPU, of a whole step. */
+#include "train/floor.h"
 #include "launch/lifeline.h"
 #include "trace/rates.h"
-#include "train/profile.h"
+#include "train/profile_rows.h"
 #include "train/trainer.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 static profile_work describe_work(const trainer *self) {
-    int64_t batch = self->train.batches > 1 ? self->global_batch : self->train.last;
-    const feed_settings *feed = &self->train.settings;
+    int64_t batch = input_largest_batch(&self->input);
+    const feed_settings *feed = &self->input.train.settings;
     return (profile_work){
         .graph = &self->graph,
-        .count = mode_local_count(self->mode, batch),
+        .count = mode_local_count(self->learner.mode, batch),
         .loaded = feed->size > 0 ? (int)share_of(batch, feed->rank, feed->size).count : 0,
-        .moments = self->mode->is->updates(self->mode) ? optimizer_moments(&self->optimizer) : -1,
-        .type = network_type(self->network)};
+        .moments =
+            mode_updates(self->learner.mode) ? optimizer_moments(&self->learner.optimizer) : -1,
+        .type = network_type(self->learner.network)};
 }
 
 static double floor_of_step(const step_floor *floor) {
@@ -31,8 +33,8 @@ static int measure(trainer *self, step_floor *out, ls_error *error) {
     profile_work work = describe_work(self);
     device_rates rates;
     lifeline_at("the device's rates", 0, 0);
-    LS_TRY(
-        device_rates_measure(self->device, self->stream, trainer_precision(self), &rates, error));
+    LS_TRY(device_rates_measure(self->engine.device, self->engine.stream, trainer_precision(self),
+                                &rates, error));
     out->rates = (layer_rates){.flop_per_second = rates.flop_per_second,
                                .bytes_per_second = rates.bytes_per_second};
     out->rows = calloc((size_t)self->graph.layer_count * 3 + 5, sizeof *out->rows);
@@ -47,11 +49,11 @@ int trainer_measure_floor(trainer *self, step_floor *out, ls_error *error) {
     ls_error refused = {0};
     *out = (step_floor){0};
     self->totals.step_floor = (step_rates){NAN, NAN, NAN};
-    if (self->me->rank != 0 || (!self->trace && !self->device->facts.asynchronous))
+    if (self->me->rank != 0 || (!self->profile.trace && !self->engine.device->facts.asynchronous))
         return LS_OK;
     if (measure(self, out, &refused) != LS_OK)
         return run_note(self->run, error, "the floor of a step was not measured: %s", refused.text);
-    if (self->device->facts.asynchronous)
+    if (self->engine.device->facts.asynchronous)
         self->totals.step_floor = (step_rates){.seconds = floor_of_step(out),
                                                .flop_per_second = out->rates.flop_per_second,
                                                .bytes_per_second = out->rates.bytes_per_second};

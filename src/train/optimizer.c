@@ -1,151 +1,152 @@
 #include "train/optimizer.h"
+#include "train/optimizer_slices.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char optimizer_choices[] = "adam|sgd";
+#define AT(field) offsetof(optimizer_settings, field)
 
-int optimizer_create(optimizer *self, const char *name, double learning_rate, double weight_decay,
-                     double momentum, bool scaling, ls_error *error) {
-    *self = (optimizer){.adam = strcmp(name, "adam") == 0,
-                        .learning_rate = learning_rate,
-                        .weight_decay = weight_decay,
-                        .momentum = momentum,
-                        .scaling = scaling};
-    if (self->adam && momentum != 0)
-        return ls_fail(error, LS_BAD_INPUT,
-                       "--momentum belongs to --optimizer sgd; found it with --optimizer adam");
+static const option common[] = {
+    {"optimizer", OPTION_CHOICE, AT(rule), "NAME", "adam", rule_choices, 0, 0,
+     "Update the parameters by this rule; adamw: Adam with a decoupled decay.", false},
+    {"learning-rate", OPTION_REAL, AT(learning_rate), "X", "0.001", NULL, 1e-12, 1e6,
+     "Set the step size, the highest of the schedule.", false},
+    {"weight-decay", OPTION_REAL, AT(weight_decay), "X", "0", NULL, 0, 1e6,
+     "Pull parameters towards 0: added to the gradient (L2), or adamw's.", false},
+    {"decay", OPTION_CHOICE, AT(decay), "WHAT", "all", DECAY_CHOICES, 0, 0,
+     "Let --weight-decay pull all parameters, or weights alone: no bias, no norm.", false},
+    {"clip-norm", OPTION_REAL, AT(clip_norm), "X", NULL, NULL, 1e-12, 1e12,
+     "Scale the gradient down to this Euclidean norm where its own is larger.", false},
+    {"clip-value", OPTION_REAL, AT(clip_value), "X", NULL, NULL, 1e-12, 1e12,
+     "Limit each element of the gradient to +-X.", false},
+    {"ema", OPTION_REAL, AT(average), "DECAY", NULL, NULL, 1e-6, 0.9999999,
+     "Keep a moving average of the parameters with this decay, and evaluate that.", false},
+    {0}};
+
+int optimizer_add_options(option_groups *list, size_t offset, ls_error *error) {
+    LS_TRY(option_add_group(list, (option_group){"Optimizer", common, offset}, error));
+    for (int number = 0; number < RULE_COUNT; number++) {
+        const optimizer_rule *rule = rule_at(number);
+        option_group own = {rule->heading, rule->options,
+                            offset + AT(own) + (size_t)number * sizeof(own_settings)};
+        if (rule->options)
+            LS_TRY(option_add_group(list, own, error));
+    }
     return LS_OK;
 }
 
+/* The number of the rule whose options a rule takes. */
+static int options_of(int number) {
+    const optimizer_rule *rule = rule_at(number);
+    return rule->takes_options_of ? rule_find(rule->takes_options_of) : number;
+}
+
+static int check_own_options(const optimizer_settings *settings, int chosen, ls_error *error) {
+    for (int number = 0; number < RULE_COUNT; number++) {
+        const optimizer_rule *other = rule_at(number);
+        const char *given = NULL;
+        if (number != options_of(chosen) && other->options)
+            given = option_changed(other->options, &settings->own[number]);
+        if (given)
+            return ls_fail(error, LS_BAD_INPUT,
+                           "--%s belongs to --optimizer %s; found it with --optimizer %s", given,
+                           other->name, settings->rule);
+    }
+    return LS_OK;
+}
+
+int optimizer_create(optimizer *self, const optimizer_settings *settings, bool scaling,
+                     ls_error *error) {
+    int chosen = rule_find(settings->rule);
+    *self = (optimizer){.settings = settings,
+                        .rule = rule_at(chosen),
+                        .own = &settings->own[options_of(chosen)],
+                        .scaling = scaling};
+    LS_TRY(check_own_options(settings, chosen, error));
+    if (settings->clip_norm > 0 && settings->clip_value > 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--clip-norm %g and --clip-value %g contradict: give one",
+                       settings->clip_norm, settings->clip_value);
+    return self->rule->check ? self->rule->check(self->own, error) : LS_OK;
+}
+
 int optimizer_moments(const optimizer *self) {
-    return self->adam ? 2 : self->momentum != 0 ? 1 : 0;
+    const char *const *names = self->rule->moments(self->own);
+    int count = 0;
+    while (names[count])
+        count++;
+    return count;
+}
+
+bool optimizer_decays_all(const optimizer *self) {
+    return self->settings->weight_decay == 0 || strcmp(self->settings->decay, "all") == 0;
+}
+
+void optimizer_describe_clipping(const optimizer *self, text_buffer *out) {
+    if (optimizer_clips_norm(self))
+        text_add(out, "clipped to norm %g (so updated at once)", self->settings->clip_norm);
+    else if (self->settings->clip_value > 0)
+        text_add(out, "clipped to values of %g", self->settings->clip_value);
+}
+
+double optimizer_momentum(const optimizer *self) {
+    return self->rule->momentum ? self->rule->momentum(self->own) : NAN;
+}
+
+static int attach_rates(optimizer *self, const rate_table *rates, ls_error *error) {
+    device *device = self->device;
+    device_stream *stream = self->mode->settings.stream;
+    size_t bytes = (size_t)rates->count * sizeof *rates->rates;
+    LS_TRY(device->is->allocate(device, bytes, "the schedule of the learning rate",
+                                (void **)&self->rates, error));
+    self->rate_count = rates->count;
+    LS_TRY(device->is->copy(device, stream, self->rates, rates->rates, bytes, COPY_HOST_TO_DEVICE,
+                            error));
+    return device->is->stream_synchronize(device, stream, error);
+}
+
+static void group(optimizer *self, const graph *graph) {
+    bool all = optimizer_decays_all(self);
+    for (int index = 0; index < self->range_count; index++) {
+        parameter_range *range = &self->ranges[index];
+        if (all || graph->parameters[range->parameter].decays)
+            range->weight_decay = (float)self->settings->weight_decay;
+    }
 }
 
 int optimizer_attach(optimizer *self, mode *mode, network *network, const graph *graph,
-                     ls_error *error) {
-    size_t most = 2 * (size_t)graph->unit_count;
+                     const rate_table *rates, ls_error *error) {
+    size_t most = (size_t)graph->record_count;
     self->mode = mode;
     self->ranges = calloc(most, sizeof *self->ranges);
     self->pieces = calloc(most, sizeof *self->pieces);
     self->range_settled = calloc(most, sizeof *self->range_settled);
     if (!self->ranges || !self->pieces || !self->range_settled)
         return ls_fail(error, LS_FAILED, "out of memory");
-    self->range_count = network_ranges(network, (float)self->learning_rate,
-                                       (float)self->weight_decay, self->ranges);
-    return LS_OK;
+    self->range_count = network_ranges(network, self->ranges);
+    group(self, graph);
+    return attach_rates(self, rates, error);
 }
 
-static int adam(optimizer *self, device_stream *stream, const parameter_range *ranges, int count,
-                ls_error *error) {
-    const mode *mode = self->mode;
-    device *device = mode->settings.device;
-    adam_arguments arguments = {.parameters = mode->parameters,
-                                .gradients = mode->gradients,
-                                .added = mode->added_gradients,
-                                .copied = mode->copied_parameters,
-                                .first_moment = mode->moments[0],
-                                .second_moment = mode->moments[1],
-                                .beta1 = 0.9f,
-                                .beta2 = 0.999f,
-                                .epsilon = 1e-8f,
-                                .state = self->state};
-    return device->is->ops->adam(device, stream, &arguments, ranges, count, error);
-}
-
-static int sgd(optimizer *self, device_stream *stream, const parameter_range *ranges, int count,
-               ls_error *error) {
-    const mode *mode = self->mode;
-    device *device = mode->settings.device;
-    sgd_arguments arguments = {.parameters = mode->parameters,
-                               .gradients = mode->gradients,
-                               .added = mode->added_gradients,
-                               .copied = mode->copied_parameters,
-                               .velocity = mode->moments[0],
-                               .momentum = (float)self->momentum,
-                               .state = self->state};
-    return device->is->ops->sgd(device, stream, &arguments, ranges, count, error);
-}
-
-static int run(optimizer *self, device_stream *stream, const parameter_range *ranges, int count,
-               ls_error *error) {
-    return self->adam ? adam(self, stream, ranges, count, error)
-                      : sgd(self, stream, ranges, count, error);
-}
-
-void optimizer_begin(optimizer *self, const step_state *state) {
+void optimizer_begin(optimizer *self, step_state *state, int64_t images) {
     self->state = state;
+    self->images = images;
+    self->advanced = false;
     self->settled = 0;
+    self->waiting.span.count = 0;
     memset(self->range_settled, 0, (size_t)self->range_count * sizeof *self->range_settled);
 }
 
-/* The part of a range that lies in [first, end), into *piece: true where it can be updated now. A
- * range whose packed copy is made of all of it waits for its last element. */
-static bool take_piece(optimizer *self, int range, size_t first, size_t end,
-                       parameter_range *piece) {
-    const parameter_range *whole = &self->ranges[range];
-    size_t whole_end = whole->first + whole->count;
-    const ops *ops = self->mode->settings.device->is->ops;
-    if (first < whole->first)
-        first = whole->first;
-    if (end > whole_end)
-        end = whole_end;
-    if (first >= end)
-        return false;
-    self->range_settled[range] += end - first;
-    *piece = *whole;
-    size_t element = whole->packing ? ops->plan_packed_element(whole->packing) : 0;
-    if (whole->packing && element == 0)
-        return self->range_settled[range] == whole->count;
-    piece->first = first;
-    piece->count = end - first;
-    if (whole->packing)
-        piece->packed = (char *)whole->packed + (first - whole->first) * element;
-    return true;
-}
-
-static int settled(void *context, device_stream *stream, size_t first, size_t count,
-                   ls_error *error) {
-    optimizer *self = context;
-    int taken = 0;
-    if (self->at_once)
-        return LS_OK;
-    self->settled += count;
-    for (int range = 0; range < self->range_count; range++)
-        taken += take_piece(self, range, first, first + count, &self->pieces[taken]);
-    return taken ? run(self, stream, self->pieces, taken, error) : LS_OK;
-}
-
-/* The packed copy of a range's part that lies in [first, end), of parameters that came from another
- * rank. */
-static int repack(optimizer *self, device_stream *stream, int range, size_t first, size_t end,
-                  ls_error *error) {
-    const mode_settings *s = &self->mode->settings;
-    parameter_range piece;
-    if (!take_piece(self, range, first, end, &piece) || !piece.packing)
-        return LS_OK;
-    const float *parameters = self->mode->parameters + piece.first;
-    if (s->device->is->ops->plan_packed_element(piece.packing) == 0)
-        return s->device->is->ops->pack_weights(piece.packing, stream, parameters, piece.packed,
-                                                error);
-    return s->device->is->ops->cast(s->device, stream, piece.count, DTYPE_F32, parameters,
-                                    network_type(s->network), piece.packed, error);
-}
-
-static int settled_elsewhere(void *context, device_stream *stream, size_t first, size_t count,
-                             ls_error *error) {
-    optimizer *self = context;
-    self->settled += count;
-    for (int range = 0; range < self->range_count; range++)
-        LS_TRY(repack(self, stream, range, first, first + count, error));
-    return LS_OK;
-}
-
-void optimizer_describe(optimizer *self, device_stream *update_stream, mode_settings *out) {
-    out->moments = optimizer_moments(self);
-    out->settled = self->scaling ? NULL : settled;
-    out->settled_elsewhere = settled_elsewhere;
+void optimizer_describe(optimizer *self, device *device, device_stream *update_stream,
+                        mode_settings *out) {
+    self->device = device;
+    out->moments = self->rule->moments(self->own);
+    out->averages = self->settings->average > 0;
+    out->updates_pairs = self->rule->pairs(device->is->ops);
+    out->settled = self->scaling || optimizer_clips_norm(self) ? NULL : optimizer_settled;
+    out->settled_elsewhere = optimizer_settled_elsewhere;
     out->settled_context = self;
     out->update_stream = update_stream;
 }
@@ -153,12 +154,30 @@ void optimizer_describe(optimizer *self, device_stream *update_stream, mode_sett
 /* One verdict over all gradients of all ranks, before anything is changed. */
 static int look_for_overflow(mode *mode, step_state *state, ls_error *error) {
     const mode_settings *s = &mode->settings;
-    LS_TRY(s->device->is->ops->check_finite(s->device, s->stream, mode->gradients,
-                                            s->graph->parameter_count, state, error));
+    for (int index = 0; index < store_slice_count(mode->store); index++) {
+        store_slice slice = store_slice_at(mode->store, index);
+        LS_TRY(s->device->is->ops->check_finite(s->device, s->stream,
+                                                slice.gradients + (slice.span.first - slice.origin),
+                                                slice.span.count, state, error));
+    }
     if (!mode->is->agree_overflow)
         return LS_OK;
     int32_t *overflow = (int32_t *)((char *)state + offsetof(step_state, overflow));
     return mode->is->agree_overflow(mode, overflow, error);
+}
+
+/* Of the whole gradient, which lies in one slice where it is whole on a rank. */
+static int clip_norm(optimizer *self, step_state *state, ls_error *error) {
+    mode *mode = self->mode;
+    store_slice slice = store_slice_at(mode->store, 0);
+    if (slice.span.count != store_length(mode->store, STORE_GRADIENTS))
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--clip-norm: mode %s has no gradient that is whole on a rank (use "
+                       "--clip-value, or --mode ddp)",
+                       mode->is->name);
+    return self->device->is->ops->clip_norm(
+        self->device, mode->settings.stream, slice.gradients + (slice.span.first - slice.origin),
+        slice.span.count, self->settings->clip_norm, state, error);
 }
 
 /* Where no update stands in the update's stream, what is waited for is communication. */
@@ -171,26 +190,59 @@ static int join_updates(optimizer *self, ls_error *error) {
     return step_clock_resumed(mode->clock, error);
 }
 
-int optimizer_update(optimizer *self, step_state *state, ls_error *error) {
+/* Where nothing was updated piece by piece: all that this rank updates. */
+static int update_at_once(optimizer *self, ls_error *error) {
     mode *mode = self->mode;
-    mode->is->parameters_changed(mode);
-    if (!mode->is->updates(mode))
-        return LS_OK;
+    if (self->scaling)
+        LS_TRY(look_for_overflow(mode, self->state, error));
+    if (optimizer_clips_norm(self))
+        LS_TRY(clip_norm(self, self->state, error));
+    for (int index = 0; index < store_slice_count(mode->store); index++) {
+        store_slice slice = store_slice_at(mode->store, index);
+        LS_TRY(optimizer_update_slice(self, mode->settings.stream, &slice, error));
+    }
+    return LS_OK;
+}
+
+static int update(optimizer *self, ls_error *error) {
+    mode *mode = self->mode;
+    LS_TRY(optimizer_update_waiting(self, error));
     LS_TRY(join_updates(self, error));
     if (self->settled > 0 && self->settled != mode->settings.graph->parameter_count)
         return ls_fail(error, LS_FAILED, "mode %s settled %zu gradients of %zu", mode->is->name,
                        self->settled, mode->settings.graph->parameter_count);
-    if (self->settled > 0)
+    return self->settled > 0 ? LS_OK : update_at_once(self, error);
+}
+
+int optimizer_update(optimizer *self, ls_error *error) {
+    mode *mode = self->mode;
+    bool updates = mode_updates(mode);
+    mode->is->parameters_changed(mode);
+    if (updates)
+        LS_TRY(update(self, error));
+    if (self->advanced)
         return LS_OK;
-    if (self->scaling)
-        LS_TRY(look_for_overflow(mode, state, error));
-    return run(self, mode->settings.stream, self->ranges, self->range_count, error);
+    return self->device->is->ops->advance(self->device, mode->settings.stream, self->state,
+                                          self->images, updates, self->scaling, error);
+}
+
+int optimizer_exchange_average(optimizer *self, ls_error *error) {
+    mode *mode = self->mode;
+    if (store_length(mode->store, STORE_AVERAGE) == 0)
+        return LS_OK;
+    if (mode_updates(mode))
+        LS_TRY(
+            store_swap(mode->store, mode->settings.stream, STORE_PARAMETERS, STORE_AVERAGE, error));
+    return mode_parameters_written(mode, error);
 }
 
 void optimizer_destroy(optimizer *self) {
     free(self->ranges);
     free(self->pieces);
     free(self->range_settled);
+    if (self->rates)
+        self->device->is->release(self->device, self->rates);
+    self->rates = NULL;
     self->ranges = self->pieces = NULL;
     self->range_settled = NULL;
 }

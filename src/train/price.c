@@ -2,8 +2,10 @@
  * whole batch are made as this run makes them and as it would without --strict, in turn. The second
  * way has a network, a mode and an optimizer of its own, with all of the rank's threads and the
  * exchange of gradients that it would choose; they are gone again before training begins. */
+#include "train/price.h"
 #include "base/clock.h"
 #include "launch/lifeline.h"
+#include "train/setup.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -11,52 +13,48 @@
 
 enum { ROUNDS = 6, UNCOUNTED = 1 };
 
-/* Where the device has a limit of its own, this run's arrays must fit twice, on every rank. */
+/* Where the device has a limit of its own, this run's memory must fit twice, on every rank. */
 static int has_room(trainer *self, bool *out, ls_error *error) {
     size_t free_bytes, total_bytes;
     int64_t enough = 1;
-    if (self->device->is->memory) {
-        size_t arrays = 6 * self->graph.parameter_count * sizeof(float);
-        LS_TRY(self->device->is->memory(self->device, &free_bytes, &total_bytes, error));
-        enough = free_bytes / 2 > network_arena_bytes(self->network) + arrays;
+    if (self->engine.device->is->memory) {
+        size_t uses[MEMORY_KINDS], own = 0;
+        mode_memory(self->learner.mode, uses);
+        for (int use = 0; use < MEMORY_KINDS; use++)
+            own += uses[use];
+        LS_TRY(
+            self->engine.device->is->memory(self->engine.device, &free_bytes, &total_bytes, error));
+        enough = free_bytes / 2 > own;
     }
     LS_TRY(comm_allreduce_int64(self->control, &enough, 1, REDUCTION_MIN, error));
     *out = enough;
     return LS_OK;
 }
 
-/* `self` is a copy of the trainer, whose borrowed parts stay the trainer's. */
-static int open_plain(trainer *self, int64_t batch, ls_error *error) {
-    LS_TRY(
-        network_create(&self->graph, self->device, trainer_precision(self), &self->network, error));
-    int count = (int)share_of(batch, self->me->rank, self->me->size).count;
-    LS_TRY(network_prepare(self->network, count, error));
-    LS_TRY(network_seal(self->network, error));
-    LS_TRY(optimizer_create(&self->optimizer, self->settings->optimizer,
-                            self->settings->learning_rate, self->settings->weight_decay,
-                            self->settings->momentum, self->optimizer.scaling, error));
-    mode_settings settings = trainer_describe_mode(self);
-    optimizer_describe(&self->optimizer, self->update_stream, &settings);
-    LS_TRY(mode_create(self->settings->mode, &settings, &self->mode, error));
-    return optimizer_attach(&self->optimizer, self->mode, self->network, &self->graph, error);
-}
-
-static void close_plain(trainer *self) {
-    mode_destroy(self->mode);
-    optimizer_destroy(&self->optimizer);
-    network_destroy(self->network);
+/* The same model with plans for this rank's whole share of `batch`. */
+static int open_plain(trainer *self, int64_t batch, learner *out, ls_error *error) {
+    *out = (learner){.engine = &self->engine, .graph = &self->graph};
+    LS_TRY(network_create(out->graph, self->engine.device, trainer_precision(self), &out->network,
+                          error));
+    LS_TRY(trainer_prepare_batch(self, out->network, self->me->rank, batch, error));
+    LS_TRY(network_seal(out->network, error));
+    LS_TRY(optimizer_create(&out->optimizer, &self->settings->optimizer,
+                            self->learner.optimizer.scaling, error));
+    return trainer_open_mode(self, out, false, error);
 }
 
 /* Of the slowest rank. */
-static int step_seconds(trainer *self, int64_t global_count, double *out, ls_error *error) {
-    mode_batch batch;
-    feed_blank(&self->train, global_count, &batch);
-    LS_TRY(feed_write_state(&self->train, error));
-    LS_TRY(step_clock_begin(self->mode->clock, false, error));
+static int step_seconds(trainer *self, learner *learner, int64_t global_count, double *out,
+                        ls_error *error) {
+    const engine *engine = &self->engine;
+    input_batch batch;
+    feed_blank(&self->input.train, global_count, &batch);
+    LS_TRY(feed_write_state(&self->input.train, error));
+    LS_TRY(step_clock_begin(learner->mode->clock, false, error));
     LS_TRY(self->control->is->barrier(self->control, error));
     double start = clock_seconds();
-    LS_TRY(trainer_train_step(self, &batch, true, error));
-    LS_TRY(self->device->is->stream_synchronize(self->device, self->stream, error));
+    LS_TRY(learner_step(learner, &self->input, &batch, true, error));
+    LS_TRY(engine->device->is->stream_synchronize(engine->device, engine->stream, error));
     *out = clock_seconds() - start;
     return comm_allreduce_double(self->control, out, 1, REDUCTION_MAX, error);
 }
@@ -71,12 +69,12 @@ static double median(double *values, int count) {
     return (values[count / 2] + values[(count - 1) / 2]) / 2;
 }
 
-static int measure(trainer *strict, trainer *plain, int64_t batch, double *out, ls_error *error) {
+static int measure(trainer *self, learner *plain, int64_t batch, double *out, ls_error *error) {
     double with[ROUNDS], without[ROUNDS];
     for (int round = 0; round < ROUNDS; round++) {
         lifeline_at("warm-up", 1, round);
-        LS_TRY(step_seconds(strict, batch, &with[round], error));
-        LS_TRY(step_seconds(plain, batch, &without[round], error));
+        LS_TRY(step_seconds(self, &self->learner, batch, &with[round], error));
+        LS_TRY(step_seconds(self, plain, batch, &without[round], error));
     }
     int counted = ROUNDS - UNCOUNTED;
     *out = median(with + UNCOUNTED, counted) / median(without + UNCOUNTED, counted) - 1;
@@ -97,32 +95,18 @@ static int note(trainer *self, ls_error *error) {
 }
 
 int trainer_price_strictness(trainer *self, ls_error *error) {
-    int64_t batch = self->train.batches > 1 ? self->global_batch : self->train.last;
-    train_settings settings = *self->settings;
+    int64_t batch = input_largest_batch(&self->input);
+    learner plain;
     bool room;
     self->totals.strict_cost = NAN;
-    if (!settings.strict || !trainer_ablates(self, "none"))
+    if (!self->settings->mode.strict || !trainer_ablates(self, "none"))
         return LS_OK;
     LS_TRY(has_room(self, &room, error));
     if (!room)
         return note(self, error);
-    trainer *plain = malloc(sizeof *plain); /* the graph alone is too large for a stack */
-    if (!plain)
-        return ls_fail(error, LS_FAILED, "out of memory");
-    *plain = *self;
-    settings.strict = false;
-    settings.lanes = 0;
-    plain->settings = &settings;
-    plain->records = false;
-    memset(plain->recordings, 0, sizeof plain->recordings);
-    plain->network = NULL;
-    plain->mode = NULL;
-    int status = open_plain(plain, batch, error);
-    if (status == LS_OK)
-        status = measure(self, plain, batch, &self->totals.strict_cost, error);
-    if (status == LS_OK)
-        close_plain(plain);
-    free(plain); /* what a failed one holds goes with the process */
-    LS_TRY(status);
+    LS_TRY(
+        open_plain(self, batch, &plain, error)); /* what a failed one holds goes with the process */
+    LS_TRY(measure(self, &plain, batch, &self->totals.strict_cost, error));
+    learner_close(&plain);
     return note(self, error);
 }

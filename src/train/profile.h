@@ -1,27 +1,22 @@
-/* Where the profiled steps' time went, as rows by layer and phase. */
+/* --profile: a few steps of epoch 1, recorded. */
 #ifndef LOCKSTEP_TRAIN_PROFILE_H
 #define LOCKSTEP_TRAIN_PROFILE_H
 
-#include "base/span.h"
-#include "model/network.h"
-#include "report/layer_table.h"
+#include "train/floor.h"
+#include "train/trainer.h"
 
-typedef struct profile_work {
-    const graph *graph;
-    int count;   /* samples that this rank computes in a step */
-    int loaded;  /* that it loads, and computes the loss of */
-    int moments; /* the optimizer's; -1: this rank updates nothing */
-    dtype type;  /* of activations */
-} profile_work;
-
-/* One row for each that a step has, in the order of the step; seconds 0, floors from the rates.
- * `rows` holds 3 * layers + 5. Returns how many. */
-size_t profile_rows(const profile_work *work, const layer_rates *rates, layer_row *rows);
-
-/* The seconds of the rows: of each span of the compute row what is not inside another one, summed
- * by layer and phase, the median over `steps`; so that a step's rows sum to it. Also
- * *step_seconds, the median of whole steps. */
-int profile_seconds(const graph *graph, const span *spans, int count, int steps, layer_row *rows,
-                    size_t row_count, double *step_seconds, ls_error *error);
+/* LS_BAD_INPUT where an epoch has fewer steps. */
+int trainer_check_profile(trainer *self, ls_error *error);
+/* Opens the trace and puts it between the mode and its comm. */
+int trainer_open_profile(trainer *self, ls_error *error);
+/* Before and after the profiled epoch, out of its time. Collective. */
+int trainer_align_profile(trainer *self, ls_error *error);
+static inline bool trainer_is_profiled(const trainer *self, int epoch, int64_t step) {
+    return self->profile.trace && epoch == 1 && step >= self->profile.first &&
+           step < self->profile.first + self->settings->profile;
+}
+/* All ranks' spans gathered, files and table written; no files where the floor was not measured.
+ * Collective. */
+int trainer_write_profile(trainer *self, const step_floor *floor, ls_error *error);
 
 #endif

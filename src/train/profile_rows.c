@@ -1,8 +1,10 @@
+#include "train/profile_rows.h"
 #include "model/layer.h"
+#include "model/network.h"
 #include "model/work.h"
-#include "train/profile.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +16,14 @@ typedef struct row_list {
     size_t count;
 } row_list;
 
-static layer_row *add(row_list *self, const char *layer, layer_phase phase, const work *needed) {
+static layer_row *add(row_list *self, const graph_layer *layer, layer_phase phase,
+                      const work *needed) {
     layer_row *row = &self->rows[self->count++];
     *row = (layer_row){.phase = phase, .flop = NAN, .bytes = NAN, .floor_seconds = NAN};
-    strncpy(row->layer, layer, sizeof row->layer - 1);
+    if (layer) {
+        snprintf(row->layer, sizeof row->layer, "%s", layer->name);
+        row->kind = layer->is->kind;
+    }
     if (!needed)
         return row;
     row->flop = needed->flop;
@@ -36,15 +42,16 @@ static bool wants_data_gradient(const graph *graph, const graph_layer *layer) {
 
 static void add_backward(row_list *list, const profile_work *of, int index) {
     const graph_layer *layer = &of->graph->layers[index];
-    if (layer->is->backward_weights) {
+    if (layer->unit >= 0) {
         work needed = layer_work(of->graph, index, PASS_BACKWARD_WEIGHTS, of->count, of->type);
-        layer_row *row = add(list, layer->name, LAYER_BACKWARD_WEIGHTS, &needed);
-        row->gradient_first = (int64_t)layer->first_weight;
-        row->gradient_count = (int64_t)(layer->weight_count + layer->bias_count);
+        layer_row *row = add(list, layer, LAYER_BACKWARD_WEIGHTS, &needed);
+        row->gradient_first = (int64_t)of->graph->units[layer->unit].first;
+        row->gradient_count = (int64_t)of->graph->units[layer->unit].count;
+        graph_unit_factors(of->graph, layer->unit, &row->in_features, &row->out_features);
     }
     if (wants_data_gradient(of->graph, layer)) {
         work needed = layer_work(of->graph, index, PASS_BACKWARD_DATA, of->count, of->type);
-        add(list, layer->name, LAYER_BACKWARD_DATA, &needed);
+        add(list, layer, LAYER_BACKWARD_DATA, &needed);
     }
 }
 
@@ -53,17 +60,17 @@ size_t profile_rows(const profile_work *of, const layer_rates *rates, layer_row 
     work data = data_work(of->graph, of->loaded, of->type);
     work loss = loss_work(of->graph, of->loaded, of->type);
     work update = optimizer_work(of->graph, of->moments, of->type);
-    add(&list, "", LAYER_DATA, &data);
+    add(&list, NULL, LAYER_DATA, &data);
     for (int index = 0; index < of->graph->layer_count; index++) {
         work needed = layer_work(of->graph, index, PASS_FORWARD, of->count, of->type);
-        add(&list, of->graph->layers[index].name, LAYER_FORWARD, &needed);
+        add(&list, &of->graph->layers[index], LAYER_FORWARD, &needed);
     }
-    add(&list, "", LAYER_LOSS, &loss);
+    add(&list, NULL, LAYER_LOSS, &loss);
     for (int index = of->graph->layer_count - 1; index >= 0; index--)
         add_backward(&list, of, index);
-    add(&list, "", LAYER_OPTIMIZER, of->moments >= 0 ? &update : NULL);
-    add(&list, "", LAYER_COMMUNICATION, NULL);
-    add(&list, "", LAYER_OTHER, NULL);
+    add(&list, NULL, LAYER_OPTIMIZER, of->moments >= 0 ? &update : NULL);
+    add(&list, NULL, LAYER_COMMUNICATION, NULL);
+    add(&list, NULL, LAYER_OTHER, NULL);
     return list.count;
 }
 

@@ -1,6 +1,13 @@
 /* Opens what a run needs, in the order in which one thing needs another. */
+#include "train/setup.h"
 #include "comm/ablated.h"
 #include "launch/lifeline.h"
+#include "train/agree.h"
+#include "train/examine.h"
+#include "train/gather_ranks.h"
+#include "train/plan_choices.h"
+#include "train/profile.h"
+#include "train/resume.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -11,79 +18,29 @@
 /* For all that is measured before ddp chooses how it exchanges gradients. */
 static const double MEASURE_SECONDS = 1;
 
+static input_choices choices_of(const trainer *self) {
+    const train_settings *s = self->settings;
+    input_choices choices = s->input;
+    choices.seed = (uint64_t)s->seed;
+    choices.one_batch = trainer_ablates(self, "data");
+    return choices;
+}
+
 static int open_data(trainer *self, ls_error *error) {
-    const char *folder = self->settings->data;
-    LS_TRY(feed_find(&self->train, folder, "train", self->global_batch, error));
-    LS_TRY(feed_find(&self->test, folder, "test", self->global_batch, error));
-    const dataset_facts *train = &self->train.data->facts, *test = &self->test.data->facts;
-    if (train->images < self->me->size)
+    input_choices choices = choices_of(self);
+    LS_TRY(input_find(&self->input, &choices, self->global_batch, error));
+    int64_t samples = input_facts(&self->input)->samples;
+    if (samples < self->me->size)
         return ls_fail(error, LS_BAD_INPUT, "%s: %lld training images are fewer than %d ranks",
-                       self->settings->data, (long long)train->images, self->me->size);
-    if (train->height != test->height || train->width != test->width ||
-        train->channels != test->channels || train->classes != test->classes)
-        return ls_fail(error, LS_BAD_INPUT, "%s: the train and test splits have different shapes",
-                       self->settings->data);
+                       self->settings->input.folder, (long long)samples, self->me->size);
     return LS_OK;
 }
 
-typedef struct bind_context {
-    const launch *me;
-    const launch_binding *binding;
-    ls_error error;
-} bind_context;
-
-static void bind_thread(void *context, int thread) {
-    bind_context *self = context;
-    ls_error error = {0};
-    if (launch_bind_thread(self->me, self->binding, thread, &error) != LS_OK) {
-#pragma omp critical
-        self->error = error;
-    }
-}
-
-static int open_device(trainer *self, ls_error *error) {
-    bind_context context = {.me = self->me, .binding = &self->binding};
+static int open_engine(trainer *self, ls_error *error) {
     char plan_cache[4096] = "";
-    if (self->me->rank == 0 && !self->settings->strict)
+    if (self->me->rank == 0 && !self->settings->mode.strict)
         trainer_plan_cache(self, plan_cache, sizeof plan_cache);
-    device_request request = {.local_rank = self->me->local_rank,
-                              .local_size = self->me->local_size,
-                              .bind_thread = bind_thread,
-                              .bind_context = &context,
-                              .share_gpu = self->settings->share_gpu,
-                              .plan_cache = plan_cache,
-                              .first_offer = self->settings->strict};
-    int gpu_node = device_numa_node(self->settings->device, &request);
-    LS_TRY(launch_bind(self->me, (int)self->settings->threads, self->settings->oversubscribe,
-                       gpu_node, &self->binding, error));
-    request.threads = self->binding.threads;
-    LS_TRY(device_open(self->settings->device, &request, &self->device, error));
-    if (context.error.code != LS_OK) {
-        *error = context.error;
-        return error->code;
-    }
-    size_t total_bytes;
-    if (self->device->is->memory)
-        LS_TRY(self->device->is->memory(self->device, &self->free_bytes, &total_bytes, error));
-    LS_TRY(self->device->is->check_precision(self->device, trainer_precision(self), error));
-    LS_TRY(self->device->is->stream_create(self->device, &self->stream, error));
-    self->update_stream = self->stream;
-    if (!self->device->facts.asynchronous)
-        return LS_OK;
-    return self->device->is->stream_create(self->device, &self->update_stream, error);
-}
-
-static bool progress_busy(const volatile void *progress) {
-    return ((const volatile step_progress *)progress)->place != PLACE_IDLE;
-}
-
-static void progress_describe(const volatile void *progress, char *out, size_t capacity) {
-    static const char *const names[] = {"between steps", "forward", "backward", "the update"};
-    const volatile step_progress *at = progress;
-    uint32_t place = at->place;
-    snprintf(out, capacity, "%s of step %lld",
-             place < sizeof names / sizeof names[0] ? names[place] : "?",
-             (long long)(at->state.step + at->state.skipped + 1));
+    return engine_open(&self->engine, self->me, self->settings, plan_cache, error);
 }
 
 static int open_ablated(trainer *self, ls_error *error) {
@@ -93,23 +50,22 @@ static int open_ablated(trainer *self, ls_error *error) {
 }
 
 static int open_comm(trainer *self, ls_error *error) {
-    device *device = self->device;
+    device *device = self->engine.device;
     if (self->me->size > 1 && device->facts.asynchronous)
-        LS_TRY(device->is->host_allocate(device, sizeof *self->progress, (void **)&self->progress,
-                                         error));
+        LS_TRY(engine_watch(&self->engine, error));
     comm_settings settings = {.rank = self->me->rank,
                               .size = self->me->size,
                               .host = self->me->host,
                               .device = device,
                               .control = self->control,
-                              .deadline_seconds = self->settings->comm_timeout,
-                              .progress = self->progress,
-                              .progress_bytes = sizeof *self->progress,
-                              .progress_busy = progress_busy,
-                              .progress_describe = progress_describe,
-                              .processing_units = self->binding.processing_units,
-                              .processing_unit_count = self->binding.threads};
-    LS_TRY(comm_open(self->settings->comm, &settings, &self->comm, error));
+                              .deadline_seconds = self->settings->comm.timeout,
+                              .progress = self->engine.progress,
+                              .progress_bytes = sizeof *self->engine.progress,
+                              .progress_busy = engine_progress_busy,
+                              .progress_describe = engine_progress_describe,
+                              .processing_units = self->engine.binding.processing_units,
+                              .processing_unit_count = self->engine.binding.threads};
+    LS_TRY(comm_open(self->settings->comm.comm, &settings, &self->comm, error));
     return trainer_ablates(self, "comm") ? open_ablated(self, error) : LS_OK;
 }
 
@@ -119,131 +75,158 @@ static int open_control(trainer *self, ls_error *error) {
     return comm_open("auto", &settings, &self->control, error);
 }
 
+int trainer_prepare_batch(const trainer *self, network *network, int of, int64_t global_count,
+                          ls_error *error) {
+    const train_settings *s = self->settings;
+    mode_settings rank = {
+        .rank = of, .size = self->me->size, .micro_batches = (int)s->mode.accumulate};
+    for (int number = rank.micro_batches - 1; number >= 0; number--) { /* the largest stands last */
+        int count;
+        LS_TRY(mode_micro_count(s->mode.mode, &rank, global_count, number, &count, error));
+        LS_TRY(network_prepare(network, count, error));
+    }
+    return LS_OK;
+}
+
 /* Plans for the batches that rank `of` will see. */
 static int prepare_passes(trainer *self, int of, ls_error *error) {
-    const feed *feeds[] = {&self->train, &self->test};
-    for (int index = 0; index < 2; index++) {
+    const feed *feeds[] = {&self->input.train, &self->input.test};
+    for (int index = self->evaluates; index < 2; index++) {
         int64_t sizes[] = {feeds[index]->batches > 1 ? self->global_batch : feeds[index]->last,
                            feeds[index]->last};
         for (int size = 0; size < 2; size++)
-            LS_TRY(network_prepare(self->network,
-                                   (int)share_of(sizes[size], of, self->me->size).count, error));
+            LS_TRY(trainer_prepare_batch(self, self->learner.network, of, sizes[size], error));
     }
+    return LS_OK;
+}
+
+/* Plans for the micro-batches of a lane that has `count` samples. */
+static int prepare_lane(trainer *self, int64_t count, ls_error *error) {
+    int64_t parts = self->settings->mode.accumulate;
+    for (int64_t more = 1; more >= 0; more--)
+        LS_TRY(network_prepare(self->learner.network, (int)((count + more * (parts - 1)) / parts),
+                               error));
     return LS_OK;
 }
 
 /* Plans for every size that any lane will have: the same on every rank of every number of ranks,
  * and the largest first, for its plans decide how weights are packed. */
 static int prepare_lanes(trainer *self, ls_error *error) {
-    const feed *feeds[] = {&self->train, &self->test};
+    const feed *feeds[] = {&self->input.train, &self->input.test};
     int64_t lanes = trainer_lanes(self);
-    LS_TRY(network_prepare(self->network, (int)((self->global_batch + lanes - 1) / lanes), error));
+    LS_TRY(prepare_lane(self, (self->global_batch + lanes - 1) / lanes, error));
     for (int index = 0; index < 2; index++) {
         int64_t sizes[] = {feeds[index]->batches > 1 ? self->global_batch : feeds[index]->last,
                            feeds[index]->last};
         for (int size = 0; size < 2; size++)
             for (int64_t more = 1; more >= 0; more--)
-                LS_TRY(network_prepare(self->network,
-                                       (int)((sizes[size] + more * (lanes - 1)) / lanes), error));
+                LS_TRY(prepare_lane(self, (sizes[size] + more * (lanes - 1)) / lanes, error));
     }
     return LS_OK;
 }
 
+static int make_network(trainer *self, ls_error *error) {
+    return network_create(&self->graph, self->engine.device, trainer_precision(self),
+                          &self->learner.network, error);
+}
+
+/* For every size that any rank will see, by plans that exist for that alone: the first rank's share
+ * and the last one's, the largest. */
+static int choose_for_all(trainer *self, ls_error *error) {
+    device *device = self->engine.device;
+    device->is->choices_collect(device);
+    LS_TRY(prepare_passes(self, 0, error));
+    LS_TRY(prepare_passes(self, self->me->size - 1, error));
+    LS_TRY(device->is->choices_settle(device, error));
+    network_destroy(self->learner.network);
+    self->learner.network = NULL;
+    LS_TRY(make_network(self, error));
+    LS_TRY(prepare_passes(self, 0, error));
+    return prepare_passes(self, self->me->size - 1, error);
+}
+
 /* Preparing may choose algorithms: rank 0 does, for every size that any rank will see (the last
- * rank has the smallest share), and the others take what it chose. */
+ * rank has the largest share), and the others take what it chose. */
 static int prepare_in_turn(trainer *self, ls_error *error) {
-    if (self->settings->strict) {
-        LS_TRY(network_split(self->network, (int)trainer_lanes(self) / self->me->size, error));
-        if (self->device->is->choices_export && self->me->rank == 0)
+    if (self->settings->mode.strict) {
+        LS_TRY(
+            network_split(self->learner.network, (int)trainer_lanes(self) / self->me->size, error));
+        if (self->engine.device->is->choices_export && self->me->rank == 0)
             LS_TRY(prepare_lanes(self, error));
-        if (self->device->is->choices_export)
+        if (self->engine.device->is->choices_export)
             LS_TRY(trainer_share_choices(self, error));
         return prepare_lanes(self, error);
     }
-    if (!self->device->is->choices_export)
+    if (!self->engine.device->is->choices_export)
         return prepare_passes(self, self->me->rank, error);
-    if (self->me->rank == 0) {
-        LS_TRY(prepare_passes(self, 0, error));
-        LS_TRY(prepare_passes(self, self->me->size - 1, error));
-    }
+    if (self->me->rank == 0)
+        LS_TRY(choose_for_all(self, error));
     LS_TRY(trainer_share_choices(self, error));
     return prepare_passes(self, self->me->rank, error);
 }
 
 static int prepare_network(trainer *self, ls_error *error) {
-    const dataset_facts *facts = &self->train.data->facts;
-    LS_TRY(model_build(self->settings->model, facts->height, facts->width, facts->channels,
+    const sample_facts *facts = input_facts(&self->input);
+    LS_TRY(model_build(self->settings->model.model, facts->height, facts->width, facts->channels,
                        facts->classes, &self->graph, error));
-    LS_TRY(
-        network_create(&self->graph, self->device, trainer_precision(self), &self->network, error));
+    LS_TRY(make_network(self, error));
     LS_TRY(prepare_in_turn(self, error));
-    return trainer_fit(self, network_seal(self->network, error), error);
+    return trainer_fit(self, network_seal(self->learner.network, error), error);
 }
 
-static augmentation describe_augmentation(const trainer *self) {
-    if (strcmp(self->settings->augment, "none") == 0)
-        return (augmentation){0};
-    return (augmentation){.seed = (uint64_t)self->settings->seed, .crop_padding = 4, .flip = true};
-}
-
-mode_settings trainer_describe_mode(trainer *self) {
-    const dataset_facts *facts = &self->train.data->facts;
+/* What settings, network and data say of the mode to make. */
+static mode_settings describe_mode(const trainer *self, const learner *learner, bool strict) {
     /* Where ranks share cores they measure in turns. */
-    double turns = self->binding.oversubscribed ? self->me->local_size : 1;
-    return (mode_settings){
-        .measure_seconds = fmax(MEASURE_SECONDS / turns, MEASURE_SECONDS / 10),
-        .rank = self->me->rank,
-        .size = self->me->size,
-        .comm = self->comm,
-        .control = self->control,
-        .between_nodes = self->me->node_count > 1,
-        .device = self->device,
-        .stream = self->stream,
-        .graph = &self->graph,
-        .network = self->network,
-        .bucket_bytes = (size_t)(self->settings->bucket_mb * 1048576.0),
-        .gradient_type = mode_gradient_type(self->settings->grad_comm),
-        .factors =
-            self->settings->strict ? FACTORS_OFF : mode_factor_choice(self->settings->factor_comm),
-        .lanes = self->settings->strict ? (int)trainer_lanes(self) : 0,
-        .global_batch = self->global_batch,
-        .training_batch = self->train.batches > 1 ? self->global_batch : self->train.last,
-        .last_training_batch = self->train.last,
-        .height = facts->height,
-        .width = facts->width,
-        .channels = facts->channels,
-        .classes = facts->classes,
-        /* (x / 255 - 0.5) / 0.5 */
-        .scale = 2.0f / 255.0f,
-        .shift = -1.0f,
-        .augment = describe_augmentation(self)};
+    double turns = self->engine.binding.oversubscribed ? self->me->local_size : 1;
+    mode_settings out = {.measure_seconds = fmax(MEASURE_SECONDS / turns, MEASURE_SECONDS / 10),
+                         .rank = self->me->rank,
+                         .size = self->me->size,
+                         .comm = self->comm,
+                         .control = self->control,
+                         .between_nodes = self->me->node_count > 1,
+                         .device = self->engine.device,
+                         .stream = self->engine.stream,
+                         .graph = learner->graph,
+                         .network = learner->network,
+                         .label_smoothing = (float)self->settings->label_smoothing,
+                         .global_batch = self->global_batch,
+                         .training_batch = input_largest_batch(&self->input),
+                         .last_training_batch = self->input.train.last};
+    mode_take_options(&self->settings->mode, strict, &out);
+    return out;
 }
 
-static int open_feed(trainer *self, feed *feed, bool training, ls_error *error) {
-    feed_settings settings = {.device = self->device,
-                              .stream = self->stream,
+int trainer_open_mode(trainer *self, learner *learner, bool strict, ls_error *error) {
+    mode_settings settings = describe_mode(self, learner, strict);
+    optimizer_describe(&learner->optimizer, self->engine.device, self->engine.update_stream,
+                       &settings);
+    LS_TRY(mode_create(self->settings->mode.mode, &settings, &learner->mode, error));
+    return optimizer_attach(&learner->optimizer, learner->mode, learner->network, learner->graph,
+                            &self->rates, error);
+}
+
+static int open_split(trainer *self, bool training, ls_error *error) {
+    input_choices choices = choices_of(self);
+    feed_settings settings = {.device = self->engine.device,
+                              .stream = self->engine.stream,
                               .global_batch = self->global_batch,
-                              .seed = (uint64_t)self->settings->seed,
-                              .training = training,
-                              .one_batch = training && trainer_ablates(self, "data"),
-                              .place = self->settings->data_place,
-                              .processing_units = self->binding.processing_units,
-                              .processing_unit_count = self->binding.threads};
-    LS_TRY(mode_loader_share(self->settings->mode, &self->mode->settings, &settings.rank,
-                             &settings.size, error));
-    return feed_open(feed, &settings, error);
+                              .processing_units = self->engine.binding.processing_units,
+                              .processing_unit_count = self->engine.binding.threads};
+    LS_TRY(mode_loader_share(self->settings->mode.mode, &self->learner.mode->settings,
+                             &settings.rank, &settings.size, error));
+    return input_open_split(&self->input, &choices, &settings, training, error);
 }
 
-static int check_strict(const trainer *self, ls_error *error) {
-    const train_settings *s = self->settings;
-    if (s->strict)
-        return mode_check_strict(s->mode, s->grad_comm, s->factor_comm, self->me->size,
-                                 trainer_lanes(self), self->global_batch, error);
-    if (s->lanes)
-        return ls_fail(error, LS_BAD_INPUT,
-                       "--lanes %lld belongs to --strict (give both, or leave it out)",
-                       (long long)s->lanes);
-    return LS_OK;
+static int open_input(trainer *self, ls_error *error) {
+    lifeline_at("set-up", 0, 1); /* the slow parts are places of their own */
+    if (!self->evaluates)
+        LS_TRY(open_split(self, true, error));
+    lifeline_at("set-up", 0, 2);
+    LS_TRY(open_split(self, false, error));
+    /* The network's inputs hold a micro-batch, so a whole batch cannot be made ahead there. */
+    bool ahead = !self->evaluates && self->learner.mode->is->takes_made &&
+                 self->settings->mode.accumulate == 1;
+    return ahead ? input_open_ahead(&self->input, error) : LS_OK;
 }
 
 static int check_ablation(const trainer *self, ls_error *error) {
@@ -256,73 +239,85 @@ static int check_ablation(const trainer *self, ls_error *error) {
 
 static int open_balance(trainer *self, ls_error *error) {
     size_t size = (size_t)self->me->size;
-    self->rank_epochs = calloc(size, sizeof *self->rank_epochs);
-    self->rank_sums = calloc(size, sizeof *self->rank_sums);
-    if (!self->rank_epochs || !self->rank_sums)
+    self->ranks.epochs = calloc(size, sizeof *self->ranks.epochs);
+    self->ranks.sums = calloc(size, sizeof *self->ranks.sums);
+    if (!self->ranks.epochs || !self->ranks.sums)
         return ls_fail(error, LS_FAILED, "out of memory");
-    return balance_open(&self->balance, self->control, self->train.batches,
-                        self->mode->is->updates(self->mode), error);
+    return balance_open(&self->ranks.balance, self->control, self->input.train.batches,
+                        mode_updates(self->learner.mode), error);
+}
+
+/* Several need the samples on the device and nobody who looks at each step; and an epoch that has
+ * them and the batch behind them, all full. Every rank the same number, for there are collectives
+ * in each step: where the samples lie is each rank's own matter. */
+static int agree_on_steps(trainer *self, ls_error *error) {
+    const train_settings *s = self->settings;
+    bool several = self->recordings.records && input_records(&self->input) && !s->step_log &&
+                   self->input.train.batches > s->graph_steps + 1;
+    int64_t steps = several ? s->graph_steps : 1;
+    if (self->engine.device->is->graph_begin)
+        LS_TRY(comm_allreduce_int64(self->control, &steps, 1, REDUCTION_MIN, error));
+    self->recordings.steps = (int)steps;
+    return LS_OK;
 }
 
 int trainer_setup(trainer *self, ls_error *error) {
     const train_settings *s = self->settings;
     lifeline_at("set-up", 0, 0);
-    LS_TRY(mode_check(s->mode, self->me->size, error));
-    LS_TRY(mode_check_exchange(s->mode, s->grad_comm, s->factor_comm, error));
-    LS_TRY(check_strict(self, error));
-    LS_TRY(optimizer_create(&self->optimizer, s->optimizer, s->learning_rate, s->weight_decay,
-                            s->momentum, trainer_precision(self) == PRECISION_FP16, error));
+    self->learner = (learner){.engine = &self->engine, .graph = &self->graph};
+    LS_TRY(mode_check_options(&s->mode, self->me->size, self->global_batch, error));
+    LS_TRY(optimizer_create(&self->learner.optimizer, &s->optimizer,
+                            trainer_precision(self) == PRECISION_FP16, error));
+    LS_TRY(schedule_check(&s->schedule, error));
     LS_TRY(open_control(self, error));
     LS_TRY(check_ablation(self, error));
     LS_TRY(open_data(self, error));
     LS_TRY(trainer_check_profile(self, error));
+    LS_TRY(schedule_rates(&s->schedule, s->optimizer.learning_rate, s->epochs,
+                          self->input.train.batches, &self->rates, error));
     LS_TRY(trainer_agree(self, error));
-    LS_TRY(open_device(self, error));
+    if (!self->evaluates)
+        LS_TRY(trainer_find_checkpoint(self, error));
+    LS_TRY(open_engine(self, error));
+    LS_TRY(trainer_gather_ranks(self, error));
     LS_TRY(trainer_check_gpus(self, error));
     LS_TRY(trainer_examine(self, error));
     LS_TRY(open_comm(self, error));
     LS_TRY(prepare_network(self, error));
     LS_TRY(trainer_open_profile(self, error));
-    mode_settings settings = trainer_describe_mode(self);
-    optimizer_describe(&self->optimizer, self->update_stream, &settings);
-    LS_TRY(trainer_fit(self, mode_create(s->mode, &settings, &self->mode, error), error));
+    LS_TRY(
+        trainer_fit(self, trainer_open_mode(self, &self->learner, s->mode.strict, error), error));
     if (self->ablated) /* the mode has measured what it chooses by */
         comm_ablate(self->ablated);
-    self->records = !s->no_graph && self->device->is->graph_begin && self->mode->is->capturable &&
-                    self->comm->is->capturable;
-    LS_TRY(optimizer_attach(&self->optimizer, self->mode, self->network, &self->graph, error));
+    self->recordings.records = !s->no_graph && self->engine.device->is->graph_begin &&
+                               self->learner.mode->is->capturable && self->comm->is->capturable;
     LS_TRY(open_balance(self, error));
-    lifeline_at("set-up", 0, 1); /* the slow parts are places of their own */
-    LS_TRY(open_feed(self, &self->train, true, error));
-    lifeline_at("set-up", 0, 2);
-    return open_feed(self, &self->test, false, error);
+    LS_TRY(trainer_fit(self, open_input(self, error), error));
+    return agree_on_steps(self, error);
 }
 
 void trainer_close(trainer *self) {
+    saver_close(&self->saver);
+    uploader_close(&self->uploader);
+    resumed_close(&self->resumed);
     step_log_close(self->step_log);
     step_certificate_close(&self->certificate);
+    attempts_close(self->ledger.attempts);
     run_close(self->run);
     monitor_close(self->monitor);
     pulse_close(self->pulse);
-    trainer_forget_recordings(self);
-    feed_close(&self->train);
-    feed_close(&self->test);
-    mode_destroy(self->mode);
-    optimizer_destroy(&self->optimizer);
-    network_destroy(self->network);
-    if (self->update_stream && self->update_stream != self->stream)
-        self->device->is->stream_destroy(self->device, self->update_stream);
-    if (self->stream)
-        self->device->is->stream_destroy(self->device, self->stream);
+    recordings_forget(&self->recordings, self->engine.device);
+    input_close(&self->input);
+    learner_close(&self->learner);
+    graph_release(&self->graph);
     comm_close(self->comm);
-    trace_close(self->trace);
-    if (self->progress)
-        self->device->is->host_release(self->device, self->progress);
+    trace_close(self->profile.trace);
     comm_close(self->control);
-    device_close(self->device);
-    balance_close(&self->balance);
-    free(self->rank_epochs);
-    free(self->rank_sums);
-    free(self->ranks);
-    free(self->usage);
+    engine_close(&self->engine);
+    balance_close(&self->ranks.balance);
+    free(self->rates.rates);
+    free(self->ranks.epochs);
+    free(self->ranks.sums);
+    free(self->ranks.facts);
+    free(self->ranks.usage);
 }

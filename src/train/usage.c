@@ -1,4 +1,5 @@
 /* What the ranks used: memory, their cores, their GPUs; of an epoch and of the run. */
+#include "train/usage.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -19,7 +20,7 @@ static double peak_memory_bytes(void) {
 }
 
 static double cpu_utilisation(const trainer *self, double cpu_seconds, double training_seconds) {
-    double available = training_seconds * self->binding.threads;
+    double available = training_seconds * self->engine.binding.threads;
     return available > 0 ? cpu_seconds / available : NAN;
 }
 
@@ -60,11 +61,11 @@ int trainer_epoch_usage(trainer *self, double cpu_seconds, epoch_record *record,
 
 int trainer_gather_usage(trainer *self, ls_error *error) {
     rank_usage mine = {.peak_memory_bytes = peak_memory_bytes(),
-                       .cpu_utilisation = cpu_utilisation(self, self->cpu_seconds_training,
+                       .cpu_utilisation = cpu_utilisation(self, self->clocks.training_cpu,
                                                           self->totals.training_seconds)};
     monitor_finish(self->monitor, &mine.gpu);
-    self->usage = calloc((size_t)self->me->size, sizeof *self->usage);
-    if (!self->usage)
+    self->ranks.usage = calloc((size_t)self->me->size, sizeof *self->ranks.usage);
+    if (!self->ranks.usage)
         return ls_fail(error, LS_FAILED, "out of memory");
-    return comm_allgather_bytes(self->control, &mine, self->usage, sizeof mine, error);
+    return comm_allgather_bytes(self->control, &mine, self->ranks.usage, sizeof mine, error);
 }

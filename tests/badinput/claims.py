@@ -4,6 +4,7 @@ one left is taken over by one process alone.
 
 usage: claims.py LOCKSTEP [PART-OF-A-CASE'S-NAME]
 """
+import glob
 import os
 import signal
 import socket
@@ -71,6 +72,26 @@ def after_a_kill(title):
     job.wait()
     expect(os.path.exists(f"{job.folder}/run/claim.txt"), "a killed run cannot have removed it")
     finishes(title, job.folder)
+
+
+def files_of_a_killed_run(title):
+    """The new attempt's files are the folder's only ones; another program's event file is not ours."""
+    job = suite.start(title, suite.command(0, *train(data, *FOREVER)))
+    job.until("the first epoch", lambda: job.epochs() >= 1)
+    os.kill(job.process.pid, signal.SIGKILL)
+    job.wait()
+    killed = set(glob.glob(f"{job.folder}/run/*tfevents*"))
+    expect(len(killed) == 1, killed)
+    with open(f"{job.folder}/run/steps.csv", "w", encoding="ascii") as file:
+        file.write("step,epoch,loss\n1,1,2.5\n")  # killed between it and summary.csv
+    other = f"{job.folder}/run/events.out.tfevents.0000000001.elsewhere.7.0"
+    version = b"\x09" + b"\0" * 8 + b"\x1a\x0dbrain.Event:2"
+    with open(other, "wb") as file:
+        file.write(len(version).to_bytes(8, "little") + b"\0" * 4 + version + b"\0" * 4)
+    finishes(title, job.folder)
+    left = set(glob.glob(f"{job.folder}/run/*tfevents*"))
+    expect(len(left) == 2 and other in left and not left & killed, (left, killed))
+    expect(not os.path.exists(f"{job.folder}/run/steps.csv"), "steps.csv of the killed run is left")
 
 
 def stopped(title):
@@ -172,6 +193,7 @@ def two_packs(title):
 add("a folder that another run holds", second_of_two, 0)
 add("a folder that another run holds, 2 ranks", second_of_two, 2)
 add("the claim of a killed run", after_a_kill)
+add("the files of a killed run", files_of_a_killed_run)
 add("the claim of a stopped run", stopped)
 add("a new folder, six at once", many_at_once, lambda folder: None)
 add("a dead claim, six at once", many_at_once, lambda folder: claim(folder, age_seconds=500))

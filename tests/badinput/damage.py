@@ -102,6 +102,44 @@ def dataset_of(how):
         "first-other": lambda s: reset(s, "first_index", 0)}.get(how)
 
 
+def elsewhere(shard, device):
+    """The labels' values are said to lie in another file."""
+    count = len(shard["labels"])
+    del shard["labels"]
+    shard.create_dataset("labels", shape=(count,), dtype="<i4", external=[(device, 0, h5py.h5f.UNLIMITED)])
+
+
+def link(shard, target):
+    del shard["images"]
+    shard["images"] = target
+
+
+def virtual(shard):
+    shape = shard["images"].shape
+    layout = h5py.VirtualLayout(shape=shape, dtype=numpy.uint8)
+    layout[...] = h5py.VirtualSource("train-00000.h5", "images", shape=shape)
+    del shard["images"]
+    shard.create_virtual_dataset("images", layout)
+
+
+def huge(shard):
+    """More images than there is memory, and none of them written."""
+    for name, shape, kind in (("images", (1 << 30, 32, 32, 3), "u1"), ("labels", (1 << 30,), "<i4")):
+        kept = shard[name].attrs["crc32c"]
+        del shard[name]
+        shard.create_dataset(name, shape=shape, dtype=kind)
+        shard[name].attrs["crc32c"] = kept
+
+
+def unknown_filter(shard):
+    images = shard["images"]
+    space, creation = h5py.h5s.create_simple(images.shape), h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk(images.shape)
+    creation.set_filter(32100, h5py.h5z.FLAG_OPTIONAL, ())
+    del shard["images"]
+    h5py.h5d.create(shard.id, b"images", h5py.h5t.STD_U8LE, space, creation)
+
+
 def unsealed(how):
     """HOW of a shard whose digest stays what it was."""
     return {
@@ -115,7 +153,13 @@ def unsealed(how):
                                                              numpy.ones(1, numpy.uint32)),
         "no-digest": lambda s: s.attrs.__delitem__("sha256"),
         "digest-wrong": lambda s: reset(s, "sha256", fixed("0" * 64)),
-        "text-variable": lambda s: reset(s, "split", "train")}.get(how)
+        "text-variable": lambda s: reset(s, "split", "train"),
+        "link-elsewhere": lambda s: link(s, h5py.ExternalLink("/etc/passwd", "/x")),
+        "link-loop": lambda s: link(s, h5py.SoftLink("/images")),
+        "values-device": lambda s: elsewhere(s, "/dev/zero"),
+        "values-virtual": virtual,
+        "values-unwritten": huge,
+        "filter-unknown": unknown_filter}.get(how)
 
 
 def of_manifest(how):

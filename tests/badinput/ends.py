@@ -8,16 +8,22 @@ signal handler, the first epoch, an evaluation that is longer than the training.
 """
 import contextlib
 import os
+import re
 import signal
+import subprocess
 import time
 
 from kit import Refusal, Suite
+
+# Whoever started the tests by nohup ignores it, and so would the runs.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 suite = Suite(threads=2)
 data = suite.pack("data", 128, 32)
 small = suite.pack("small", 128, 32, "--size", 8)  # a small network: soon in training
 evaluated = suite.pack("evaluated", 16, 12000)
 forever = ["--epochs", "100000"]
+ERRORS = "ranks.txt"  # in a case's folder: what its ranks write to stderr, where mpirun would lose it
 AT = r" in (set-up|warm-up|training|evaluation)"
 STEP = r" in (training|evaluation), epoch [0-9]+, step [0-9]+"
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -39,6 +45,11 @@ def catches(pid, number):
                 if line.startswith("SigCgt:"):
                     return int(line.split()[1], 16) >> number - 1 & 1
     return False
+
+
+def mpirun_is_prterun():
+    version = subprocess.run(["mpirun", "--version"], capture_output=True, text=True, check=False).stdout
+    return re.search(r"Open MPI\) ([0-9]+)", version)[1] >= "5"
 
 
 def training(job):
@@ -64,15 +75,20 @@ def in_set_up(title, number):
 
 def in_training(title, number, ranks, whom, mode="ddp"):
     """whom: a rank, "all" or "mpirun" (which ends its ranks by SIGTERM whatever it got itself, and
-    has an exit code of its own)."""
-    job = started(title, ranks, mode=mode)
+    has an exit code of its own). What ranks write from then on Open MPI 5's mpirun throws away: there
+    it is asked of the ranks themselves."""
+    command = suite.command(ranks, *suite.train(small, *forever, mode=mode))
+    if whom == "mpirun" and mpirun_is_prterun():
+        first = command.index(suite.lockstep)
+        command[first:first] = ["sh", "-c", f'exec "$@" 2>>{ERRORS}', "sh"]
+    job = suite.start(title, command)
     training(job)
     found = job.ranks()
     if len(found) != max(ranks, 1):
         raise Refusal(f"expected {ranks} ranks, found {found}")
     if whom == "mpirun":
         os.kill(job.process.pid, number)
-        suite.check(job, (1, 130, 143), f"interrupted by SIGTERM{STEP}", limit=30)
+        suite.check(job, (1, 130, 143), f"interrupted by SIGTERM{STEP}", limit=30, errors=ERRORS)
         return
     for rank, pid in found.items():
         if whom in ("all", rank):
@@ -127,14 +143,19 @@ def twice(title):
     suite.check(job, 130, f"interrupted by SIGINT{STEP}", limit=30)
 
 
-def nohup(title):
-    """What was ignored at the start stays so, for signals that a shell does not ignore by itself."""
-    job = suite.start(title, ["nohup", *suite.command(0, *suite.train(small, *forever))])
+def nohup(title, ranks):
+    """What was ignored at the start stays so, for signals that a shell does not ignore by itself and
+    whatever a library makes of them (UCX takes SIGHUP)."""
+    command = suite.command(ranks, *suite.train(small, *forever))
+    command.insert(command.index(suite.lockstep), "nohup")
+    job = suite.start(title, command)
     training(job)
-    os.kill(job.process.pid, signal.SIGHUP)
+    for pid in job.ranks().values():
+        os.kill(pid, signal.SIGHUP)
     before = job.epochs()
     job.until("more epochs", lambda: job.epochs() > before + 1)
-    os.kill(job.process.pid, signal.SIGTERM)
+    for pid in job.ranks().values():
+        os.kill(pid, signal.SIGTERM)
     suite.check(job, 143, f"interrupted by SIGTERM{STEP}", limit=30)
 
 
@@ -162,7 +183,8 @@ for number in OTHERS:
     add(f"{number.name} in training", in_training, number, 0, 0)
 add("SIGHUP to both ranks", in_training, signal.SIGHUP, 2, "all")
 add("SIGXCPU with a step log", with_step_log, signal.SIGXCPU)
-add("nohup", nohup)
+add("nohup", nohup, 0)
+add("nohup, 2 ranks", nohup, 2)
 add("what SIGKILL leaves is swept", leaves_no_steps)
 for number in (signal.SIGINT, signal.SIGTERM):
     add(f"{number.name} in set-up", in_set_up, number)

@@ -10,7 +10,8 @@ import subprocess
 from kit import Refusal, Suite, clean_environment
 
 suite = Suite()
-HEADER = ("order,layer,phase,seconds,flop,bytes,floor_seconds,gradient_first,gradient_count\n")
+HEADER = ("order,layer,phase,seconds,flop,bytes,floor_seconds,gradient_first,gradient_count,"
+          "kind,in_features,out_features\n")
 NETWORK = ("call,type,ranks,nodes,hosts,comm,device,bytes,seconds,following_seconds,progress,slowdown\n"
            "allreduce,fp32,2,2,a b,mpi,cpu,4096,0.0001,0.0001,0.5,0.1\n"
            "allreduce,fp32,2,2,a b,mpi,cpu,1048576,0.01,0.01,0.5,0.1\n")
@@ -36,7 +37,7 @@ def make_run(name, mode="single", ranks=0):
     rows = [("conv1", "forward", 0.01, 0, 0), ("fc1", "backward_weights", 0.01, 896, parameters - 896),
             ("conv1", "backward_weights", 0.02, 0, 896), ("", "optimizer", 0.002, 0, 0)]
     write(os.path.join(folder, "layers.csv"), HEADER + "".join(
-        f"{order},{layer},{phase},{seconds},,,,{first},{count}\n"
+        f"{order},{layer},{phase},{seconds},,,,{first},{count},,,\n"
         for order, (layer, phase, seconds, first, count) in enumerate(rows, 1)))
     return folder
 
@@ -160,6 +161,12 @@ for name, pattern, change in (
          lambda text: text.replace("forward", "sideways")),
         ("a gradient with a gap", r"does not end where the one before it begins",
          lambda text: text.replace(",0,896", ",0,895")),
+        ("features that are no number", "in_features: expected a number of at least 0, found 'x'",
+         lambda text: text.replace(",0,896,,,", ",0,896,,x,9")),
+        ("features of one side", "out_features: expected a number beside in_features",
+         lambda text: text.replace(",0,896,,,", ",0,896,,7,")),
+        ("an older version's columns", "column 'in_features' is missing .an older lockstep",
+         lambda text: text.replace("in_features", "inner")),
         ("no column of seconds", "column 'seconds' is missing",
          lambda text: text.replace("seconds,flop", "time,flop")),
         ("no rows", "expected the rows of a step", lambda text: HEADER),

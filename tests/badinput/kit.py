@@ -13,7 +13,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from by_rank import by_rank  # noqa: E402
 
 MARK = "LOCKSTEP_BADINPUT_CASE"
 LIMIT_SECONDS = 60
@@ -57,6 +61,9 @@ def environment_of(pid):
             return dict(entry.split("=", 1) for entry in
                         file.read().decode(errors="replace").split("\0") if "=" in entry)
     return {}
+
+
+OTHER_USER = 65534  # nobody
 
 
 class Job:
@@ -123,10 +130,15 @@ class Job:
             time.sleep(0.02)
         return []
 
-    def error_lines(self):
+    def error_lines(self, besides=""):
+        """Of stderr, and of a file that ranks wrote to in its place."""
         self.err.seek(0)
+        text = self.err.read().decode(errors="replace")
+        with contextlib.suppress(OSError):
+            with open(os.path.join(self.folder, besides), encoding="utf-8") as file:
+                text += file.read()
         # Open MPI 5's mpirun puts the rest of a row of stdout here when it ends.
-        return re.sub(r"(?<=[0-9%])lockstep: ", "\nlockstep: ", self.err.read().decode(errors="replace")).splitlines()
+        return re.sub(r"(?<=[0-9%])lockstep: ", "\nlockstep: ", text).splitlines()
 
     def said(self):
         self.out.seek(0)
@@ -174,22 +186,47 @@ class Suite:
         folder = folder or self.folder_of(name)
         return Job(self, os.path.basename(folder), command, clean_environment(**environment), folder)
 
+    def other_user(self, folder):
+        """What a user without privileges runs the program with, and a copy of it that is for others;
+        `folder` is theirs to write to."""
+        user = []
+        if os.geteuid() == 0:
+            if not shutil.which("setpriv"):
+                raise Skip("this is root, and there is no setpriv")
+            user = ["setpriv", f"--reuid={OTHER_USER}", f"--regid={OTHER_USER}", "--clear-groups"]
+        os.chmod(folder, 0o777)
+        binary = self.path("lockstep-of-all")
+        if not os.path.exists(binary):
+            new = f"{binary}.{threading.get_ident()}"
+            shutil.copy(self.lockstep, new)
+            os.chmod(new, 0o755)
+            os.replace(new, binary)
+        if subprocess.run([*user, binary, "--version"], capture_output=True, check=False).returncode:
+            raise Skip("the binary's folder is not for others")
+        return user, binary
+
     def command(self, ranks, *arguments, binary=None):
         if ranks and not self.mpirun:
             raise Skip("no mpirun")
         program = [binary or self.lockstep, *map(str, arguments)]
         return [*MPIRUN, "-n", str(ranks), *program] if ranks else program
 
+    def unlike(self, *commands):
+        """One mpirun with a command for each rank."""
+        if not self.mpirun:
+            raise Skip("no mpirun")
+        return [*MPIRUN, "-n", str(len(commands)), *by_rank(*commands)]
+
     @staticmethod
     def train(data, *options, mode="ddp"):
         return ["train", "--data", data, "--mode", mode, "--device", "cpu", "--epochs", "1",
                 "--threads", "1", "--oversubscribe", "--results", "run", *options]
 
-    def check(self, job, code, pattern, limit=LIMIT_SECONDS, results="run", summary=False):
-        """One line, the exit code, nothing left."""
+    def check(self, job, code, pattern, limit=LIMIT_SECONDS, results="run", summary=False, errors=""):
+        """One line, the exit code, nothing left; `errors`: a file in the folder, read as stderr is."""
         found = job.wait(limit)
         left = job.survivors()
-        lines = [line for line in job.error_lines() if line.startswith("lockstep: ")]
+        lines = [line for line in job.error_lines(errors) if line.startswith("lockstep: ")]
         wrong = []
         if found not in (code if isinstance(code, tuple) else (code,)):
             wrong.append(f"exit code {found}, expected {code}")

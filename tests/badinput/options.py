@@ -119,6 +119,13 @@ suite.refused("bf16 gradients of dp", 2, r"--grad-comm bf16 .*--mode ddp",
               train(data, "--grad-comm", "bf16", mode="dp"), ranks=(0, 2))
 suite.refused("factors of single", 2, r"--factor-comm on .*--mode ddp",
               train(data, "--factor-comm", "on", mode="single"), ranks=(0,))
+suite.refused("more micro-batches than images a lane", 2, r"--accumulate 3: a step has 2 images a lane",
+              train(data, "--accumulate", "3", "--strict", "--lanes", "4", "--global-batch", "8"))
+suite.refused("accumulated factors", 2, r"--accumulate 2 .*--factor-comm on \(leave it out",
+              train(data, "--accumulate", "2", "--factor-comm", "on"), ranks=(2,))
+suite.refused("more micro-batches than images", 2, r"--accumulate 9: a step has 8 images a rank",
+              train(data, "--accumulate", "9", "--batch-per-rank", "8"), ranks=(0, 2))
+suite.refused("no micro-batch", 2, r"--accumulate", train(data, "--accumulate", "0"))
 suite.refused("lanes without --strict", 2, r"--lanes 4 belongs to --strict", train(data, "--lanes", "4"))
 suite.refused("lanes that are no power of two", 2, r"--lanes 6: expected a power of two",
               train(data, "--strict", "--lanes", "6"))
@@ -144,9 +151,9 @@ suite.refused("no communication to leave out", 2, r"--ablate comm: one rank has 
 # ---- options and programs that differ between ranks
 
 
-def differ(name, code, pattern, first, second, binary=None):
+def differ(name, code, pattern, first, second):
     def run():
-        command = suite.command(1, *first) + [":", "-n", "1", binary or suite.lockstep, *second]
+        command = suite.unlike([suite.lockstep, *first], [suite.lockstep, *second])
         suite.check(suite.start(name, command), code, pattern)
     suite.add(name, run)
 
@@ -184,7 +191,7 @@ def other_binary():
     shutil.copy(suite.lockstep, copy)
     with open(copy, "ab") as file:
         file.write(b"another build")
-    command = suite.command(1, *train(data)) + [":", "-n", "1", copy, *train(data)]
+    command = suite.unlike([suite.lockstep, *train(data)], [copy, *train(data)])
     suite.check(suite.start("another program", command), 2, r"ranks differ: program is .* rank 1")
 
 
@@ -194,10 +201,8 @@ def same_name_other_data():
         os.makedirs(suite.path(f"host{number}"))
         os.symlink(source, suite.path(f"host{number}", "data"))
     options = train("data", "--results", suite.path("case-run"))
-    command = [*MPIRUN, "-wdir", suite.path("host0"), "-n", "1", suite.lockstep, *options, ":",
-               "-wdir", suite.path("host1"), "-n", "1", suite.lockstep, *options]
-    if not suite.mpirun:
-        raise Skip("no mpirun")
+    command = suite.unlike(*(["env", "-C", suite.path(host), suite.lockstep, *options]
+                             for host in ("host0", "host1")))
     suite.check(suite.start("other data under one name", command), 2,
                 r"ranks differ: train-id is .* rank 1")
 

@@ -2,7 +2,11 @@
  * those of model/work.h, as in `train --profile`. */
 #include "floor.h"
 
+#include "device/kinds/conv2d.h"
+#include "device/kinds/linear.h"
+#include "device/kinds/maxpool2d.h"
 #include "model/work.h"
+#include "tests/support/op_calls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +24,8 @@ static void open_layer(layer *self, size_t x, size_t y, size_t weights, size_t o
     dtype type = precision_type(b->precision);
     self->x = floor_array(b, x, type), self->dx = floor_array(b, x, type);
     self->y = floor_array(b, y, type), self->dy = floor_array(b, y, type);
-    self->workspace = floor_bytes(b, b->ops->plan_workspace_bytes(self->plan));
-    self->saved = floor_bytes(b, b->ops->plan_saved_bytes(self->plan));
+    self->workspace = floor_bytes(b, self->plan->workspace_bytes);
+    self->saved = floor_bytes(b, self->plan->saved_bytes);
     if (!weights)
         return;
     ls_error error = {0};
@@ -29,9 +33,9 @@ static void open_layer(layer *self, size_t x, size_t y, size_t weights, size_t o
     self->dweights = floor_array(b, weights, DTYPE_F32);
     self->bias = floor_array(b, outputs, DTYPE_F32),
     self->dbias = floor_array(b, outputs, DTYPE_F32);
-    self->packed = floor_bytes(b, b->ops->plan_packed_bytes(self->plan));
+    self->packed = floor_bytes(b, self->plan->packed[0].bytes);
     if (self->packed)
-        floor_must(b->ops->pack_weights(self->plan, b->stream, self->weights, self->packed, &error),
+        floor_must(plan_pack(self->plan, b->stream, 0, self->weights, self->packed, &error),
                    &error);
 }
 
@@ -41,22 +45,19 @@ static void close_layer(layer *self) {
                    self->bias,   self->dweights,  self->dbias};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         floor_release(self->bench, all[i]);
-    self->bench->ops->plan_release(self->bench->device, self->plan);
+    plan_release(self->plan);
 }
 
 #define CALL(name, ...)                                                                            \
     static int call_##name(void *context, ls_error *error) {                                       \
         layer *l = context;                                                                        \
-        return l->bench->ops->name(l->plan, l->bench->stream, __VA_ARGS__, error);                 \
+        return name(l->plan, l->bench->stream, __VA_ARGS__, error);                                \
     }
-CALL(conv2d_forward, l->x, l->weights, l->packed, l->bias, l->y, l->workspace)
-CALL(conv2d_backward_data, l->dy, l->weights, l->packed, l->dx, l->workspace)
-CALL(conv2d_backward_weights, l->x, l->dy, l->dweights, l->dbias, l->workspace)
-CALL(linear_forward, l->x, l->weights, l->packed, l->bias, l->y, l->workspace)
-CALL(linear_backward_data, l->dy, l->weights, l->packed, l->dx, l->workspace)
-CALL(linear_backward_weights, l->x, l->dy, l->dweights, l->dbias, l->workspace)
-CALL(maxpool2d_forward, l->x, l->y, l->saved)
-CALL(maxpool2d_backward, l->dy, l->y, l->saved, l->dx)
+CALL(weighted_forward, l->x, l->weights, l->packed, l->bias, l->y, l->workspace)
+CALL(weighted_backward_inputs, l->dy, l->weights, l->packed, l->dx, l->workspace)
+CALL(weighted_backward_parameters, l->x, l->dy, l->dweights, l->dbias, l->workspace)
+CALL(pooled_forward, l->x, l->y, l->saved)
+CALL(pooled_backward, l->dy, l->y, l->saved, l->dx)
 
 /* Elements of a layer with weights. */
 typedef struct sizes {
@@ -104,7 +105,7 @@ static void run_conv2d(floor_bench *b, const char *name, int n, int side, int in
                           .kernel = 3,
                           .stride = 1,
                           .padding = 1,
-                          .relu = true,
+                          .activation = ACTIVATION_RELU,
                           .need_dx = need_dx,
                           .type = precision_type(b->precision),
                           .tf32 = b->precision == PRECISION_TF32,
@@ -114,18 +115,18 @@ static void run_conv2d(floor_bench *b, const char *name, int n, int side, int in
                           .out_layout = b->ops->choose_layout(b->device, LAYOUT_ROLE_IMAGE, out,
                                                               precision_type(b->precision))};
     size_t pixels = (size_t)n * (size_t)side * (size_t)side;
-    sizes s = {.x = pixels * (size_t)in,
+    sizes s = {.x = pixels * (size_t)layout_channels(shape.in_layout, in),
                .y = pixels * (size_t)out,
                .outputs = (size_t)out,
                .weights = 9 * (size_t)in * (size_t)out,
                .need_dx = need_dx};
-    floor_must(b->ops->conv2d_prepare(b->device, &shape, NULL, &self.plan, &error), &error);
+    floor_must(op_prepare(b->device, &op_conv2d, &shape, NULL, &self.plan, &error), &error);
     open_layer(&self, s.x, s.y, s.weights, s.outputs);
     char text[64];
     snprintf(text, sizeof text, "%dx%dx%dx%d->%d", n, side, side, in, out);
     run_three(&self, name, text, n, &s,
-              (floor_call[]){call_conv2d_forward, call_conv2d_backward_data,
-                             call_conv2d_backward_weights});
+              (floor_call[]){call_weighted_forward, call_weighted_backward_inputs,
+                             call_weighted_backward_parameters});
     close_layer(&self);
 }
 
@@ -135,11 +136,11 @@ static plan *prepare_linear(floor_bench *b, int n, int in, int out, bool relu) {
     linear_shape shape = {.n = n,
                           .in_features = in,
                           .out_features = out,
-                          .relu = relu,
+                          .activation = relu_where(relu),
                           .need_dx = true,
                           .type = precision_type(b->precision),
                           .tf32 = b->precision == PRECISION_TF32};
-    floor_must(b->ops->linear_prepare(b->device, &shape, NULL, &made, &error), &error);
+    floor_must(op_prepare(b->device, &op_linear, &shape, NULL, &made, &error), &error);
     return made;
 }
 
@@ -154,8 +155,8 @@ static void run_linear(floor_bench *b, const char *name, int n, int in, int out)
     char text[64];
     snprintf(text, sizeof text, "%dx%d->%d", n, in, out);
     run_three(&self, name, text, n, &s,
-              (floor_call[]){call_linear_forward, call_linear_backward_data,
-                             call_linear_backward_weights});
+              (floor_call[]){call_weighted_forward, call_weighted_backward_inputs,
+                             call_weighted_backward_parameters});
     close_layer(&self);
 }
 
@@ -175,18 +176,18 @@ static void run_pool(floor_bench *b, const char *name, int n, int side, int chan
                                   channels, precision_type(b->precision)),
         .type = precision_type(b->precision),
         .relu_input = true};
-    floor_must(b->ops->maxpool2d_prepare(b->device, &shape, &self.plan, &error), &error);
+    floor_must(op_prepare(b->device, &op_maxpool2d, &shape, NULL, &self.plan, &error), &error);
     size_t x = (size_t)n * (size_t)side * (size_t)side * (size_t)channels, y = x / 4;
     open_layer(&self, x, y, 0, 0);
-    double saved = (double)b->ops->plan_saved_bytes(self.plan); /* of the winners: a device's own */
+    double saved = (double)self.plan->saved_bytes; /* of the winners: a device's own */
     char text[64], shape_text[64];
     snprintf(shape_text, sizeof shape_text, "%dx%dx%dx%d", n, side, side, channels);
     snprintf(text, sizeof text, "%s forward", name);
     floor_row(b, text, shape_text, work_of(b, name, PASS_FORWARD, n).bytes + saved, 0, true,
-              floor_seconds(b, call_maxpool2d_forward, &self));
+              floor_seconds(b, call_pooled_forward, &self));
     snprintf(text, sizeof text, "%s backward", name);
     floor_row(b, text, shape_text, work_of(b, name, PASS_BACKWARD_DATA, n).bytes + saved, 0, true,
-              floor_seconds(b, call_maxpool2d_backward, &self));
+              floor_seconds(b, call_pooled_backward, &self));
     close_layer(&self);
 }
 
@@ -204,7 +205,7 @@ double floor_product_rate(floor_bench *self) {
     size_t square = (size_t)n * (size_t)n;
     layer l = {.bench = self, .plan = prepare_linear(self, n, n, n, false)};
     open_layer(&l, square, square, square, (size_t)n);
-    double seconds = floor_seconds(self, call_linear_forward, &l);
+    double seconds = floor_seconds(self, call_weighted_forward, &l);
     close_layer(&l);
     return 2.0 * (double)square * n / seconds;
 }

@@ -11,6 +11,7 @@ typedef struct stream_case {
     double *sum;
     fingerprint *print;
     step_state *state;
+    float *rate;
     uint8_t *images;
     int32_t *labels, *out_labels;
     int64_t *order;
@@ -44,8 +45,8 @@ static int call_sum_of_squares(void *context, ls_error *error) {
 
 static int call_fingerprint(void *context, ls_error *error) {
     stream_case *c = context;
-    return c->bench->ops->fingerprint(c->bench->device, c->bench->stream, c->a, c->count, c->print,
-                                      error);
+    return c->bench->ops->fingerprint(c->bench->device, c->bench->stream, c->a, 0, c->count,
+                                      c->print, error);
 }
 
 static int call_check_finite(void *context, ls_error *error) {
@@ -56,44 +57,55 @@ static int call_check_finite(void *context, ls_error *error) {
 
 static int call_adam(void *context, ls_error *error) {
     stream_case *c = context;
-    adam_arguments arguments = {.parameters = c->a,
-                                .gradients = c->gradients,
-                                .first_moment = c->moments[0],
-                                .second_moment = c->moments[1],
-                                .beta1 = 0.9f,
-                                .beta2 = 0.999f,
-                                .epsilon = 1e-8f,
-                                .state = c->state};
-    parameter_range range = {.count = c->count, .learning_rate = 1e-3f};
-    return c->bench->ops->adam(c->bench->device, c->bench->stream, &arguments, &range, 1, error);
+    const adam_constants constants = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f};
+    update_arguments arguments = {.parameters = c->a,
+                                  .gradients = c->gradients,
+                                  .moments = {c->moments[0], c->moments[1]},
+                                  .rates = c->rate,
+                                  .rate_count = 1,
+                                  .state = c->state};
+    parameter_range range = {.count = c->count, .rate_scale = 1};
+    return c->bench->ops->adam(c->bench->device, c->bench->stream, &constants, &arguments, &range,
+                               1, error);
+}
+
+static tensor_layout batch_layout(const stream_case *self) {
+    return self->bench->ops->choose_layout(self->bench->device, LAYOUT_ROLE_INPUT, 3, self->type);
 }
 
 static int call_make_batch(void *context, ls_error *error) {
     stream_case *c = context;
-    batch_arguments arguments = {
-        .images = c->images,
-        .labels = c->labels,
-        .order = c->order,
-        .state = c->state,
-        .count = c->image_count,
-        .height = 32,
-        .width = 32,
-        .channels = 3,
-        .layout = c->bench->ops->choose_layout(c->bench->device, LAYOUT_ROLE_INPUT, 3, c->type),
-        .type = c->type,
-        .scale = 2.0f / 255,
-        .shift = -1,
-        .out = c->b,
-        .out_labels = c->out_labels};
+    batch_arguments arguments = {.images = c->images,
+                                 .labels = c->labels,
+                                 .order = c->order,
+                                 .state = c->state,
+                                 .count = c->image_count,
+                                 .height = 32,
+                                 .width = 32,
+                                 .channels = 3,
+                                 .layout = batch_layout(c),
+                                 .type = c->type,
+                                 .scale = 2.0f / 255,
+                                 .shift = -1,
+                                 .out = c->b,
+                                 .out_labels = c->out_labels};
     return c->bench->ops->make_batch(c->bench->device, c->bench->stream, &arguments, error);
 }
 
 static int call_loss(void *context, ls_error *error) {
     stream_case *c = context;
     int n = (int)(c->count / 10);
-    return c->bench->ops->softmax_cross_entropy(c->bench->device, c->bench->stream, n, 10, c->type,
-                                                c->a, c->labels, 1.0f / (float)n, c->state, c->b,
-                                                c->totals, error);
+    loss_arguments arguments = {.n = n,
+                                .classes = 10,
+                                .type = c->type,
+                                .logits = c->a,
+                                .labels = c->labels,
+                                .gradient_scale = 1.0f / (float)n,
+                                .state = c->state,
+                                .dlogits = c->b,
+                                .totals = c->totals};
+    return c->bench->ops->softmax_cross_entropy(c->bench->device, c->bench->stream, &arguments,
+                                                error);
 }
 
 static void add_row(stream_case *c, const char *op, double bytes_an_element, bool ours,
@@ -135,13 +147,18 @@ static void run_adam(floor_bench *b, size_t count) {
     for (int i = 0; i < 2; i++)
         c.moments[i] = floor_bytes(b, count * sizeof(float));
     step_state state = {.loss_scale = 1};
+    const float rate = 1e-3f;
     ls_error error = {0};
+    c.rate = floor_bytes(b, sizeof rate);
     floor_must(b->device->is->copy(b->device, b->stream, c.state, &state, sizeof state,
+                                   COPY_HOST_TO_DEVICE, &error),
+               &error);
+    floor_must(b->device->is->copy(b->device, b->stream, c.rate, &rate, sizeof rate,
                                    COPY_HOST_TO_DEVICE, &error),
                &error);
     floor_must(b->device->is->stream_synchronize(b->device, b->stream, &error), &error);
     row(&c, "adam", 28, call_adam); /* parameter and two moments both ways, the gradient once */
-    void *all[] = {c.a, c.gradients, c.moments[0], c.moments[1], c.state};
+    void *all[] = {c.a, c.gradients, c.moments[0], c.moments[1], c.state, c.rate};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         floor_release(b, all[i]);
 }
@@ -172,9 +189,10 @@ static void run_batch(floor_bench *b, int images) {
     c.labels = floor_bytes(b, (size_t)images * 4),
     c.out_labels = floor_bytes(b, (size_t)images * 4);
     c.order = floor_bytes(b, (size_t)images * 8), c.state = floor_bytes(b, sizeof *c.state);
-    c.b = floor_array(b, c.count, c.type);
+    int channels = layout_channels(batch_layout(&c), 3);
+    c.b = floor_array(b, c.count / 3 * (size_t)channels, c.type);
     fill_order(&c);
-    row(&c, "make batch", 1 + (double)dtype_bytes(c.type), call_make_batch);
+    row(&c, "make batch", 1 + (double)dtype_bytes(c.type) * channels / 3, call_make_batch);
     void *all[] = {c.images, c.labels, c.out_labels, c.order, c.state, c.b};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         floor_release(b, all[i]);

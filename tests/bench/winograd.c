@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "device/cpu/cpu.h"
+#include "tests/support/op_calls.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -63,21 +64,20 @@ typedef struct candidate {
     double sums[MAX_ROUNDS]; /* of the three directions */
 } candidate;
 
-static void run_part(device *device, candidate *c, int part, arrays *a) {
-    const ops *ops = device->is->ops;
+static void run_part(candidate *c, int part, arrays *a) {
     ls_error error = {0};
     int status;
     if (part == FORWARD)
-        status = ops->conv2d_forward(c->plan, NULL, a->x, a->weights, c->packed, a->bias, a->y,
-                                     c->workspace, &error);
+        status = weighted_forward(c->plan, NULL, a->x, a->weights, c->packed, a->bias, a->y,
+                                  c->workspace, &error);
     else if (part == DATA)
-        status = ops->conv2d_backward_data(c->plan, NULL, a->dy, a->weights, c->packed, a->dx,
-                                           c->workspace, &error);
+        status = weighted_backward_inputs(c->plan, NULL, a->dy, a->weights, c->packed, a->dx,
+                                          c->workspace, &error);
     else if (part == WEIGHTS)
-        status = ops->conv2d_backward_weights(c->plan, NULL, a->x, a->dy, a->dweights, a->dbias,
+        status = weighted_backward_parameters(c->plan, NULL, a->x, a->dy, a->dweights, a->dbias,
                                               c->workspace, &error);
     else
-        status = ops->pack_weights(c->plan, NULL, a->weights, c->packed, &error);
+        status = plan_pack(c->plan, NULL, 0, a->weights, c->packed, &error);
     must(status, &error);
 }
 
@@ -95,20 +95,20 @@ static void prepare(device *device, const layer *l, cpu_conv2d_algorithm way, ca
                           .padding = 1,
                           .in_layout = in,
                           .out_layout = to,
-                          .relu = true,
+                          .activation = ACTIVATION_RELU,
                           .need_dx = true};
-    if (cpu_conv2d_prepare_by(device, way, &shape, NULL, &out->plan, &error) != LS_OK) {
+    ((cpu_device *)device)->convolutions = way;
+    if (op_prepare(device, &op_conv2d, &shape, NULL, &out->plan, &error) != LS_OK) {
         out->plan = NULL;
         return;
     }
-    const ops *ops = device->is->ops;
-    if (strstr(ops->plan_describe(out->plan), "ref")) { /* seconds, and no comparison */
-        ops->plan_release(device, out->plan);
+    if (strstr(plan_describe(out->plan), "ref")) { /* seconds, and no comparison */
+        plan_release(out->plan);
         out->plan = NULL;
         return;
     }
-    out->packed = filled(device, ops->plan_packed_bytes(out->plan) / sizeof(float), 0, 0);
-    out->workspace = filled(device, ops->plan_workspace_bytes(out->plan) / sizeof(float), 0, 0);
+    out->packed = filled(device, out->plan->packed[0].bytes / sizeof(float), 0, 0);
+    out->workspace = filled(device, out->plan->workspace_bytes / sizeof(float), 0, 0);
 }
 
 static int by_value(const void *a, const void *b) {
@@ -138,7 +138,7 @@ static double ratio(const candidate *own, const candidate *over, int rounds) {
     return median(ratios, rounds);
 }
 
-static void measure(device *device, candidate *candidates, arrays *a, int rounds) {
+static void measure(candidate *candidates, arrays *a, int rounds) {
     for (int round = -1; round < rounds; round++)
         for (int way = 0; way < WAYS; way++) {
             candidate *c = &candidates[way];
@@ -147,7 +147,7 @@ static void measure(device *device, candidate *candidates, arrays *a, int rounds
             double sum = 0;
             for (int part = PARTS - 1; part >= 0; part--) {
                 double start = clock_seconds();
-                run_part(device, c, part, a);
+                run_part(c, part, a);
                 double seconds = clock_seconds() - start;
                 sum += part == PACK ? 0 : seconds;
                 if (round >= 0)
@@ -166,12 +166,12 @@ static void print_errors(device *device, candidate *candidates, const layer *l, 
     direct.y = filled(device, out, 0, 0), direct.dx = filled(device, in, 0, 0);
     direct.dweights = filled(device, taps, 0, 0);
     for (int part = PACK; part >= 0; part--)
-        run_part(device, &candidates[1], part, &direct);
+        run_part(&candidates[1], part, &direct);
     for (int way = 0; way < WAYS; way += 2) {
         if (!candidates[way].plan)
             continue;
         for (int part = PACK; part >= 0; part--)
-            run_part(device, &candidates[way], part, a);
+            run_part(&candidates[way], part, a);
         printf("  %-20s differs from direct by up to: y %.1e, dx %.1e, dweights %.1e\n",
                way_names[way], largest_difference(a->y, direct.y, out),
                largest_difference(a->dx, direct.dx, in),
@@ -197,7 +197,7 @@ static void bench(device *device, const layer *l, int rounds, double *over) {
                 filled(device, (size_t)l->out, 0, 0)};
     for (int way = 0; way < WAYS; way++)
         prepare(device, l, ways[way], &candidates[way]);
-    measure(device, candidates, &a, rounds);
+    measure(candidates, &a, rounds);
     double gflop = 2.0 * 9 * (double)image * l->in * l->out / 1e9;
     printf("%d -> %d channels, %d x %d, batch %d\n", l->in, l->out, l->pixels, l->pixels, l->n);
     for (int way = 0; way < WAYS; way++) {
@@ -212,13 +212,13 @@ static void bench(device *device, const layer *l, int rounds, double *over) {
             if (part != PACK)
                 printf(" (%.0f)", gflop / seconds);
         }
-        printf("  over ours %.2f  [%s]\n", over[way], device->is->ops->plan_describe(c->plan));
+        printf("  over ours %.2f  [%s]\n", over[way], plan_describe(c->plan));
     }
     if (candidates[1].plan)
         print_errors(device, candidates, l, &a);
     for (int way = 0; way < WAYS; way++)
         if (candidates[way].plan) {
-            device->is->ops->plan_release(device, candidates[way].plan);
+            plan_release(candidates[way].plan);
             device->is->release(device, candidates[way].packed);
             device->is->release(device, candidates[way].workspace);
         }

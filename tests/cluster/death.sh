@@ -2,9 +2,6 @@
 # Ranks and jobs that die in the middle of a step: the job ends within 30 s and says who and
 # where, with no help from `srun -K`.
 
-# Where a node has more ranks than cores, rank 0's lifeline may get no core in time. Then srun says it.
-mpi_was_first() { grep -q 'pml_ob1_sendreq.c:[0-9]* FATAL' out.txt && ! grep -q '^lockstep: ' out.txt; }
-
 kill_rank() { # RANK SRUN-OPTION...
     victim=$1
     shift
@@ -15,16 +12,13 @@ kill_rank() { # RANK SRUN-OPTION...
     host=$(nsenter --target "$process" --uts hostname)
     kill -KILL "$process"
     await $step 30
+    # Open MPI writes its line about the closed connection in pieces, and ours may come between them.
+    sed -i 's/\(.\)lockstep: /\1\n&/; s/\n.lockstep: /\nlockstep: /' out.txt
     cat out.txt
     echo "the step ended $took s after, with $code"
     holds "$code != 0"
-    if mpi_was_first; then
-        echo "Open MPI met the dead rank in a send and had the step ended before a lifeline could"
-        expect_lines out.txt 1 "^srun: error: $host: task $victim: Killed"
-    else
-        expect_lines out.txt 1 '^lockstep: '
-        expect_lines out.txt 1 "^lockstep: .*rank $victim.*$host.*step [0-9]+"
-    fi
+    expect_lines out.txt 1 '^lockstep: '
+    expect_lines out.txt 1 "^lockstep: .*rank $victim.*$host.*step [0-9]+"
     expect_nothing_left run
     [ ! -e run/summary.csv ] || fail "a run that died has a summary"
 }
@@ -54,6 +48,71 @@ case_scancel_in_mid_run() {
     wait_state "$job" 40 CANCELLED
     expect_nothing_left results
     expect_lines "slurm-$job.out" 1 '^lockstep: .*SIGTERM'
+}
+
+# Told to end with checkpoints, and cancelled: the state is saved, and nothing is requeued.
+case_scancel_with_checkpoints() {
+    job=$(LOCKSTEP_CHECKPOINT=1000000 LOCKSTEP_EPOCHS=10000 submit ddp)
+    wait_state "$job" 20 RUNNING
+    wait_training "results/$job-ddp" 60
+    scancel "$job"
+    wait_state "$job" 40 CANCELLED
+    expect_nothing_left
+    "$lockstep" checkpoint verify "results/$job-ddp/checkpoints/$(cat "results/$job-ddp/checkpoints/last")"
+    expect_lines "slurm-$job.out" 1 '^stopped  by SIGTERM'
+    expect restarts "$(job_field "$job" Restarts)" 0
+}
+
+# Three interruptions in one run, and the bits of a run that had none: a preemption, which requeues the
+# job itself; an administrator's requeue; the warning before a time limit, where the script does it.
+case_interrupted_three_times() {
+    export LOCKSTEP_EPOCHS=10 LOCKSTEP_ARGS='--strict --seed 1 --certificate-every 5'
+    whole=$(submit ddp)
+    expect_job "$whole" 150 COMPLETED 0:0
+    job=$(LOCKSTEP_CHECKPOINT=1000000 submit ddp)
+    for interruption in preemption requeue warning; do
+        wait_state "$job" 60 RUNNING
+        seen=$(rows "results/$job-ddp/epochs.csv" 2>/dev/null || echo 0)
+        wait_training "results/$job-ddp" 60 $((seen + 1))
+        case $interruption in
+        preemption) sbatch --parsable -p urgent -N 2 --gres=gpu:1 --output=/dev/null --wrap 'true' ;;
+        requeue) scontrol requeue "$job" ;;
+        warning) scancel --batch --signal=USR1 "$job" ;;
+        esac
+        begin_again "$job"
+    done
+    expect_job "$job" 150 COMPLETED 0:0
+    cat "slurm-$job.out"
+    expect restarts "$(job_field "$job" Restarts)" 3
+    expect attempts "$(csv "results/$job-ddp/summary.csv" attempts)" 4
+    expect_lines "slurm-$job.out" 3 '^stopped  by '
+    expect "why they ended" "$(csv "results/$job-ddp/attempts.csv" ended all | tr '\n' ' ')" 'SIGTERM SIGTERM SIGUSR1 finished '
+    for seconds in $(csv "results/$job-ddp/attempts.csv" queue_seconds all); do holds "$seconds >= 0"; done
+    expect "lost steps" "$(csv "results/$job-ddp/summary.csv" lost_steps)" 0
+    for column in parameters_hash certificate_hash; do
+        expect $column "$(csv "results/$job-ddp/summary.csv" $column)" "$(csv "results/$whole-ddp/summary.csv" $column)"
+    done
+}
+
+# A rank that is killed: the job goes on from the newest checkpoint, and ends with the bits of a whole run.
+case_restarted_in_the_same_job() {
+    export LOCKSTEP_EPOCHS=5 LOCKSTEP_ARGS='--strict --seed 1 --certificate-every 5'
+    whole=$(submit ddp)
+    expect_job "$whole" 150 COMPLETED 0:0
+    job=$(LOCKSTEP_CHECKPOINT=2 submit ddp)
+    wait_state "$job" 60 RUNNING
+    wait_training "results/$job-ddp" 60
+    kill -KILL "$(process_of_rank 1)"
+    expect_job "$job" 150 COMPLETED 0:0
+    cat "slurm-$job.out"
+    expect_lines "slurm-$job.out" 1 '^lockstep: rank 1 .*died'
+    expect_lines "slurm-$job.out" 1 '^== ddp.sbatch: exit code .* goes on from step-.*[(]restart 1[)]'
+    expect restarts "$(job_field "$job" Restarts)" 0
+    expect attempts "$(csv "results/$job-ddp/summary.csv" attempts)" 2
+    expect "why they ended" "$(csv "results/$job-ddp/attempts.csv" ended all | tr '\n' ' ')" 'failure finished '
+    for column in parameters_hash certificate_hash; do
+        expect $column "$(csv "results/$job-ddp/summary.csv" $column)" "$(csv "results/$whole-ddp/summary.csv" $column)"
+    done
 }
 
 # Slurm's warning before the time limit, which it checks twice a minute.

@@ -71,6 +71,12 @@ wait_state() { # JOB SECONDS STATE-PATTERN
     done
 }
 
+# A job that is requeued: Slurm keeps it back for two minutes, so that is taken from it.
+begin_again() { # JOB
+    wait_state "$1" 60 PENDING
+    scontrol update "JobId=$1" StartTime=now
+}
+
 ended_states='COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL|OUT_OF_MEMORY'
 
 # Waits for a job's end and checks state and exit code ("CODE:SIGNAL" of scontrol).
@@ -82,9 +88,9 @@ expect_job() { # JOB SECONDS STATE EXIT-CODE
 }
 
 # Waits until training is on: a run's epochs.csv is there after its first epoch.
-wait_training() { # RESULTS-FOLDER SECONDS
+wait_training() { # RESULTS-FOLDER SECONDS [EPOCHS]
     left=$(($2 * 5))
-    until [ -s "$1/epochs.csv" ] && [ "$(rows "$1/epochs.csv")" -ge 1 ]; do
+    until [ -s "$1/epochs.csv" ] && [ "$(rows "$1/epochs.csv")" -ge "${3:-1}" ]; do
         left=$((left - 1))
         [ $left -gt 0 ] || fail "no epoch in $1/epochs.csv after $2 s"
         sleep 0.2

@@ -22,12 +22,18 @@ DROPPED_KINDS = re.compile("-fsanitize|-fdiagnostics|-W(?!no-)")
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 
 
+def compiler_and_options(entry):
+    """The words of a command, without the ccache that may stand before it."""
+    words = shlex.split(entry["command"])
+    return words[1:] if os.path.basename(words[0]) == "ccache" else words
+
+
 def commands(build):
     """(folder, options, file) of each C file, once for each set of options that differ in more than
     where headers are."""
     found = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        words = iter(shlex.split(entry["command"])[1:])
+        words = iter(compiler_and_options(entry)[1:])
         options = []
         for word in words:
             if word in DROPPED_WITH_VALUE:
@@ -41,8 +47,7 @@ def commands(build):
 
 
 def own_compiler(build):
-    words = shlex.split(json.loads((build / "compile_commands.json").read_text())[0]["command"])
-    return next(word for word in words if "ccache" not in word)
+    return compiler_and_options(json.loads((build / "compile_commands.json").read_text())[0])[0]
 
 
 def version(compiler):

@@ -67,7 +67,7 @@ def doctor(*options, ranks=0, binary=None, apart=()):
     program = [os.path.abspath(binary or suite.lockstep), "doctor", "--json", *options]
     if not apart:
         return suite.command(ranks, *program[1:], binary=binary and os.path.abspath(binary))
-    return [*MPIRUN, "-n", str(ranks - 1), *program, ":", "-n", "1", *apart, *program]
+    return suite.unlike(*[program] * (ranks - 1), [*apart, *program])
 
 
 def in_spaces(script, *command):
@@ -103,7 +103,7 @@ def another_build():
     with open(copy, "ab") as file:
         file.write(b"\0")
     program = ["doctor", "--json"]
-    return [*MPIRUN, "-n", "1", suite.lockstep, *program, ":", "-n", "1", copy, *program]
+    return suite.unlike([suite.lockstep, *program], [copy, *program])
 
 
 names("skewed versions: another build on a rank", another_build, "program", "failure",
@@ -243,14 +243,16 @@ names("few open files", ["sh", "-c", 'ulimit -n 20; exec "$@"', "sh", *doctor()]
 names("too few open files for the launch",
       [*MPIRUN, "-n", "2", "sh", "-c", 'ulimit -n 30; exec "$@"', "sh", *doctor()], "open files", "failure",
       r"may have 30 open files", r"ulimit -Hn 65536")
-names("little address space", ["sh", "-c", 'ulimit -v 1500000; exec "$@"', "sh", *doctor()],
-      "address space", "warning", r"the address space is limited to 1\.4 GiB, .* and a run may need",
+names("little address space", ["sh", "-c", 'ulimit -v 1200000; exec "$@"', "sh", *doctor()],
+      "address space", "warning", r"the address space is limited to 1\.1 GiB, .* and a run may need",
       r"ulimit -v unlimited")
 
 # ---- memory
 # Without MPI's own use of that memory: mpirun 4.1 crashes now and then over the words of two ranks about it.
+# Over loopback, for Open MPI 5 finds no way between two ranks by an interface whose speed is unknown.
 names("short shared memory",
       lambda: in_spaces("mount -t tmpfs -o size=1m none /dev/shm", "env", "OMPI_MCA_btl=self,tcp",
+                        "OMPI_MCA_btl_tcp_if_include=lo",
                         *doctor(*share, "--device", "cpu", ranks=2)),
       "shared memory", "warning", r"/dev/shm has 1 MiB free, the 2 ranks there need about 8 MiB",
       r"remount,size=.*--shm-size")
@@ -276,7 +278,7 @@ names("data that cannot be read", damaged, "data", "failure", r"manifest\.h5", r
 def two_data_sets():
     other = suite.pack("other", 200, 40, "--seed", "9")
     program = [suite.lockstep, "doctor", "--json", *share, "--data"]
-    return [*MPIRUN, "-n", "1", *program, data, ":", "-n", "1", *program, other]
+    return suite.unlike([*program, data], [*program, other])
 
 
 names("another data set on a rank", two_data_sets, "data", "failure", r"rank 1 .* finds data set",
@@ -397,8 +399,7 @@ def warned(title, expected, *apart, **environment):
     all ranks' environment, for `train` compares it."""
     def run():
         program = [suite.lockstep, *suite.train(data, "--batch-per-rank", "20")]
-        job = suite.start(title, [*MPIRUN, "-n", "1", *program, ":", "-n", "1", *apart, *program],
-                          **environment)
+        job = suite.start(title, suite.unlike(program, [*apart, *program]), **environment)
         if job.wait(60) != 0:
             raise Refusal(job.said())
         with open(os.path.join(job.folder, "run", "log.txt"), encoding="utf-8") as file:

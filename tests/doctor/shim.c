@@ -1,8 +1,10 @@
 /* Faults that this machine cannot have by itself, put between a program and its C library by
- * LD_PRELOAD: a file system without locks, and a host whose clock is wrong.
+ * LD_PRELOAD: a file system without locks, a host whose clock is wrong, a machine that was asleep.
  *
  *   SHIM_FLOCK_ERRNO=N     flock(2) fails with errno N; 0: it never returns
- *   SHIM_CLOCK_SECONDS=X   CLOCK_REALTIME is X s ahead */
+ *   SHIM_CLOCK_SECONDS=X   CLOCK_REALTIME is X s ahead
+ *   SHIM_ASLEEP=FILE       10 s of sleep end when FILE is there: CLOCK_BOOTTIME has gone on, the
+ *                          others have not */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -38,5 +40,8 @@ int clock_gettime(clockid_t clock, struct timespec *out) {
     int status = real(clock, out);
     if (ahead && clock == CLOCK_REALTIME)
         out->tv_sec += atol(ahead);
+    const char *asleep = getenv("SHIM_ASLEEP");
+    if (asleep && clock == CLOCK_BOOTTIME && access(asleep, F_OK) == 0)
+        out->tv_sec += 10;
     return status;
 }

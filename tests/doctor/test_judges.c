@@ -1,9 +1,9 @@
 /* The judges of `lockstep doctor`, given the facts of machines that are not here: several NUMA
  * nodes, GPUs, RDMA, networks of every kind. */
 #include "../unit/check.h"
-#include "doctor/gpus.h"
-#include "doctor/memory.h"
-#include "doctor/network.h"
+#include "doctor/node_gpus.h"
+#include "doctor/node_memory.h"
+#include "doctor/node_network.h"
 #include "doctor/process_limits.h"
 
 #include <math.h>
@@ -12,7 +12,7 @@
 enum { RANKS = 4 };
 
 static launch me = {.size = RANKS, .node_count = 2, .launcher = "srun"};
-static doctor_settings settings = {.device = "auto"};
+static doctor_settings settings = {.device = {.device = "auto"}};
 
 /* Two nodes of two ranks. */
 static const bed two_by_two[RANKS] = {
@@ -90,9 +90,9 @@ static void idle_gpus(void) {
     expect(judge_gpu, two_by_two, all, FINDING_WARNING, "host a has 2 GPUs, of which none",
            "#SBATCH --gres=gpu:2");
     expect(judge_gpu_sharing, two_by_two, all, FINDING_SKIPPED, "no GPU", "");
-    settings.device = "cpu";
+    settings.device.device = "cpu";
     expect(judge_gpu, two_by_two, all, FINDING_OK, "none is used", "");
-    settings.device = "auto";
+    settings.device.device = "auto";
     check_case("GPUs that are there and not asked for");
 }
 
@@ -170,9 +170,9 @@ static void quotas(void) {
     quota(&all[2], 1, 2);
     expect(judge_cpu_quota, two_by_two, all, FINDING_WARNING,
            "rank 2 (host b) has 4 cores, but 1 CPUs of a quota", "--cpus=8");
-    settings.threads = 1; /* one was wanted */
+    settings.device.threads = 1; /* one was wanted */
     expect(judge_cpu_quota, two_by_two, all, FINDING_OK, "1 CPUs for 1 thread", "");
-    settings.threads = 0;
+    settings.device.threads = 0;
     check_case("limits: CPU quotas");
 }
 

@@ -10,6 +10,7 @@
 struct CUgraph_st {
     std::shared_ptr<std::vector<emulated::piece>> pieces;
     std::vector<std::vector<int>> after;
+    std::vector<emulated::node_place> places;
 };
 
 struct CUgraphExec_st {
@@ -26,6 +27,7 @@ struct capture {
     bool spoilt = false;
     std::vector<piece> pieces = {};
     std::vector<std::vector<int>> after = {}; // of each node: those it follows
+    std::vector<node_place> places = {};
 };
 
 static std::map<uint64_t, capture *> &captures() {
@@ -75,6 +77,7 @@ static int add_node(CUstream_st *stream, piece what) {
     capture &to = *stream->recording;
     to.pieces.push_back(std::move(what));
     to.after.push_back(stream->tail);
+    to.places.push_back({stream->number, stream->priority});
     int node = (int)to.pieces.size() - 1;
     stream->tail = {node};
     return node;
@@ -215,7 +218,7 @@ extern "C" cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *ou
                                           : cudaErrorStreamCaptureUnjoined;
     if (status == cudaSuccess) {
         *out = new CUgraph_st{std::make_shared<std::vector<piece>>(std::move(which->pieces)),
-                              std::move(which->after)};
+                              std::move(which->after), std::move(which->places)};
         emulated_count("graphs", 1);
     }
     for (CUstream_st *each : streams())
@@ -229,8 +232,14 @@ extern "C" cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *ou
 }
 
 extern "C" cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph,
-                                            unsigned long long) {
+                                            unsigned long long flags) {
     api_call call("cudaGraphInstantiate");
+    if (flags & ~(unsigned long long)cudaGraphInstantiateFlagUseNodePriority)
+        emulated_violation("cudaGraphInstantiate: of its flags only node priorities are emulated");
+    if (!flags) // the priorities are those of the stream that it will be launched in
+        for (node_place &place : graph->places)
+            place.priority = 0;
+    write_graph(*graph->pieces, graph->after, graph->places);
     *out = new CUgraphExec_st{*graph};
     emulated_count("executable graphs", 1);
     return cudaSuccess;

@@ -113,6 +113,9 @@ def main():
              deadline=DEADLINE_SECONDS)
         ends(f"a rank is lost, {mode}", (3, nccl, mode, 100, 3),
              rf"rank 2 \(host \S+\) died {where}", fault="exit:9:2", killed=1)
+    ends("a collective that stalls in the first of many recordings", (2, nccl, "graphs", 100, 2),
+         rf"rank [01] \(host \S+\): nccl {first} has not ended for {DEADLINE_SECONDS} s .*{where}",
+         fault="stall:9:1", deadline=DEADLINE_SECONDS)
     ends("NCCL's remote error", (2, nccl, "eager", 100, 2),
          rf"rank 1 \(host \S+\): nccl {first} failed \(remote process exited.*\) {where}",
          fault="remote:9:1", aborts=1)

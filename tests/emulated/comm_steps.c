@@ -1,11 +1,12 @@
 /* Steps of a training run with nothing but its collectives, for the tests of what breaks:
  *
- *   comm_steps KIND eager|graph|hang STEPS
+ *   comm_steps KIND eager|graph|graphs|hang STEPS
  *
  * KIND as comm_fixture.h has it. Each step sums an array over the ranks in two pieces and adds it
- * to a total; at the end the total is checked. graph: one recorded step is replayed. hang: the last
- * rank stays in step 3 for ever, alive. COMM_TEST_DEADLINE: seconds. */
-#include "../unit/comm_fixture.h"
+ * to a total; at the end the total is checked. graph: one recorded step is replayed. graphs:
+ * the same, and behind it MORE others were recorded, in pieces of another size. hang: the last rank
+ * stays in step 3 for ever, alive. COMM_TEST_DEADLINE: seconds. */
+#include "../unit/comm/comm_fixture.h"
 #include "launch/lifeline.h"
 
 #include "../unit/check.h"
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COUNT = 100000, SPLIT = 60000, IDLE = 0, BUSY = 1 };
+enum { COUNT = 100000, SPLIT = 60000, OTHER_SPLIT = 1000, MORE = 200, IDLE = 0, BUSY = 1 };
 
 typedef struct place {
     uint32_t word;
@@ -62,44 +63,49 @@ static int open_progress(ls_error *problem) {
 }
 
 /* What may be recorded. */
-static int put_step(ls_error *problem) {
+static int put_step(size_t split, ls_error *problem) {
     comm_work first = {0}, second = {0};
     float *data = values.data;
     LS_TRY(memory->is->write_word(memory, stream, &progress->word, BUSY, problem));
     LS_TRY(memory->is->copy(memory, stream, values.data, fresh.data, values.bytes, COPY_ON_DEVICE,
                             problem));
-    LS_TRY(all->is->allreduce(all, stream, data + SPLIT, COUNT - SPLIT, DTYPE_F32, REDUCTION_SUM,
+    LS_TRY(all->is->allreduce(all, stream, data + split, COUNT - split, DTYPE_F32, REDUCTION_SUM,
                               &first, problem));
     LS_TRY(
-        all->is->allreduce(all, stream, data, SPLIT, DTYPE_F32, REDUCTION_SUM, &second, problem));
+        all->is->allreduce(all, stream, data, split, DTYPE_F32, REDUCTION_SUM, &second, problem));
     LS_TRY(all->is->wait(all, stream, &first, problem));
     LS_TRY(all->is->wait(all, stream, &second, problem));
     return memory->is->write_word(memory, stream, &progress->word, IDLE, problem);
 }
 
-static int record(device_graph **out, ls_error *problem) {
+static int record(size_t split, device_graph **out, ls_error *problem) {
     LS_TRY(memory->is->graph_begin(memory, stream, problem));
-    LS_TRY(put_step(problem));
+    LS_TRY(put_step(split, problem));
     return memory->is->graph_end(memory, stream, out, problem);
 }
 
 static int take_steps(const char *mode, long steps, ls_error *problem) {
     enum { LOOK_EACH = 100 }; /* else the host runs ahead of the device */
-    device_graph *graph = NULL;
-    if (strcmp(mode, "graph") == 0)
-        LS_TRY(record(&graph, problem));
+    device_graph *graph = NULL, *others[MORE] = {NULL};
+    if (strncmp(mode, "graph", strlen("graph")) == 0)
+        LS_TRY(record(SPLIT, &graph, problem));
+    for (int more = 0; strcmp(mode, "graphs") == 0 && more < MORE; more++)
+        LS_TRY(record(OTHER_SPLIT, &others[more], problem));
     for (long step = 1; step <= steps; step++) {
         lifeline_at("training", 1, step);
         while (strcmp(mode, "hang") == 0 && step == 3 && all->rank == all->size - 1)
             sleep(1);
         LS_TRY(graph ? memory->is->graph_launch(memory, graph, stream, problem)
-                     : put_step(problem));
+                     : put_step(SPLIT, problem));
         if (step % LOOK_EACH != 0 && step != steps)
             continue;
         array_take(&values);
         if (wrong_of(&values, DTYPE_F32, 0, COUNT, REDUCTION_SUM) != 0)
             return ls_fail(problem, LS_FAILED, "step %ld: wrong sums", step);
     }
+    for (int more = 0; more < MORE; more++)
+        if (others[more])
+            memory->is->graph_destroy(memory, others[more]);
     if (graph)
         memory->is->graph_destroy(memory, graph);
     return LS_OK;
@@ -111,7 +117,7 @@ static int run(char **argv, launch *here, ls_error *problem) {
     LS_TRY(comm_fixture_join(argv[1], here, problem));
     fresh = array_filled(DTYPE_F32, COUNT, all->rank);
     values = array_make(DTYPE_F32, COUNT);
-    LS_TRY(put_step(problem)); /* as warm-up does: before anything is recorded */
+    LS_TRY(put_step(SPLIT, problem)); /* as warm-up does: before anything is recorded */
     LS_TRY(take_steps(argv[2], strtol(argv[3], NULL, 10), problem));
     LS_TRY(all->is->barrier(all, problem));
     array_free(&fresh);
@@ -138,7 +144,7 @@ static void leave(int code) {
 int main(int argc, char **argv) {
     launch here;
     if (argc != 4) {
-        fprintf(stderr, "usage: comm_steps KIND eager|graph|hang STEPS\n");
+        fprintf(stderr, "usage: comm_steps KIND eager|graph|graphs|hang STEPS\n");
         return LS_BAD_INPUT;
     }
     lifeline_on_leave(leave);

@@ -29,7 +29,7 @@ device_stream *fixture_stream(device *gpu) {
 
 plan *fixture_plan(device *gpu, const conv2d_shape *shape) {
     plan *made = NULL;
-    MUST_WORK(gpu->is->ops->conv2d_prepare(gpu, shape, NULL, &made, &error));
+    MUST_WORK(op_prepare(gpu, &op_conv2d, shape, NULL, &made, &error));
     return made;
 }
 
@@ -47,6 +47,6 @@ conv2d_shape fixture_shape(int n, int size, int in, int out, int kernel, int str
                           .out_layout = LAYOUT_NHWC,
                           .type = precision_type(wanted),
                           .tf32 = wanted == PRECISION_TF32,
-                          .relu = out % 2 == 0,
+                          .activation = relu_where(out % 2 == 0),
                           .need_dx = true};
 }

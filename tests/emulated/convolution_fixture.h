@@ -3,7 +3,9 @@
 #ifndef LOCKSTEP_TESTS_EMULATED_CONVOLUTION_FIXTURE_H
 #define LOCKSTEP_TESTS_EMULATED_CONVOLUTION_FIXTURE_H
 
+#include "device/kinds/conv2d.h"
 #include "device/ops.h"
+#include "tests/support/op_calls.h"
 
 #define MUST(call)                                                                                 \
     do {                                                                                           \

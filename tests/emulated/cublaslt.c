@@ -129,6 +129,12 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t matmulDesc,
     case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
         TAKE(vector_type);
         return CUBLAS_STATUS_SUCCESS;
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
+        TAKE(aux);
+        return CUBLAS_STATUS_SUCCESS;
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
+        TAKE(aux_leading);
+        return CUBLAS_STATUS_SUCCESS;
     default:
         emulated_violation("cublasLt: the stand-in has no attribute %d of an operation", (int)attr);
     }

@@ -20,6 +20,8 @@ typedef struct blas_operation {
     uint32_t epilogue;
     int32_t vector_type; /* -1: the result's */
     void *vector;        /* bias, or its gradient */
+    void *aux;           /* bits of a ReLU */
+    int64_t aux_leading; /* in bits; 0: not set */
 } blas_operation;
 
 typedef struct blas_preference {

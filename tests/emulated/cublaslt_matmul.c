@@ -19,6 +19,8 @@ typedef struct matrix {
 typedef struct product_work {
     matrix a, b;
     void *result, *vector, *workspace;
+    void *bits; /* element (row, column) of D: bit column * bits_leading + row; else NULL */
+    int64_t bits_leading;
     blas_layout d;
     blas_extents extents;
     uint32_t epilogue;
@@ -63,12 +65,22 @@ static bool supported_epilogue(uint32_t epilogue) {
     case CUBLASLT_EPILOGUE_DEFAULT:
     case CUBLASLT_EPILOGUE_BIAS:
     case CUBLASLT_EPILOGUE_RELU_BIAS:
+    case CUBLASLT_EPILOGUE_RELU_AUX_BIAS:
+    case CUBLASLT_EPILOGUE_DRELU:
         return true;
     case CUBLASLT_EPILOGUE_BGRADB:
         return emulated_capability() >= 90;
     default:
         return false;
     }
+}
+
+static bool has_bits(uint32_t epilogue) {
+    return epilogue == CUBLASLT_EPILOGUE_RELU_AUX_BIAS || epilogue == CUBLASLT_EPILOGUE_DRELU;
+}
+
+static bool has_vector(uint32_t epilogue) {
+    return epilogue != CUBLASLT_EPILOGUE_DEFAULT && epilogue != CUBLASLT_EPILOGUE_DRELU;
 }
 
 static bool same_layout(const blas_layout *one, const blas_layout *other) {
@@ -95,7 +107,11 @@ cublasStatus_t blas_check_problem(const blas_operation *operation, const blas_la
     if (!supported_types(operation, a->type, b->type, d->type) ||
         !supported_epilogue(operation->epilogue))
         return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (operation->epilogue != CUBLASLT_EPILOGUE_DEFAULT && operation->vector_type != -1 &&
+    if (has_bits(operation->epilogue) &&
+        (operation->aux_leading % 128 || operation->aux_leading < (int64_t)d->rows))
+        emulated_violation("cublasLt: the leading dimension of a ReLU's bits is %lld for %llu rows",
+                           (long long)operation->aux_leading, (unsigned long long)d->rows);
+    if (has_vector(operation->epilogue) && operation->vector_type != -1 &&
         operation->vector_type != (int32_t)d->type)
         return CUBLAS_STATUS_NOT_SUPPORTED; /* "the same type as the elements of output matrix" */
     return CUBLAS_STATUS_SUCCESS;
@@ -195,16 +211,31 @@ HOT static void multiply(const double *a, const double *b, double *restrict sums
             }
 }
 
+/* Inverted: nobody but the library knows what a bit means. */
+static bool bit_of(const product_work *self, uint64_t row, uint64_t column) {
+    uint64_t at = row * (uint64_t)self->bits_leading + column;
+    return !(((const uint8_t *)self->bits)[at / 8] >> (7 - at % 8) & 1);
+}
+
+static void put_bit(const product_work *self, uint64_t row, uint64_t column, bool value) {
+    uint64_t at = row * (uint64_t)self->bits_leading + column;
+    uint8_t *byte = &((uint8_t *)self->bits)[at / 8], mask = (uint8_t)(1u << (7 - at % 8));
+    *byte = (uint8_t)(value ? *byte & ~mask : *byte | mask);
+}
+
 static void finish(const product_work *self, const double *sums) {
     const blas_extents *extents = &self->extents;
     bool bias = self->epilogue & CUBLASLT_EPILOGUE_BIAS;
     bool relu = self->epilogue & CUBLASLT_EPILOGUE_RELU;
+    bool masks = self->epilogue == CUBLASLT_EPILOGUE_DRELU;
     for (uint64_t row = 0; row < extents->n; row++)
         for (uint64_t column = 0; column < extents->m; column++) {
             double value = sums[row * extents->m + column];
             if (bias)
                 value += value_of(self->d.type, self->vector, column);
-            if (relu && value < 0)
+            if (relu && self->bits)
+                put_bit(self, row, column, value > 0);
+            if ((relu && value < 0) || (masks && !bit_of(self, row, column)))
                 value = 0;
             put(self->d.type, self->result, row * (uint64_t)self->d.leading + column, value);
         }
@@ -220,7 +251,7 @@ static void sum_over_b(const product_work *self, const double *b) {
 }
 
 static size_t vector_bytes(const product_work *self) {
-    if (self->epilogue == CUBLASLT_EPILOGUE_DEFAULT)
+    if (!has_vector(self->epilogue))
         return 0;
     bool gradient = self->epilogue == CUBLASLT_EPILOGUE_BGRADB;
     return (gradient ? self->extents.n : self->extents.m) * element_bytes(self->d.type);
@@ -232,6 +263,9 @@ static void check_memory(const product_work *self) {
     emulated_check_device(self->result, span_bytes(&self->d), "cublasLt: D");
     emulated_check_device(self->vector, vector_bytes(self), "cublasLt: bias or its gradient");
     emulated_check_device(self->workspace, self->workspace_bytes, "cublasLt: workspace");
+    if (has_bits(self->epilogue))
+        emulated_check_device(self->bits, (size_t)self->bits_leading / 8 * self->extents.n,
+                              "cublasLt: a ReLU's bits");
 }
 
 static emulated_progress run(void *context) {
@@ -270,13 +304,30 @@ static void check_algorithm(const blas_algorithm *algorithm, const product_work 
     check_alignment(work->a.at, algorithm->alignment_a, "A");
     check_alignment(work->b.at, algorithm->alignment_b, "B");
     check_alignment(work->result, algorithm->alignment_d, "D");
-    if (work->epilogue != CUBLASLT_EPILOGUE_DEFAULT)
+    if (has_bits(work->epilogue))
+        check_alignment(work->bits, 16, "a ReLU's bits");
+    if (has_vector(work->epilogue))
         check_alignment(work->vector, algorithm->alignment_vector, "the bias or its gradient");
     if (work->workspace_bytes < algorithm->workspace_bytes)
         emulated_violation("cublasLt: the algorithm needs %u bytes of workspace, found %zu",
                            algorithm->workspace_bytes, work->workspace_bytes);
     if (work->workspace_bytes)
         check_alignment(work->workspace, 256, "the workspace");
+}
+
+static const char *label_of(uint32_t epilogue) {
+    switch (epilogue) {
+    case CUBLASLT_EPILOGUE_DEFAULT:
+        return "cuBLASLt product";
+    case CUBLASLT_EPILOGUE_BGRADB:
+        return "cuBLASLt product+sums";
+    case CUBLASLT_EPILOGUE_RELU_AUX_BIAS:
+        return "cuBLASLt product+bias+bits";
+    case CUBLASLT_EPILOGUE_DRELU:
+        return "cuBLASLt product+mask";
+    default:
+        return "cuBLASLt product+bias";
+    }
 }
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t lightHandle, cublasLtMatmulDesc_t computeDesc,
@@ -306,6 +357,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t lightHandle, cublasLtMatmulDesc_t
                          .result = D,
                          .vector = operation->vector,
                          .workspace = workspace,
+                         .bits = has_bits(operation->epilogue) ? operation->aux : NULL,
+                         .bits_leading = operation->aux_leading,
                          .d = *d,
                          .extents = extents,
                          .epilogue = operation->epilogue,
@@ -314,7 +367,6 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t lightHandle, cublasLtMatmulDesc_t
     memcpy(&algorithm, algo, sizeof algorithm);
     check_algorithm(&algorithm, &work, blas_shape_hash(operation, a, b, d));
     check_memory(&work);
-    return emulated_enqueue(stream, run, &work, sizeof work, "cublasLtMatmul") == cudaSuccess
-               ? CUBLAS_STATUS_SUCCESS
-               : CUBLAS_STATUS_EXECUTION_FAILED;
+    cudaError_t put = emulated_enqueue(stream, run, &work, sizeof work, label_of(work.epilogue));
+    return put == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

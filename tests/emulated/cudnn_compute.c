@@ -6,6 +6,7 @@
 #include "hot.h"
 
 #include "device/ref/ref.h"
+#include "tests/support/op_calls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,24 +70,24 @@ static void compute_by_ref(const dnn_problem *problem, const dnn_memory *memory)
     ls_error error = {0};
     plan *plan;
     float *w = unpack_float(&problem->w, memory->w);
-    if (ref_conv2d_prepare(NULL, shape, NULL, &plan, &error) != LS_OK)
+    if (ref_prepare(&op_conv2d, shape, &plan, &error) != LS_OK)
         emulated_violation("cudnn: %s", error.text);
     if (problem->direction == DNN_FORWARD) {
         float *bias = problem->has_bias ? unpack_float(&problem->bias, memory->bias)
                                         : allocate((size_t)shape->out_channels * sizeof *bias);
-        ref_conv2d_forward(plan, NULL, memory->x, w, NULL, bias, memory->y, NULL, &error);
+        weighted_forward(plan, NULL, memory->x, w, NULL, bias, memory->y, NULL, &error);
         free(bias);
     } else if (problem->direction == DNN_BACKWARD_DATA) {
-        ref_conv2d_backward_data(plan, NULL, memory->y, w, NULL, memory->x, NULL, &error);
+        weighted_backward_inputs(plan, NULL, memory->y, w, NULL, memory->x, NULL, &error);
     } else {
         float *dbias = allocate((size_t)shape->out_channels * sizeof *dbias);
-        ref_conv2d_backward_weights(plan, NULL, memory->x, memory->y, w, dbias, NULL, &error);
+        weighted_backward_parameters(plan, NULL, memory->x, memory->y, w, dbias, NULL, &error);
         for (size_t index = 0; index < element_count(&problem->w); index++)
             ref_store(type_in_memory(&problem->w), memory->w, index, (double)w[index]);
         free(dbias);
     }
     free(w);
-    free(plan);
+    plan_release(plan);
 }
 
 /* [rows, columns] -> [columns, rows] */
@@ -162,7 +163,7 @@ static void finish_forward(const dnn_problem *problem, const dnn_memory *memory,
                                      : allocate(outputs * sizeof *bias);
     for (size_t index = 0; index < element_count(&problem->y); index++) {
         y[index] += bias[index % outputs];
-        if (problem->shape.relu && y[index] < 0)
+        if (problem->shape.activation && y[index] < 0)
             y[index] = 0;
     }
     free(bias);

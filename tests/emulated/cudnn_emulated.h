@@ -6,6 +6,7 @@
 #ifndef LOCKSTEP_TESTS_EMULATED_CUDNN_EMULATED_H
 #define LOCKSTEP_TESTS_EMULATED_CUDNN_EMULATED_H
 
+#include "device/kinds/conv2d.h"
 #include "device/ops.h"
 #include "emulated.h"
 #include "refusals.h"

@@ -117,6 +117,12 @@ static void check_notes(const dnn_descriptor *plan) {
                                (long long)plan->setting.engine, (int)notes[index]);
 }
 
+static const char *label_of(const dnn_problem *problem) {
+    return problem->direction == DNN_FORWARD         ? "cuDNN forward"
+           : problem->direction == DNN_BACKWARD_DATA ? "cuDNN dgrad"
+                                                     : "cuDNN wgrad";
+}
+
 cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t executionPlan,
                                   cudnnBackendDescriptor_t variantPack) {
     const dnn_descriptor *plan = dnn_check(executionPlan, "cudnnBackendExecute");
@@ -136,7 +142,6 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
         dnn_not_supported("this engine cannot be captured");
         return CUDNN_STATUS_EXECUTION_FAILED;
     }
-    return emulated_enqueue(stream, run, &work, sizeof work, "cudnnBackendExecute") == cudaSuccess
-               ? CUDNN_STATUS_SUCCESS
-               : CUDNN_STATUS_EXECUTION_FAILED;
+    cudaError_t put = emulated_enqueue(stream, run, &work, sizeof work, label_of(&work.problem));
+    return put == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
 }

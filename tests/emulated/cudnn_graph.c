@@ -141,10 +141,10 @@ static cudnnStatus_t read_pointwise(const dnn_descriptor *operation, dnn_problem
         emulated_violation("cudnn: bias or ReLU with another shape behind it");
     problem->y = to;
     if (*mode == CUDNN_POINTWISE_RELU_FWD && !with && problem->has_bias) {
-        problem->shape.relu = true;
+        problem->shape.activation = ACTIVATION_RELU;
         return CUDNN_STATUS_SUCCESS;
     }
-    if (*mode != CUDNN_POINTWISE_ADD || !with || problem->has_bias || problem->shape.relu)
+    if (*mode != CUDNN_POINTWISE_ADD || !with || problem->has_bias || problem->shape.activation)
         return dnn_not_supported("an operation that the stand-in does not know");
     problem->bias = read_tensor(with);
     problem->has_bias = true;

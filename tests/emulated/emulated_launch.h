@@ -1,8 +1,8 @@
-// What cuda/launch.cuh includes where LOCKSTEP_EMULATED is defined: a host compiler's way to
-// compile and launch an unmodified .cu. A launch copies its arguments and puts the kernel into the
-// stream; kernels.cc runs its threads, block after block, blocks and threads in an order drawn from
-// the seed, each thread until it ends or meets a barrier. A pointer among the arguments must be
-// device or pinned memory that lives when the kernel runs.
+// What cuda/kernels/launch.cuh includes where LOCKSTEP_EMULATED is defined: a host compiler's way
+// to compile and launch an unmodified .cu. A launch copies its arguments and puts the kernel into
+// the stream; kernels.cc runs its threads, block after block, blocks and threads in an order drawn
+// from the seed, each thread until it ends or meets a barrier. A pointer among the arguments must
+// be device or pinned memory that lives when the kernel runs.
 //
 // __shared__ is static storage of this library, filled with garbage before each block; so a .cu
 // has no other variables of static storage that are not const.

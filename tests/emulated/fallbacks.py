@@ -11,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from by_rank import by_rank  # noqa: E402
+
 lockstep = sys.argv[1]
 failures = cases = 0
 
@@ -34,12 +37,10 @@ def run(work, name, *options, ranks=("",), avoid="", plans="off"):
     program = [lockstep, "train", "--data", os.path.join(work, "data"), "--device", "cuda", "--seed", "5", "--epochs",
                "1", "--global-batch", "8", "--threads", "1", "--oversubscribe", "--plan-cache", plans,
                "--results", results, *options]
-    command = []
-    for refuse in ranks:
-        part = ["-x", f"LOCKSTEP_EMULATED_REFUSE={refuse}"] if gpus > 1 and refuse else []
-        command += [":"] * bool(command) + ["-n", "1", *part, *program]
     if gpus > 1:
-        command = ["mpirun", "--oversubscribe", "--bind-to", "none", *command]
+        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(gpus),
+                   *by_rank(*([*["env", f"LOCKSTEP_EMULATED_REFUSE={refuse}"] * bool(refuse), *program]
+                              for refuse in ranks))]
     else:
         command = program
         environment["LOCKSTEP_EMULATED_REFUSE"] = ranks[0]

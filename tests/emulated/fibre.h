@@ -24,7 +24,6 @@ class fibre {
   private:
     char *stack;
     void (*body)();
-    bool started = false;
 #if defined(__x86_64__)
     void *here = nullptr, *there = nullptr; // stack pointers: the fibre's, the enterer's
 #else

@@ -1,7 +1,7 @@
 /* NCCL's stand-in: communicators. */
 #include "nccl_parts.h"
 
-#include "comm/comm_mpi.h"
+#include "comm/mpi/comm_mpi.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -3,7 +3,7 @@
  * every rank gathers all ranks' input and reduces it in the order of the ranks. */
 #include "nccl_parts.h"
 
-#include "comm/comm_mpi.h"
+#include "comm/mpi/comm_mpi.h"
 
 #include <limits.h>
 #include <signal.h>

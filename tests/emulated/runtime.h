@@ -115,6 +115,8 @@ struct CUstream_st {
     bool destroyed = false;
     emulated::capture *recording = nullptr;
     std::vector<int> tail; // while recording: the nodes that the next one follows
+    int number = 0;        // the process's first stream is 1
+    int priority = 0;      // the lower, the sooner
 };
 
 struct CUevent_st {
@@ -144,6 +146,16 @@ void spoil(capture *which);
 cudaError_t record(CUstream_st *stream, piece what);
 cudaError_t record_event(CUstream_st *stream, CUevent_st *event);
 cudaError_t record_wait(CUstream_st *stream, CUevent_st *event);
+
+// Where a node was recorded: its stream's number and priority.
+struct node_place {
+    int stream, priority;
+};
+
+// --- graph_text.cc
+
+void write_graph(const std::vector<piece> &pieces, const std::vector<std::vector<int>> &after,
+                 const std::vector<node_place> &places);
 
 // --- memory.cc
 

@@ -6,6 +6,8 @@
 
 namespace emulated {
 
+enum { LEAST_PRIORITY = 0, GREATEST_PRIORITY = -5 };
+
 std::vector<CUstream_st *> &streams() {
     static auto *all = new std::vector<CUstream_st *>{new CUstream_st};
     return *all;
@@ -70,14 +72,21 @@ extern "C" cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned fla
     cudaError_t status = use_device();
     if (status != cudaSuccess)
         return result(status);
+    static int made;
     *out = new CUstream_st;
+    (*out)->number = ++made;
     streams().push_back(*out);
     emulated_count("streams", 1);
     return cudaSuccess;
 }
 
-extern "C" cudaError_t cudaStreamCreateWithPriority(cudaStream_t *out, unsigned flags, int) {
-    return cudaStreamCreateWithFlags(out, flags);
+// A priority outside the range is clamped to it, as the real runtime does.
+extern "C" cudaError_t cudaStreamCreateWithPriority(cudaStream_t *out, unsigned flags,
+                                                    int priority) {
+    cudaError_t status = cudaStreamCreateWithFlags(out, flags);
+    if (status == cudaSuccess)
+        (*out)->priority = std::clamp(priority, (int)GREATEST_PRIORITY, (int)LEAST_PRIORITY);
+    return status;
 }
 
 extern "C" cudaError_t cudaStreamCreate(cudaStream_t *out) {
@@ -85,7 +94,7 @@ extern "C" cudaError_t cudaStreamCreate(cudaStream_t *out) {
 }
 
 extern "C" cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
-    *least = 0, *greatest = -5;
+    *least = LEAST_PRIORITY, *greatest = GREATEST_PRIORITY;
     return cudaSuccess;
 }
 

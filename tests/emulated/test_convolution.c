@@ -2,6 +2,7 @@
  * is asked for the right thing, with the right memory, not cuDNN's own numbers or speed. */
 #include "convolution_fixture.h"
 #include "device/ref/ref.h"
+#include "tests/support/op_calls.h"
 
 #include "../unit/check.h"
 
@@ -65,7 +66,6 @@ typedef struct tensors {
 
 static tensors tensors_new(device *gpu, device_stream *stream, const conv2d_shape *shape,
                            const plan *plan) {
-    const ops *ops = gpu->is->ops;
     size_t outputs = (size_t)shape->out_channels;
     size_t weights = outputs * (size_t)(shape->kernel * shape->kernel * shape->in_channels);
     size_t pixels =
@@ -73,7 +73,7 @@ static tensors tensors_new(device *gpu, device_stream *stream, const conv2d_shap
         (size_t)((shape->height + 2 * shape->padding - shape->kernel) / shape->stride + 1) *
         (size_t)((shape->width + 2 * shape->padding - shape->kernel) / shape->stride + 1);
     size_t inputs = (size_t)(shape->n * shape->height * shape->width * shape->in_channels);
-    size_t workspace = ops->plan_workspace_bytes(plan), packed = ops->plan_packed_bytes(plan);
+    size_t workspace = plan->workspace_bytes, packed = plan->packed[0].bytes;
     CHECK(packed == (shape->type == DTYPE_F32 ? 0 : 2 * weights), "%zu packed bytes", packed);
     tensors self = {.x = array_new(gpu, stream, shape->type, inputs),
                     .y = array_new(gpu, stream, shape->type, pixels * outputs),
@@ -97,48 +97,46 @@ static void tensors_free(device *gpu, tensors *self) {
 /* As in a flat array behind a tensor of an odd size: the same, by way of the workspace. */
 static void run_unaligned(device *gpu, device_stream *stream, const conv2d_shape *shape, plan *plan,
                           tensors *t, double tolerance) {
-    const ops *ops = gpu->is->ops;
     size_t bytes = t->w.count * 4, bias_bytes = t->bias.count * 4;
     void *flat;
     MUST(gpu->is->allocate(gpu, bytes + bias_bytes + 4, "a flat array", &flat, &error));
     char *w = (char *)flat + 4, *bias = w + bytes;
     array y = array_new(gpu, stream, shape->type, t->y.count);
     struct plan *truth;
-    MUST(ref_conv2d_prepare(NULL, shape, NULL, &truth, &error));
+    MUST(ref_prepare(&op_conv2d, shape, &truth, &error));
     MUST(gpu->is->copy(gpu, stream, w, t->w.there, bytes, COPY_ON_DEVICE, &error));
     MUST(gpu->is->copy(gpu, stream, bias, t->bias.there, bias_bytes, COPY_ON_DEVICE, &error));
-    MUST(ops->conv2d_forward(plan, stream, t->x.there, (float *)w, t->packed.there, (float *)bias,
-                             y.there, t->workspace.there, &error));
-    MUST(ref_conv2d_forward(truth, NULL, t->x.host, t->w.host, NULL, t->bias.host, y.host, NULL,
-                            &error));
+    MUST(weighted_forward(plan, stream, t->x.there, (float *)w, t->packed.there, (float *)bias,
+                          y.there, t->workspace.there, &error));
+    MUST(weighted_forward(truth, NULL, t->x.host, t->w.host, NULL, t->bias.host, y.host, NULL,
+                          &error));
     array_compare(gpu, stream, &y, 2 * tolerance, "y of parameters that are not aligned");
-    MUST(ops->conv2d_backward_weights(plan, stream, t->x.there, y.there, (float *)w, (float *)bias,
+    MUST(weighted_backward_parameters(plan, stream, t->x.there, y.there, (float *)w, (float *)bias,
                                       t->workspace.there, &error));
-    MUST(ref_conv2d_backward_weights(truth, NULL, t->x.host, y.host, t->dw.host, t->db.host, NULL,
-                                     &error));
+    MUST(weighted_backward_parameters(truth, NULL, t->x.host, y.host, t->dw.host, t->db.host, NULL,
+                                      &error));
     MUST(gpu->is->copy(gpu, stream, t->dw.there, w, bytes, COPY_ON_DEVICE, &error));
     array_compare(gpu, stream, &t->dw, 2 * tolerance, "dw that is not aligned");
     gpu->is->stream_synchronize(gpu, stream, NULL);
     gpu->is->release(gpu, flat);
     array_free(gpu, &y);
-    free(truth);
+    plan_release(truth);
 }
 
 static void run_all(device *gpu, device_stream *stream, const conv2d_shape *shape, plan *plan,
                     tensors *t) {
-    const ops *ops = gpu->is->ops;
     static const double tolerances[] = {1e-6, 1.0 / 128, 1.0 / 1024};
     double tolerance = shape->tf32 ? 2e-3 : tolerances[shape->type];
     struct plan *truth;
-    MUST(ref_conv2d_prepare(NULL, shape, NULL, &truth, &error));
+    MUST(ref_prepare(&op_conv2d, shape, &truth, &error));
     if (t->has_packed)
-        MUST(ops->pack_weights(plan, stream, t->w.there, t->packed.there, &error));
+        MUST(plan_pack(plan, stream, 0, t->w.there, t->packed.there, &error));
 
     /* y holds noise now: the gradient of the backward pass, which forward then overwrites. */
-    MUST(ops->conv2d_backward_weights(plan, stream, t->x.there, t->y.there, t->dw.there,
+    MUST(weighted_backward_parameters(plan, stream, t->x.there, t->y.there, t->dw.there,
                                       t->db.there, t->workspace.there, &error));
-    MUST(ref_conv2d_backward_weights(truth, NULL, t->x.host, t->y.host, t->dw.host, t->db.host,
-                                     NULL, &error));
+    MUST(weighted_backward_parameters(truth, NULL, t->x.host, t->y.host, t->dw.host, t->db.host,
+                                      NULL, &error));
     array_compare(gpu, stream, &t->dw, tolerance, "dw");
     array_compare(gpu, stream, &t->db, tolerance, "db");
     array dy = t->y; /* forward into another, so that dy stays for dx */
@@ -146,19 +144,19 @@ static void run_all(device *gpu, device_stream *stream, const conv2d_shape *shap
     array elsewhere = array_new(gpu, stream, shape->type, t->y.count);
     void *results[] = {elsewhere.there, y.there};
     for (int index = 0; index < 2; index++)
-        MUST(ops->conv2d_forward(plan, stream, t->x.there, t->w.there, t->packed.there,
-                                 t->bias.there, results[index], t->workspace.there, &error));
-    MUST(ref_conv2d_forward(truth, NULL, t->x.host, t->w.host, NULL, t->bias.host, y.host, NULL,
-                            &error));
+        MUST(weighted_forward(plan, stream, t->x.there, t->w.there, t->packed.there, t->bias.there,
+                              results[index], t->workspace.there, &error));
+    MUST(weighted_forward(truth, NULL, t->x.host, t->w.host, NULL, t->bias.host, y.host, NULL,
+                          &error));
     array_compare(gpu, stream, &y, tolerance, "y");
-    MUST(ops->conv2d_backward_data(plan, stream, dy.there, t->w.there, t->packed.there, t->x.there,
-                                   t->workspace.there, &error));
-    MUST(ref_conv2d_backward_data(truth, NULL, dy.host, t->w.host, NULL, t->x.host, NULL, &error));
+    MUST(weighted_backward_inputs(plan, stream, dy.there, t->w.there, t->packed.there, t->x.there,
+                                  t->workspace.there, &error));
+    MUST(weighted_backward_inputs(truth, NULL, dy.host, t->w.host, NULL, t->x.host, NULL, &error));
     array_compare(gpu, stream, &t->x, tolerance, "dx");
     run_unaligned(gpu, stream, shape, plan, t, tolerance);
     array_free(gpu, &elsewhere);
     array_free(gpu, &y);
-    free(truth);
+    plan_release(truth);
 }
 
 static void test_against_ref(device *gpu, device_stream *stream) {
@@ -179,7 +177,7 @@ static void test_against_ref(device *gpu, device_stream *stream) {
             tensors t = tensors_new(gpu, stream, &shape, plan);
             run_all(gpu, stream, &shape, plan, &t);
             tensors_free(gpu, &t);
-            gpu->is->ops->plan_release(gpu, plan);
+            plan_release(plan);
             snprintf(name, sizeof name, "convolution %zu in %s as ref's", index + 1,
                      precision_name((precision)wanted));
             check_case(name);
@@ -188,19 +186,18 @@ static void test_against_ref(device *gpu, device_stream *stream) {
 
 static void test_graph(device *gpu, device_stream *stream) {
     conv2d_shape shape = fixture_shape(2, 7, 3, 6, 3, 1, 1, PRECISION_BF16);
-    const ops *ops = gpu->is->ops;
     device_graph *graph = NULL;
     plan *plan = fixture_plan(gpu, &shape);
     tensors t = tensors_new(gpu, stream, &shape, plan);
     size_t bytes = t.y.count * 2;
     char *eager = malloc(bytes), *replayed = malloc(bytes);
-    MUST(ops->pack_weights(plan, stream, t.w.there, t.packed.there, &error));
+    MUST(plan_pack(plan, stream, 0, t.w.there, t.packed.there, &error));
     for (int round = 0; round < 2; round++) {
         if (round)
             MUST(gpu->is->graph_begin(gpu, stream, &error));
-        MUST(ops->conv2d_forward(plan, stream, t.x.there, t.w.there, t.packed.there, t.bias.there,
-                                 t.y.there, t.workspace.there, &error));
-        MUST(ops->conv2d_backward_weights(plan, stream, t.x.there, t.y.there, t.dw.there,
+        MUST(weighted_forward(plan, stream, t.x.there, t.w.there, t.packed.there, t.bias.there,
+                              t.y.there, t.workspace.there, &error));
+        MUST(weighted_backward_parameters(plan, stream, t.x.there, t.y.there, t.dw.there,
                                           t.db.there, t.workspace.there, &error));
         if (round) {
             MUST(gpu->is->graph_end(gpu, stream, &graph, &error));
@@ -216,28 +213,27 @@ static void test_graph(device *gpu, device_stream *stream) {
     free(eager);
     free(replayed);
     tensors_free(gpu, &t);
-    ops->plan_release(gpu, plan);
+    plan_release(plan);
     check_case("recorded into a graph, the same bits");
 }
 
 static void test_refused(device *gpu, device_stream *stream) {
     conv2d_shape shape = fixture_shape(1, 5, 3, 6, 3, 1, 1, PRECISION_FP32);
-    const ops *ops = gpu->is->ops;
     plan *plan = fixture_plan(gpu, &shape), *none;
     tensors t = tensors_new(gpu, stream, &shape, plan);
     ls_error error = {0};
     bool ours = getenv("LOCKSTEP_CUDA_AVOID") != NULL;
     size_t skew = ours ? 0 : 4; /* our kernels want no alignment, and would read past the end */
-    int status = ops->conv2d_forward(plan, stream, (char *)t.x.there + skew, t.w.there, NULL,
-                                     t.bias.there, t.y.there, t.workspace.there, &error);
+    int status = weighted_forward(plan, stream, (char *)t.x.there + skew, t.w.there, NULL,
+                                  t.bias.there, t.y.there, t.workspace.there, &error);
     CHECK(ours || (status == LS_FAILED &&
                    strstr(error.text, "its input is not a multiple of 16 bytes")),
           "%s", error.text);
     tensors_free(gpu, &t);
-    ops->plan_release(gpu, plan);
+    plan_release(plan);
     memset(&error, 0, sizeof error);
     shape.kernel = 9;
-    CHECK(ops->conv2d_prepare(gpu, &shape, NULL, &none, &error) == LS_FAILED &&
+    CHECK(op_prepare(gpu, &op_conv2d, &shape, NULL, &none, &error) == LS_FAILED &&
               strstr(error.text, "a kernel of 9"),
           "%s", error.text);
     check_case("what cannot be is refused");

@@ -1,6 +1,6 @@
 // Kernels for test_runtime.cc: right ones, and ones with the mistakes that the emulation is there
 // to find.
-#include "launch.cuh"
+#include "cuda/kernels/launch.cuh"
 
 #include "test_kernels.h"
 

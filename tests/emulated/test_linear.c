@@ -1,7 +1,9 @@
 /* Linear layers of the cuda device on the emulated cuBLASLt against sums in double, at sizes that
  * divide nothing, with canonical arrays that are aligned to an element only. On an emulated sm_90
  * the product adds up the bias's gradient, on sm_80 our kernel does. */
+#include "device/kinds/linear.h"
 #include "product_fixture.h"
+#include "tests/support/op_calls.h"
 
 #include "../unit/check.h"
 
@@ -28,8 +30,7 @@ static device_stream *stream;
 static layer layer_new(const linear_shape *shape, size_t offset) {
     layer self = {.shape = *shape};
     size_t n = (size_t)shape->n, in = (size_t)shape->in_features, out = (size_t)shape->out_features;
-    const ops *ops = gpu->is->ops;
-    MUST(ops->linear_prepare(gpu, shape, NULL, &self.plan, &error));
+    MUST(op_prepare(gpu, &op_linear, shape, NULL, &self.plan, &error));
     self.x = array_new(gpu, stream, shape->type, n * in, 0);
     self.dx = array_new(gpu, stream, shape->type, n * in, 0);
     self.y = array_new(gpu, stream, shape->type, n * out, 0);
@@ -38,9 +39,8 @@ static layer layer_new(const linear_shape *shape, size_t offset) {
     self.dweights = array_new(gpu, stream, DTYPE_F32, out * in, offset);
     self.bias = array_new(gpu, stream, DTYPE_F32, out, offset);
     self.dbias = array_new(gpu, stream, DTYPE_F32, out, offset);
-    MUST(gpu->is->allocate(gpu, ops->plan_packed_bytes(self.plan), "packed", &self.packed, &error));
-    MUST(gpu->is->allocate(gpu, ops->plan_workspace_bytes(self.plan), "workspace", &self.workspace,
-                           &error));
+    MUST(gpu->is->allocate(gpu, self.plan->packed[0].bytes, "packed", &self.packed, &error));
+    MUST(gpu->is->allocate(gpu, self.plan->workspace_bytes, "workspace", &self.workspace, &error));
     return self;
 }
 
@@ -50,19 +50,18 @@ static void layer_free(layer *self) {
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         array_free(gpu, arrays[i]);
     gpu->is->release(gpu, self->packed), gpu->is->release(gpu, self->workspace);
-    gpu->is->ops->plan_release(gpu, self->plan);
+    plan_release(self->plan);
 }
 
 static void layer_run(layer *self) {
-    const ops *ops = gpu->is->ops;
     const float *weights = (float *)self->weights.device, *bias = (float *)self->bias.device;
-    MUST(ops->pack_weights(self->plan, stream, weights, self->packed, &error));
-    MUST(ops->linear_forward(self->plan, stream, self->x.device, weights, self->packed, bias,
-                             self->y.device, self->workspace, &error));
+    MUST(plan_pack(self->plan, stream, 0, weights, self->packed, &error));
+    MUST(weighted_forward(self->plan, stream, self->x.device, weights, self->packed, bias,
+                          self->y.device, self->workspace, &error));
     if (self->shape.need_dx)
-        MUST(ops->linear_backward_data(self->plan, stream, self->dy.device, weights, self->packed,
-                                       self->dx.device, self->workspace, &error));
-    MUST(ops->linear_backward_weights(self->plan, stream, self->x.device, self->dy.device,
+        MUST(weighted_backward_inputs(self->plan, stream, self->dy.device, weights, self->packed,
+                                      self->dx.device, self->workspace, &error));
+    MUST(weighted_backward_parameters(self->plan, stream, self->x.device, self->dy.device,
                                       (float *)self->dweights.device, (float *)self->dbias.device,
                                       self->workspace, &error));
     array *results[] = {&self->y, &self->dx, &self->dweights, &self->dbias};
@@ -77,7 +76,7 @@ static int wrong_forward(const layer *self) {
             double sum = self->bias.values[o];
             for (int i = 0; i < in; i++)
                 sum += (double)self->x.values[row * in + i] * self->weights.values[o * in + i];
-            if (self->shape.relu && sum < 0)
+            if (self->shape.activation && sum < 0)
                 sum = 0;
             wrong += !rounded_once(self->shape.type, self->y.values[row * out + o], sum);
         }
@@ -120,7 +119,7 @@ static void test_precision(precision wanted) {
                                   .out_features = sizes[size][2],
                                   .type = precision_type(wanted),
                                   .tf32 = wanted == PRECISION_TF32,
-                                  .relu = variant & 1,
+                                  .activation = relu_where(variant & 1),
                                   .need_dx = variant & 2};
             layer tested = layer_new(&shape, variant & 4 ? 1 : 0);
             layer_run(&tested);
@@ -142,7 +141,7 @@ static void test_description(void) {
     bool bias_apart = library && avoided && strstr(avoided, "fused-bias");
     linear_shape shape = {.n = 4, .in_features = 8, .out_features = 8, .type = DTYPE_BF16};
     layer tested = layer_new(&shape, 0);
-    const char *description = gpu->is->ops->plan_describe(tested.plan);
+    const char *description = plan_describe(tested.plan);
     const char *text = description ? description : "no description";
     CHECK((strstr(text, " with bias") != NULL) == fused, "%s", text);
     CHECK((strstr(text, "bias by a kernel") != NULL) == bias_apart, "%s", text);

@@ -2,11 +2,13 @@
  * placement of the factors, type and epilogue, at sizes that divide nothing, from pointers aligned
  * to 16 bytes and to one element. What is shown is that products are described rightly, not how
  * the real library rounds. */
-#include "product.h"
+#include "cuda/blas/product_way.h"
+#include "cuda/choices/choices.h"
 #include "product_fixture.h"
 
 #include "../unit/check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,9 +83,13 @@ static void run(const product_shape *shape, size_t offset) {
     size_t bytes = product_workspace_bytes(tested);
     if (bytes)
         MUST(gpu->is->allocate(gpu, bytes, "workspace", &workspace, &error));
-    MUST(product_run(tested, stream, left.device, right.device, result.device,
-                     shape->epilogue == PRODUCT_PLAIN ? NULL : (float *)(void *)vector.device,
-                     workspace, &error));
+    product_operands operands = {
+        .left = left.device,
+        .right = right.device,
+        .result = result.device,
+        .vector = shape->epilogue == PRODUCT_PLAIN ? NULL : (float *)(void *)vector.device,
+        .workspace = workspace};
+    MUST(product_run(tested, stream, &operands, &error));
     compare(shape, &left, &right, &bias, &result, &vector);
     gpu->is->release(gpu, workspace);
     free(bias.values);
@@ -124,6 +130,124 @@ static void test_refusal(void) {
     check_case("a product that nobody computes");
 }
 
+static device *opened(bool first_offer) {
+    device *made = NULL;
+    device_request request = {
+        .local_size = 1, .threads = 1, .plan_cache = "", .first_offer = first_offer};
+    MUST(device_open("cuda", &request, &made, &error));
+    return made;
+}
+
+/* What a product of one shape says of itself there. */
+static void describe_on(device *where, char out[160]) {
+    product *made = NULL;
+    product_shape shape = {.rows = 8,
+                           .columns = 16,
+                           .inner = 300,
+                           .right_transposed = true,
+                           .type = DTYPE_BF16,
+                           .result_type = DTYPE_BF16,
+                           .epilogue = PRODUCT_BIAS_RELU};
+    MUST(product_create((cuda_device *)where, &shape, &made, &error));
+    snprintf(out, 160, "%s", made ? product_describe(made) : "");
+    product_destroy(made);
+}
+
+/* "(...)" at the end */
+static void cut_source(char *text) {
+    text[strcspn(text, "(")] = '\0';
+}
+
+/* The fastest by time is in the table, and with it every rank's: the texts that plan ids are made
+ * of are equal. Where there is no time, or strictness, it is the heuristic's first. */
+static void test_choice(void) {
+    device *root = opened(false), *other = opened(false), *strict = opened(true);
+    char timed[160], again[160], taken[160], first[160], *text = NULL;
+    describe_on(root, timed);
+    CHECK(strstr(timed, "(best of ") != NULL, "%s", timed);
+    MUST(root->is->choices_export(root, &text, &error));
+    CHECK(strstr(text, "\tproduct r8 c16 i300 nt bf16 bf16 epilogue 2 aligned 16\t") &&
+              strstr(text, "\tcuBLASLt ") && strstr(text, " us\t"),
+          "%s", text);
+    describe_on(root, again);
+    CHECK(strcmp(timed, again) == 0, "%s, then %s", timed, again);
+    MUST(other->is->choices_import(other, text, &error));
+    describe_on(other, taken);
+    CHECK(strstr(taken, "(rank 0's)") != NULL, "%s", taken);
+    cut_source(taken), cut_source(timed);
+    CHECK(strcmp(taken, timed) == 0, "%s on rank 0, %s on another", timed, taken);
+    describe_on(strict, first);
+    CHECK(!strchr(first, '(') && strstr(first, "algorithm 66."), "%s", first);
+    check_case("products are timed, and rank 0's choice is every rank's");
+
+    choice nothing = {.text = "fused 9999 2=1", .source = "rank 0's"};
+    device *third = opened(false);
+    ((cuda_device *)third)->choosing.seconds_left = 0;
+    describe_on(third, taken);
+    CHECK(strcmp(taken, first) == 0 && third->refusals.count == 0, "%s without time", taken);
+    MUST(choices_put(((cuda_device *)third)->choices, CHOICE_CUBLASLT,
+                     "product r8 c16 i300 nt bf16 bf16 epilogue 2 aligned 16", &nothing, NULL,
+                     &error));
+    describe_on(third, taken);
+    CHECK(strcmp(taken, first) == 0 && third->refusals.count == 1 &&
+              strstr(third->refusals.lines[0], "does not offer the rank 0's choice fused 9999"),
+          "%s, %d: %s", taken, third->refusals.count, third->refusals.lines[0]);
+    check_case("an algorithm that is not offered: the heuristic's first, and said so");
+    free(text);
+    device_close(root), device_close(other), device_close(strict), device_close(third);
+}
+
+/* "fused ...", as the table has it, of an algorithm that splits nothing. */
+static void write_unsplit(const product *of, char *text, size_t capacity) {
+    const way_list *list = &of->lists[ALIGNED_16];
+    text_buffer algorithm = {0};
+    for (int index = 0; index < list->count && !algorithm.bytes; index++)
+        if (list->ways[index].form == BY_LIBRARY && list->ways[index].choice.workspace_bytes == 0)
+            blas_algorithm_write(&list->ways[index].choice, &algorithm);
+    snprintf(text, capacity, "fused %s", algorithm.bytes ? algorithm.bytes : "");
+    text_free(&algorithm);
+}
+
+/* Where the product before wrote no bits, a masked one takes another way than with them: it has the
+ * workspace for the first of those, here a split one. */
+static void test_without_bits(void) {
+    product_shape shape = {.rows = 8,
+                           .columns = 16,
+                           .inner = 300,
+                           .type = DTYPE_BF16,
+                           .result_type = DTYPE_BF16,
+                           .epilogue = PRODUCT_MASK};
+    device *strict = opened(true);
+    choice unsplit = {.source = "kept"};
+    product *made = NULL;
+    MUST(product_create((cuda_device *)strict, &shape, &made, &error));
+    write_unsplit(made, unsplit.text, sizeof unsplit.text);
+    product_destroy(made);
+    for (int alignment = 16; alignment >= 2; alignment -= 14) {
+        char key[CHOICE_KEY_BYTES];
+        snprintf(key, sizeof key, "product r8 c16 i300 nn bf16 bf16 epilogue 5 aligned %d",
+                 alignment);
+        MUST(choices_put(((cuda_device *)strict)->choices, CHOICE_CUBLASLT, key, &unsplit, NULL,
+                         &error));
+    }
+    MUST(product_create((cuda_device *)strict, &shape, &made, &error));
+    const way_list *list = &made->lists[ALIGNED_16];
+    int other = list->taken;
+    while (list->ways[other].form == BY_LIBRARY)
+        other++;
+    size_t taken_bytes = product_way_bytes(made, &list->ways[list->taken]);
+    size_t other_bytes = product_way_bytes(made, &list->ways[other]);
+    CHECK(list->ways[list->taken].form == BY_LIBRARY && taken_bytes == 0, "%s: %zu bytes",
+          product_describe(made), taken_bytes);
+    CHECK(list->ways[other].form == BY_BOTH && other_bytes > 0 &&
+              other_bytes <= product_workspace_bytes(made),
+          "%zu bytes of workspace, without bits %zu are wanted", product_workspace_bytes(made),
+          other_bytes);
+    product_destroy(made);
+    device_close(strict);
+    check_case("a masked product has the workspace of its way without bits");
+}
+
 int main(void) {
     device_request request = {.local_size = 1, .threads = 1, .plan_cache = ""};
     MUST(device_open("cuda", &request, &gpu, &error));
@@ -137,6 +261,8 @@ int main(void) {
     test_type("fp16", DTYPE_F16, DTYPE_F16, false);
     test_type("fp16 to fp32", DTYPE_F16, DTYPE_F32, false);
     test_refusal();
+    test_choice();
+    test_without_bits();
     gpu->is->stream_destroy(gpu, stream);
     device_close(gpu);
     return check_done();

@@ -70,7 +70,7 @@ static int status_of(refusable_call kind, int number) {
 /* Of every `stride`-th call. */
 static void sweep(refusable_call kind, tiny_choice choice, bool all_later, int stride) {
     bool short_too = kind != DNN_QUERY || choice == BY_IMPORT; /* the same queries once more */
-    char name[128], each[16] = "each";
+    char name[128], each[24] = "each";
     emulated_refuse(kind, 0, 0, 0);
     tiny_train(tested, choice, short_too, imported, NULL, &clean);
     int calls = emulated_calls(kind);

@@ -1,7 +1,8 @@
 #include "tiny_training.h"
 
+#include "../support/packed_memory.h"
 #include "base/random.h"
-#include "model/network.h"
+#include "model/layers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,10 @@ typedef struct run {
     device *device;
     device_stream *stream;
     network *network;
+    packed_memory packed;
     float *flat[4]; /* parameters, gradients, two moments */
     step_state *state;
+    float *rate; /* the learning rate */
     loss_totals *totals;
     uint8_t *images;
     int32_t *labels, *batch_labels;
@@ -29,16 +32,16 @@ typedef struct run {
  * that parameters lie at addresses aligned to an element. */
 static int build(graph *self, ls_error *error) {
     int x = graph_input(self, 6, 6, 3);
-    x = graph_conv2d(self, "conv1", x, 8, 3, 1, 1, true);
+    x = graph_conv2d(self, "conv1", x, 8, 3, 1, 1, ACTIVATION_RELU);
     x = graph_maxpool2d(self, "pool", x, 2);
-    x = graph_conv2d(self, "conv2", x, 5, 3, 1, 1, true);
-    x = graph_linear(self, "fc1", x, 9, true);
-    x = graph_linear(self, "fc2", x, CLASSES, false);
+    x = graph_conv2d(self, "conv2", x, 5, 3, 1, 1, ACTIVATION_RELU);
+    x = graph_linear(self, "fc1", x, 9, ACTIVATION_RELU);
+    x = graph_linear(self, "fc2", x, CLASSES, ACTIVATION_NONE);
     return graph_finish(self, x, error);
 }
 
 static int unit_block(const run *self, int which, int unit, float **out) {
-    *out = self->flat[which] + self->graph.layers[self->graph.unit_layers[unit]].first_weight;
+    *out = self->flat[which] + self->graph.units[unit].first;
     return LS_OK;
 }
 
@@ -74,6 +77,8 @@ static int fill(run *self, precision wanted, ls_error *error) {
         put(self, self->flat[0], parameters, self->graph.parameter_count * sizeof(float), error));
     LS_TRY(put(self, self->images, images, sizeof images, error));
     LS_TRY(put(self, self->labels, labels, sizeof labels, error));
+    const float rate = 1e-2f;
+    LS_TRY(put(self, self->rate, &rate, sizeof rate, error));
     LS_TRY(put(self, self->state, &state, sizeof state, error));
     return network_pack(self->network, self->stream, self->flat[0], error);
 }
@@ -92,9 +97,11 @@ static int open_run(run *self, precision wanted, tiny_choice choice, bool short_
     self->second = short_too ? SHORT : FULL;
     LS_TRY(network_prepare(self->network, self->second, error));
     LS_TRY(network_seal(self->network, error));
+    LS_TRY(packed_memory_take(&self->packed, self->network, &self->graph, self->device, error));
     for (int array = 0; array < 4; array++)
         LS_TRY(take(self, self->graph.parameter_count * sizeof(float), &self->flat[array], error));
     LS_TRY(take(self, sizeof *self->state, &self->state, error));
+    LS_TRY(take(self, sizeof *self->rate, &self->rate, error));
     LS_TRY(take(self, sizeof *self->totals, &self->totals, error));
     LS_TRY(take(self, FULL * 6 * 6 * 3, &self->images, error));
     LS_TRY(take(self, FULL * sizeof(int32_t), &self->labels, error));
@@ -105,12 +112,14 @@ static int open_run(run *self, precision wanted, tiny_choice choice, bool short_
 }
 
 static void close_run(run *self) {
-    void *memory[] = {self->flat[0], self->flat[1], self->flat[2], self->flat[3],     self->state,
-                      self->totals,  self->images,  self->labels,  self->batch_labels};
+    void *memory[] = {self->flat[0], self->flat[1], self->flat[2], self->flat[3],      self->state,
+                      self->totals,  self->images,  self->labels,  self->batch_labels, self->rate};
     if (!self->device)
         return;
     self->device->is->graph_destroy(self->device, self->recorded);
     network_destroy(self->network);
+    packed_memory_give_back(&self->packed);
+    graph_release(&self->graph);
     for (size_t index = 0; index < sizeof memory / sizeof memory[0]; index++)
         self->device->is->release(self->device, memory[index]);
     self->device->is->stream_destroy(self->device, self->stream);
@@ -119,16 +128,16 @@ static void close_run(run *self) {
 
 static int update(run *self, ls_error *error) {
     parameter_range ranges[16];
-    adam_arguments adam = {.parameters = self->flat[0],
-                           .gradients = self->flat[1],
-                           .first_moment = self->flat[2],
-                           .second_moment = self->flat[3],
-                           .beta1 = 0.9f,
-                           .beta2 = 0.999f,
-                           .epsilon = 1e-8f,
-                           .state = self->state};
-    int count = network_ranges(self->network, 1e-2f, 0, ranges);
-    return self->device->is->ops->adam(self->device, self->stream, &adam, ranges, count, error);
+    const adam_constants constants = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f};
+    update_arguments arguments = {.parameters = self->flat[0],
+                                  .gradients = self->flat[1],
+                                  .moments = {self->flat[2], self->flat[3]},
+                                  .rates = self->rate,
+                                  .rate_count = 1,
+                                  .state = self->state};
+    int count = network_ranges(self->network, ranges);
+    return self->device->is->ops->adam(self->device, self->stream, &constants, &arguments, ranges,
+                                       count, error);
 }
 
 static int step(run *self, int n, ls_error *error) {
@@ -147,11 +156,17 @@ static int step(run *self, int n, ls_error *error) {
                              .out = pass_input(pass),
                              .out_labels = self->batch_labels};
     LS_TRY(ops->make_batch(self->device, self->stream, &batch, error));
-    LS_TRY(network_forward(self->network, pass, self->stream, &self->hooks, error));
-    LS_TRY(ops->softmax_cross_entropy(self->device, self->stream, n, CLASSES,
-                                      network_type(self->network), pass_logits(pass),
-                                      self->batch_labels, 1.0f / (float)n, self->state,
-                                      pass_logits_gradient(pass), self->totals, error));
+    LS_TRY(network_forward(self->network, pass, true, self->stream, &self->hooks, error));
+    loss_arguments loss = {.n = n,
+                           .classes = CLASSES,
+                           .type = network_type(self->network),
+                           .logits = pass_logits(pass),
+                           .labels = self->batch_labels,
+                           .gradient_scale = 1.0f / (float)n,
+                           .state = self->state,
+                           .dlogits = pass_logits_gradient(pass),
+                           .totals = self->totals};
+    LS_TRY(ops->softmax_cross_entropy(self->device, self->stream, &loss, error));
     LS_TRY(network_backward(self->network, pass, self->stream, &self->hooks, error));
     LS_TRY(update(self, error));
     return ops->advance(self->device, self->stream, self->state, n, true, false, error);
@@ -200,9 +215,21 @@ static void drop_remarks(char *text) {
     *to = '\0';
 }
 
+static int describe(const network *network, tiny_training *out) {
+    text_buffer plans = {0};
+    network_describe(network, &plans);
+    int status = text_buffer_check(&plans, &out->error);
+    if (status == LS_OK && plans.length >= sizeof out->plans)
+        status = ls_fail(&out->error, LS_FAILED, "%zu letters of plans", plans.length);
+    if (status == LS_OK && plans.bytes)
+        strcpy(out->plans, plans.bytes);
+    text_free(&plans);
+    return status;
+}
+
 void tiny_train(precision wanted, tiny_choice choice, bool short_too, const char *imported,
                 char **exported, tiny_training *out) {
-    static run self; /* the graph is too large for a stack */
+    static run self;
     memset(&self, 0, sizeof self);
     memset(out, 0, sizeof *out);
     int status = open_run(&self, wanted, choice, short_too, imported, &out->error);
@@ -211,7 +238,7 @@ void tiny_train(precision wanted, tiny_choice choice, bool short_too, const char
     if (status == LS_OK && exported)
         device_cuda.choices_export(self.device, exported, &out->error);
     if (status == LS_OK)
-        network_describe(self.network, out->plans, sizeof out->plans);
+        status = describe(self.network, out);
     drop_remarks(out->plans);
     if (self.device) {
         out->fallbacks = self.device->fallbacks;

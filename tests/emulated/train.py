@@ -3,7 +3,7 @@
 and 4 ranks, each with a GPU of its own (nccl) or all on one (mpi, staged), as a graph and without,
 in every precision, under several orders of the device's work.
 
-usage: train.py LOCKSTEP-EMULATED PART  (single, precisions, ranks, or strict; needs mpirun)
+usage: train.py LOCKSTEP-EMULATED PART  (single, precisions, ranks, strict, or brief; needs mpirun)
 
 It shows that the host code of cuda/ orders its work rightly and asks the libraries for the right
 thing. What it cannot show stands in README.md; no number of it is a GPU's.
@@ -35,11 +35,13 @@ def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random", dat
                        CUDA_VISIBLE_DEVICES=",".join(map(str, range(gpus))), LOCKSTEP_EMULATED_GPUS=str(gpus),
                        LOCKSTEP_EMULATED_SEED=str(seed), LOCKSTEP_EMULATED_ORDER=order)
     # What MPI's plug-ins leave behind when they are unloaded has no name that a suppression matches.
+    if ranks == 1:
+        environment["LOCKSTEP_EMULATED_CALLS"] = results + ".calls"
     environment["ASAN_OPTIONS"] = "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")
     command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks > 1 else []
     command += [lockstep, "train", "--data", os.path.join(work, data), "--device", device, "--seed", "5",
                 "--epochs", "2", "--global-batch", "8", "--threads", "1", "--oversubscribe",
-                "--plan-cache", os.path.join(work, "plans"), "--results", results, *options]
+                "--plan-cache", os.path.join(work, "plans"), "--plan-seconds", "1000", "--results", results, *options]
     command += ["--step-log"] if step_log else []
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     if done.returncode:
@@ -98,11 +100,29 @@ def single(work, want):
         got = run(work, f"no graph {seed}", "cuda", 1, "--mode", "single", "--no-graph", seed=seed, order=order)
         same(f"single without a graph has the same bits, seed {seed}, {order}", got, eager)
     ahead(work)
+    several(work)
+    accumulated(work, eager[0] or [])
     options = ["--mode", "single", "--augment", "crop-flip", "--optimizer", "sgd", "--learning-rate", "0.01",
                "--momentum", "0.9", "--weight-decay", "0.001"]
     augmented, why = run(work, "augmented cpu", "cpu", 1, *options)
     follows("single, crop and flip, SGD with momentum, follows cpu",
             run(work, "augmented", "cuda", 1, *options), augmented or [])
+
+
+def accumulated(work, want):
+    """Three micro-batches a step: of 8 images, and of 4 in the short last batch. As a graph and launched step by
+    step they have the same bits, whoever feeds them."""
+    options = ["--mode", "single", "--accumulate", "3"]
+    eager = run(work, "accumulated eager", "cuda", 1, *options, "--no-graph", order="eager")
+    follows("in micro-batches, launched step by step, follows the whole batch", eager, want)
+    for seed, order, *more in ((1, "random"), (2, "late"), (3, "random", "--data-place", "host")):
+        name = f"accumulated {seed}"
+        got = run(work, name, "cuda", 1, *options, *more, seed=seed, order=order)
+        same(f"in micro-batches as a graph has the same bits, {order} {' '.join(more)}", got, eager)
+        says(name, got, "graph", "yes")
+        says(name, got, "accumulate", "3")
+        if got[0] is not None:
+            certifies(work, name)
 
 
 def ahead(work):
@@ -121,6 +141,50 @@ def ahead(work):
         same(f"batches made ahead, {name}, {order}: the same bits", got, want)
 
 
+def calls(work, name):
+    with open(os.path.join(work, name.replace(" ", "-") + ".calls")) as file:
+        return {line.split()[0]: int(line.split()[1]) for line in file}
+
+
+def several(work):
+    """Several steps a graph, each of which makes the batch of the next: the bits of one step a graph and of none,
+    in every order, around sampled and profiled steps, hashes of the parameters and the short last batch."""
+    columns = ["parameters_hash", "final_train_loss", "final_test_loss", "samples_hash"]
+    options = ["--mode", "single", "--augment", "crop-flip", "--global-batch", "2"]
+    want = None
+    for name, seed, order, steps, more in (
+            ("eager", 1, "eager", 0, ["--no-graph"]), ("1 a graph", 2, "random", 0, ["--graph-steps", "1"]),
+            ("8 a graph", 3, "random", 8, []), ("8 a graph, late", 4, "late", 8, []),
+            ("8 a graph, eagerly", 5, "eager", 8, []), ("3 a graph", 6, "random", 3, ["--graph-steps", "3"]),
+            ("4 a graph, hashed each 6", 7, "random", 4, ["--graph-steps", "4", "--certificate-every", "6"]),
+            ("8 a graph, profiled", 8, "random", 8, ["--profile", "2"]),
+            ("8 a graph, in micro-batches", 9, "random", 8, ["--accumulate", "2"]),
+            ("8 asked for, fed by the host", 10, "random", 0, ["--data-place", "host"]),
+            ("8 asked for, too few batches", 11, "random", 0, ["--global-batch", "16"])):
+        label = f"several {seed}"
+        got = run(work, label, "cuda", 1, *options, *more, seed=seed, order=order, data="more", step_log=False)
+        if got[0] is None:
+            check(f"several steps, {name}", False, got[1])
+            continue
+        check(f"several steps, {name}: graph_steps", got[1]["graph_steps"] == (str(steps) if steps else ""),
+              got[1]["graph_steps"])
+        if "--accumulate" in more or "--global-batch" in more: # other sums, other batches
+            continue
+        found = [got[1].get(column) for column in columns]
+        want = want or found
+        check(f"several steps, {name}: the same bits", found == want, f"{found} against {want}")
+    one, many = calls(work, "several 2"), calls(work, "several 3")
+    saved = one["cudaGraphLaunch"] - many["cudaGraphLaunch"]
+    # Each epoch of 38 steps has three runs of 8; warm-up launches each recording once.
+    check("several steps: 8 in one launch", saved == 2 * 3 * 7 - 1, f"{saved} launches fewer: {one} {many}")
+    # 48 steps are replayed eight at a time: a call more in each of them would be seen. Choosing engines
+    # takes some more or fewer calls, as the clock has it.
+    for name, more in (("cudaMemcpyAsync", 24), ("cudaStreamSynchronize", 24), ("cudaEventSynchronize", 24),
+                       ("cudaStreamWaitEvent", -1), ("cudaEventRecord", -1)):
+        found = many.get(name, 0) - one.get(name, 0)
+        check(f"several steps: {found} calls of {name} more", found <= more, f"{one} {many}")
+
+
 def precisions(work, want):
     for precision, early, late in (("tf32", 1e-2, 0.1), ("bf16", 3e-2, 0.3), ("fp16", 1e-2, 0.1)):
         options = ["--mode", "single", "--precision", precision]
@@ -130,6 +194,10 @@ def precisions(work, want):
         follows(f"{precision}, ddp at 2 ranks, stays near one rank",
                 run(work, f"{precision} ddp", "cuda", 2, "--mode", "ddp", "--precision", precision,
                     "--factor-comm", "on", gpus=2),
+                eager[0] or [], early, late)
+        follows(f"{precision}, ddp at 2 ranks in micro-batches, stays near one rank",
+                run(work, f"{precision} accumulated", "cuda", 2, "--mode", "ddp", "--precision", precision,
+                    "--accumulate", "2", "--bucket-mb", "0.3", gpus=2),
                 eager[0] or [], early, late)
 
 
@@ -149,7 +217,18 @@ def shares(work, name, got, count):
           and abs(waited - float(got[1]["waiting_seconds"])) < 1e-6, f"{rows} {got[1]['waiting_seconds']}")
 
 
+def several_ranks(work, name, *options):
+    """The same of ranks, whose collectives stand in the recording: parameters and losses of both."""
+    options = ["--mode", "ddp", "--bucket-mb", "0.3", "--global-batch", "4", *options]
+    got = [run(work, f"{name} {steps}", "cuda", 2, *options, *more, seed=steps, gpus=2, data="more", step_log=False)
+           for steps, more in ((1, ["--graph-steps", "1"]), (4, ["--graph-steps", "4"]), (0, ["--no-graph"]))]
+    found = [(losses, row["parameters_hash"], row["graph_steps"]) if losses else row for losses, row in got]
+    check(f"{name}: 1 and 4 steps a graph and none have the same bits",
+          all(one[:2] == found[0][:2] for one in found) and [one[2] for one in found] == ["", "4", ""], f"{found}")
+
+
 def ranks(work, want):
+    several_ranks(work, "several of ddp", "--factor-comm", "on")
     for mode in ("ddp", "dp"):
         for count in (1, 2, 4):
             for gpus in sorted({1, count}):
@@ -188,12 +267,33 @@ def strict(work, want):
         check(f"{name} has the same bits", found == expected and found, f"{found} against {expected}")
         if count > 1:
             says(name, got, "communication", "mpi" if gpus < count else "nccl")
+    several_ranks(work, "several of strict ddp", "--strict", "--lanes", "4")
     losses, row = run(work, "strict bf16", "cuda", 1, "--mode", "single", "--strict", "--precision", "bf16")
     two = run(work, "strict bf16 2", "cuda", 2, "--mode", "ddp", "--strict", "--precision", "bf16", gpus=2)
     check("bf16: the same bits", losses and two[0] and two[1]["parameters_hash"] == row["parameters_hash"],
           f"{row} against {two[1]}")
     plain, row = run(work, "plain", "cuda", 1, "--mode", "single")
     check("without --strict the bits are others", plain and row["parameters_hash"] != expected[0], f"{row}")
+
+
+def brief(work, want):
+    """Each way through the host's code once, for a sanitised build, in which a run takes three times as long."""
+    graph = run(work, "graph", "cuda", 1, "--mode", "single", seed=3, order="late")
+    follows("single as a graph follows cpu", graph, want)
+    same("single without a graph has the same bits",
+         run(work, "no graph", "cuda", 1, "--mode", "single", "--no-graph"), graph)
+    for name, gpus, *options in (
+            ("ddp", 2, "--mode", "ddp", "--factor-comm", "on"), ("ddp on one GPU", 1, "--mode", "ddp", "--share-gpu"),
+            ("dp", 2, "--mode", "dp"), ("strict ddp", 2, "--mode", "ddp", "--strict")):
+        got = run(work, name, "cuda", 2, *options, "--bucket-mb", "0.3", seed=gpus, gpus=gpus)
+        follows(f"{name} at 2 ranks follows cpu", got, want)
+        says(name, got, "communication", "mpi" if gpus == 1 else "nccl")
+    follows("bf16 in micro-batches, ddp at 2 ranks, stays near fp32",
+            run(work, "bf16", "cuda", 2, "--mode", "ddp", "--precision", "bf16", "--accumulate", "2", gpus=2), want, 3e-2, 0.3)
+    got = run(work, "several", "cuda", 1, "--mode", "single", "--augment", "crop-flip", "--global-batch", "2",
+              "--certificate-every", "6", data="more", step_log=False)
+    says("several", got, "graph_steps", "8")
+    check("several steps a graph", got[0] is not None, got[1])
 
 
 if not shutil.which("mpirun"):
@@ -208,6 +308,6 @@ with tempfile.TemporaryDirectory() as folder:
     if reference is None:
         raise SystemExit(f"Bail out! {reason}")
     check("cpu's own run has 12 steps and 2 epochs", len(reference) == 14, f"{reference}")
-    {"single": single, "precisions": precisions, "ranks": ranks, "strict": strict}[part](folder, reference)
+    {"single": single, "precisions": precisions, "ranks": ranks, "strict": strict, "brief": brief}[part](folder, reference)
 print(f"1..{cases}")
 sys.exit(failures != 0)

@@ -118,6 +118,12 @@ try:
          set(seen.Tags()["scalars"]) == {*SCALARS, "loss/step", "optimizer/learning_rate"},
          seen.Tags()["scalars"])
     case("the learning rate", seen.Scalars("optimizer/learning_rate")[0].value == as_float(0.001))
+    run(*train, "--epochs", "3", "--schedule", "step", "--step-epochs", "1", "--step-gamma", "0.5", "--results", "falls")
+    falls = EventAccumulator("falls")
+    falls.Reload()
+    found = [one.value for one in falls.Scalars("optimizer/learning_rate")]
+    case("a scheduled one is each epoch's", all(abs(a / b - 1) < 1e-6 for a, b in zip(found, (1e-3, 5e-4, 2.5e-4)))
+         and len(found) == 3, found)
 
     header = seen.Tensors("run/header")[0].tensor_proto.string_val[0].decode().splitlines()
     with open("run/log.txt", encoding="utf-8") as file:

@@ -114,7 +114,7 @@ def whole(wrong):
         wrong.append(f"gpu.log ends in half a line: {log[-80:]!r}")
     if "plans" in found:
         kept = read("plans").decode().split("\n")
-        if kept[0] != "lockstep convolution choices 1" or kept[-1]:
+        if kept[0] != "lockstep choices 2" or kept[-1]:
             wrong.append("plans: cut short")
         for line in kept[1:-1]:
             body, _, checksum = line.rpartition("\t")

@@ -7,6 +7,10 @@
 set -u
 build=${1:?"usage: sh test_bundle.sh BUILD-FOLDER"}
 here=$(cd "$(dirname "$0")" && pwd)
+if ! command -v orted >/dev/null; then
+    echo "1..0 # SKIP a bundle is made of Open MPI 4's mpirun and orted, and orted is not installed"
+    exit 0
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM

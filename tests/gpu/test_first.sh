@@ -50,7 +50,7 @@ said
 report $? "a refused way is a failure that says what was refused, and another way is found"
 grep -q '^- a step of .* us by the last epoch.s clock, .* times its floor' "$work/out/report.md" &&
     grep -q '^| fc1 | backward_weights | ' "$work/out/report.md" && grep -q '^    conv2 n=4: cuDNN forward' "$work/out/report.md" &&
-    grep -q '^lockstep convolution choices' "$work/out/plans"
+    grep -q '^lockstep choices' "$work/out/plans"
 report $? "its report has a step's time, its shares, and what was chosen"
 grep -q '^overflow,passed' "$work/out/checks.csv" && ! grep -q '^overflow,failed' "$work/out/checks.csv"
 report $? "the parts after it go that way too"

@@ -174,7 +174,7 @@ static void one_convolution(dtype type, int kernel, int stride, int padding, boo
     MUST(kernel_convolve(NULL, type, &of, x.there.at, w.there.at, (float *)bias.there.at,
                          y.there.at));
     MUST(kernel_convolve_back(NULL, type, &of, dy.there.at, w.there.at, dx.there.at));
-    MUST(kernel_convolve_weights(NULL, type, &of, x.there.at, dy.there.at, (float *)dw.there.at));
+    MUST(kernel_convolve_weights(NULL, type, &of, x.there.at, dy.there.at, DTYPE_F32, dw.there.at));
     compare(&y, outputs, listed, to_y, "y");
     compare(&dx, inputs, listed, to_x, "dx");
     compare(&dw, taps, listed, to_w, "dw");

@@ -1,10 +1,10 @@
 /* What the kernel tests share: device memory with guards at any alignment, values in any type. The
- * launchers of cuda/kernels.h are called as they are, without a device above them. */
+ * launchers of cuda/kernels/kernels.h are called as they are, without a device above them. */
 #ifndef LOCKSTEP_TESTS_KERNELS_KIT_H
 #define LOCKSTEP_TESTS_KERNELS_KIT_H
 
 #include "base/dtype.h"
-#include "kernels.h"
+#include "cuda/kernels/kernels.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,5 +52,6 @@ void test_adam_ranges(void);
 void test_sgd_ranges(void);
 void test_alignments(void);
 void test_direct(void);
+void test_pool_sums(void);
 
 #endif

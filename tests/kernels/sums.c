@@ -107,9 +107,14 @@ static loss_totals totals_of(const loss_rows *rows, dtype type, int gpu, const m
     memory logits = memory_new(bytes, 0, rows->host);
     memory labels = memory_new((size_t)rows->n * sizeof *rows->labels, 0, rows->labels);
     memory totals = memory_new(sizeof sum, 0, &sum);
-    MUST(kernel_softmax_cross_entropy(NULL, gpu, type, rows->n, rows->classes, logits.at,
-                                      (const int32_t *)labels.at, 1, NULL, NULL,
-                                      (loss_totals *)totals.at, scratch->at));
+    loss_arguments arguments = {.n = rows->n,
+                                .classes = rows->classes,
+                                .type = type,
+                                .logits = logits.at,
+                                .labels = (const int32_t *)labels.at,
+                                .gradient_scale = 1,
+                                .totals = (loss_totals *)totals.at};
+    MUST(kernel_softmax_cross_entropy(NULL, gpu, &arguments, scratch->at));
     memory_get(&totals, &sum);
     memory_free(&logits), memory_free(&labels), memory_free(&totals);
     return sum;

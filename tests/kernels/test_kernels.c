@@ -1,5 +1,5 @@
-/* The kernels' launchers (cuda/kernels.h) by themselves: what the op tests do not reach, such as
- * sums over many blocks and arrays at odd addresses. On a GPU, or emulated. */
+/* The kernels' launchers (cuda/kernels/kernels.h) by themselves: what the op tests do not reach,
+ * such as sums over many blocks and arrays at odd addresses. On a GPU, or emulated. */
 #include "kit.h"
 
 #include <stdio.h>
@@ -22,5 +22,6 @@ int main(void) {
     test_sgd_ranges();
     test_alignments();
     test_direct();
+    test_pool_sums();
     return all_done();
 }

@@ -1,4 +1,5 @@
-/* The optimizers' launches: ranges at every alignment, with and without a low-precision copy. */
+/* The optimizers' launches: ranges at every alignment, with and without a low-precision copy, with
+ * gradients in the flat array and elsewhere. */
 #include "kit.h"
 
 #include <math.h>
@@ -13,11 +14,14 @@ typedef struct update_case {
     dtype packed;
     int64_t step; /* updates made before */
     bool overflow, momentum;
+    bool decoupled, nesterov;
+    float clip, clip_value; /* 0: none */
 } update_case;
 
 typedef struct arrays {
     float *host[ARRAYS], *after[ARRAYS];
-    memory device[ARRAYS], packed, state;
+    float *gradients; /* that the update is to see */
+    memory device[ARRAYS], packed, left, state, rates;
     update_ranges ranges;
 } arrays;
 
@@ -34,13 +38,39 @@ static void make_ranges(const update_case *c, arrays *a) {
             .first = first,
             .count = count,
             .packed = r % 3 == 2 ? NULL : a->packed.at + packed * dtype_bytes(c->packed),
-            .learning_rate = 0.001f * (float)(r + 1),
+            .rate_scale = (float)(r + 1),
             .weight_decay = r % 2 ? 0.01f : 0,
             .packed_type = c->packed};
         first += count + (size_t)(r % 4 == 3);
         packed += (count + 3) / 4 * 4;
     }
     expect(first <= ELEMENTS && packed <= ELEMENTS, "the test's own arrays are too small");
+}
+
+/* Of every fourth range the gradient is left, rounded, behind two others; of every eighth in runs.
+ */
+static void leave_gradients(const update_case *c, arrays *a) {
+    enum { BEFORE = 2 };
+    uint16_t *host = zeroed(4 * ELEMENTS * sizeof *host);
+    size_t used = 0;
+    memcpy(a->gradients, a->host[1], ELEMENTS * sizeof *a->gradients);
+    for (int r = 1; r < c->ranges; r += 4) {
+        update_range *range = &a->ranges.of[r];
+        range->left = (void *)used; /* an offset for now */
+        range->left_first = r % 8 == 5 ? 0 : BEFORE;
+        range->left_runs = r % 8 == 5 ? (update_runs){3, 8} : (update_runs){0, 0};
+        for (size_t i = 0; i < range->count; i++) {
+            size_t at = range->left_runs.length ? i / 3 * 8 + i % 3 : i + BEFORE;
+            put(c->packed, host, used + at, -a->host[1][range->first + i]);
+            a->gradients[range->first + i] = get(c->packed, host, used + at);
+        }
+        used += (range->count * 3 + 16) / 8 * 8;
+    }
+    expect(used <= 4 * ELEMENTS, "the test's own arrays are too small");
+    a->left = memory_new(4 * ELEMENTS * sizeof *host, 0, host);
+    for (int r = 1; r < c->ranges; r += 4)
+        a->ranges.of[r].left = a->left.at + 2 * (size_t)a->ranges.of[r].left;
+    free(host);
 }
 
 static arrays set_up(const update_case *c) {
@@ -52,10 +82,15 @@ static arrays set_up(const update_case *c) {
         a.device[i] = memory_new(ELEMENTS * sizeof(float), c->skew, a.host[i]);
         a.after[i] = zeroed(ELEMENTS * sizeof(float));
     }
-    step_state state = {.step = c->step, .overflow = c->overflow, .loss_scale = 1024};
+    const float rates[] = {0.002f, 0.001f};
+    step_state state = {
+        .step = c->step, .overflow = c->overflow, .loss_scale = 1024, .clip = c->clip};
+    a.rates = memory_new(sizeof rates, 0, rates);
     a.state = memory_new(sizeof state, 0, &state);
     a.packed = memory_new(ELEMENTS * dtype_bytes(c->packed), 0, NULL);
     make_ranges(c, &a);
+    a.gradients = zeroed(ELEMENTS * sizeof *a.gradients);
+    leave_gradients(c, &a);
     return a;
 }
 
@@ -64,26 +99,41 @@ static void tear_down(arrays *a) {
         free(a->host[i]), free(a->after[i]);
         memory_free(&a->device[i]);
     }
-    memory_free(&a->packed), memory_free(&a->state);
+    memory_free(&a->packed), memory_free(&a->state), memory_free(&a->rates);
+    memory_free(&a->left), free(a->gradients);
+}
+
+static double rate_of(const update_case *c, const update_range *range) {
+    return (double)(c->step == 0 ? 0.002f : 0.001f) * (double)range->rate_scale;
+}
+
+static double gradient_of(const update_case *c, double g) {
+    double limit = (double)c->clip_value;
+    g = g / 1024 * (c->clip > 0 ? (double)c->clip : 1);
+    return limit > 0 ? fmax(-limit, fmin(limit, g)) : g;
 }
 
 static void adam_element(const update_case *c, const update_range *range, double *w, double g,
                          double *m, double *v) {
     double beta1 = (double)0.9f, beta2 = (double)0.999f, t = (double)c->step + 1;
-    g = g / 1024 + (double)range->weight_decay * *w;
+    double rate = rate_of(c, range), decay = (double)range->weight_decay;
+    g = gradient_of(c, g);
+    if (c->decoupled)
+        *w *= 1 - rate * decay;
+    else
+        g += decay * *w;
     *m = beta1 * *m + (1 - beta1) * g;
     *v = beta2 * *v + (1 - beta2) * g * g;
-    *w -= (double)range->learning_rate * (*m / (1 - pow(beta1, t))) /
-          (sqrt(*v / (1 - pow(beta2, t))) + (double)1e-8f);
+    *w -= rate * (*m / (1 - pow(beta1, t))) / (sqrt(*v / (1 - pow(beta2, t))) + (double)1e-8f);
 }
 
 static void sgd_element(const update_case *c, const update_range *range, double *w, double g,
                         double *velocity) {
-    g = g / 1024 + (double)range->weight_decay * *w;
+    g = gradient_of(c, g) + (double)range->weight_decay * *w;
     double change = c->momentum && c->step > 0 ? (double)0.9f * *velocity + g : g;
     if (c->momentum)
         *velocity = change;
-    *w -= (double)range->learning_rate * change;
+    *w -= rate_of(c, range) * (c->nesterov ? g + (double)0.9f * change : change);
 }
 
 static double relative(double got, double want) {
@@ -105,9 +155,9 @@ static void check(const update_case *c, arrays *a, bool adam) {
             double v = (double)a->host[3][at];
             touched[at] = 1;
             if (adam)
-                adam_element(c, range, &w, (double)a->host[1][at], &m, &v);
+                adam_element(c, range, &w, (double)a->gradients[at], &m, &v);
             else
-                sgd_element(c, range, &w, (double)a->host[1][at], &m);
+                sgd_element(c, range, &w, (double)a->gradients[at], &m);
             worst = fmax(worst, relative((double)a->after[0][at], w));
             worst = fmax(worst, relative((double)a->after[2][at], m));
             worst = fmax(worst, relative((double)a->after[3][at], v));
@@ -138,36 +188,71 @@ static const update_case cases[] = {
     {.ranges = 9, .skew = 4, .packed = DTYPE_BF16, .step = 999},
     {.ranges = 9, .packed = DTYPE_BF16, .step = 5, .overflow = true, .momentum = true},
     {.ranges = UPDATE_RANGES, .packed = DTYPE_F16, .step = 7, .momentum = true},
+    {.ranges = 9,
+     .packed = DTYPE_BF16,
+     .step = 2,
+     .momentum = true,
+     .decoupled = true,
+     .nesterov = true},
+    {.ranges = 9, .packed = DTYPE_BF16, .step = 2, .clip = 0.25f, .clip_value = 1e-4f},
 };
 
 static void name_case(const char *method, const update_case *c, int gpu) {
-    case_done("%s%s, update %lld of %d ranges%s, copies in %s%s, %d processors", method,
-              c->momentum ? " with momentum" : "", (long long)c->step + 1, c->ranges,
-              c->skew ? " off the vectors' alignment" : "", dtype_name(c->packed),
-              c->overflow ? ", overflow: nothing changes" : "", gpu);
+    case_done("%s%s%s, update %lld of %d ranges%s, copies in %s%s, %d processors", method,
+              c->momentum ? " with momentum" : "", c->clip > 0 ? ", clipped" : "",
+              (long long)c->step + 1, c->ranges, c->skew ? " off the vectors' alignment" : "",
+              dtype_name(c->packed), c->overflow ? ", overflow: nothing changes" : "", gpu);
+}
+
+static update_arguments arguments_of(const update_case *c, const arrays *a) {
+    return (update_arguments){.parameters = (float *)a->device[0].at,
+                              .gradients = (const float *)a->device[1].at,
+                              .moments = {(float *)a->device[2].at, (float *)a->device[3].at},
+                              .rates = (const float *)a->rates.at,
+                              .rate_count = 2,
+                              .clips = c->clip > 0,
+                              .clip_value = c->clip_value,
+                              .state = (const step_state *)a->state.at};
+}
+
+/* Every second run moves the state on, too. Returns the update's scratch memory. */
+static memory advances(int gpu, const arrays *a, update_arguments *out) {
+    static const char zeros[64];
+    if (gpu > 1) {
+        out->advanced = (step_state *)a->state.at;
+        out->images = 7;
+        out->scaling = true;
+    }
+    return memory_new(sizeof zeros, 0, zeros);
+}
+
+static void check_advanced(const update_case *c, const arrays *a, bool moved, memory *scratch) {
+    step_state now;
+    memory_get(&a->state, &now);
+    expect(now.cursor == (moved ? 7 : 0), "the cursor is %lld", (long long)now.cursor);
+    expect(now.step == c->step + (moved && !c->overflow), "step %lld", (long long)now.step);
+    expect(now.skipped == (moved && c->overflow), "%lld skipped", (long long)now.skipped);
+    expect(now.overflow == (c->overflow && !moved), "overflow %d", now.overflow);
+    expect(now.loss_scale == (moved && c->overflow ? 512.0f : 1024.0f), "scale %g",
+           (double)now.loss_scale);
+    memory_free(scratch);
 }
 
 void test_adam_ranges(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int gpu = 1; gpu <= 132; gpu += 131) {
             arrays a = set_up(&cases[i]);
-            float *at[ARRAYS];
-            for (int k = 0; k < ARRAYS; k++)
-                at[k] = (float *)a.device[k].at;
-            adam_update update = {.parameters = at[0],
-                                  .gradients = at[1],
-                                  .first_moment = at[2],
-                                  .second_moment = at[3],
-                                  .beta1 = 0.9f,
-                                  .beta2 = 0.999f,
-                                  .epsilon = 1e-8f,
-                                  .state = (const step_state *)a.state.at};
-            MUST(kernel_adam(NULL, gpu, &update, &a.ranges));
+            update_arguments arguments = arguments_of(&cases[i], &a);
+            adam_constants constants = {
+                .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .decoupled = cases[i].decoupled};
+            memory scratch = advances(gpu, &a, &arguments);
+            MUST(kernel_adam(NULL, gpu, &constants, &arguments, &a.ranges, scratch.at));
+            check_advanced(&cases[i], &a, arguments.advanced, &scratch);
             check(&cases[i], &a, true);
             tear_down(&a);
             update_case named = cases[i];
             named.momentum = false;
-            name_case("adam", &named, gpu);
+            name_case(cases[i].decoupled ? "adamw" : "adam", &named, gpu);
         }
 }
 
@@ -175,14 +260,16 @@ void test_sgd_ranges(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int gpu = 1; gpu <= 132; gpu += 131) {
             arrays a = set_up(&cases[i]);
-            sgd_update update = {.parameters = (float *)a.device[0].at,
-                                 .gradients = (const float *)a.device[1].at,
-                                 .velocity = cases[i].momentum ? (float *)a.device[2].at : NULL,
-                                 .momentum = cases[i].momentum ? 0.9f : 0,
-                                 .state = (const step_state *)a.state.at};
-            MUST(kernel_sgd(NULL, gpu, &update, &a.ranges));
+            update_arguments arguments = arguments_of(&cases[i], &a);
+            sgd_constants constants = {.momentum = cases[i].momentum ? 0.9f : 0,
+                                       .nesterov = cases[i].nesterov};
+            if (!cases[i].momentum)
+                arguments.moments[0] = NULL;
+            memory scratch = advances(gpu, &a, &arguments);
+            MUST(kernel_sgd(NULL, gpu, &constants, &arguments, &a.ranges, scratch.at));
+            check_advanced(&cases[i], &a, arguments.advanced, &scratch);
             check(&cases[i], &a, false);
             tear_down(&a);
-            name_case("sgd", &cases[i], gpu);
+            name_case(cases[i].nesterov ? "sgd, Nesterov" : "sgd", &cases[i], gpu);
         }
 }

@@ -11,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from by_rank import by_rank  # noqa: E402
+
 lockstep = os.path.abspath(sys.argv[1])
 LISTED = ("OMP_", "GOMP_", "KMP_", "HWLOC_", "DNNL_", "ONEDNN_", "UCX_", "NCCL_", "MALLOC_", "LD_",
           "GLIBC_", "CUDA_", "CUBLAS", "CUDNN_", "OMPI_", "PMIX_", "LOCKSTEP_", "FI_", "NVIDIA_TF32")
@@ -80,9 +83,8 @@ def on_ranks():
     check("what communication reads has a column of its own",
           found.get("communication_environment") == "UCX_TLS=tcp" and found["environment"] == "",
           found)
-    done = run(["mpirun", "--oversubscribe", "-n", "1", "env", "DNNL_MAX_CPU_ISA=AVX2",
-                *train("unlike", mode="ddp", threads=1), ":", "-n", "1",
-                *train("unlike", mode="ddp", threads=1)])
+    program = train("unlike", mode="ddp", threads=1)
+    done = run([*MPIRUN, "2", *by_rank(["env", "DNNL_MAX_CPU_ISA=AVX2", *program], program)])
     check("ranks that would compute other bits are refused",
           done.returncode == 2 and "the ranks differ: environment is" in done.stderr, done)
     done = run([lockstep, "report", "usual", "ranks", "--allow", "threads,libraries"])

@@ -4,15 +4,18 @@
  *   probe steps N      N steps of an all-reduce, each result checked (0: until it is ended)
  *   probe fail         the last two ranks fail at once with the same text
  *   probe everyone     every rank fails at once with one text
+ *   probe abort    in step 3 MPI ends the last rank's run
  *   probe hang         the last rank stays in step 3 for ever, alive
  *   probe signals      lifeline_install_signals only, as `pack` does; waits to be ended
  *
- * PROBE_OVERSUBSCRIBE=1 lets ranks share cores. Every rank says "rank R pid P" on stdout. */
+ * PROBE_OVERSUBSCRIBE=1 lets ranks share cores. Every rank says "rank R pid P" on stdout, and
+ * "training R" after its first step. */
 #include "base/clock.h"
 #include "comm/comm.h"
 #include "launch/launch.h"
 #include "launch/lifeline.h"
 
+#include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +34,6 @@ static void leave(int code) {
             fclose(file);
         }
     }
-    _exit(code);
 }
 
 static int take_step(comm *self, float *values, long step, ls_error *error) {
@@ -65,9 +67,15 @@ static int run(const char *mode, long steps, launch *here, comm *all, ls_error *
             ls_fail(error, LS_BAD_INPUT, "the probe was told to fail");
             lifeline_fail(error, 1);
         }
+        if (strcmp(mode, "abort") == 0 && step == 3 && here->rank == here->size - 1)
+            MPI_Abort(MPI_COMM_WORLD, 9);
         while (strcmp(mode, "hang") == 0 && step == 3 && here->rank == here->size - 1)
             sleep(1);
         LS_TRY(take_step(all, values, step, error));
+        if (step == 1) {
+            printf("training %d\n", here->rank);
+            fflush(stdout);
+        }
     }
     free(values);
     return LS_OK;

@@ -4,6 +4,8 @@
 #
 #   PROBE=path/to/probe sh run.sh [CASE...]
 set -u
+# Whoever started the tests by nohup ignores SIGHUP, and so would the ranks.
+[ -n "${LAUNCH_HEARS_HUP:-}" ] || LAUNCH_HEARS_HUP=1 exec env --default-signal=HUP sh "$0" "$@"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 PROBE_OVERSUBSCRIBE=1
 : "${PROBE:?the probe program}"
 if ! command -v mpirun >/dev/null; then
@@ -44,15 +46,14 @@ start() { # RANKS RECOVERY MODE [STEPS]
 
 wait_for_ranks() {
     tries=0
-    while [ "$(grep -c '^rank ' "$folder/out")" -lt "$ranks" ]; do
+    while [ "$(grep -c '^training ' "$folder/out")" -lt "$ranks" ]; do
         tries=$((tries + 1))
         if [ $tries -gt 300 ]; then
-            complain "the $ranks ranks did not start"
+            complain "the $ranks ranks did not come into training"
             return
         fi
         sleep 0.1
     done
-    sleep 0.5
 }
 
 pid_of() { sed -n "s/^rank $1 pid \([0-9]*\) .*/\1/p" "$folder/out"; }
@@ -171,11 +172,11 @@ case_stopped() {
 }
 
 case_hung() {
-    export LOCKSTEP_STALL_SECONDS=3
+    export LOCKSTEP_STALL_SECONDS=6 # of set-up, too, which is slow on a busy machine
     start 2 recovery hang
     unset LOCKSTEP_STALL_SECONDS
     wait_for_ranks
-    wait_until_gone 12 0 1
+    wait_until_gone 18 0 1
     grep -q '^lockstep: .*no progress.* in training, epoch 1, step 3$' "$folder/err" ||
         complain "no line about the stall"
     [ "$(grep -c '^lockstep: ' "$folder/err")" -eq 1 ] || complain "more than one line"
@@ -215,6 +216,17 @@ case_failed() {
     wait "$launcher"
     expect_line 'the probe was told to fail'
     finish_case "several ranks that fail at once"
+}
+
+# MPI would have the launcher kill every rank before one of them could say why.
+case_aborted() {
+    for recovery in recovery plain; do
+        start 3 $recovery abort
+        wait_until_gone 20
+        expect_line "rank 2 (host [^)]*): MPI ended the run with code 9: .*"
+        [ "$(sort -u "$folder"/codes/*)" = 1 ] || complain "not every rank left with 1"
+        finish_case "MPI_Abort of one rank, $recovery"
+    done
 }
 
 # `pack` has no ranks: signals are caught all the same. A shell's background job ignores SIGINT
@@ -320,7 +332,7 @@ case_late() {
     finish_case "ranks that do not arrive"
 }
 
-all='steps late binding binding_near_gpus without_pmix signalled_alone failed signalled killed killed_with_its_deputy stopped hung'
+all='steps late binding binding_near_gpus without_pmix signalled_alone failed aborted signalled killed killed_with_its_deputy stopped hung'
 for name in ${*:-$all}; do
     "case_$name"
 done

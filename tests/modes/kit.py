@@ -2,6 +2,7 @@
 what the run's files say."""
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,11 +17,11 @@ class Tap:
     def __init__(self):
         self.cases = self.failures = 0
 
-    def check(self, name, good, why):
+    def check(self, name, good, why=""):
         self.cases += 1
         self.failures += not good
-        print(f"{'ok' if good else 'not ok'} {self.cases} - {name}" + ("" if good else f"\n# {why}"),
-              flush=True)
+        lines = [] if good else str(why).splitlines()
+        print("\n# ".join([f"{'ok' if good else 'not ok'} {self.cases} - {name}", *lines]), flush=True)
 
     def skip(self, name, why):
         self.cases += 1
@@ -35,6 +36,12 @@ def need_mpirun():
     if not shutil.which("mpirun"):
         print("mpirun is not installed")
         sys.exit(77)
+
+
+def has_bf16():
+    """Products of bf16, which device cpu wants for that precision."""
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", file.read()))
 
 
 def pack(lockstep, folder, images, *options):

@@ -54,11 +54,6 @@ def everywhere(work, data, runs, *options):
     return expected
 
 
-def has_bf16(work, data):
-    probe = kit.attempt(lockstep, data, os.path.join(work, "probe"), 0, "--precision", "bf16", epochs=1)
-    return not (probe.returncode == 3 and "AVX512-BF16" in probe.stderr)
-
-
 with tempfile.TemporaryDirectory() as work:
     ragged = kit.pack(lockstep, os.path.join(work, "ragged"), 24 * 31 + 13, "--size", "8", "--test-images", "30")
     lone = kit.pack(lockstep, os.path.join(work, "lone"), 24 * 31 + 1, "--size", "8", "--test-images", "9")
@@ -68,7 +63,7 @@ with tempfile.TemporaryDirectory() as work:
     for ranks in (2, 4):
         same(f"{ranks} ranks, by messages: the same bits", outcome(work, ragged, ranks, "--strict"), fp32)
     del kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"]
-    if has_bf16(work, ragged):
+    if kit.has_bf16():
         everywhere(work, ragged, [(0, "2"), (2, "1"), (4, "1")], "--precision", "bf16")
     else:
         tap.skip("bf16", "this CPU has no bf16")

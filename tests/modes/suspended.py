@@ -2,7 +2,7 @@
 """Time in which a process was stopped is no time of training: the run is marked, `report` leaves it
 out, and a machine that is merely loaded marks nothing.
 
-usage: suspended.py LOCKSTEP
+usage: suspended.py LOCKSTEP SHIM      SHIM: the library of ../doctor/shim.c
 """
 import csv
 import multiprocessing
@@ -15,19 +15,20 @@ import time
 
 from kit import ENVIRONMENT, Tap, need_mpirun, pack
 
-STOP_SECONDS = 1.5
-lockstep = os.path.abspath(sys.argv[1])
+STOP_SECONDS, FREEZE_SECONDS = 1.5, 4.5
+lockstep, shim = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 need_mpirun()
 tap = Tap()
 
 
-def start(results, ranks, *options, epochs=300):
+def start(results, ranks, *options, epochs=120, **environment):
     command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks else []
     mode = "ddp" if ranks else "single"
     return subprocess.Popen(
         [*command, lockstep, "train", "--data", "data", "--device", "cpu", "--mode", mode,
          "--epochs", str(epochs), "--threads", "1", "--oversubscribe", "--results", results,
-         *options], env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+         *options], env=dict(ENVIRONMENT, **environment), stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True)
 
 
 def rank_of(process, rank):
@@ -89,6 +90,43 @@ def report(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+class Freezer:
+    """A control group of our own below the test's, of version 1 or 2."""
+
+    def __init__(self, version):
+        self.switch, self.words = (("freezer.state", ("FROZEN", "THAWED")) if version == 1 else
+                                   ("cgroup.freeze", ("1", "0")))
+        with open("/proc/self/cgroup", encoding="ascii") as file:
+            groups = [line.rstrip("\n").split(":", 2) for line in file]
+        with open("/proc/self/mountinfo", encoding="ascii") as file:
+            mounts = [line.split() for line in file]
+        for words in mounts:
+            kind, super_options = words[words.index("-") + 1], words[-1].split(",")
+            right = kind == "cgroup2" if version == 2 else kind == "cgroup" and "freezer" in super_options
+            own = [path for number, names, path in groups
+                   if (number == "0" if version == 2 else "freezer" in names.split(","))]
+            if right and own:
+                root = words[3]
+                inside = os.path.relpath(own[0], root) if own[0].startswith(root) else "."
+                self.folder = os.path.join(words[4], inside, f"lockstep-test-{os.getpid()}")
+                os.mkdir(self.folder)
+                return
+        raise OSError(f"no freezer of version {version} is mounted")
+
+    def write(self, name, text):
+        with open(f"{self.folder}/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+
+    def freeze(self, pid, seconds):
+        self.write("cgroup.procs", str(pid))
+        self.write(self.switch, self.words[0])
+        time.sleep(seconds)
+        self.write(self.switch, self.words[1])
+
+    def remove(self):
+        os.rmdir(self.folder)
+
+
 def burn():
     while True:
         pass
@@ -138,6 +176,40 @@ def a_profile():
               (found, done.returncode, done.stdout, done.stderr))
 
 
+def a_frozen_run(version):
+    """As a paused container: no signal comes, so that only a longer gap counts."""
+    title = f"a run that a control group (version {version}) froze says for how long"
+    try:
+        freezer = Freezer(version)
+    except OSError as reason:
+        tap.skip(title, reason)
+        return
+    results = f"frozen-{version}"
+    process = start(results, 0)
+    try:
+        wait_for_training(process, results)
+        freezer.freeze(process.pid, FREEZE_SECONDS)
+        found = stopped(results, process)
+    finally:
+        process.kill()
+        process.wait()
+        freezer.remove()
+    tap.check(title, FREEZE_SECONDS - 0.3 < found[0] < FREEZE_SECONDS + 2 and
+              abs(found[0] - found[2]) < 1e-6, found)
+
+
+def a_machine_asleep():
+    """No clock but CLOCK_BOOTTIME goes on meanwhile: that one is moved on."""
+    process = start("asleep", 0, LD_PRELOAD=shim, SHIM_ASLEEP="wakes",
+                    ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=0")
+    wait_for_training(process, "asleep")
+    with open("wakes", "wb"):
+        pass
+    found = stopped("asleep", process)
+    tap.check("a machine that was asleep says for how long",
+              9.7 < found[0] < 12 and abs(found[0] - found[2]) < 1e-6, found)
+
+
 def a_loaded_machine():
     others = [multiprocessing.Process(target=burn, daemon=True)
               for _ in range(4 * len(os.sched_getaffinity(0)))]
@@ -156,6 +228,9 @@ with tempfile.TemporaryDirectory(prefix="lockstep-suspended-") as work:
     a_stopped_rank()
     what_report_says()
     a_profile()
+    a_frozen_run(1)
+    a_frozen_run(2)
+    a_machine_asleep()
     a_loaded_machine()
     os.chdir("/")
 sys.exit(tap.done())

@@ -1,7 +1,7 @@
 /* What a profiler sees of the program's ranges.
  *     test_ranges PROFILER, with NVTX_INJECTION64_PATH naming the same file */
 #include "check.h"
-#include "ranges.h"
+#include "cuda/device/ranges.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>

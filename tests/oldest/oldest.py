@@ -31,6 +31,8 @@ PACKAGES = {
 SAME_NAME = ("cudnn", "nccl")
 OURS = re.compile(r"^(cuda[A-Z]|cublasLt|cudnn[A-Z]|nccl[A-Z]|pnccl)")
 
+# Debian's own Python has no pip; tests/run.sh names one that has.
+pip_python = os.environ.get("LOCKSTEP_PYTHON") or sys.executable
 root, built, *sources = sys.argv[1:]
 cases = failures = 0
 
@@ -77,12 +79,11 @@ def fetch(cache, package, version, libraries):
     if os.path.isfile(os.path.join(folder, "symbols")):
         return folder
     with tempfile.TemporaryDirectory(dir=cache) as work:
-        pip = subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
+        pip = subprocess.run([pip_python, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
                               "--dest", work, f"{package}=={version}"], capture_output=True, text=True, timeout=240)
         wheels = [name for name in os.listdir(work) if name.endswith(".whl")]
         if pip.returncode or not wheels:
-            skip(f"{package} {version} is not there and cannot be fetched by pip: "
-                 + (pip.stderr.strip().splitlines() or ["no answer"])[-1])
+            raise OSError(f"{package} {version}, by pip: " + (pip.stderr.strip().splitlines() or ["no answer"])[-1])
         made = os.path.join(work, "made")
         os.mkdir(made)
         unpack(os.path.join(work, wheels[0]), libraries, made)
@@ -101,7 +102,7 @@ def include_folders(folders):
 
 def compile_one(name, includes, mpi, to):
     command = ["cc", "-c", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-I", os.path.join(root, "src"),
-               "-I", os.path.join(root, "cuda"), *mpi]
+               "-I", root, *mpi]
     for folder in includes:
         command += ["-isystem", folder]
     done = subprocess.run([*command, os.path.join(root, "cuda", name), "-o", to], capture_output=True, text=True)
@@ -121,7 +122,7 @@ def main():
         skip(f"the oldest CUDA, cuDNN and NCCL cannot be fetched: {error}")
     includes = list(include_folders(folders))
     with tempfile.TemporaryDirectory() as work, concurrent.futures.ThreadPoolExecutor(2) as pool:
-        objects = [os.path.join(work, name + ".o") for name in sources]
+        objects = [os.path.join(work, os.path.basename(name) + ".o") for name in sources]
         mpi = subprocess.run(["pkg-config", "--cflags", "ompi-c"], capture_output=True, text=True).stdout.split()
         results = pool.map(compile_one, sources, [includes] * len(sources), [mpi] * len(sources), objects)
         for name, status, text in results:

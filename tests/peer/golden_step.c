@@ -61,55 +61,82 @@ static void golden_free(golden *self) {
     free(self->after_first), free(self->after_last), free(self->losses);
 }
 
-/* PyTorch sums in fp32, over up to 4,096 products here: an error of about 2^-24 * sqrt(4096) = 4e-6
- * of the tensor's larger elements in each of them. */
-static void compare_gradients(const char *name, const float *got, const float *want, size_t count) {
-    double largest = 0, worst = 0;
-    for (size_t i = 0; i < count; i++) {
-        largest = fmax(largest, fabs((double)want[i]));
-        worst = fmax(worst, fabs((double)got[i] - (double)want[i]));
-    }
-    printf("# %s: gradients up to %.3g, worst difference %.3g\n", name, largest, worst);
-    CHECK(largest > 0, "%s has no gradient", name);
-    CHECK(worst <= 1e-5 * largest, "%s", name);
+/* Gradients: the norm of the difference over PyTorch's norm, and no element further off than that
+ * many of the largest. Both sum in fp32, over up to 4,096 products here, and Winograd's transforms
+ * round on their way: 2e-6 was seen. */
+static const double ROUNDING = 1e-5;
+
+static double largest_of(const float *values, size_t count) {
+    double largest = 0;
+    for (size_t i = 0; i < count; i++)
+        largest = fmax(largest, fabs((double)values[i]));
+    return largest;
 }
 
-/* A step of Adam goes up to a learning rate (1e-3) in the sign of the gradient, whatever its size:
- * where that is next to nothing, rounding decides. So all but `exempt` of the elements must be
- * within a hundredth of a step for each step done. */
-static void compare_parameters(const char *name, const float *got, const float *want, size_t count,
-                               int steps, double exempt) {
-    size_t apart = 0;
-    for (size_t i = 0; i < count; i++)
-        apart += !(fabs((double)got[i] - (double)want[i]) <= 1e-5 * steps);
-    printf("# %s: %zu of %zu are apart after %d step(s)\n", name, apart, count, steps);
-    CHECK((double)apart <= exempt * (double)count, "%s", name);
+static void compare_gradients(const char *name, const float *got, const float *want, size_t count) {
+    double largest = largest_of(want, count), worst = 0, squares = 0, difference = 0;
+    for (size_t i = 0; i < count; i++) {
+        double apart = (double)got[i] - (double)want[i];
+        worst = fmax(worst, fabs(apart));
+        difference += apart * apart;
+        squares += (double)want[i] * (double)want[i];
+    }
+    printf("# %s: gradients differ by %.2g of their norm, at most by %.2g of the largest\n", name,
+           sqrt(difference / squares), worst / largest);
+    CHECK(largest > 0, "%s has no gradient", name);
+    CHECK(difference <= ROUNDING * ROUNDING * squares, "%s", name);
+    CHECK(worst <= ROUNDING * largest, "%s", name);
+}
+
+/* A step of Adam goes up to a learning rate (1e-3) in the sign of the gradient, whatever its size.
+ * So where PyTorch's first gradient stands above what rounding may be, all parameters must be
+ * within a hundredth of a step for each step done. Below, rounding decides on a whole step, as
+ * Winograd's does where the gradient is exactly 0: there they must be no further apart than two
+ * trainings can get, and no more than 1% of the tensor apart at all (0.3% was seen). */
+static void compare_parameters(const char *name, const float *got, const float *want,
+                               const float *gradients, size_t count, int steps) {
+    const double rate = 1e-3, close = 0.01 * rate * steps;
+    const double apart_at_most = 2 * 1.01 * rate * steps; /* a step's mean over its root: 1.004 */
+    double least = ROUNDING * largest_of(gradients, count), farthest = 0;
+    size_t wrong = 0, small = 0, small_apart = 0;
+    for (size_t i = 0; i < count; i++) {
+        double apart = fabs((double)got[i] - (double)want[i]);
+        bool is_small = fabs((double)gradients[i]) <= least;
+        wrong += !(apart <= (is_small ? apart_at_most : close));
+        small += is_small;
+        small_apart += is_small && !(apart <= close);
+        farthest = is_small ? fmax(farthest, apart) : farthest;
+    }
+    printf(
+        "# %s: after %d step(s) %zu of %zu are wrong; of %zu of next to no gradient %zu are apart, "
+        "by up to %.2g steps\n",
+        name, steps, wrong, count, small, small_apart, farthest / rate);
+    CHECK(wrong == 0, "%s", name);
+    CHECK((double)small_apart <= 0.01 * (double)count, "%s", name);
 }
 
 static void each_tensor(const graph *graph, const golden *want, const float *gradients,
                         const float *after_first, const float *after_last) {
-    for (int unit = 0; unit < graph->unit_count; unit++) {
-        const graph_layer *layer = &graph->layers[graph->unit_layers[unit]];
-        size_t first = layer->first_weight, counts[] = {layer->weight_count, layer->bias_count};
-        for (int part = 0; part < 2; first += counts[part], part++) {
-            char name[64];
-            snprintf(name, sizeof name, "%s.%s", layer->name, part ? "bias" : "weights");
-            compare_gradients(name, gradients + first, want->gradients + first, counts[part]);
-            compare_parameters(name, after_first + first, want->after_first + first, counts[part],
-                               1, 1e-4);
-            compare_parameters(name, after_last + first, want->after_last + first, counts[part],
-                               want->steps, 1e-3);
-            check_case(name);
-        }
+    for (int record = 0; record < graph->record_count; record++) {
+        const graph_parameter *of = &graph->parameters[record];
+        if (!of->trained)
+            continue;
+        size_t first = of->first;
+        compare_gradients(of->name, gradients + first, want->gradients + first, of->count);
+        compare_parameters(of->name, after_first + first, want->after_first + first,
+                           want->gradients + first, of->count, 1);
+        compare_parameters(of->name, after_last + first, want->after_last + first,
+                           want->gradients + first, of->count, want->steps);
+        check_case(of->name);
     }
 }
 
-static float *read_flat(cnn_step *step, const float *from) {
+static float *read_flat(cnn_step *step, store_kind kind) {
     ls_error error = {0};
     float *out = calloc(step->graph.parameter_count, sizeof *out);
     if (!out)
         abort();
-    must(cnn_step_read(step, from, out, &error), &error);
+    must(cnn_step_read(step, kind, out, &error), &error);
     return out;
 }
 
@@ -138,11 +165,11 @@ int main(int argc, char **argv) {
           step.graph.parameter_count, (long long)want.count);
     must(cnn_step_load(&step, want.initial, &error), &error);
     run_step(&step, &want, 0);
-    float *gradients = read_flat(&step, step.mode->gradients);
-    float *after_first = read_flat(&step, step.mode->parameters);
+    float *gradients = read_flat(&step, STORE_GRADIENTS);
+    float *after_first = read_flat(&step, STORE_PARAMETERS);
     for (int number = 1; number < want.steps; number++)
         run_step(&step, &want, number);
-    float *after_last = read_flat(&step, step.mode->parameters);
+    float *after_last = read_flat(&step, STORE_PARAMETERS);
     check_case("losses");
     each_tensor(&step.graph, &want, gradients, after_first, after_last);
     free(gradients), free(after_first), free(after_last);

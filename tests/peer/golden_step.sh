@@ -1,14 +1,11 @@
 #!/bin/sh
 # The CNN's training steps against PyTorch's.   golden_step.sh GOLDEN_STEP DEVICE...
-# LOCKSTEP_PEER_PYTHON names a Python that can import torch; exit 77 (skipped) where there is none.
+# Exit 77 (skipped) where no Python can import PyTorch.
 set -eu
 program=$1
 shift
-python=${LOCKSTEP_PEER_PYTHON:-python3}
-if ! "$python" -c 'import torch' 2>/dev/null; then
-    echo "skipped: $python cannot import torch (LOCKSTEP_PEER_PYTHON names one that can)"
-    exit 77
-fi
+# shellcheck source=tests/peer/pytorch.sh
+. "$(dirname "$0")/pytorch.sh"
 golden=$(mktemp)
 trap 'rm -f "$golden"' EXIT
 "$python" "$(dirname "$0")/golden_step.py" "$golden"

@@ -1,9 +1,13 @@
-/* The table of choices and its file (cuda/choices.h), above all what a damaged file does: nothing.
- * That a choice read from it builds a plan, and one of garbage is chosen again, is shown where
- * cuDNN runs (tests/emulated/). */
-#include "../../cuda/choices.h"
+/* The table of choices and its file (cuda/choices/choices.h), above all what a damaged file does:
+ * nothing. That a choice read from it builds a plan, and one of garbage is chosen again, is shown
+ * where cuDNN runs (tests/emulated/). */
 #include "../unit/check.h"
+#include "base/hash.h"
+#include "cuda/choices/choices.h"
+#include "cuda/choices/choices_file.h"
+#include "cuda/dnn/conv_graph.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,28 +17,44 @@
 static char folder[64] = "/tmp/lockstep-choices-XXXXXX";
 static char path[128];
 
-static const conv_choice narrow = {
-    .parameter_type = DTYPE_BF16,
+static const dnn_choice narrow = {
+    .form = DTYPE_BF16,
     .engine = {.index = 10, .knob_count = 3, .knobs = {{2, 4}, {13, 0}, {27, 8}}}};
-static const conv_choice plain = {.parameter_type = DTYPE_F32, .engine = {.index = 0}};
+static const dnn_choice plain = {.form = DTYPE_F32, .engine = {.index = 0}};
 
-static conv_choices *create(const char *gpu, size_t version) {
-    conv_choices *made = NULL;
+static choices *create_with(const char *gpu, size_t version, const char *shipped) {
+    choices *made = NULL;
     ls_error error = {0};
-    CHECK(conv_choices_create(gpu, version, path, &made, &error) == LS_OK, "%s", error.text);
+    size_t versions[CHOICE_LIBRARIES] = {[CHOICE_CUDNN] = version, [CHOICE_CUBLASLT] = 130100};
+    CHECK(choices_create(gpu, versions, shipped, path, &made, &error) == LS_OK, "%s", error.text);
     return made;
 }
 
-static void put(conv_choices *self, const char *shape, const conv_choice *choice) {
-    ls_error error = {0};
-    CHECK(conv_choices_put(self, shape, choice, true, &error) == LS_OK, "%s", error.text);
+static choices *create(const char *gpu, size_t version) {
+    return create_with(gpu, version, "");
 }
 
-static bool has(const conv_choices *self, const char *shape, const conv_choice *expected) {
-    conv_choice found;
-    return conv_choices_find(self, shape, &found) &&
-           found.parameter_type == expected->parameter_type &&
-           conv_engine_equal(&found.engine, &expected->engine);
+static int put_as(choices *self, const char *shape, const dnn_choice *choice_put,
+                  const char *measure, ls_error *error) {
+    choice chosen = {.source = "best of 2"};
+    dnn_choice_write(choice_put, chosen.text);
+    return choices_put(self, CHOICE_CUDNN, shape, &chosen, measure, error);
+}
+
+static void put(choices *self, const char *shape, const dnn_choice *choice_put) {
+    ls_error error = {0};
+    CHECK(put_as(self, shape, choice_put, "12.30 us", &error) == LS_OK, "%s", error.text);
+}
+
+static bool is(const choice *found, const dnn_choice *expected) {
+    dnn_choice read;
+    return dnn_choice_read(found->text, &read) && read.form == expected->form &&
+           dnn_engine_equal(&read.engine, &expected->engine);
+}
+
+static bool has(const choices *self, const char *shape, const dnn_choice *expected) {
+    choice found;
+    return choices_find(self, CHOICE_CUDNN, shape, &found) && is(&found, expected);
 }
 
 static size_t read_file(char *text, size_t bytes) {
@@ -55,15 +75,16 @@ static void write_file(const char *text, size_t length) {
 /* The file as a run on an H200 leaves it: two choices. */
 static void leave_file(void) {
     unlink(path);
-    conv_choices *self = create("NVIDIA H200", 91900);
+    choices *self = create("NVIDIA H200", 91900);
     put(self, "forward one", &narrow);
     put(self, "wgrad two", &plain);
-    conv_choices_save(self);
-    conv_choices_destroy(self);
+    choices_save(self);
+    choices_destroy(self);
 }
 
 static void keys(void) {
-    char text[CONV_SHAPE_TEXT_BYTES];
+    ls_error error = {0};
+    conv_problem problem;
     conv2d_shape shape = {.n = 64,
                           .height = 32,
                           .width = 32,
@@ -73,86 +94,202 @@ static void keys(void) {
                           .stride = 1,
                           .padding = 1,
                           .type = DTYPE_BF16,
-                          .relu = true};
-    conv_shape_text(&shape, CONV_FORWARD, text);
-    CHECK(strcmp(text, "forward n64 h32 w32 c3 k64 r3 s1 p1 bf16 relu") == 0, "%s", text);
+                          .activation = ACTIVATION_RELU};
+    CHECK(conv_problem_init(&shape, CONV_FORWARD, &problem, &error) == LS_OK, "%s", error.text);
+    CHECK(strcmp(problem.base.key, "forward n64 h32 w32 c3 k64 r3 s1 p1 bf16 relu") == 0, "%s",
+          problem.base.key);
     shape.type = DTYPE_F32;
     shape.tf32 = true;
-    conv_shape_text(&shape, CONV_BACKWARD_WEIGHTS, text);
-    CHECK(strcmp(text, "wgrad n64 h32 w32 c3 k64 r3 s1 p1 tf32") == 0, "%s", text);
-    check_case("a shape's text");
+    CHECK(conv_problem_init(&shape, CONV_BACKWARD_WEIGHTS, &problem, &error) == LS_OK, "%s",
+          error.text);
+    CHECK(strcmp(problem.base.key, "wgrad n64 h32 w32 c3 k64 r3 s1 p1 tf32") == 0, "%s",
+          problem.base.key);
+    check_case("a convolution's key");
+
+    char most[CHOICE_KEY_BYTES + 1];
+    memset(most, 'x', sizeof most - 1);
+    most[sizeof most - 1] = '\0';
+    CHECK(dnn_problem_set_key(&problem.base, &error, "%s", most + 1) == LS_OK, "%s", error.text);
+    CHECK(strcmp(problem.base.key, most + 1) == 0, "cut: %s", problem.base.key);
+    CHECK(dnn_problem_set_key(&problem.base, &error, "%s", most) == LS_FAILED &&
+              strstr(error.text, "convolution") != NULL,
+          "%s", error.text);
+    check_case("a key that would be cut is refused");
 }
 
 static void kept(void) {
     leave_file();
-    conv_choices *self = create("NVIDIA H200", 91900);
+    choices *self = create("NVIDIA H200", 91900);
     CHECK(has(self, "forward one", &narrow) && has(self, "wgrad two", &plain), "%s",
-          conv_choices_note(self));
+          choices_note(self));
     CHECK(!has(self, "forward three", &narrow), "a shape that is not there");
-    CHECK(!conv_choices_imported(self), "a file is no import");
+    CHECK(!choices_imported(self), "a file is no import");
     put(self, "forward one", &plain);
     CHECK(has(self, "forward one", &plain), "overwritten");
-    conv_choices_destroy(self);
-    check_case("a file is written and read");
+    choices_destroy(self); /* and not saved: the run was killed */
+    self = create("NVIDIA H200", 91900);
+    CHECK(has(self, "forward one", &plain), "what was timed has gone with its run");
+    choices_destroy(self);
+    leave_file();
+    check_case("a file is written and read, and has what was timed before a run is killed");
 
     self = create("NVIDIA H200", 91800);
     CHECK(!has(self, "forward one", &narrow), "another cuDNN's choice is taken");
     put(self, "forward one", &plain);
-    conv_choices_save(self);
-    conv_choices_destroy(self);
+    choices_save(self);
+    choices_destroy(self);
     self = create("NVIDIA A100", 91900);
     CHECK(!has(self, "forward one", &narrow), "another GPU's choice is taken");
-    conv_choices_destroy(self);
+    choices_destroy(self);
     self = create("NVIDIA H200", 91900);
     CHECK(has(self, "forward one", &narrow), "another cuDNN's run took its place");
-    conv_choices_destroy(self);
+    choices_destroy(self);
     check_case("choices of another GPU or cuDNN are not taken, and stay");
+}
+
+/* A line of the first format: cuDNN's version alone, and no measure. */
+static void add_old_line(char *text, const char *key, const dnn_choice *of) {
+    char line[CHOICE_LINE_BYTES], chosen[CHOICE_TEXT_BYTES];
+    dnn_choice_write(of, chosen);
+    snprintf(line, sizeof line, "NVIDIA H200\t91900\t%s\t%s\t", key, chosen);
+    sprintf(text + strlen(text), "%s%016" PRIx64 "\n", line,
+            hash_bytes(HASH_START, line, strlen(line)));
+}
+
+/* As programs wrote it that knew cuDNN only, or of it convolutions only. */
+static void of_older_programs(void) {
+    static const char *const titles[] = {"lockstep cuDNN choices 1",
+                                         "lockstep convolution choices 1"};
+    char text[4096], written[4096];
+    for (int index = 0; index < 2; index++) {
+        snprintf(text, sizeof text, "%s\n", titles[index]);
+        add_old_line(text, "forward one", &narrow);
+        add_old_line(text, "wgrad two", &plain);
+        write_file(text, strlen(text));
+        choices *self = create("NVIDIA H200", 91900);
+        CHECK(has(self, "forward one", &narrow) && has(self, "wgrad two", &plain) &&
+                  !choices_note(self)[0],
+              "%s", choices_note(self));
+        put(self, "norm three", &plain);
+        choices_save(self);
+        choices_destroy(self);
+        written[read_file(written, sizeof written - 1)] = '\0';
+        CHECK(strncmp(written, CHOICES_FIRST_LINE "\n", sizeof CHOICES_FIRST_LINE) == 0, "%s",
+              written);
+        self = create("NVIDIA H200", 91900);
+        CHECK(has(self, "forward one", &narrow) && has(self, "norm three", &plain), "%s",
+              choices_note(self));
+        choices_destroy(self);
+    }
+    check_case("files of programs that knew cuDNN or convolutions alone are read, and grow");
+
+    text[strcspn(text, "\n") - 1] = '2';
+    write_file(text, strlen(text));
+    choices *self = create("NVIDIA H200", 91900);
+    CHECK(!has(self, "forward one", &narrow) &&
+              strstr(choices_note(self), "it does not begin with") != NULL,
+          "%s", choices_note(self));
+    choices_destroy(self);
+    check_case("a file of another format is told of and not read");
+}
+
+/* What the program brings along: times are choices, offers are asked for alone, and what the cache
+ * file has comes before both; comments stay where they are. */
+static void shipped(void) {
+    char text[8192] = CHOICES_FIRST_LINE "\n# a comment\n", written[8192];
+    choice found;
+    choice_line line = {.gpu = "NVIDIA H200", .version = 91900, .measure = "9.50 us"};
+    unlink(path);
+    dnn_choice_write(&narrow, line.text);
+    strcpy(line.key, "forward one");
+    choice_line_write(&line, text + strlen(text));
+    strcpy(line.key, "forward two");
+    strcpy(line.measure, "offer, 1057808 bytes");
+    choice_line_write(&line, text + strlen(text));
+    strcpy(line.gpu, "NVIDIA A100"), strcpy(line.key, "forward three");
+    choice_line_write(&line, text + strlen(text));
+    choices *self = create_with("NVIDIA H200", 91900, text);
+    CHECK(choices_find(self, CHOICE_CUDNN, "forward one", &found) && is(&found, &narrow) &&
+              strcmp(found.source, "shipped") == 0,
+          "%s", found.source);
+    CHECK(!choices_find(self, CHOICE_CUDNN, "forward two", &found) &&
+              choices_find_offer(self, CHOICE_CUDNN, "forward two", &found) && is(&found, &narrow),
+          "an offer is a choice");
+    CHECK(!choices_find_offer(self, CHOICE_CUDNN, "forward three", &found) &&
+              !choices_find(self, CHOICE_CUBLASLT, "forward one", &found),
+          "another GPU's, another library's");
+    put(self, "forward two", &plain);
+    CHECK(has(self, "forward two", &plain), "an offer stands before what was timed");
+    choices_save(self);
+    choices_destroy(self);
+    self = create("NVIDIA H200", 91900);
+    CHECK(has(self, "forward two", &plain) && !has(self, "forward one", &narrow),
+          "what was shipped is copied");
+    choices_destroy(self);
+    write_file(text, strlen(text));
+    self = create_with("NVIDIA H200", 91900, text);
+    put(self, "forward two", &plain);
+    choices_save(self);
+    choices_destroy(self);
+    written[read_file(written, sizeof written - 1)] = '\0';
+    CHECK(strstr(written, "\n# a comment\n") && strstr(written, "forward three") &&
+              strstr(written, "9.50 us") && strstr(written, "12.30 us") &&
+              !strstr(written, "forward two\tbf16"),
+          "%s", written);
+    check_case("choices that the program brings along");
+
+    choices_file ours;
+    choices_file_parse(choices_shipped, strlen(choices_shipped), &ours);
+    CHECK(!ours.problem[0] && ours.comments[0], "shipped.txt: %s", ours.problem);
+    printf("# shipped.txt has %d lines\n", ours.count);
+    choices_file_free(&ours);
+    check_case("shipped.txt is whole");
 }
 
 static void passing(void) {
     ls_error error = {0};
     char *text;
     unlink(path);
-    conv_choices *self = create("NVIDIA H200", 91900);
-    CHECK(conv_choices_put(self, "forward one", &narrow, false, &error) == LS_OK, "%s", error.text);
+    choices *self = create("NVIDIA H200", 91900);
+    CHECK(put_as(self, "forward one", &narrow, NULL, &error) == LS_OK, "%s", error.text);
     put(self, "wgrad two", &plain);
-    CHECK(conv_choices_export(self, &text, &error) == LS_OK && strstr(text, "forward one"), "%s",
-          text);
+    CHECK(choices_export(self, &text, &error) == LS_OK && strstr(text, "forward one"), "%s", text);
     free(text);
-    conv_choices_save(self);
-    conv_choices_destroy(self);
+    choices_save(self);
+    choices_destroy(self);
     self = create("NVIDIA H200", 91900);
     CHECK(!has(self, "forward one", &narrow) && has(self, "wgrad two", &plain), "what is kept");
-    conv_choices_destroy(self);
+    choices_destroy(self);
     check_case("a choice that was not timed is sent, and not kept");
 }
 
 static void two_runs(void) {
     unlink(path);
-    conv_choices *first = create("NVIDIA H200", 91900), *second = create("NVIDIA H200", 91900);
+    choices *first = create("NVIDIA H200", 91900), *second = create("NVIDIA H200", 91900);
     put(first, "forward one", &narrow);
     put(second, "wgrad two", &plain);
-    conv_choices_save(first);
-    conv_choices_save(second);
-    conv_choices_destroy(first);
-    conv_choices_destroy(second);
-    conv_choices *self = create("NVIDIA H200", 91900);
+    choices_save(first);
+    choices_save(second);
+    choices_destroy(first);
+    choices_destroy(second);
+    choices *self = create("NVIDIA H200", 91900);
     CHECK(has(self, "forward one", &narrow) && has(self, "wgrad two", &plain), "one is lost");
-    conv_choices_destroy(self);
+    choices_destroy(self);
     check_case("two runs at once keep what both have found");
 }
 
 /* Whatever the file holds: no crash, and an entry is either right or absent. */
 static void read_damaged(const char *what) {
-    conv_choices *self = create("NVIDIA H200", 91900);
-    conv_choice found;
+    choices *self = create("NVIDIA H200", 91900);
+    choice found;
     if (!self)
         return;
-    CHECK(!conv_choices_find(self, "forward one", &found) || has(self, "forward one", &narrow),
+    CHECK(!choices_find(self, CHOICE_CUDNN, "forward one", &found) ||
+              has(self, "forward one", &narrow),
           "%s: a wrong choice", what);
-    CHECK(!conv_choices_find(self, "wgrad two", &found) || has(self, "wgrad two", &plain),
+    CHECK(!choices_find(self, CHOICE_CUDNN, "wgrad two", &found) || has(self, "wgrad two", &plain),
           "%s: a wrong choice", what);
-    conv_choices_destroy(self);
+    choices_destroy(self);
 }
 
 static void damaged(void) {
@@ -184,30 +321,30 @@ static void damaged(void) {
     memcpy(copy, text, length);
     copy[length - 2] ^= 1; /* in the last line's checksum */
     write_file(copy, length);
-    conv_choices *self = create("NVIDIA H200", 91900);
+    choices *self = create("NVIDIA H200", 91900);
     CHECK(has(self, "forward one", &narrow), "the good line is lost too");
-    CHECK(strstr(conv_choices_note(self), "1 of its 2 lines are damaged") != NULL, "%s",
-          conv_choices_note(self));
+    CHECK(strstr(choices_note(self), "1 of its 2 lines are damaged") != NULL, "%s",
+          choices_note(self));
     put(self, "wgrad two", &plain);
-    conv_choices_save(self);
-    conv_choices_destroy(self);
+    choices_save(self);
+    choices_destroy(self);
     self = create("NVIDIA H200", 91900);
     CHECK(has(self, "forward one", &narrow) && has(self, "wgrad two", &plain), "not rebuilt");
-    CHECK(!strstr(conv_choices_note(self), "damaged"), "%s", conv_choices_note(self));
-    conv_choices_destroy(self);
+    CHECK(!strstr(choices_note(self), "damaged"), "%s", choices_note(self));
+    choices_destroy(self);
     check_case("a damaged file is told of and rebuilt");
 }
 
 static void unreadable(void) {
     unlink(path);
     mkdir(path, 0700);
-    conv_choices *self = create("NVIDIA H200", 91900);
-    CHECK(strstr(conv_choices_note(self), "Is a directory") != NULL, "%s", conv_choices_note(self));
+    choices *self = create("NVIDIA H200", 91900);
+    CHECK(strstr(choices_note(self), "Is a directory") != NULL, "%s", choices_note(self));
     put(self, "forward one", &narrow);
-    conv_choices_save(self);
-    CHECK(strstr(conv_choices_note(self), "not kept") != NULL, "%s", conv_choices_note(self));
+    choices_save(self);
+    CHECK(strstr(choices_note(self), "not kept") != NULL, "%s", choices_note(self));
     CHECK(has(self, "forward one", &narrow), "lost");
-    conv_choices_destroy(self);
+    choices_destroy(self);
     rmdir(path);
     check_case("a folder in the file's place");
 
@@ -216,46 +353,47 @@ static void unreadable(void) {
     snprintf(path, sizeof path, "%s/new/folder/choices", folder);
     leave_file();
     self = create("NVIDIA H200", 91900);
-    CHECK(has(self, "forward one", &narrow), "%s", conv_choices_note(self));
-    conv_choices_destroy(self);
+    CHECK(has(self, "forward one", &narrow), "%s", choices_note(self));
+    choices_destroy(self);
     unlink(path);
     memcpy(path, whole, sizeof path);
     check_case("a file's folder is made");
 }
 
-static int import(const char *text, const char *gpu, size_t version, conv_choices **out,
+static int import(const char *text, const char *gpu, size_t version, choices **out,
                   ls_error *error) {
     memset(error, 0, sizeof *error);
-    CHECK(conv_choices_create(gpu, version, "", out, error) == LS_OK, "%s", error->text);
-    return conv_choices_import(*out, text, error);
+    size_t versions[CHOICE_LIBRARIES] = {[CHOICE_CUDNN] = version, [CHOICE_CUBLASLT] = 130100};
+    CHECK(choices_create(gpu, versions, "", "", out, error) == LS_OK, "%s", error->text);
+    return choices_import(*out, text, error);
 }
 
 static void sent(void) {
     char *text;
     ls_error error = {0};
     leave_file();
-    conv_choices *root = create("NVIDIA H200", 91900), *other;
-    CHECK(conv_choices_export(root, &text, &error) == LS_OK, "%s", error.text);
+    choices *root = create("NVIDIA H200", 91900), *other;
+    CHECK(choices_export(root, &text, &error) == LS_OK, "%s", error.text);
     CHECK(import(text, "NVIDIA H200", 91900, &other, &error) == LS_OK, "%s", error.text);
-    CHECK(conv_choices_imported(other) && has(other, "forward one", &narrow) &&
+    CHECK(choices_imported(other) && has(other, "forward one", &narrow) &&
               has(other, "wgrad two", &plain),
           "not all came");
-    conv_choices_destroy(other);
+    choices_destroy(other);
     CHECK(import(text, "NVIDIA A100", 91900, &other, &error) == LS_OK, "%s", error.text);
-    CHECK(conv_choices_imported(other) && !has(other, "forward one", &narrow), "another GPU's");
-    conv_choices_destroy(other);
+    CHECK(choices_imported(other) && !has(other, "forward one", &narrow), "another GPU's");
+    choices_destroy(other);
     check_case("rank 0's choices reach another rank");
 
     CHECK(import(text, "NVIDIA H200", 91800, &other, &error) == LS_FAILED &&
               strstr(error.text, "91900") && strstr(error.text, "91800"),
           "%s", error.text);
-    conv_choices_destroy(other);
+    choices_destroy(other);
     text[strlen(text) - 3] ^= 1;
     CHECK(import(text, "NVIDIA H200", 91900, &other, &error) == LS_FAILED, "damaged in transit");
-    conv_choices_destroy(other);
+    choices_destroy(other);
     CHECK(import("", "NVIDIA H200", 91900, &other, &error) == LS_FAILED, "nothing came");
-    conv_choices_destroy(other);
-    conv_choices_destroy(root);
+    choices_destroy(other);
+    choices_destroy(root);
     free(text);
     check_case("what does not fit is refused");
 }
@@ -266,6 +404,8 @@ int main(void) {
     snprintf(path, sizeof path, "%s/choices", folder);
     keys();
     kept();
+    of_older_programs();
+    shipped();
     passing();
     two_runs();
     damaged();

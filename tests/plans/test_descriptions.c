@@ -1,7 +1,7 @@
 /* What product_blas.c asks of cuBLASLt, given to the real library on a machine without a GPU: it
  * takes every description of an operation, a matrix and a preference, and fails where it must, at
  * the choice of an algorithm, for which it would need a GPU (the handle here is none). */
-#include "product_blas.h"
+#include "cuda/blas/product_blas.h"
 
 #include "../unit/check.h"
 

@@ -112,6 +112,9 @@ refused "an unknown name" 2 "--allow: expected some of version" single bf16 --al
 refused "an unknown format" 2 "--format: expected one of" single --format xml
 refused "an unknown option" 2 "--fromat" single --fromat csv
 refused "no run" 2 "RUN" --format csv
+refused "a run beside --columns" 2 "--columns: unexpected operand 'single'" single --columns
+"$lockstep" report --columns >columns.md
+check "the reference of columns" grep -q '^## `*summary.csv' columns.md
 refused "an output in no folder" 2 "nowhere" single --output nowhere/table.txt
 refused "an output that is a folder" 2 "unfinished" single --output unfinished
 if [ -c /dev/full ]; then

@@ -71,13 +71,9 @@ static int load_parameters(cnn_resident *self, ls_error *error) {
 
 /* One step's work, put into the stream. */
 static int put_step(cnn_resident *self, ls_error *error) {
-    mode_batch batch = {.images = self->images,
-                        .labels = self->labels,
-                        .order = self->order,
-                        .loaded = self->step.batch,
-                        .global_count = self->step.batch,
-                        .training = true,
-                        .state = self->step.state};
+    input_batch batch = cnn_step_batch(
+        &self->step,
+        (sample_place){.samples = self->images, .labels = self->labels, .order = self->order});
     return cnn_step_put(&self->step, &batch, error);
 }
 

@@ -1,6 +1,9 @@
 #include "cnn_step.h"
 
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int open_device(cnn_step *self, const char *name, int threads, ls_error *error) {
     device_request request = {
@@ -18,7 +21,14 @@ static int open_network(cnn_step *self, precision precision, ls_error *error) {
     LS_TRY(
         model_build("cnn", CNN_HEIGHT, CNN_WIDTH, CNN_CHANNELS, CNN_CLASSES, &self->graph, error));
     LS_TRY(network_create(&self->graph, self->device, precision, &self->network, error));
-    LS_TRY(network_prepare(self->network, self->batch, error));
+    const mode_options *mode = &self->recipe.mode;
+    int lanes = mode->strict ? (int)mode_options_lanes(mode) : 1;
+    int parts = lanes * (int)mode->accumulate;
+    if (self->batch % parts != 0)
+        return ls_fail(error, LS_BAD_INPUT, "a batch of %d in %d parts", self->batch, parts);
+    if (mode->strict)
+        LS_TRY(network_split(self->network, lanes, error));
+    LS_TRY(network_prepare(self->network, self->batch / parts, error));
     return network_seal(self->network, error);
 }
 
@@ -28,14 +38,10 @@ static int open_mode(cnn_step *self, ls_error *error) {
                               .stream = self->stream,
                               .graph = &self->graph,
                               .network = self->network,
-                              .global_batch = self->batch,
-                              .height = CNN_HEIGHT,
-                              .width = CNN_WIDTH,
-                              .channels = CNN_CHANNELS,
-                              .classes = CNN_CLASSES,
-                              .scale = 2.0f / 255.0f, /* (x / 255 - 0.5) / 0.5 */
-                              .shift = -1.0f};
-    optimizer_describe(&self->optimizer, self->update_stream, &settings);
+                              .label_smoothing = (float)self->recipe.label_smoothing,
+                              .global_batch = self->batch};
+    mode_take_options(&self->recipe.mode, self->recipe.mode.strict, &settings);
+    optimizer_describe(&self->optimizer, self->device, self->update_stream, &settings);
     return mode_create("single", &settings, &self->mode, error);
 }
 
@@ -48,24 +54,65 @@ static int open_state(cnn_step *self, ls_error *error) {
     return self->device->is->stream_synchronize(self->device, self->stream, error);
 }
 
-int cnn_step_open(cnn_step *self, const char *device_name, precision precision, int threads,
-                  int batch, ls_error *error) {
+static const option smoothing[] = {{"label-smoothing", OPTION_REAL,
+                                    offsetof(cnn_recipe, label_smoothing), "X", "0", NULL, 0, 1, "",
+                                    false},
+                                   {0}};
+
+static int parse(cnn_recipe *out, const char *options, ls_error *error) {
+    enum { MOST_WORDS = 32 };
+    option_group groups[32] = {{0}};
+    static char text[512];
+    char *words[MOST_WORDS] = {"cnn_step"}, *rest = text;
+    int count = 1;
+    operands none;
+    command with = {.name = "cnn_step", .usage = "", .groups = groups};
+    option_groups list = {groups, sizeof groups / sizeof groups[0]};
+    snprintf(text, sizeof text, "%s", options); /* the settings point into it */
+    while (count < MOST_WORDS && (words[count] = strtok_r(rest, " ", &rest)))
+        count++;
+    LS_TRY(optimizer_add_options(&list, offsetof(cnn_recipe, optimizer), error));
+    LS_TRY(schedule_add_options(&list, offsetof(cnn_recipe, schedule), error));
+    LS_TRY(mode_add_options(&list, offsetof(cnn_recipe, mode), error));
+    LS_TRY(option_add_group(&list, (option_group){NULL, smoothing, 0}, error));
+    LS_TRY(option_parse(&with, count, words, out, &none, error));
+    return schedule_check(&out->schedule, error);
+}
+
+int cnn_step_open_with(cnn_step *self, const char *device_name, precision precision, int threads,
+                       int batch, const char *options, int64_t steps, ls_error *error) {
+    rate_table rates;
     *self = (cnn_step){.batch = batch};
     LS_TRY(open_device(self, device_name, threads, error));
+    LS_TRY(parse(&self->recipe, options, error));
     LS_TRY(open_network(self, precision, error));
-    LS_TRY(
-        optimizer_create(&self->optimizer, "adam", 1e-3, 0, 0, precision == PRECISION_FP16, error));
+    LS_TRY(optimizer_create(&self->optimizer, &self->recipe.optimizer, precision == PRECISION_FP16,
+                            error));
     LS_TRY(open_mode(self, error));
+    self->kind = pixels_of(CNN_HEIGHT, CNN_WIDTH, CNN_CHANNELS, CNN_CLASSES);
+    LS_TRY(batch_maker_open(&self->maker, self->device, &self->kind.base, batch, error));
     LS_TRY(open_state(self, error));
-    return optimizer_attach(&self->optimizer, self->mode, self->network, &self->graph, error);
+    LS_TRY(schedule_rates(&self->recipe.schedule, self->recipe.optimizer.learning_rate, steps, 1,
+                          &rates, error));
+    int status =
+        optimizer_attach(&self->optimizer, self->mode, self->network, &self->graph, &rates, error);
+    free(rates.rates);
+    return status;
+}
+
+int cnn_step_open(cnn_step *self, const char *device_name, precision precision, int threads,
+                  int batch, ls_error *error) {
+    return cnn_step_open_with(self, device_name, precision, threads, batch, "", 1 << 20, error);
 }
 
 void cnn_step_close(cnn_step *self) {
     optimizer_destroy(&self->optimizer);
     mode_destroy(self->mode);
+    batch_maker_close(&self->maker);
     if (self->state)
         self->device->is->release(self->device, self->state);
     network_destroy(self->network);
+    graph_release(&self->graph);
     if (self->update_stream && self->update_stream != self->stream)
         self->device->is->stream_destroy(self->device, self->update_stream);
     if (self->stream)
@@ -74,38 +121,55 @@ void cnn_step_close(cnn_step *self) {
 }
 
 int cnn_step_load(cnn_step *self, const float *parameters, ls_error *error) {
-    LS_TRY(self->device->is->copy(self->device, self->stream, self->mode->parameters, parameters,
-                                  self->graph.parameter_count * sizeof *parameters,
-                                  COPY_HOST_TO_DEVICE, error));
-    self->mode->is->parameters_changed(self->mode);
-    return network_pack(self->network, self->stream, self->mode->parameters, error);
+    store_span whole = {0, self->graph.parameter_count};
+    LS_TRY(
+        store_write(self->mode->store, self->stream, STORE_PARAMETERS, whole, parameters, error));
+    return mode_parameters_written(self->mode, error);
 }
 
-int cnn_step_put(cnn_step *self, const mode_batch *batch, ls_error *error) {
+int cnn_step_put(cnn_step *self, const input_batch *batch, ls_error *error) {
     mode *mode = self->mode;
-    pass *pass = network_pass(self->network, self->batch);
     LS_TRY(step_clock_begin(mode->clock, false, error));
-    optimizer_begin(&self->optimizer, batch->state);
-    LS_TRY(mode_stage(mode, batch, error));
-    LS_TRY(mode->is->begin(mode, batch, pass, error));
-    LS_TRY(network_forward(self->network, pass, self->stream, &mode->hooks, error));
-    LS_TRY(mode->is->loss(mode, batch, pass, error));
-    LS_TRY(network_backward(self->network, pass, self->stream, &mode->hooks, error));
+    optimizer_begin(&self->optimizer, batch->state, batch->loaded);
+    LS_TRY(batch_stage(batch, self->stream, error));
+    for (int number = 0; number < mode->settings.micro_batches; number++) {
+        LS_TRY(mode_begin(mode, batch, number, error));
+        LS_TRY(mode_forward(mode, batch, error));
+        LS_TRY(mode_loss(mode, batch, error));
+        LS_TRY(mode_backward(mode, error));
+    }
     LS_TRY(mode->is->finish(mode, error));
-    LS_TRY(optimizer_update(&self->optimizer, batch->state, error));
-    return self->device->is->ops->advance(self->device, self->stream, batch->state, batch->loaded,
-                                          true, self->optimizer.scaling, error);
+    return optimizer_update(&self->optimizer, error);
+}
+
+input_batch cnn_step_batch(const cnn_step *self, sample_place from) {
+    from.state = self->state;
+    return (input_batch){.maker = &self->maker,
+                         .from = from,
+                         .loaded = self->batch,
+                         .global_count = self->batch,
+                         .training = true,
+                         .state = self->state};
 }
 
 int cnn_step_run(cnn_step *self, const uint8_t *images, const int32_t *labels, ls_error *error) {
-    mode_batch batch = {.images = images,
-                        .labels = labels,
-                        .loaded = self->batch,
-                        .global_count = self->batch,
-                        .training = true,
-                        .state = self->state};
+    input_batch batch = cnn_step_batch(self, (sample_place){.samples = images, .labels = labels});
     LS_TRY(cnn_step_put(self, &batch, error));
     return self->device->is->stream_synchronize(self->device, self->stream, error);
+}
+
+int cnn_step_evaluate(cnn_step *self, const uint8_t *images, const int32_t *labels,
+                      ls_error *error) {
+    input_batch batch = cnn_step_batch(self, (sample_place){.samples = images, .labels = labels});
+    batch.training = false;
+    LS_TRY(optimizer_exchange_average(&self->optimizer, error));
+    LS_TRY(batch_stage(&batch, self->stream, error));
+    for (int number = 0; number < self->mode->settings.micro_batches; number++) {
+        LS_TRY(mode_begin(self->mode, &batch, number, error));
+        LS_TRY(mode_forward(self->mode, &batch, error));
+        LS_TRY(mode_loss(self->mode, &batch, error));
+    }
+    return optimizer_exchange_average(&self->optimizer, error);
 }
 
 static int read(cnn_step *self, const void *from, void *out, size_t bytes, ls_error *error) {
@@ -114,12 +178,24 @@ static int read(cnn_step *self, const void *from, void *out, size_t bytes, ls_er
     return self->device->is->stream_synchronize(self->device, self->stream, error);
 }
 
-int cnn_step_read(cnn_step *self, const float *from, float *out, ls_error *error) {
-    return read(self, from, out, self->graph.parameter_count * sizeof *out, error);
+int cnn_step_read(cnn_step *self, store_kind kind, float *out, ls_error *error) {
+    store_span whole = {0, self->graph.parameter_count};
+    return store_read(self->mode->store, self->stream, kind, whole, out, error);
 }
 
 int cnn_step_take_totals(cnn_step *self, loss_totals *out, ls_error *error) {
-    LS_TRY(read(self, self->mode->totals, out, sizeof *out, error));
-    return self->device->is->fill_zero(self->device, self->stream, self->mode->totals, sizeof *out,
+    enum { MOST = 64 };
+    loss_totals lanes[MOST];
+    size_t count = (size_t)self->mode->lane_count, bytes = count * sizeof *lanes;
+    if (count > MOST)
+        return ls_fail(error, LS_BAD_INPUT, "%zu lanes", count);
+    LS_TRY(read(self, self->mode->totals, lanes, bytes, error));
+    *out = lanes[0];
+    for (size_t lane = 1; lane < count; lane++) {
+        out->loss_sum += lanes[lane].loss_sum;
+        out->correct += lanes[lane].correct;
+        out->samples += lanes[lane].samples;
+    }
+    return self->device->is->fill_zero(self->device, self->stream, self->mode->totals, bytes,
                                        error);
 }

@@ -15,6 +15,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "modes"))
+import kit  # noqa: E402
+
 lockstep, device = sys.argv[1:]
 cases = failures = 0
 PHASES = ["load", "stage", "data", "forward", "backward", "optimizer"]
@@ -151,11 +154,16 @@ def check_layers(name, layers, trace, parameters, count):
     conv2 = by_name["conv2", "forward"]
     expected = 2 * count * 4 * 4 * 9 * 64 * 128  # 8 x 8 images, after one pooling
     floors = [row for row in layers if row["floor_seconds"]]
+    factored = [row for row in layers if row["out_features"]]
     check(f"{name}: layers.csv sums to the step, tiles the gradient, has floors",
           (abs(sums - length(step) / 1e9) > 1e-6 * sums + 1e-7, f"rows {sums}, step {length(step) / 1e9}"),
           (not tiles or end != parameters, f"{ranges}, {parameters} parameters"),
           ([int(row["order"]) for row in layers] != list(range(1, len(layers) + 1)), "order"),
           (float(conv2["flop"]) != expected, f"conv2 forward: {conv2['flop']} FLOP, expected {expected}"),
+          ([row["layer"] for row in factored] != ["fc2", "fc1"] or any(
+              row["kind"] != "linear" or row["phase"] != "backward_weights"
+              or (int(row["in_features"]) + 1) * int(row["out_features"]) != int(row["gradient_count"])
+              for row in factored), f"features: {factored}"),
           (len(floors) < len(layers) - 2 or any(float(row["floor_seconds"]) <= 0 for row in floors), f"{floors}"))
 
 
@@ -221,7 +229,8 @@ with tempfile.TemporaryDirectory() as folder:
                     "--seed", "3"], check=True, capture_output=True,
                    env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
     profile("single", 1, 1, "--mode", "single")
-    profile("all steps", 1, 5, "--mode", "single", "--precision", "bf16")
+    low = ["--precision", "bf16"] if device == "cuda" or kit.has_bf16() else []
+    profile("all steps", 1, 5, "--mode", "single", *low)
     if shutil.which("mpirun"):
         ddp = ["--mode", "ddp", "--bucket-mb", "0.3", "--factor-comm", "off"]
         # Two ranks on a CPU read each other's gradients where they lie.

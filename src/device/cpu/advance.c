@@ -1,5 +1,7 @@
-/* The state of a run of steps moves on. */
+/* The state of a run of steps: its gradients' norm, and moving it on. */
 #include "device/cpu/cpu.h"
+
+#include <math.h>
 
 int cpu_advance(device *self, device_stream *stream, step_state *state, int64_t images,
                 bool updated, bool scaling, ls_error *error) {
@@ -17,5 +19,20 @@ int cpu_advance(device *self, device_stream *stream, step_state *state, int64_t 
         }
     }
     state->overflow = 0;
+    return LS_OK;
+}
+
+int cpu_clip_norm(device *self, device_stream *stream, const float *gradients, size_t count,
+                  double most, step_state *state, ls_error *error) {
+    double squares;
+    LS_TRY(cpu_sum_of_squares(self, stream, gradients, count, &squares, error));
+    double norm = sqrt(squares) / (double)state->loss_scale;
+    state->gradient_norm = norm;
+    state->clip = 1;
+    if (state->overflow)
+        return LS_OK;
+    state->gradient_norm_sum += norm;
+    if (most > 0 && !(most / (norm + 1e-6) > 1))
+        state->clip = (float)(most / (norm + 1e-6));
     return LS_OK;
 }

@@ -1,11 +1,34 @@
-/* Convolutions by oneDNN. Weights are blocked as oneDNN wants them, in the activations' type, one
- * copy a direction where the directions differ, made from the canonical masters by
- * cpu_pack_weights (called in the optimizer's pass). */
+/* Convolutions by our own Winograd (winograd.h), else by oneDNN. Weights are blocked as oneDNN
+ * wants them, in the activations' type, one copy a direction where the directions differ, made from
+ * the canonical masters by `pack` (called in the optimizer's pass). */
 #include "device/cpu/cpu.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+typedef struct conv_plan {
+    plan base;
+    conv2d_shape shape;
+    onednn_call forward, backward_data, backward_weights;
+    /* oneDNN's own blocked weights, one copy for each direction, and its blocked gradient, which
+     * goes to the canonical array right after it was made (there is no fast implementation that
+     * writes canonical gradients: oneDNN 2.6 falls back to its reference). */
+    onednn_desc packed_forward, packed_backward; /* forward's and backward_data's */
+    size_t packed_backward_offset;               /* of the second copy in the packed memory */
+    onednn_call pack_forward, pack_backward, unpack_gradient;
+    size_t gradient_offset; /* of the blocked gradient in the workspace */
+    bool by_winograd;       /* all of it by winograd.h */
+    winograd winograd;
+} conv_plan;
+
+static onednn *engine_of(const conv_plan *self) {
+    return &((cpu_device *)self->base.device)->engine;
+}
+
+static size_t align64(size_t bytes) {
+    return (bytes + 63) & ~(size_t)63;
+}
 
 typedef struct conv_descs {
     onednn_desc x, y, bias, weights_any, gradient_any, canonical;
@@ -36,41 +59,54 @@ static void forget(const conv_descs *descs) {
         onednn_desc_release(made[index]);
 }
 
-static int prepare_forward(cpu_plan *self, const conv_descs *descs, const cpu_plan *like,
-                           ls_error *error) {
-    onednn *engine = &self->device->engine;
-    onednn_desc weights = like ? like->packed_forward : descs->weights_any;
-    LS_TRY(onednn_convolution_forward(engine, descs->x, weights, descs->bias, descs->y,
-                                      descs->window, self->shape.conv2d.relu, &self->forward,
-                                      error));
-    self->packed_forward = onednn_call_desc(&self->forward, DNNL_ARG_WEIGHTS);
-    return cpu_plan_pack_forward(self, descs->canonical, error);
+/* Adds a copy of the weights to the packed memory, and the call that fills it. */
+static int add_copy(conv_plan *self, onednn_desc canonical, onednn_desc packed, onednn_call *out,
+                    ls_error *error) {
+    self->base.packed[0].bytes += align64(onednn_desc_bytes(packed));
+    LS_TRY(onednn_reorder(engine_of(self), canonical, packed, out, error));
+    if (out->scratchpad_bytes)
+        return ls_fail(error, LS_FAILED, "oneDNN wants scratch memory for a reorder of weights");
+    return LS_OK;
 }
 
-static int prepare_backward_data(cpu_plan *self, const conv_descs *descs, const cpu_plan *like,
+static int prepare_forward(conv_plan *self, const conv_descs *descs, const conv_plan *like,
+                           ls_error *error) {
+    onednn *engine = engine_of(self);
+    onednn_desc weights = like ? like->packed_forward : descs->weights_any;
+    LS_TRY(onednn_convolution_forward(engine, descs->x, weights, descs->bias, descs->y,
+                                      descs->window, self->shape.activation == ACTIVATION_RELU,
+                                      &self->forward, error));
+    self->packed_forward = onednn_call_desc(&self->forward, DNNL_ARG_WEIGHTS);
+    return add_copy(self, descs->canonical, self->packed_forward, &self->pack_forward, error);
+}
+
+static int prepare_backward_data(conv_plan *self, const conv_descs *descs, const conv_plan *like,
                                  ls_error *error) {
-    onednn *engine = &self->device->engine;
+    onednn *engine = engine_of(self);
     onednn_desc weights = like ? like->packed_backward : descs->weights_any;
     LS_TRY(onednn_convolution_backward_data(engine, descs->x, weights, descs->y, descs->window,
                                             &self->forward, &self->backward_data, error));
     self->packed_backward = onednn_call_desc(&self->backward_data, DNNL_ARG_WEIGHTS);
-    return cpu_plan_pack_backward(self, descs->canonical, error);
+    if (onednn_desc_equal(self->packed_backward, self->packed_forward))
+        return LS_OK; /* one copy serves both */
+    self->packed_backward_offset = self->base.packed[0].bytes;
+    return add_copy(self, descs->canonical, self->packed_backward, &self->pack_backward, error);
 }
 
-static int prepare_backward_weights(cpu_plan *self, const conv_descs *descs, ls_error *error) {
-    onednn *engine = &self->device->engine;
+static int prepare_backward_weights(conv_plan *self, const conv_descs *descs, ls_error *error) {
+    onednn *engine = engine_of(self);
     LS_TRY(onednn_convolution_backward_weights(engine, descs->x, descs->gradient_any, descs->bias,
                                                descs->y, descs->window, &self->forward,
                                                &self->backward_weights, error));
     onednn_desc blocked = onednn_call_desc(&self->backward_weights, DNNL_ARG_DIFF_WEIGHTS);
-    self->gradient_offset = cpu_align64(self->backward_weights.scratchpad_bytes);
-    cpu_plan_need_workspace(self, self->gradient_offset + onednn_desc_bytes(blocked));
+    self->gradient_offset = align64(self->backward_weights.scratchpad_bytes);
+    plan_need_workspace(&self->base, self->gradient_offset + onednn_desc_bytes(blocked));
     return onednn_reorder(engine, blocked, descs->canonical, &self->unpack_gradient, error);
 }
 
-static int prepare_by_library(cpu_plan *made, onednn_algorithm algorithm, const cpu_plan *like,
+static int prepare_by_library(conv_plan *made, onednn_algorithm algorithm, const conv_plan *like,
                               ls_error *error) {
-    const conv2d_shape *shape = &made->shape.conv2d;
+    const conv2d_shape *shape = &made->shape;
     conv_descs descs = describe(shape);
     descs.window.algorithm = algorithm;
     int status = prepare_forward(made, &descs, like, error);
@@ -83,38 +119,37 @@ static int prepare_by_library(cpu_plan *made, onednn_algorithm algorithm, const 
         return status;
     if (made->unpack_gradient.scratchpad_bytes)
         return ls_fail(error, LS_FAILED, "oneDNN wants scratch memory for a reorder of gradients");
-    cpu_plan_need_workspace(made, made->forward.scratchpad_bytes);
-    cpu_plan_need_workspace(made, made->backward_data.scratchpad_bytes);
-    snprintf(made->description, sizeof made->description, "%.60s / %.60s / %.60s",
-             made->forward.implementation,
+    plan_need_workspace(&made->base, made->forward.scratchpad_bytes);
+    plan_need_workspace(&made->base, made->backward_data.scratchpad_bytes);
+    text_add(&made->base.description, "%s / %s / %s", made->forward.implementation,
              shape->need_dx ? made->backward_data.implementation : "-",
              made->backward_weights.implementation);
     return LS_OK;
 }
 
-static void prepare_by_winograd(cpu_plan *made) {
+static void prepare_by_winograd(conv_plan *made) {
     const winograd *winograd = &made->winograd;
-    bool need_dx = made->shape.conv2d.need_dx;
+    bool need_dx = made->shape.need_dx;
     made->by_winograd = true;
-    made->packed_bytes = cpu_align64(cpu_winograd_packed_bytes(&winograd->forward));
-    made->packed_backward_offset = made->packed_bytes;
+    made->base.packed[0].bytes = align64(cpu_winograd_packed_bytes(&winograd->forward));
+    made->packed_backward_offset = made->base.packed[0].bytes;
     if (need_dx)
-        made->packed_bytes += cpu_align64(cpu_winograd_packed_bytes(&winograd->backward));
-    cpu_plan_need_workspace(made, cpu_winograd_workspace_bytes(winograd));
-    snprintf(made->description, sizeof made->description, "%s / %s / %s",
-             winograd->forward.kernels->name, need_dx ? winograd->backward.kernels->name : "-",
-             winograd->forward.kernels->name);
+        made->base.packed[0].bytes += align64(cpu_winograd_packed_bytes(&winograd->backward));
+    plan_need_workspace(&made->base, cpu_winograd_workspace_bytes(winograd));
+    text_add(&made->base.description, "%s / %s / %s", winograd->forward.kernels->name,
+             need_dx ? winograd->backward.kernels->name : "-", winograd->forward.kernels->name);
 }
 
-static int prepare(cpu_plan *made, cpu_conv2d_algorithm algorithm, const cpu_plan *like,
-                   ls_error *error) {
+static int prepare_by(conv_plan *made, cpu_conv2d_algorithm algorithm, const conv_plan *like,
+                      ls_error *error) {
     static const onednn_algorithm algorithms[] = {[CPU_CONV2D_FASTEST] = ONEDNN_BEST,
                                                   [CPU_CONV2D_LIBRARY] = ONEDNN_BEST,
                                                   [CPU_CONV2D_LIBRARY_DIRECT] = ONEDNN_DIRECT,
                                                   [CPU_CONV2D_LIBRARY_WINOGRAD] = ONEDNN_WINOGRAD};
-    const conv2d_shape *shape = &made->shape.conv2d;
+    const conv2d_shape *shape = &made->shape;
     bool own = algorithm == CPU_CONV2D_FASTEST || algorithm == CPU_CONV2D_OWN_WINOGRAD;
-    if (own && cpu_winograd_choose(shape, made->device->threads, &made->winograd)) {
+    if (own &&
+        cpu_winograd_choose(shape, ((cpu_device *)made->base.device)->threads, &made->winograd)) {
         prepare_by_winograd(made);
         return LS_OK;
     }
@@ -143,68 +178,94 @@ int cpu_conv2d_wanted(cpu_conv2d_algorithm *out, ls_error *error) {
                    "LOCKSTEP_CONVOLUTIONS=%s: expected fastest, library or direct", wish);
 }
 
-int cpu_conv2d_prepare_by(device *self, cpu_conv2d_algorithm algorithm, const conv2d_shape *shape,
-                          const plan *like, plan **out, ls_error *error) {
-    cpu_plan *made;
-    LS_TRY(cpu_plan_create(self, CPU_CONV2D, shape->type, &made, error));
-    made->shape.conv2d = *shape;
-    int status = prepare(made, algorithm, (const cpu_plan *)like, error);
-    if (status == LS_OK)
-        *out = (plan *)made;
-    else
-        cpu_plan_release(self, (plan *)made);
-    return status;
+static int prepare(plan *base, const void *wanted, const plan *like, ls_error *error) {
+    conv_plan *self = (conv_plan *)base;
+    self->shape = *(const conv2d_shape *)wanted;
+    LS_TRY(cpu_check_type("conv2d", self->shape.type, error));
+    LS_TRY(plan_refuse_activation(base, self->shape.activation, error));
+    return prepare_by(self, ((cpu_device *)base->device)->convolutions, (const conv_plan *)like,
+                      error);
 }
 
-int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
-                       ls_error *error) {
-    return cpu_conv2d_prepare_by(self, ((cpu_device *)self)->convolutions, shape, like, out, error);
+static void release(plan *base) {
+    conv_plan *self = (conv_plan *)base;
+    onednn_call *calls[] = {&self->forward,      &self->backward_data, &self->backward_weights,
+                            &self->pack_forward, &self->pack_backward, &self->unpack_gradient};
+    for (size_t index = 0; index < sizeof calls / sizeof calls[0]; index++)
+        onednn_call_release(calls[index]);
 }
 
-int cpu_conv2d_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
-                       const void *packed, const float *bias, void *y, void *workspace,
-                       ls_error *error) {
-    (void)stream, (void)weights;
-    cpu_plan *self = (cpu_plan *)plan;
+/* Forward and backward-data have a copy each where they do not agree on the order. */
+static int pack(plan *base, device_stream *stream, int parameter, const float *weights,
+                void *packed, ls_error *error) {
+    (void)stream, (void)parameter;
+    conv_plan *self = (conv_plan *)base;
+    void *turned = (char *)packed + self->packed_backward_offset;
     if (self->by_winograd) {
-        cpu_winograd_run(&self->winograd, &self->winograd.forward, x, packed, bias, y, workspace);
+        cpu_winograd_pack_forward(&self->winograd, weights, packed);
+        if (self->shape.need_dx)
+            cpu_winograd_pack_backward(&self->winograd, weights, turned);
+        return LS_OK;
+    }
+    onednn_argument arguments[] = {{DNNL_ARG_FROM, weights}, {DNNL_ARG_TO, packed}};
+    LS_TRY(onednn_call_run(&self->pack_forward, arguments, 2, NULL, error));
+    if (!self->pack_backward.primitive)
+        return LS_OK;
+    arguments[1].memory = turned;
+    return onednn_call_run(&self->pack_backward, arguments, 2, NULL, error);
+}
+
+static int forward(plan *base, const op_arguments *a, ls_error *error) {
+    conv_plan *self = (conv_plan *)base;
+    if (self->by_winograd) {
+        cpu_winograd_run(&self->winograd, &self->winograd.forward, a->x[0], a->packed[0],
+                         a->parameters[1], a->y, a->workspace);
+        return LS_OK;
+    }
+    onednn_argument arguments[] = {{DNNL_ARG_SRC, a->x[0]},
+                                   {DNNL_ARG_WEIGHTS, a->packed[0]},
+                                   {DNNL_ARG_BIAS, a->parameters[1]},
+                                   {DNNL_ARG_DST, a->y}};
+    return onednn_call_run(&self->forward, arguments, 4, a->workspace, error);
+}
+
+static int backward_inputs(plan *base, const op_arguments *a, ls_error *error) {
+    conv_plan *self = (conv_plan *)base;
+    const char *turned = (const char *)a->packed[0] + self->packed_backward_offset;
+    if (self->by_winograd) {
+        cpu_winograd_run(&self->winograd, &self->winograd.backward, a->dy, (const float *)turned,
+                         NULL, a->dx[0], a->workspace);
         return LS_OK;
     }
     onednn_argument arguments[] = {
-        {DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_BIAS, bias}, {DNNL_ARG_DST, y}};
-    return onednn_call_run(&self->forward, arguments, 4, workspace, error);
+        {DNNL_ARG_DIFF_DST, a->dy}, {DNNL_ARG_WEIGHTS, turned}, {DNNL_ARG_DIFF_SRC, a->dx[0]}};
+    return onednn_call_run(&self->backward_data, arguments, 3, a->workspace, error);
 }
 
-int cpu_conv2d_backward_data(plan *plan, device_stream *stream, const void *dy,
-                             const float *weights, const void *packed, void *dx, void *workspace,
-                             ls_error *error) {
-    (void)stream, (void)weights;
-    cpu_plan *self = (cpu_plan *)plan;
-    const char *turned = (const char *)packed + self->packed_backward_offset;
+static int backward_parameters(plan *base, const op_arguments *a, ls_error *error) {
+    conv_plan *self = (conv_plan *)base;
     if (self->by_winograd) {
-        cpu_winograd_run(&self->winograd, &self->winograd.backward, dy, (const float *)turned, NULL,
-                         dx, workspace);
+        cpu_winograd_backward_weights(&self->winograd, a->x[0], a->dy, a->gradients[0],
+                                      a->gradients[1], a->workspace);
         return LS_OK;
     }
-    onednn_argument arguments[] = {
-        {DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_WEIGHTS, turned}, {DNNL_ARG_DIFF_SRC, dx}};
-    return onednn_call_run(&self->backward_data, arguments, 3, workspace, error);
-}
-
-int cpu_conv2d_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
-                                float *dweights, float *dbias, void *workspace, ls_error *error) {
-    (void)stream;
-    cpu_plan *self = (cpu_plan *)plan;
-    if (self->by_winograd) {
-        cpu_winograd_backward_weights(&self->winograd, x, dy, dweights, dbias, workspace);
-        return LS_OK;
-    }
-    void *blocked = (char *)workspace + self->gradient_offset;
-    onednn_argument arguments[] = {{DNNL_ARG_SRC, x},
-                                   {DNNL_ARG_DIFF_DST, dy},
+    void *blocked = (char *)a->workspace + self->gradient_offset;
+    onednn_argument arguments[] = {{DNNL_ARG_SRC, a->x[0]},
+                                   {DNNL_ARG_DIFF_DST, a->dy},
                                    {DNNL_ARG_DIFF_WEIGHTS, blocked},
-                                   {DNNL_ARG_DIFF_BIAS, dbias}};
-    LS_TRY(onednn_call_run(&self->backward_weights, arguments, 4, workspace, error));
-    onednn_argument unpack[] = {{DNNL_ARG_FROM, blocked}, {DNNL_ARG_TO, dweights}};
+                                   {DNNL_ARG_DIFF_BIAS, a->gradients[1]}};
+    LS_TRY(onednn_call_run(&self->backward_weights, arguments, 4, a->workspace, error));
+    onednn_argument unpack[] = {{DNNL_ARG_FROM, blocked}, {DNNL_ARG_TO, a->gradients[0]}};
     return onednn_call_run(&self->unpack_gradient, unpack, 2, NULL, error);
 }
+
+const op cpu_conv2d = {
+    .kind = &op_conv2d,
+    .plan_bytes = sizeof(conv_plan),
+    .prepare = prepare,
+    .release = release,
+    .pack = pack,
+    .forward = forward,
+    .backward_parameters = backward_parameters,
+    .backward_inputs = backward_inputs,
+};

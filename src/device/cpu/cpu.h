@@ -7,6 +7,8 @@
 #include "device/cpu/layouts.h"
 #include "device/cpu/onednn.h"
 #include "device/cpu/winograd.h"
+#include "device/kinds/linear.h"
+#include "device/kinds/maxpool2d.h"
 #include "device/ops.h"
 
 /* How a convolution is computed. */
@@ -26,88 +28,21 @@ typedef struct cpu_device {
     cpu_conv2d_algorithm convolutions;
 } cpu_device;
 
-typedef enum { CPU_CONV2D, CPU_LINEAR, CPU_MAXPOOL2D } cpu_plan_kind;
-
-/* A prepared op. `struct plan` of ops.h is this, for this device. */
-typedef struct cpu_plan {
-    cpu_device *device;
-    cpu_plan_kind kind;
-    union {
-        conv2d_shape conv2d;
-        linear_shape linear;
-        maxpool2d_shape maxpool2d;
-    } shape;
-    onednn_call forward, backward_data, backward_weights;
-    /* Convolutions: oneDNN's own blocked weights, one copy for each direction, and its blocked
-     * gradient, which goes to the canonical array right after it
-     * was made (there is no fast implementation that writes canonical gradients: oneDNN 2.6 falls
-     * back to its reference). */
-    onednn_desc packed_forward, packed_backward; /* forward's and backward_data's */
-    size_t packed_backward_offset;               /* of the second copy in the packed memory */
-    size_t packed_bytes;
-    onednn_call pack_forward, pack_backward, unpack_gradient;
-    size_t gradient_offset; /* of the blocked gradient in the workspace */
-    bool packed_in_order;   /* linear layers in bf16: the copy is the canonical array, rounded */
-    bool by_winograd;       /* convolutions: all of it by winograd.h */
-    winograd winograd;
-    bool by_product;                          /* linear: all of it by product.h */
-    bool data_by_product, weights_by_product; /* linear: backward by oneDNN's matrix product */
-    size_t workspace_bytes;
-    size_t saved_bytes;
-    char description[256];
-} cpu_plan;
-
 /* LOCKSTEP_CONVOLUTIONS: direct, library, or fastest where it is not set. */
 int cpu_conv2d_wanted(cpu_conv2d_algorithm *out, ls_error *error);
-int cpu_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
-                       ls_error *error);
-/* For comparisons: LS_FAILED where there is no such implementation for the shape. */
-int cpu_conv2d_prepare_by(device *self, cpu_conv2d_algorithm algorithm, const conv2d_shape *shape,
-                          const plan *like, plan **out, ls_error *error);
-int cpu_conv2d_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
-                       const void *packed, const float *bias, void *y, void *workspace,
-                       ls_error *error);
-int cpu_conv2d_backward_data(plan *plan, device_stream *stream, const void *dy,
-                             const float *weights, const void *packed, void *dx, void *workspace,
-                             ls_error *error);
-int cpu_conv2d_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
-                                float *dweights, float *dbias, void *workspace, ls_error *error);
 
-/* pack.c: after packed_forward (packed_backward) was set, its place in the packed memory and the
- * call that fills it. Backward needs no place of its own where it equals forward. */
-int cpu_plan_pack_forward(cpu_plan *self, onednn_desc canonical, ls_error *error);
-int cpu_plan_pack_backward(cpu_plan *self, onednn_desc canonical, ls_error *error);
-static inline size_t cpu_align64(size_t bytes) {
-    return (bytes + 63) & ~(size_t)63;
-}
-
-int cpu_pack_weights(plan *plan, device_stream *stream, const float *weights, void *packed,
-                     ls_error *error);
-
-int cpu_linear_prepare(device *self, const linear_shape *shape, const plan *like, plan **out,
-                       ls_error *error);
-int cpu_linear_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
-                       const void *packed, const float *bias, void *y, void *workspace,
-                       ls_error *error);
-int cpu_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
-                             const float *weights, const void *packed, void *dx, void *workspace,
-                             ls_error *error);
-int cpu_linear_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
-                                float *dweights, float *dbias, void *workspace, ls_error *error);
-
-int cpu_maxpool2d_prepare(device *self, const maxpool2d_shape *shape, plan **out, ls_error *error);
-int cpu_maxpool2d_forward(plan *plan, device_stream *stream, const void *x, void *y, void *saved,
-                          ls_error *error);
-int cpu_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, const void *y,
-                           const void *saved, void *dx, ls_error *error);
+/* pool.c, pool_backward.c: max pooling's loops; contracts in device/kinds/maxpool2d.h. */
+void cpu_maxpool2d_forward(const maxpool2d_shape *shape, const void *x, void *y, void *saved);
+void cpu_maxpool2d_backward(const maxpool2d_shape *shape, const void *dy, const void *y,
+                            const void *saved, void *dx);
+/* elementwise.c: y = a + b of fp32 or bf16, rounded, then its positive part where `relu`. */
+void cpu_add_two(dtype type, size_t count, const void *a, const void *b, bool relu, void *y);
 
 int cpu_relu_backward(device *self, device_stream *stream, size_t count, dtype type, const void *y,
                       void *dy, ls_error *error);
 int cpu_add(device *self, device_stream *stream, size_t count, dtype type, const void *from,
             void *to, ls_error *error);
-int cpu_softmax_cross_entropy(device *self, device_stream *stream, int n, int classes, dtype type,
-                              const void *logits, const int32_t *labels, float gradient_scale,
-                              const step_state *state, void *dlogits, loss_totals *totals,
+int cpu_softmax_cross_entropy(device *self, device_stream *stream, const loss_arguments *arguments,
                               ls_error *error);
 /* to[column] = the sum of from[row][column], fp32 or bf16, rows in order. One thread. */
 void cpu_sum_rows(dtype type, const void *from, float *to, size_t rows, size_t columns);
@@ -117,10 +52,22 @@ int cpu_cast(device *self, device_stream *stream, size_t count, dtype from_type,
              dtype to_type, void *to, ls_error *error);
 int cpu_make_batch(device *self, device_stream *stream, const batch_arguments *arguments,
                    ls_error *error);
-int cpu_adam(device *self, device_stream *stream, const adam_arguments *arguments,
-             const parameter_range *ranges, int range_count, ls_error *error);
-int cpu_sgd(device *self, device_stream *stream, const sgd_arguments *arguments,
-            const parameter_range *ranges, int range_count, ls_error *error);
+int cpu_adam(device *self, device_stream *stream, const adam_constants *constants,
+             const update_arguments *arguments, const parameter_range *ranges, int range_count,
+             ls_error *error);
+int cpu_sgd(device *self, device_stream *stream, const sgd_constants *constants,
+            const update_arguments *arguments, const parameter_range *ranges, int range_count,
+            ls_error *error);
+int cpu_adam_pair(device *self, device_stream *stream, const adam_constants *constants,
+                  const update_arguments *arguments, const update_pair *pair,
+                  const parameter_range *ranges, int range_count, ls_error *error);
+int cpu_sgd_pair(device *self, device_stream *stream, const sgd_constants *constants,
+                 const update_arguments *arguments, const update_pair *pair,
+                 const parameter_range *ranges, int range_count, ls_error *error);
+int cpu_average(device *self, device_stream *stream, const float *values, float *average,
+                size_t count, double decay, const step_state *state, ls_error *error);
+int cpu_clip_norm(device *self, device_stream *stream, const float *gradients, size_t count,
+                  double most, step_state *state, ls_error *error);
 
 int cpu_check_finite(device *self, device_stream *stream, const float *values, size_t count,
                      step_state *state, ls_error *error);
@@ -128,16 +75,10 @@ int cpu_advance(device *self, device_stream *stream, step_state *state, int64_t 
                 bool updated, bool scaling, ls_error *error);
 int cpu_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
                        double *out, ls_error *error);
-int cpu_fingerprint(device *self, device_stream *stream, const float *values, size_t count,
-                    fingerprint *out, ls_error *error);
+int cpu_fingerprint(device *self, device_stream *stream, const float *values, size_t first,
+                    size_t count, fingerprint *out, ls_error *error);
 
 /* LS_FAILED, naming the op and the type, for activations that this device has no loops for. */
 int cpu_check_type(const char *op, dtype type, ls_error *error);
-
-/* A new plan of this kind, zeroed; released by cpu_plan_release. */
-int cpu_plan_create(device *self, cpu_plan_kind kind, dtype type, cpu_plan **out, ls_error *error);
-void cpu_plan_release(device *self, plan *plan);
-/* The larger of the workspace so far and `bytes`. */
-void cpu_plan_need_workspace(cpu_plan *plan, size_t bytes);
 
 #endif

@@ -28,11 +28,12 @@ static void add_blocks(const float *values, size_t first, size_t end, fingerprin
     sums->hash += hash;
 }
 
-/* The last block, which may be short: what it lacks is zero in the sketch and absent in the hash.
- */
-static void add_rest(const float *values, size_t number, size_t count, fingerprint *sums) {
+/* Of a block that is not whole here: its elements [from, end). What is not here is zero in the
+ * sketch and absent in the hash. */
+static void add_part(const float *values, size_t number, unsigned from, unsigned end,
+                     fingerprint *sums) {
     fingerprint_block block = fingerprint_block_at(number);
-    for (unsigned j = 0; j < count; j++) {
+    for (unsigned j = from; j < end; j++) {
         float value = values[number * BLOCK + j];
         uint64_t sign = fingerprint_sign(&block, j);
         sums->hash += fingerprint_term(number * BLOCK + j, fingerprint_bits(value));
@@ -46,22 +47,32 @@ static void add_all(fingerprint *to, const fingerprint *from) {
         to->sketch[bucket] += from->sketch[bucket];
 }
 
-int cpu_fingerprint(device *self, device_stream *stream, const float *values, size_t count,
-                    fingerprint *out, ls_error *error) {
-    (void)self, (void)stream, (void)error;
+/* Blocks [first, end), which are whole, by all threads. */
+static void add_shared_out(const float *values, size_t first, size_t end, fingerprint *all) {
     enum { CHUNK = 64 }; /* blocks */
-    size_t whole = count / BLOCK;
-    fingerprint all = {0};
 #pragma omp parallel
     {
         fingerprint mine = {0};
 #pragma omp for schedule(static) nowait
-        for (size_t first = 0; first < whole; first += CHUNK)
-            add_blocks(values, first, whole - first < CHUNK ? whole : first + CHUNK, &mine);
+        for (size_t at = first; at < end; at += CHUNK)
+            add_blocks(values, at, end - at < CHUNK ? end : at + CHUNK, &mine);
 #pragma omp critical(fingerprint)
-        add_all(&all, &mine);
+        add_all(all, &mine);
     }
-    add_rest(values, whole, count % BLOCK, &all);
-    *out = all;
+}
+
+int cpu_fingerprint(device *self, device_stream *stream, const float *values, size_t first,
+                    size_t count, fingerprint *out, ls_error *error) {
+    (void)self, (void)stream, (void)error;
+    const float *zeroth = (const float *)((uintptr_t)values - first * sizeof *values);
+    size_t end = first + count, whole = (first + BLOCK - 1) / BLOCK, rest = end / BLOCK;
+    if (whole > rest) { /* inside of one block */
+        add_part(zeroth, rest, (unsigned)(first % BLOCK), (unsigned)(end % BLOCK), out);
+        return LS_OK;
+    }
+    if (first % BLOCK)
+        add_part(zeroth, whole - 1, (unsigned)(first % BLOCK), BLOCK, out);
+    add_shared_out(zeroth, whole, rest, out);
+    add_part(zeroth, rest, 0, (unsigned)(end % BLOCK), out);
     return LS_OK;
 }

@@ -38,13 +38,14 @@ cpu_form cpu_form_chosen(void) {
     }
 #endif
 
-FORMS(int, cpu_maxpool2d_forward,
-      (plan * plan, device_stream *stream, const void *x, void *y, void *saved, ls_error *error),
-      (plan, stream, x, y, saved, error))
-FORMS(int, cpu_maxpool2d_backward,
-      (plan * plan, device_stream *stream, const void *dy, const void *y, const void *saved,
-       void *dx, ls_error *error),
-      (plan, stream, dy, y, saved, dx, error))
+FORMS(void, cpu_maxpool2d_forward,
+      (const maxpool2d_shape *shape, const void *x, void *y, void *saved), (shape, x, y, saved))
+FORMS(void, cpu_maxpool2d_backward,
+      (const maxpool2d_shape *shape, const void *dy, const void *y, const void *saved, void *dx),
+      (shape, dy, y, saved, dx))
+FORMS(void, cpu_add_two,
+      (dtype type, size_t count, const void *a, const void *b, bool relu, void *y),
+      (type, count, a, b, relu, y))
 FORMS(int, cpu_relu_backward,
       (device * self, device_stream *stream, size_t count, dtype type, const void *y, void *dy,
        ls_error *error),
@@ -54,13 +55,29 @@ FORMS(int, cpu_add,
        ls_error *error),
       (self, stream, count, type, from, to, error))
 FORMS(int, cpu_adam,
-      (device * self, device_stream *stream, const adam_arguments *arguments,
-       const parameter_range *ranges, int range_count, ls_error *error),
-      (self, stream, arguments, ranges, range_count, error))
+      (device * self, device_stream *stream, const adam_constants *constants,
+       const update_arguments *arguments, const parameter_range *ranges, int range_count,
+       ls_error *error),
+      (self, stream, constants, arguments, ranges, range_count, error))
+FORMS(int, cpu_adam_pair,
+      (device * self, device_stream *stream, const adam_constants *constants,
+       const update_arguments *arguments, const update_pair *pair, const parameter_range *ranges,
+       int range_count, ls_error *error),
+      (self, stream, constants, arguments, pair, ranges, range_count, error))
 FORMS(int, cpu_sgd,
-      (device * self, device_stream *stream, const sgd_arguments *arguments,
-       const parameter_range *ranges, int range_count, ls_error *error),
-      (self, stream, arguments, ranges, range_count, error))
+      (device * self, device_stream *stream, const sgd_constants *constants,
+       const update_arguments *arguments, const parameter_range *ranges, int range_count,
+       ls_error *error),
+      (self, stream, constants, arguments, ranges, range_count, error))
+FORMS(int, cpu_sgd_pair,
+      (device * self, device_stream *stream, const sgd_constants *constants,
+       const update_arguments *arguments, const update_pair *pair, const parameter_range *ranges,
+       int range_count, ls_error *error),
+      (self, stream, constants, arguments, pair, ranges, range_count, error))
+FORMS(int, cpu_average,
+      (device * self, device_stream *stream, const float *values, float *average, size_t count,
+       double decay, const step_state *state, ls_error *error),
+      (self, stream, values, average, count, decay, state, error))
 FORMS(void, cpu_round_to_bf16, (const float *from, uint16_t *to, size_t count), (from, to, count))
 FORMS(int, cpu_cast,
       (device * self, device_stream *stream, size_t count, dtype from_type, const void *from,
@@ -77,9 +94,9 @@ FORMS(int, cpu_sum_of_squares,
 FORMS(void, cpu_sum_rows, (dtype type, const void *from, float *to, size_t rows, size_t columns),
       (type, from, to, rows, columns))
 FORMS(int, cpu_fingerprint,
-      (device * self, device_stream *stream, const float *values, size_t count, fingerprint *out,
-       ls_error *error),
-      (self, stream, values, count, out, error))
+      (device * self, device_stream *stream, const float *values, size_t first, size_t count,
+       fingerprint *out, ls_error *error),
+      (self, stream, values, first, count, out, error))
 FORMS(bool, cpu_product_serves, (const linear_shape *shape), (shape))
 FORMS(size_t, cpu_product_workspace_bytes, (const linear_shape *shape, int threads),
       (shape, threads))

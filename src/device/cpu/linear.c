@@ -8,7 +8,17 @@
 #include "device/cpu/cpu.h"
 #include "device/cpu/product.h"
 
-#include <stdio.h>
+typedef struct linear_plan {
+    plan base;
+    linear_shape shape;
+    onednn_call forward, backward_data, backward_weights;
+    bool by_product;                          /* all of it by product.h */
+    bool data_by_product, weights_by_product; /* backward by oneDNN's matrix product */
+} linear_plan;
+
+static cpu_device *device_of(const linear_plan *self) {
+    return (cpu_device *)self->base.device;
+}
 
 typedef struct linear_descs {
     onednn_desc x, y, y_transposed, bias, weights, gradient;
@@ -41,9 +51,9 @@ static bool onednn_product_serves(dtype type, int length) {
 }
 
 /* dx = dy * weights. */
-static int prepare_backward_data(cpu_plan *self, const linear_descs *descs, ls_error *error) {
-    onednn *engine = &self->device->engine;
-    const linear_shape *shape = &self->shape.linear;
+static int prepare_backward_data(linear_plan *self, const linear_descs *descs, ls_error *error) {
+    onednn *engine = &device_of(self)->engine;
+    const linear_shape *shape = &self->shape;
     if (!shape->need_dx)
         return LS_OK;
     self->data_by_product = onednn_product_serves(shape->type, shape->out_features);
@@ -55,9 +65,9 @@ static int prepare_backward_data(cpu_plan *self, const linear_descs *descs, ls_e
 }
 
 /* dweights = transposed dy * x. */
-static int prepare_backward_weights(cpu_plan *self, const linear_descs *descs, ls_error *error) {
-    onednn *engine = &self->device->engine;
-    const linear_shape *shape = &self->shape.linear;
+static int prepare_backward_weights(linear_plan *self, const linear_descs *descs, ls_error *error) {
+    onednn *engine = &device_of(self)->engine;
+    const linear_shape *shape = &self->shape;
     self->weights_by_product = onednn_product_serves(shape->type, shape->n);
     if (!self->weights_by_product)
         return onednn_linear_backward_weights(engine, descs->x, descs->gradient, descs->bias,
@@ -67,108 +77,122 @@ static int prepare_backward_weights(cpu_plan *self, const linear_descs *descs, l
                           &self->backward_weights, error);
 }
 
-static int prepare_calls(cpu_plan *self, const linear_descs *descs, ls_error *error) {
-    LS_TRY(onednn_linear_forward(&self->device->engine, descs->x, descs->weights, descs->bias,
-                                 descs->y, self->shape.linear.relu, &self->forward, error));
+static int prepare_calls(linear_plan *self, const linear_descs *descs, ls_error *error) {
+    LS_TRY(onednn_linear_forward(&device_of(self)->engine, descs->x, descs->weights, descs->bias,
+                                 descs->y, self->shape.activation == ACTIVATION_RELU,
+                                 &self->forward, error));
     LS_TRY(prepare_backward_data(self, descs, error));
     return prepare_backward_weights(self, descs, error);
 }
 
-static void describe_product(cpu_plan *self) {
+static void describe_product(linear_plan *self) {
     const char *name =
-        self->shape.linear.need_dx ? "product / product / product" : "product / - / product";
-    cpu_plan_need_workspace(
-        self, cpu_product_workspace_bytes(&self->shape.linear, self->device->threads));
-    snprintf(self->description, sizeof self->description, "%s", name);
+        self->shape.need_dx ? "product / product / product" : "product / - / product";
+    plan_need_workspace(&self->base,
+                        cpu_product_workspace_bytes(&self->shape, device_of(self)->threads));
+    text_add(&self->base.description, "%s", name);
 }
 
-int cpu_linear_prepare(device *self, const linear_shape *shape, const plan *like, plan **out,
-                       ls_error *error) {
-    (void)like; /* weights lie the same way for every n */
-    cpu_plan *made;
-    LS_TRY(cpu_plan_create(self, CPU_LINEAR, shape->type, &made, error));
-    made->shape.linear = *shape;
-    made->packed_in_order = shape->type == DTYPE_BF16;
-    made->by_product = cpu_product_serves(shape) && !(made->packed_in_order && onednn_has_tiles());
-    *out = (plan *)made;
-    if (made->packed_in_order)
-        made->packed_bytes =
-            (size_t)shape->out_features * (size_t)shape->in_features * sizeof(uint16_t);
-    if (made->by_product) {
-        describe_product(made);
-        return LS_OK;
-    }
-    linear_descs descs = describe(shape);
-    int status = prepare_calls(made, &descs, error);
+static int prepare_by_library(linear_plan *self, ls_error *error) {
+    linear_descs descs = describe(&self->shape);
+    int status = prepare_calls(self, &descs, error);
     forget(&descs);
-    if (status != LS_OK) {
-        cpu_plan_release(self, (plan *)made);
+    if (status != LS_OK)
         return status;
-    }
-    cpu_plan_need_workspace(made, made->forward.scratchpad_bytes);
-    cpu_plan_need_workspace(made, made->backward_data.scratchpad_bytes);
-    cpu_plan_need_workspace(made, made->backward_weights.scratchpad_bytes);
-    snprintf(made->description, sizeof made->description, "%.60s / %.60s / %.60s",
-             made->forward.implementation,
-             shape->need_dx ? made->backward_data.implementation : "-",
-             made->backward_weights.implementation);
+    plan_need_workspace(&self->base, self->forward.scratchpad_bytes);
+    plan_need_workspace(&self->base, self->backward_data.scratchpad_bytes);
+    plan_need_workspace(&self->base, self->backward_weights.scratchpad_bytes);
+    text_add(&self->base.description, "%s / %s / %s", self->forward.implementation,
+             self->shape.need_dx ? self->backward_data.implementation : "-",
+             self->backward_weights.implementation);
     return LS_OK;
 }
 
-int cpu_linear_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
-                       const void *packed, const float *bias, void *y, void *workspace,
-                       ls_error *error) {
-    (void)stream;
-    cpu_plan *self = (cpu_plan *)plan;
-    if (self->by_product) {
-        cpu_product_forward(&self->shape.linear, x, self->packed_in_order ? packed : weights, bias,
-                            y, workspace);
-        return LS_OK;
-    }
-    onednn_argument arguments[] = {{DNNL_ARG_SRC, x},
-                                   {DNNL_ARG_WEIGHTS, self->packed_in_order ? packed : weights},
-                                   {DNNL_ARG_BIAS, bias},
-                                   {DNNL_ARG_DST, y}};
-    return onednn_call_run(&self->forward, arguments, 4, workspace, error);
+static int prepare(plan *base, const void *wanted, const plan *like, ls_error *error) {
+    (void)like; /* weights lie the same way for every n */
+    linear_plan *self = (linear_plan *)base;
+    const linear_shape *shape = wanted;
+    self->shape = *shape;
+    LS_TRY(cpu_check_type("linear", shape->type, error));
+    LS_TRY(plan_refuse_activation(base, shape->activation, error));
+    bool rounded = shape->type == DTYPE_BF16;
+    if (rounded)
+        base->packed[0] = (op_packed){.bytes = (size_t)shape->out_features *
+                                               (size_t)shape->in_features * sizeof(uint16_t),
+                                      .in_order = true,
+                                      .type = DTYPE_BF16};
+    self->by_product = cpu_product_serves(shape) && !(rounded && onednn_has_tiles());
+    if (!self->by_product)
+        return prepare_by_library(self, error);
+    describe_product(self);
+    return LS_OK;
 }
 
-int cpu_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
-                             const float *weights, const void *packed, void *dx, void *workspace,
-                             ls_error *error) {
-    (void)stream;
-    cpu_plan *self = (cpu_plan *)plan;
+static void release(plan *base) {
+    linear_plan *self = (linear_plan *)base;
+    onednn_call_release(&self->forward);
+    onednn_call_release(&self->backward_data);
+    onednn_call_release(&self->backward_weights);
+}
+
+static const void *weights_of(const linear_plan *self, const op_arguments *a) {
+    return self->base.packed[0].bytes ? a->packed[0] : a->parameters[0];
+}
+
+static int forward(plan *base, const op_arguments *a, ls_error *error) {
+    linear_plan *self = (linear_plan *)base;
     if (self->by_product) {
-        cpu_product_backward_data(&self->shape.linear, dy, self->packed_in_order ? packed : weights,
-                                  dx, workspace);
+        cpu_product_forward(&self->shape, a->x[0], weights_of(self, a), a->parameters[1], a->y,
+                            a->workspace);
+        return LS_OK;
+    }
+    onednn_argument arguments[] = {{DNNL_ARG_SRC, a->x[0]},
+                                   {DNNL_ARG_WEIGHTS, weights_of(self, a)},
+                                   {DNNL_ARG_BIAS, a->parameters[1]},
+                                   {DNNL_ARG_DST, a->y}};
+    return onednn_call_run(&self->forward, arguments, 4, a->workspace, error);
+}
+
+static int backward_inputs(plan *base, const op_arguments *a, ls_error *error) {
+    linear_plan *self = (linear_plan *)base;
+    if (self->by_product) {
+        cpu_product_backward_data(&self->shape, a->dy, weights_of(self, a), a->dx[0], a->workspace);
         return LS_OK;
     }
     bool product = self->data_by_product;
-    onednn_argument arguments[] = {{product ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, dy},
-                                   {DNNL_ARG_WEIGHTS, self->packed_in_order ? packed : weights},
-                                   {product ? DNNL_ARG_DST : DNNL_ARG_DIFF_SRC, dx}};
-    return onednn_call_run(&self->backward_data, arguments, 3, workspace, error);
+    onednn_argument arguments[] = {{product ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, a->dy},
+                                   {DNNL_ARG_WEIGHTS, weights_of(self, a)},
+                                   {product ? DNNL_ARG_DST : DNNL_ARG_DIFF_SRC, a->dx[0]}};
+    return onednn_call_run(&self->backward_data, arguments, 3, a->workspace, error);
 }
 
-int cpu_linear_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
-                                float *dweights, float *dbias, void *workspace, ls_error *error) {
-    (void)stream;
-    cpu_plan *self = (cpu_plan *)plan;
-    size_t rows = (size_t)self->shape.linear.n, out = (size_t)self->shape.linear.out_features;
-    if (self->by_product || self->weights_by_product) {
-        cpu_sum_rows(self->shape.linear.type, dy, dbias, rows, out);
-    }
+static int backward_parameters(plan *base, const op_arguments *a, ls_error *error) {
+    linear_plan *self = (linear_plan *)base;
+    if (self->by_product || self->weights_by_product)
+        cpu_sum_rows(self->shape.type, a->dy, a->gradients[1], (size_t)self->shape.n,
+                     (size_t)self->shape.out_features);
     if (self->by_product) {
-        cpu_product_backward_weights(&self->shape.linear, x, dy, dweights, workspace);
+        cpu_product_backward_weights(&self->shape, a->x[0], a->dy, a->gradients[0], a->workspace);
         return LS_OK;
     }
     if (self->weights_by_product) {
         onednn_argument product[] = {
-            {DNNL_ARG_SRC, dy}, {DNNL_ARG_WEIGHTS, x}, {DNNL_ARG_DST, dweights}};
-        return onednn_call_run(&self->backward_weights, product, 3, workspace, error);
+            {DNNL_ARG_SRC, a->dy}, {DNNL_ARG_WEIGHTS, a->x[0]}, {DNNL_ARG_DST, a->gradients[0]}};
+        return onednn_call_run(&self->backward_weights, product, 3, a->workspace, error);
     }
-    onednn_argument arguments[] = {{DNNL_ARG_SRC, x},
-                                   {DNNL_ARG_DIFF_DST, dy},
-                                   {DNNL_ARG_DIFF_WEIGHTS, dweights},
-                                   {DNNL_ARG_DIFF_BIAS, dbias}};
-    return onednn_call_run(&self->backward_weights, arguments, 4, workspace, error);
+    onednn_argument arguments[] = {{DNNL_ARG_SRC, a->x[0]},
+                                   {DNNL_ARG_DIFF_DST, a->dy},
+                                   {DNNL_ARG_DIFF_WEIGHTS, a->gradients[0]},
+                                   {DNNL_ARG_DIFF_BIAS, a->gradients[1]}};
+    return onednn_call_run(&self->backward_weights, arguments, 4, a->workspace, error);
 }
+
+const op cpu_linear = {
+    .kind = &op_linear,
+    .plan_bytes = sizeof(linear_plan),
+    .prepare = prepare,
+    .release = release,
+    .forward = forward,
+    .backward_parameters = backward_parameters,
+    .backward_inputs = backward_inputs,
+};

@@ -17,45 +17,56 @@ static void store(dtype type, void *array, size_t index, double value) {
         ((float *)array)[index] = (float)value;
 }
 
+/* One sample's logits and gradient, the first element of both being number `first`. */
 typedef struct loss_row {
-    dtype type;
-    int classes;
-    const void *logits;
-    void *gradient; /* may be NULL */
-    size_t first;   /* the row's first element of both */
+    const loss_arguments *of;
+    size_t first;
 } loss_row;
 
-static void one_row(const loss_row *row, int32_t label, double scale, loss_totals *totals) {
-    const void *logits = row->logits;
-    size_t best = row->first, end = row->first + (size_t)row->classes;
-    size_t wanted = row->first + (size_t)label;
-    for (size_t i = row->first + 1; i < end; i++)
-        if (load(row->type, logits, i) > load(row->type, logits, best))
-            best = i;
-    double largest = load(row->type, logits, best), sum = 0;
-    for (size_t i = row->first; i < end; i++)
-        sum += exp((double)load(row->type, logits, i) - largest);
-    totals->loss_sum += log(sum) + largest - (double)load(row->type, logits, wanted);
-    totals->correct += best == wanted;
+static double logit(const loss_row *row, size_t class) {
+    return (double)load(row->of->type, row->of->logits, row->first + class);
+}
+
+static double mean_logit(const loss_row *row) {
+    double sum = 0;
+    for (size_t c = 0; c < (size_t)row->of->classes; c++)
+        sum += logit(row, c);
+    return sum / (double)row->of->classes;
+}
+
+static void one_row(const loss_row *row, size_t label, double scale, loss_totals *totals) {
+    const loss_arguments *a = row->of;
+    size_t best = 0, classes = (size_t)a->classes;
+    for (size_t c = 1; c < classes; c++)
+        if (logit(row, c) > logit(row, best))
+            best = c;
+    double largest = logit(row, best), sum = 0, smoothing = (double)a->smoothing;
+    for (size_t c = 0; c < classes; c++)
+        sum += exp(logit(row, c) - largest);
+    double wanted = logit(row, label);
+    if (smoothing > 0)
+        wanted = (1 - smoothing) * wanted + smoothing * mean_logit(row);
+    totals->loss_sum += log(sum) + largest - wanted;
+    totals->correct += best == label;
     totals->samples++;
-    if (!row->gradient)
+    if (!a->dlogits)
         return;
-    for (size_t i = row->first; i < end; i++) {
-        double probability = exp((double)load(row->type, logits, i) - largest) / sum;
-        store(row->type, row->gradient, i, (probability - (i == wanted)) * scale);
+    double elsewhere = smoothing / (double)classes;
+    for (size_t c = 0; c < classes; c++) {
+        double probability = exp(logit(row, c) - largest) / sum;
+        double target = (c == label ? 1 - smoothing : 0) + elsewhere;
+        store(a->type, a->dlogits, row->first + c, (probability - target) * scale);
     }
 }
 
-int cpu_softmax_cross_entropy(device *self, device_stream *stream, int n, int classes, dtype type,
-                              const void *logits, const int32_t *labels, float gradient_scale,
-                              const step_state *state, void *dlogits, loss_totals *totals,
+int cpu_softmax_cross_entropy(device *self, device_stream *stream, const loss_arguments *a,
                               ls_error *error) {
     (void)self, (void)stream;
-    LS_TRY(cpu_check_type("softmax_cross_entropy", type, error));
-    double scale = (double)gradient_scale * (state ? (double)state->loss_scale : 1);
-    for (int sample = 0; sample < n; sample++) {
-        loss_row row = {type, classes, logits, dlogits, (size_t)sample * (size_t)classes};
-        one_row(&row, labels[sample], scale, totals);
+    LS_TRY(cpu_check_type("softmax_cross_entropy", a->type, error));
+    double scale = (double)a->gradient_scale * (a->state ? (double)a->state->loss_scale : 1);
+    for (int sample = 0; sample < a->n; sample++) {
+        loss_row row = {a, (size_t)sample * (size_t)a->classes};
+        one_row(&row, (size_t)a->labels[sample], scale, a->totals);
     }
     return LS_OK;
 }

@@ -27,17 +27,30 @@ void onednn_close(onednn *self) {
     *self = (onednn){0};
 }
 
+/* The sets are x86's, as bits: what the library answers elsewhere are bits of other meanings. */
+#if defined(__x86_64__)
+static const char without_sets[] = "other";
+static unsigned instruction_sets(void) {
+    return (unsigned)dnnl_get_effective_cpu_isa();
+}
+#else
+static const char without_sets[] = "not x86";
+static unsigned instruction_sets(void) {
+    return 0;
+}
+#endif
+
 const char *onednn_isa(void) {
-    unsigned has = (unsigned)dnnl_get_effective_cpu_isa();
-    const char *name = "other";
+    unsigned has = instruction_sets();
+    const char *name = without_sets;
     for (const onednn_isa_entry *entry = onednn_isas; entry->name; entry++)
         if ((has & entry->bits) == entry->bits)
             name = entry->name;
     return name;
 }
 
-static bool has(int needed) { /* the values are sets of instructions, as bits */
-    return ((int)dnnl_get_effective_cpu_isa() & needed) == needed;
+static bool has(unsigned needed) {
+    return (instruction_sets() & needed) == needed;
 }
 
 bool onednn_has_bf16(void) {

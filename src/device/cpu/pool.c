@@ -86,10 +86,7 @@ static void row_forward_bf16(const void *x, size_t at, void *y, size_t to, uint8
     row_forward(true, x, at, y, to, saved, out_width, group, by);
 }
 
-int cpu_maxpool2d_forward(plan *plan, device_stream *stream, const void *x, void *y, void *saved,
-                          ls_error *error) {
-    (void)stream, (void)error;
-    const maxpool2d_shape *shape = &((cpu_plan *)plan)->shape.maxpool2d;
+void cpu_maxpool2d_forward(const maxpool2d_shape *shape, const void *x, void *y, void *saved) {
     pool_geometry g = cpu_pool_geometry(shape);
     pool_steps by = cpu_pool_steps(shape, &g);
     int rows = shape->n * g.blocks * g.out_height;
@@ -102,5 +99,4 @@ int cpu_maxpool2d_forward(plan *plan, device_stream *stream, const void *x, void
         else
             row_forward_fp32(x, at.in, y, at.out, kept, g.out_width, g.group, by);
     }
-    return LS_OK;
 }

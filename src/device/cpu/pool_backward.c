@@ -2,6 +2,8 @@
 #include "device/cpu/pool.h"
 #include "device/cpu/stream.h"
 
+#include <string.h>
+
 /* dy of a row of windows at [from], y with it; dx of its first window at [to]. */
 typedef struct row_gradient {
     const void *dy, *y;
@@ -93,17 +95,13 @@ static void row_backward_bf16(const row_gradient *r, int out_width, int group, p
     row_backward(true, r, out_width, group, by);
 }
 
-int cpu_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, const void *y,
-                           const void *saved, void *dx, ls_error *error) {
-    cpu_plan *self = (cpu_plan *)plan;
-    const maxpool2d_shape *shape = &self->shape.maxpool2d;
+void cpu_maxpool2d_backward(const maxpool2d_shape *shape, const void *dy, const void *y,
+                            const void *saved, void *dx) {
     pool_geometry g = cpu_pool_geometry(shape);
     pool_steps by = cpu_pool_steps(shape, &g);
     bool ragged = shape->height % shape->window != 0 || shape->width % shape->window != 0;
     if (ragged) /* the rows and columns that no window covers */
-        LS_TRY(self->device->base.is->fill_zero(
-            &self->device->base, stream, dx,
-            (size_t)shape->n * g.in.image * dtype_bytes(shape->type), error));
+        memset(dx, 0, (size_t)shape->n * g.in.image * dtype_bytes(shape->type));
     int rows = shape->n * g.blocks * g.out_height;
     size_t bytes = (size_t)shape->n * g.in.image * dtype_bytes(shape->type);
     bool streams = stream_serves(dx, bytes);
@@ -122,5 +120,4 @@ int cpu_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, co
         }
         end_streams(streams);
     }
-    return LS_OK;
 }

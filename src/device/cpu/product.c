@@ -132,7 +132,7 @@ static void finish_forward(const forward_block *b, const float *bias, void *y, i
     for (size_t n = 0; n < b->columns; n++)
         for (int o = first; o < first + rows; o++) {
             float sum = b->sums[(size_t)o * b->columns + n] + bias[o];
-            float value = b->shape->relu && !(sum > 0) ? 0 : sum;
+            float value = b->shape->activation == ACTIVATION_RELU && !(sum > 0) ? 0 : sum;
             if (in_pairs(b->shape))
                 ((uint16_t *)y)[n * out + (size_t)o] = bf16_of_float(value);
             else

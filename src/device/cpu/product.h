@@ -10,7 +10,7 @@
 #define LOCKSTEP_DEVICE_CPU_PRODUCT_H
 
 #include "device/cpu/forms.h"
-#include "device/ops.h"
+#include "device/kinds/linear.h"
 
 /* bf16: AVX-512 with its products of bf16. Rows in sixteens and not too many, in_features in
  * sixty-fours. x, y, dx, dy and weights are of the shape's type; sums are fp32. */

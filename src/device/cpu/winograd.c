@@ -247,7 +247,7 @@ bool cpu_winograd_choose(const conv2d_shape *shape, int threads, winograd *out) 
         return false;
     *out = (winograd){.threads = threads};
     out->forward = pass_of(shape, kernels, &x, &y, shape->padding);
-    out->forward.relu = shape->relu;
+    out->forward.relu = shape->activation == ACTIVATION_RELU;
     if (shape->need_dx)
         out->backward =
             pass_of(shape, winograd_kernels_choose(bf16, size_of(shape->height, shape->width)), &y,

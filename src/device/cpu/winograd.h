@@ -17,7 +17,7 @@
 #define LOCKSTEP_DEVICE_CPU_WINOGRAD_H
 
 #include "device/cpu/winograd_kernels.h"
-#include "device/ops.h"
+#include "device/kinds/conv2d.h"
 
 /* From one activation to another: y from x, or dx from dy. */
 typedef struct winograd_pass {
@@ -48,7 +48,7 @@ void cpu_winograd_pack_backward(const winograd *self, const float *weights, floa
 /* y from x, or dx from dy, with the direction's U. bias NULL: none. */
 void cpu_winograd_run(const winograd *self, const winograd_pass *pass, const void *from,
                       const float *packed, const float *bias, void *to, float *workspace);
-/* The contract of conv2d_backward_weights (device/ops.h). */
+/* The contract of op.backward_parameters (device/kinds/conv2d.h). */
 void cpu_winograd_backward_weights(const winograd *self, const void *x, const void *dy,
                                    float *dweights, float *dbias, float *workspace);
 

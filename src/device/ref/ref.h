@@ -9,16 +9,6 @@
 #include "base/float16.h"
 #include "device/ops.h"
 
-/* What a `plan *` of this device points to. */
-typedef struct ref_plan {
-    enum { REF_CONV2D, REF_MAXPOOL2D, REF_LINEAR } op;
-    union {
-        conv2d_shape conv2d;
-        maxpool2d_shape maxpool2d;
-        linear_shape linear;
-    };
-} ref_plan;
-
 /* A tensor of logical shape [n, height, width, channels]. */
 typedef struct ref_shape {
     int n, height, width, channels;
@@ -90,47 +80,10 @@ static inline void ref_store(dtype type, void *array, size_t index, double value
 /* LS_FAILED, naming the op and the type, for anything but fp32, bf16 and fp16. */
 int ref_check_type(const char *op, dtype type, ls_error *error);
 
-/* A copy of `source` on the heap. */
-int ref_plan_new(const ref_plan *source, plan **out, ls_error *error);
-static inline const ref_plan *ref_plan_of(const plan *plan) {
-    return (const ref_plan *)plan;
-}
-
-/* The ops, by file; their contracts are in device/ops.h. */
+/* The step ops, by file; their contracts are in device/ops.h. */
 extern const ops ops_ref;                 /* ref_ops.c */
+extern const op *const ref_kinds[];       /* ref_ops.c */
 extern const device_interface device_ref; /* ref.c */
-
-/* ref_conv2d.c */
-int ref_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
-                       ls_error *error);
-int ref_conv2d_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
-                       const void *packed, const float *bias, void *y, void *workspace,
-                       ls_error *error);
-int ref_conv2d_backward_data(plan *plan, device_stream *stream, const void *dy,
-                             const float *weights, const void *packed, void *dx, void *workspace,
-                             ls_error *error);
-int ref_conv2d_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
-                                float *dweights, float *dbias, void *workspace, ls_error *error);
-
-/* ref_linear.c */
-int ref_linear_prepare(device *self, const linear_shape *shape, const plan *like, plan **out,
-                       ls_error *error);
-int ref_linear_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
-                       const void *packed, const float *bias, void *y, void *workspace,
-                       ls_error *error);
-int ref_linear_backward_data(plan *plan, device_stream *stream, const void *dy,
-                             const float *weights, const void *packed, void *dx, void *workspace,
-                             ls_error *error);
-int ref_linear_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
-                                float *dweights, float *dbias, void *workspace, ls_error *error);
-
-/* ref_pool.c */
-int ref_maxpool2d_prepare(device *self, const maxpool2d_shape *shape, plan **out, ls_error *error);
-size_t ref_maxpool2d_saved_bytes(const maxpool2d_shape *shape);
-int ref_maxpool2d_forward(plan *plan, device_stream *stream, const void *x, void *y, void *saved,
-                          ls_error *error);
-int ref_maxpool2d_backward(plan *plan, device_stream *stream, const void *dy, const void *y,
-                           const void *saved, void *dx, ls_error *error);
 
 /* ref_elementwise.c */
 int ref_relu_backward(device *self, device_stream *stream, size_t count, dtype type, const void *y,
@@ -141,9 +94,7 @@ int ref_cast(device *self, device_stream *stream, size_t count, dtype from_type,
              dtype to_type, void *to, ls_error *error);
 
 /* ref_loss.c */
-int ref_softmax_cross_entropy(device *self, device_stream *stream, int n, int classes, dtype type,
-                              const void *logits, const int32_t *labels, float gradient_scale,
-                              const step_state *state, void *dlogits, loss_totals *totals,
+int ref_softmax_cross_entropy(device *self, device_stream *stream, const loss_arguments *arguments,
                               ls_error *error);
 
 /* ref_batch.c */
@@ -151,10 +102,22 @@ int ref_make_batch(device *self, device_stream *stream, const batch_arguments *a
                    ls_error *error);
 
 /* ref_optimizer.c */
-int ref_adam(device *self, device_stream *stream, const adam_arguments *arguments,
-             const parameter_range *ranges, int range_count, ls_error *error);
-int ref_sgd(device *self, device_stream *stream, const sgd_arguments *arguments,
-            const parameter_range *ranges, int range_count, ls_error *error);
+int ref_adam(device *self, device_stream *stream, const adam_constants *constants,
+             const update_arguments *arguments, const parameter_range *ranges, int range_count,
+             ls_error *error);
+int ref_sgd(device *self, device_stream *stream, const sgd_constants *constants,
+            const update_arguments *arguments, const parameter_range *ranges, int range_count,
+            ls_error *error);
+int ref_adam_pair(device *self, device_stream *stream, const adam_constants *constants,
+                  const update_arguments *arguments, const update_pair *pair,
+                  const parameter_range *ranges, int range_count, ls_error *error);
+int ref_sgd_pair(device *self, device_stream *stream, const sgd_constants *constants,
+                 const update_arguments *arguments, const update_pair *pair,
+                 const parameter_range *ranges, int range_count, ls_error *error);
+int ref_average(device *self, device_stream *stream, const float *values, float *average,
+                size_t count, double decay, const step_state *state, ls_error *error);
+int ref_clip_norm(device *self, device_stream *stream, const float *gradients, size_t count,
+                  double most, step_state *state, ls_error *error);
 
 /* ref_state.c */
 int ref_check_finite(device *self, device_stream *stream, const float *values, size_t count,
@@ -165,7 +128,7 @@ int ref_sum_of_squares(device *self, device_stream *stream, const float *values,
                        double *out, ls_error *error);
 
 /* ref_fingerprint.c */
-int ref_fingerprint(device *self, device_stream *stream, const float *values, size_t count,
-                    fingerprint *out, ls_error *error);
+int ref_fingerprint(device *self, device_stream *stream, const float *values, size_t first,
+                    size_t count, fingerprint *out, ls_error *error);
 
 #endif

@@ -1,7 +1,19 @@
 /* Convolution as its definition has it: y[n,oh,ow,k] = b[k] + sum over r,s,c of
  * x[n, oh*stride + r - padding, ow*stride + s - padding, c] * w[k,r,s,c], zero outside x. The
  * gradients turn the same sum around: each is written as the sum for one element of its result. */
+#include "device/kinds/conv2d.h"
 #include "device/ref/ref.h"
+
+const op_kind op_conv2d = {"conv2d"};
+
+typedef struct ref_conv2d_plan {
+    plan base;
+    conv2d_shape shape;
+} ref_conv2d_plan;
+
+static const conv2d_shape *shape_of(const plan *self) {
+    return &((const ref_conv2d_plan *)self)->shape;
+}
 
 static int output_size(int input, const conv2d_shape *shape) {
     return (input + 2 * shape->padding - shape->kernel) / shape->stride + 1;
@@ -26,10 +38,11 @@ static bool is_inside(int h, int w, ref_shape shape) {
     return h >= 0 && h < shape.height && w >= 0 && w < shape.width;
 }
 
-int ref_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like, plan **out,
-                       ls_error *error) {
-    (void)self, (void)like;
+static int prepare(plan *self, const void *wanted, const plan *like, ls_error *error) {
+    (void)like;
+    const conv2d_shape *shape = wanted;
     LS_TRY(ref_check_type("conv2d", shape->type, error));
+    LS_TRY(plan_refuse_activation(self, shape->activation, error));
     ref_shape output = output_of(shape);
     if (shape->height + 2 * shape->padding < shape->kernel ||
         shape->width + 2 * shape->padding < shape->kernel || output.height < 1 || output.width < 1)
@@ -37,7 +50,9 @@ int ref_conv2d_prepare(device *self, const conv2d_shape *shape, const plan *like
                        "device ref: conv2d: a kernel of %d does not fit an input of %d x %d with "
                        "padding %d",
                        shape->kernel, shape->height, shape->width, shape->padding);
-    return ref_plan_new(&(ref_plan){.op = REF_CONV2D, .conv2d = *shape}, out, error);
+    ((ref_conv2d_plan *)self)->shape = *shape;
+    text_add(&self->description, "ref");
+    return LS_OK;
 }
 
 static double forward_sum(const conv2d_shape *shape, const void *x, const float *weights, int n,
@@ -57,21 +72,20 @@ static double forward_sum(const conv2d_shape *shape, const void *x, const float 
     return sum;
 }
 
-int ref_conv2d_forward(plan *plan, device_stream *stream, const void *x, const float *weights,
-                       const void *packed, const float *bias, void *y, void *workspace,
-                       ls_error *error) {
-    (void)stream, (void)packed, (void)workspace, (void)error;
-    const conv2d_shape *shape = &ref_plan_of(plan)->conv2d;
+static int forward(plan *self, const op_arguments *a, ls_error *error) {
+    (void)error;
+    const conv2d_shape *shape = shape_of(self);
     ref_shape output = output_of(shape);
     for (int n = 0; n < output.n; n++)
         for (int oh = 0; oh < output.height; oh++)
             for (int ow = 0; ow < output.width; ow++)
                 for (int k = 0; k < output.channels; k++) {
-                    double value = (double)bias[k] + forward_sum(shape, x, weights, n, oh, ow, k);
-                    if (shape->relu && value < 0)
+                    double value = (double)a->parameters[1][k] +
+                                   forward_sum(shape, a->x[0], a->parameters[0], n, oh, ow, k);
+                    if (shape->activation == ACTIVATION_RELU && value < 0)
                         value = 0;
-                    ref_store(shape->type, y, ref_index_of(shape->out_layout, output, n, oh, ow, k),
-                              value);
+                    ref_store(shape->type, a->y,
+                              ref_index_of(shape->out_layout, output, n, oh, ow, k), value);
                 }
     return LS_OK;
 }
@@ -97,18 +111,17 @@ static double backward_data_sum(const conv2d_shape *shape, const void *dy, const
     return sum;
 }
 
-int ref_conv2d_backward_data(plan *plan, device_stream *stream, const void *dy,
-                             const float *weights, const void *packed, void *dx, void *workspace,
-                             ls_error *error) {
-    (void)stream, (void)packed, (void)workspace, (void)error;
-    const conv2d_shape *shape = &ref_plan_of(plan)->conv2d;
+static int backward_inputs(plan *self, const op_arguments *a, ls_error *error) {
+    (void)error;
+    const conv2d_shape *shape = shape_of(self);
     ref_shape input = input_of(shape);
     for (int n = 0; n < input.n; n++)
         for (int h = 0; h < input.height; h++)
             for (int w = 0; w < input.width; w++)
                 for (int c = 0; c < input.channels; c++)
-                    ref_store(shape->type, dx, ref_index_of(shape->in_layout, input, n, h, w, c),
-                              backward_data_sum(shape, dy, weights, n, h, w, c));
+                    ref_store(shape->type, a->dx[0],
+                              ref_index_of(shape->in_layout, input, n, h, w, c),
+                              backward_data_sum(shape, a->dy, a->parameters[0], n, h, w, c));
     return LS_OK;
 }
 
@@ -142,17 +155,25 @@ static double backward_bias_sum(const conv2d_shape *shape, const void *dy, int k
     return sum;
 }
 
-int ref_conv2d_backward_weights(plan *plan, device_stream *stream, const void *x, const void *dy,
-                                float *dweights, float *dbias, void *workspace, ls_error *error) {
-    (void)stream, (void)workspace, (void)error;
-    const conv2d_shape *shape = &ref_plan_of(plan)->conv2d;
+static int backward_parameters(plan *self, const op_arguments *a, ls_error *error) {
+    (void)error;
+    const conv2d_shape *shape = shape_of(self);
     for (int k = 0; k < shape->out_channels; k++) {
-        dbias[k] = (float)backward_bias_sum(shape, dy, k);
+        a->gradients[1][k] = (float)backward_bias_sum(shape, a->dy, k);
         for (int r = 0; r < shape->kernel; r++)
             for (int s = 0; s < shape->kernel; s++)
                 for (int c = 0; c < shape->in_channels; c++)
-                    dweights[weight_index(shape, k, r, s, c)] =
-                        (float)backward_weight_sum(shape, x, dy, k, r, s, c);
+                    a->gradients[0][weight_index(shape, k, r, s, c)] =
+                        (float)backward_weight_sum(shape, a->x[0], a->dy, k, r, s, c);
     }
     return LS_OK;
 }
+
+const op ref_conv2d = {
+    .kind = &op_conv2d,
+    .plan_bytes = sizeof(ref_conv2d_plan),
+    .prepare = prepare,
+    .forward = forward,
+    .backward_parameters = backward_parameters,
+    .backward_inputs = backward_inputs,
+};

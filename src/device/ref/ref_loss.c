@@ -24,26 +24,33 @@ static int argmax(const ref_row *row) {
     return best;
 }
 
-int ref_softmax_cross_entropy(device *self, device_stream *stream, int n, int classes, dtype type,
-                              const void *logits, const int32_t *labels, float gradient_scale,
-                              const step_state *state, void *dlogits, loss_totals *totals,
+/* What the target is at a class. */
+static double target(const loss_arguments *a, int class, int label) {
+    double smoothing = (double)a->smoothing;
+    return (class == label ? 1 - smoothing : 0) + smoothing / (double)a->classes;
+}
+
+int ref_softmax_cross_entropy(device *self, device_stream *stream, const loss_arguments *a,
                               ls_error *error) {
     (void)self, (void)stream;
-    LS_TRY(ref_check_type("softmax_cross_entropy", type, error));
-    double scale = (double)gradient_scale * (state ? (double)state->loss_scale : 1);
-    for (int i = 0; i < n; i++) {
-        ref_row row = {type, logits, (size_t)i * (size_t)classes, classes};
-        int best = argmax(&row);
-        double largest = logit(&row, best), sum = 0;
-        for (int c = 0; c < classes; c++)
+    LS_TRY(ref_check_type("softmax_cross_entropy", a->type, error));
+    double scale = (double)a->gradient_scale * (a->state ? (double)a->state->loss_scale : 1);
+    for (int i = 0; i < a->n; i++) {
+        ref_row row = {a->type, a->logits, (size_t)i * (size_t)a->classes, a->classes};
+        int best = argmax(&row), label = a->labels[i];
+        double largest = logit(&row, best), sum = 0, loss = 0;
+        for (int c = 0; c < a->classes; c++)
             sum += exp(logit(&row, c) - largest);
-        totals->loss_sum += log(sum) + largest - logit(&row, labels[i]);
-        totals->correct += best == labels[i];
-        totals->samples += 1;
-        for (int c = 0; dlogits && c < classes; c++) {
+        for (int c = 0; c < a->classes; c++)
+            if (target(a, c, label) != 0)
+                loss += target(a, c, label) * (log(sum) + largest - logit(&row, c));
+        a->totals->loss_sum += loss;
+        a->totals->correct += best == label;
+        a->totals->samples += 1;
+        for (int c = 0; a->dlogits && c < a->classes; c++) {
             double probability = exp(logit(&row, c) - largest) / sum;
-            ref_store(type, dlogits, row.first + (size_t)c,
-                      (probability - (c == labels[i] ? 1 : 0)) * scale);
+            ref_store(a->type, a->dlogits, row.first + (size_t)c,
+                      (probability - target(a, c, label)) * scale);
         }
     }
     return LS_OK;

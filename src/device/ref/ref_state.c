@@ -40,3 +40,18 @@ int ref_sum_of_squares(device *self, device_stream *stream, const float *values,
     *out = sum;
     return LS_OK;
 }
+
+int ref_clip_norm(device *self, device_stream *stream, const float *gradients, size_t count,
+                  double most, step_state *state, ls_error *error) {
+    double squares;
+    LS_TRY(ref_sum_of_squares(self, stream, gradients, count, &squares, error));
+    state->gradient_norm = sqrt(squares) / (double)state->loss_scale;
+    state->clip = 1;
+    if (state->overflow)
+        return LS_OK;
+    state->gradient_norm_sum += state->gradient_norm;
+    double clip = most / (state->gradient_norm + 1e-6);
+    if (most > 0 && !(clip > 1))
+        state->clip = (float)clip;
+    return LS_OK;
+}

@@ -1,0 +1,219 @@
+/* The kernels' launchers: a .cu holds its kernels and these, and is launched from nowhere else.
+ * Each puts one or two kernels into `stream` and returns what the launches returned. Pointers are
+ * device memory unless said otherwise; `processors` is the GPU's number of multiprocessors, which
+ * grids are sized by. Accesses are 16 bytes wide where pointers and sizes allow it, and right where
+ * they do not. Where it says "type", fp32, bf16 and fp16 are meant; any other is
+ * cudaErrorInvalidValue. Nothing is launched for a count of 0. C and C++. */
+#ifndef LOCKSTEP_CUDA_KERNELS_KERNELS_H
+#define LOCKSTEP_CUDA_KERNELS_KERNELS_H
+
+#include "base/dtype.h"
+#include "base/fingerprint.h"
+#include "device/epoch.h"
+#include "device/loss.h"
+#include "device/step_state.h"
+#include "device/update.h"
+
+#include <cuda_runtime_api.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What sums over blocks need: zero before the first kernel that is given it, used by one stream at
+ * a time. Each kernel leaves it fit for the next. Updates, which may have a stream of their own,
+ * are given what begins at KERNEL_UPDATES_AT in it. */
+enum { KERNEL_SCRATCH_BYTES = 64 * 1024, KERNEL_UPDATES_AT = 63 * 1024 };
+
+/* --- elementwise.cu */
+
+/* dy[i] = y[i] > 0 ? dy[i] : 0 */
+cudaError_t kernel_relu_backward(cudaStream_t stream, dtype type, size_t count, const void *y,
+                                 void *dy);
+/* to[i] += from[i] */
+cudaError_t kernel_add(cudaStream_t stream, dtype type, size_t count, const void *from, void *to);
+/* to[i] = from[i], rounded to nearest even */
+cudaError_t kernel_cast(cudaStream_t stream, size_t count, dtype from_type, const void *from,
+                        dtype to_type, void *to);
+
+/* For i < count, with j = i / length * stride + i % length: to[j] = from[i], rounded to `type`
+ * (bf16 or fp16), and the other way round. Nothing else is written. */
+cudaError_t kernel_into_runs(cudaStream_t stream, size_t count, int length, int stride,
+                             const float *from, dtype type, void *to);
+cudaError_t kernel_out_of_runs(cudaStream_t stream, size_t count, int length, int stride,
+                               dtype type, const void *from, float *to);
+
+/* --- step.cu: what is read from or written to step_state, and to the host */
+
+/* state->overflow = 1 where any of values[count] is infinite or NaN. */
+cudaError_t kernel_check_finite(cudaStream_t stream, const float *values, size_t count,
+                                step_state *state);
+/* The rest of ops.clip_norm, where state->gradient_norm is the sum of the gradients' squares. */
+cudaError_t kernel_clip_norm(cudaStream_t stream, double most, step_state *state);
+/* The contract of ops.advance. */
+cudaError_t kernel_advance(cudaStream_t stream, step_state *state, int64_t images, bool updated,
+                           bool scaling);
+/* *word = value, visible to the host before what follows in the stream; word: pinned memory. */
+cudaError_t kernel_write_word(cudaStream_t stream, uint32_t *word, uint32_t value);
+
+/* --- epoch.cu */
+
+/* The contract of ops.begin_epoch. */
+cudaError_t kernel_begin_epoch(cudaStream_t stream, const epoch_arguments *arguments);
+
+/* --- sums.cu: sums in an order that only count (rows, columns) and `processors` decide */
+
+/* *out = sum of values[i]^2, in double. */
+cudaError_t kernel_sum_of_squares(cudaStream_t stream, int processors, const float *values,
+                                  size_t count, double *out, void *scratch);
+
+/* sums[c] = sum over rows of values[rows, columns], added in fp32: the gradient of a bias. Long
+ * columns are cut into slabs that `workspace` (of at least kernel_column_sums_workspace() bytes,
+ * which may be 0; contents undefined) takes the partial sums of. */
+size_t kernel_column_sums_workspace(int processors, dtype type, size_t rows, int columns);
+cudaError_t kernel_column_sums(cudaStream_t stream, int processors, dtype type, const void *values,
+                               size_t rows, int columns, float *sums, void *workspace);
+
+/* --- direct.cu: products and convolutions without a library, sums in double, rounded once */
+
+/* result[rows, columns] = left[rows, inner] x right[inner, columns], row-major; transposed: it lies
+ * as [inner, rows], [columns, inner]. */
+typedef struct product_arguments {
+    int rows, columns, inner;
+    bool left_transposed, right_transposed;
+    bool relu; /* result = max(0, .) */
+} product_arguments;
+
+/* bias: [columns], or NULL. result_type: `type`, or fp32. */
+cudaError_t kernel_product(cudaStream_t stream, dtype type, dtype result_type,
+                           const product_arguments *of, const void *left, const void *right,
+                           const float *bias, void *result);
+/* result[r, c] = [relu](sums[r, c] + bias[c]); result may be sums, of fp32. */
+cudaError_t kernel_add_bias(cudaStream_t stream, dtype type, const product_arguments *of,
+                            const float *sums, const float *bias, void *result);
+
+/* x [n, height, width, channels], weights [out_channels, kernel, kernel, channels], y [n,
+ * out_height, out_width, out_channels]. */
+typedef struct direct_arguments {
+    int n, height, width, channels;
+    int out_height, out_width, out_channels;
+    int kernel, stride, padding;
+    bool relu; /* forward: y = max(0, .) */
+} direct_arguments;
+
+/* y = [relu](x * weights + bias), its adjoint in x, and in the weights (result_type: `type`, or
+ * fp32). */
+cudaError_t kernel_convolve(cudaStream_t stream, dtype type, const direct_arguments *of,
+                            const void *x, const void *weights, const float *bias, void *y);
+cudaError_t kernel_convolve_back(cudaStream_t stream, dtype type, const direct_arguments *of,
+                                 const void *dy, const void *weights, void *dx);
+cudaError_t kernel_convolve_weights(cudaStream_t stream, dtype type, const direct_arguments *of,
+                                    const void *x, const void *dy, dtype result_type,
+                                    void *dweights);
+
+/* --- fingerprint.cu */
+
+/* The contract of ops.fingerprint, at any alignment of 4 bytes. */
+cudaError_t kernel_add_fingerprint(cudaStream_t stream, int processors, const float *values,
+                                   size_t first, size_t count, fingerprint *out);
+
+/* --- loss.cu */
+
+/* The contract of ops.softmax_cross_entropy. */
+cudaError_t kernel_softmax_cross_entropy(cudaStream_t stream, int processors,
+                                         const loss_arguments *arguments, void *scratch);
+
+/* --- pool.cu: window = stride, no padding, channels last; saved: one byte an output */
+
+typedef struct pool_arguments {
+    int n, height, width, channels, window; /* of the input; window at most 16 */
+    bool relu_input;
+} pool_arguments;
+
+/* Whether 32 bits count the elements on both sides. */
+bool kernel_maxpool2d_fits(const pool_arguments *arguments);
+cudaError_t kernel_maxpool2d_forward(cudaStream_t stream, dtype type,
+                                     const pool_arguments *arguments, const void *x, void *y,
+                                     uint8_t *saved);
+cudaError_t kernel_maxpool2d_backward(cudaStream_t stream, dtype type,
+                                      const pool_arguments *arguments, const void *dy,
+                                      const void *y, const uint8_t *saved, void *dx);
+
+/* The same, and sums[c] = dx added up over all but its channels, in fp32 and in an order that only
+ * sizes and `processors` decide. kernel_maxpool2d_sums: whether it has a shape at all.
+ * workspace: kernel_maxpool2d_sums_workspace() bytes, contents undefined. */
+bool kernel_maxpool2d_sums(const pool_arguments *arguments);
+size_t kernel_maxpool2d_sums_workspace(int processors, const pool_arguments *arguments);
+cudaError_t kernel_maxpool2d_backward_sums(cudaStream_t stream, int processors, dtype type,
+                                           const pool_arguments *arguments, const void *dy,
+                                           const void *y, const uint8_t *saved, void *dx,
+                                           float *sums, void *workspace, void *scratch);
+
+/* --- batch.cu: batch_arguments of ops.h, channels last */
+
+typedef struct make_batch_arguments {
+    const uint8_t *images;
+    const int32_t *labels;
+    const int64_t *order; /* NULL: image k is images[k] */
+    const int64_t *ids;   /* NULL: every sample's id is 0 */
+    const step_state *state;
+    int count, height, width, channels;
+    int out_channels; /* at most `channels`: the same; else a multiple of 8, the others are 0 */
+    float scale, shift;
+    uint64_t seed; /* of the augmentation */
+    int crop_padding;
+    bool flip;
+    void *out;
+    int32_t *out_labels;
+} make_batch_arguments;
+
+cudaError_t kernel_make_batch(cudaStream_t stream, dtype type,
+                              const make_batch_arguments *arguments);
+
+/* --- optimizer.cu: parameter_ranges of device/update.h, many in one launch */
+
+/* Element i lies at i / length * stride + i % length; length 0: at i. */
+typedef struct update_runs {
+    uint16_t length, stride;
+} update_runs;
+
+typedef struct update_range {
+    size_t first, count; /* elements of the flat arrays */
+    void *packed;        /* packed[i] = parameters[first + i], rounded; NULL: none */
+    /* Element first + i's gradient is left[left_first + i]; NULL: it lies in the flat array. */
+    const void *left;
+    size_t left_first;
+    float rate_scale, weight_decay;
+    dtype packed_type;                  /* of both: bf16 or fp16 */
+    update_runs packed_runs, left_runs; /* how they lie */
+    uint32_t first_chunk;               /* the launcher's */
+} update_range;
+
+enum { UPDATE_RANGES = 48 }; /* in one launch, whose parameters have 4 KiB */
+
+typedef struct update_ranges {
+    int count; /* 1 to UPDATE_RANGES */
+    update_range of[UPDATE_RANGES];
+} update_ranges;
+
+cudaError_t kernel_adam(cudaStream_t stream, int processors, const adam_constants *constants,
+                        const update_arguments *arguments, const update_ranges *ranges,
+                        void *scratch);
+cudaError_t kernel_sgd(cudaStream_t stream, int processors, const sgd_constants *constants,
+                       const update_arguments *arguments, const update_ranges *ranges,
+                       void *scratch);
+
+/* --- average.cu */
+
+/* The contract of ops.average. */
+cudaError_t kernel_average(cudaStream_t stream, const float *values, float *average, size_t count,
+                           double decay, const step_state *state);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,111 @@
+/* lockstep checkpoint export and import: weights to and from what other programs read. */
+#include "weights/checkpoint_weights.h"
+#include "checkpoint/checkpoint.h"
+#include "cli/checkpoint_verbs.h"
+#include "input/samples.h"
+#include "safetensors/safetensors.h"
+#include "weights/weights.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Parameters, then buffers. */
+static float *memory_of(const graph *graph) {
+    return malloc((graph->parameter_count + graph->buffer_count + 1) * sizeof(float));
+}
+
+static int build(const weights_model *model, graph *out, ls_error *error) {
+    return model_build(model->name, model->height, model->width, model->channels, model->classes,
+                       out, error);
+}
+
+static int write_file(const checkpoint *from, const weights_model *model, const char *path,
+                      ls_error *error) {
+    static graph graph;
+    char step[32], epoch[32];
+    float *values = NULL;
+    snprintf(step, sizeof step, "%lld", (long long)from->manifest.step);
+    snprintf(epoch, sizeof epoch, "%lld", (long long)from->manifest.epoch);
+    const safetensors_text about[] = {{"format", "pt"},
+                                      {"lockstep", LOCKSTEP_VERSION},
+                                      {WEIGHTS_MODEL, model->name},
+                                      {"step", step},
+                                      {"epoch", epoch}};
+    int status = build(model, &graph, error);
+    if (status == LS_OK)
+        status = weights_check_checkpoint(&graph, from, error);
+    if (status == LS_OK && !(values = memory_of(&graph)))
+        status = ls_fail(error, LS_FAILED, "out of memory");
+    float *buffers = values ? values + graph.parameter_count : NULL;
+    if (status == LS_OK)
+        status = weights_from_checkpoint(&graph, from, values, buffers, error);
+    if (status == LS_OK)
+        status = weights_save(&graph, path, about, sizeof about / sizeof about[0], values, buffers,
+                              error);
+    if (status == LS_OK)
+        printf("%s: %s of %s, %d tensors, %zu parameters\n", path, model->name, from->folder,
+               graph.record_count, graph.parameter_count);
+    free(values);
+    graph_release(&graph);
+    return status;
+}
+
+int checkpoint_verb_export(char **operands, ls_error *error) {
+    char folder[4096];
+    checkpoint from;
+    weights_model model;
+    if (!weights_is_file(operands[1]))
+        return ls_fail(error, LS_BAD_INPUT,
+                       "checkpoint export: expected a name that ends in .safetensors, found '%s'",
+                       operands[1]);
+    LS_TRY(checkpoint_resolve(operands[0], folder, sizeof folder, error));
+    LS_TRY(checkpoint_open(&from, folder, error));
+    int status = weights_model_get(&from, &model, error);
+    if (status == LS_OK)
+        status = write_file(&from, &model, operands[1], error);
+    checkpoint_close(&from);
+    return status;
+}
+
+/* The images that the weights are for: those of a data set's folder. */
+static int describe(const char *name, const char *data, weights_model *out, ls_error *error) {
+    samples *test;
+    sample_choices choices = {.augment = "none"};
+    LS_TRY(samples_open(data, "test", &choices, false, &test, error));
+    *out = (weights_model){.height = test->facts.height,
+                           .width = test->facts.width,
+                           .channels = test->facts.channels,
+                           .classes = test->facts.classes};
+    snprintf(out->name, sizeof out->name, "%s", name);
+    samples_close(test);
+    return LS_OK;
+}
+
+static int read_file(const graph *graph, const char *path, float *values, ls_error *error) {
+    safetensors *file = NULL;
+    LS_TRY(safetensors_open(path, &file, error));
+    int status = weights_load(graph, file, path, values, values + graph->parameter_count, error);
+    safetensors_close(file);
+    return status;
+}
+
+int checkpoint_verb_import(char **operands, ls_error *error) {
+    static graph graph;
+    weights_model model;
+    char name[CHECKPOINT_FOLDER_BYTES];
+    LS_TRY(describe(operands[1], operands[2], &model, error));
+    LS_TRY(build(&model, &graph, error));
+    float *values = memory_of(&graph);
+    int status = values ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
+    if (status == LS_OK)
+        status = read_file(&graph, operands[0], values, error);
+    if (status == LS_OK)
+        status = weights_to_checkpoint(&graph, &model, operands[3], values,
+                                       values + graph.parameter_count, name, error);
+    if (status == LS_OK)
+        printf("%s/%s: %s, %d tensors, %zu parameters\n", operands[3], name, model.name,
+               graph.record_count, graph.parameter_count);
+    free(values);
+    graph_release(&graph);
+    return status;
+}

@@ -1,0 +1,52 @@
+/* The loader: reads ahead on its own thread. It walks the sampler's order in global batches,
+ * takes this rank's share of each (share_of), and fetches samples and labels into a ring of slots
+ * of host memory, so that a batch is ready when a step asks for it. The short last batch of an
+ * epoch is delivered, not padded and not dropped; a rank may get 0 samples of it. */
+#ifndef LOCKSTEP_INPUT_LOADER_H
+#define LOCKSTEP_INPUT_LOADER_H
+
+#include "device/device.h"
+#include "input/samples.h"
+
+typedef struct loader loader;
+
+typedef struct loader_settings {
+    int64_t global_batch;
+    int rank, size; /* whose share; (0, 1) takes the whole batch (mode dp's rank 0) */
+    uint64_t seed;
+    bool shuffled; /* training; not evaluation */
+    int slots;     /* batches read ahead; at least 2 */
+    /* OS indices of the processing units that the thread may run on (a rank's own, so that it
+     * need not share the compute thread's); count 0: where its creator may. Borrowed until
+     * loader_create returns. */
+    const int *processing_units;
+    int processing_unit_count;
+} loader_settings;
+
+typedef struct loader_batch {
+    const uint8_t *samples; /* [count, facts.bytes], host memory of the device's host_allocate */
+    const int32_t *labels;  /* [count] */
+    const int64_t *indices; /* [count] sample ids */
+    int count;              /* this rank's; may be 0 */
+} loader_batch;
+
+/* The samples must be loaded and outlive the loader. The device owns the slots. */
+int loader_create(const samples *data, device *device, const loader_settings *settings,
+                  loader **out, ls_error *error);
+
+/* Batches of an epoch: ceil(samples / global_batch). */
+int64_t loader_batches(const loader *self);
+
+/* Starts an epoch (1, 2, ...) at its batch `first` (0: from its start): the thread begins to read
+ * ahead at once. */
+int loader_start_epoch(loader *self, int epoch, int64_t first, ls_error *error);
+
+/* The next batch of the epoch; blocks until it is ready. The previous batch's memory is given
+ * back to the ring by this call: copy it to the device before. A failure of the thread (a bad
+ * block, say) comes out here. */
+int loader_next(loader *self, loader_batch *out, ls_error *error);
+
+/* Stops the thread, in any state. NULL is fine. */
+void loader_close(loader *self);
+
+#endif

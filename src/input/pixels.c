@@ -1,0 +1,113 @@
+#include "input/pixels.h"
+#include "input/augmentations.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+extern const data_kind data_pixels;
+
+pixels pixels_of(int height, int width, int channels, int classes) {
+    size_t bytes = (size_t)height * (size_t)width * (size_t)channels;
+    return (pixels){.base = {.is = &data_pixels,
+                             .facts = {.height = height,
+                                       .width = width,
+                                       .channels = channels,
+                                       .classes = classes,
+                                       .bytes = bytes}},
+                    .scale = 2.0f / 255.0f, /* (x / 255 - 0.5) / 0.5 */
+                    .shift = -1.0f};
+}
+
+pixels pixels_of_dataset(dataset *data) {
+    const dataset_facts *facts = &data->facts;
+    pixels made = pixels_of(facts->height, facts->width, facts->channels, facts->classes);
+    made.data = data;
+    made.base.facts.samples = facts->images;
+    memcpy(made.base.facts.id, facts->id, sizeof facts->id);
+    return made;
+}
+
+static const pixels *of(const samples *self) {
+    return (const pixels *)self;
+}
+
+static bool recognises(const char *folder) {
+    (void)folder;
+    return true;
+}
+
+static int open_split(const char *folder, const char *split, const sample_choices *choices,
+                      bool training, samples **out, ls_error *error) {
+    pixels *self = malloc(sizeof *self);
+    dataset *data;
+    if (!self)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    int status = dataset_open(folder, split, &data, error);
+    if (status != LS_OK) {
+        free(self);
+        return status;
+    }
+    *self = pixels_of_dataset(data);
+    if (training)
+        self->augment = augmentation_of(choices->augment, choices->seed);
+    *out = &self->base;
+    return LS_OK;
+}
+
+static void close_split(samples *self) {
+    dataset_close(((pixels *)self)->data);
+    free(self);
+}
+
+static int load(samples *self, ls_error *error) {
+    return dataset_load(((pixels *)self)->data, error);
+}
+
+static int fetch(const samples *self, int epoch, int64_t id, void *out, int32_t *label,
+                 ls_error *error) {
+    const dataset *data = of(self)->data;
+    size_t bytes = self->facts.bytes;
+    (void)epoch;
+    if (!data->images)
+        return ls_fail(error, LS_FAILED, "the data set %s is not loaded", data->folder);
+    *label = data->labels[id];
+    memcpy(out, data->images + (size_t)id * bytes, bytes);
+    return LS_OK;
+}
+
+static const void *whole(const samples *self, const int32_t **labels) {
+    *labels = of(self)->data->labels;
+    return of(self)->data->images;
+}
+
+static int make(const samples *self, device *device, device_stream *stream,
+                const sample_place *from, int count, const sample_target *to, ls_error *error) {
+    batch_arguments arguments = {.images = from->samples,
+                                 .labels = from->labels,
+                                 .ids = from->ids,
+                                 .order = from->order,
+                                 .state = from->state,
+                                 .count = count,
+                                 .height = self->facts.height,
+                                 .width = self->facts.width,
+                                 .channels = self->facts.channels,
+                                 .layout = to->layout,
+                                 .type = to->type,
+                                 .scale = of(self)->scale,
+                                 .shift = of(self)->shift,
+                                 .augment = of(self)->augment,
+                                 .out = to->out,
+                                 .out_labels = to->labels};
+    return device->is->ops->make_batch(device, stream, &arguments, error);
+}
+
+const data_kind data_pixels = {
+    .name = "pixels",
+    .recognises = recognises,
+    .open = open_split,
+    .close = close_split,
+    .load = load,
+    .fetch = fetch,
+    .whole = whole,
+    .make = make,
+};

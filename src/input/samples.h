@@ -1,0 +1,77 @@
+/* The samples of a split, of some kind. A kind of data is one file that ends with its data_kind,
+ * and a line in samples.c: how a split is opened, how a sample gets into a slot of host memory
+ * (where decoding goes on, in the loader's thread), and how fetched samples become the network's
+ * input (on the device). Everything else of the room knows samples by number and size alone. */
+#ifndef LOCKSTEP_INPUT_SAMPLES_H
+#define LOCKSTEP_INPUT_SAMPLES_H
+
+#include "base/share.h"
+#include "device/ops.h"
+
+typedef struct samples samples;
+
+/* What the user chose of data; a kind checks what concerns it. */
+typedef struct sample_choices {
+    const char *augment; /* one of AUGMENTATION_CHOICES; of the training split */
+    uint64_t seed;
+} sample_choices;
+
+typedef struct sample_facts {
+    int64_t samples;
+    int height, width, channels; /* of the network's input */
+    int classes;
+    size_t bytes; /* of a fetched sample */
+    char id[65];  /* hex SHA-256 of the data set: equal ids, equal data */
+} sample_facts;
+
+/* Where a batch's fetched samples lie: host memory, or device memory with `order`. */
+typedef struct sample_place {
+    const void *samples;   /* [count or split, facts.bytes] */
+    const int32_t *labels; /* as many */
+    /* Device memory: sample k is number order[state->cursor + k], which is its id too. NULL:
+     * sample k, with id ids[k]. */
+    const int64_t *order;
+    const int64_t *ids; /* NULL: all 0 */
+    const step_state *state;
+} sample_place;
+
+/* Where they go, in device memory. */
+typedef struct sample_target {
+    tensor_layout layout;
+    dtype type;
+    void *out;       /* [count, h, w, c] in `layout` */
+    int32_t *labels; /* [count] */
+} sample_target;
+
+typedef struct data_kind {
+    const char *name;
+    /* True where the folder holds this kind. */
+    bool (*recognises)(const char *folder);
+    /* Cheap: reads no sample. The kind allocates *out. `training`: of the training split. */
+    int (*open)(const char *folder, const char *split, const sample_choices *choices, bool training,
+                samples **out, ls_error *error);
+    void (*close)(samples *self);
+    /* Before the first fetch. */
+    int (*load)(samples *self, ls_error *error);
+    /* Sample `id` of an epoch into out [facts.bytes], and its label. Any thread. */
+    int (*fetch)(const samples *self, int epoch, int64_t id, void *out, int32_t *label,
+                 ls_error *error);
+    /* After load: all samples as fetch gives them in every epoch, [samples, bytes] with [samples]
+     * labels in host memory; a device may keep them. NULL: there is no such thing. */
+    const void *(*whole)(const samples *self, const int32_t **labels);
+    /* `count` of them -> the network's input, in stream order. */
+    int (*make)(const samples *self, device *device, device_stream *stream,
+                const sample_place *from, int count, const sample_target *to, ls_error *error);
+} data_kind;
+
+/* The first member of a kind's own struct. */
+struct samples {
+    const data_kind *is;
+    sample_facts facts;
+};
+
+int samples_open(const char *folder, const char *split, const sample_choices *choices,
+                 bool training, samples **out, ls_error *error);
+void samples_close(samples *self); /* NULL is fine */
+
+#endif

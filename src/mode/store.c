@@ -1,0 +1,388 @@
+#include "mode/store.h"
+#include "mode/store_memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A held range begins at a multiple of it, counted as in the whole array, so that an element lies
+ * as aligned as there. */
+enum { GRAIN = 64 };
+
+typedef struct held {
+    store_span span;
+    size_t base;  /* the element that lies where its memory begins */
+    size_t place; /* of that, in the array's memory */
+} held;
+
+typedef struct array {
+    float *memory;
+    bool of_comm;
+    held *ranges;
+    store_span *spans; /* [count] the ranges', for store_spans */
+    int count;
+    size_t elements; /* of memory, a row */
+} array;
+
+/* Memory that a mode took. */
+typedef struct taken {
+    void *memory;
+    memory_kind use;
+    bool of_comm;
+    size_t bytes;
+} taken;
+
+struct store {
+    store_settings settings;
+    array arrays[STORE_KINDS];
+    taken *taken; /* [taken_count] */
+    int taken_count;
+    store_span *updated;
+    int updated_count;
+};
+
+int store_create(const store_settings *settings, store **out, ls_error *error) {
+    store *self = calloc(1, sizeof *self);
+    if (!self)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    self->settings = *settings;
+    *out = self;
+    return LS_OK;
+}
+
+/* Of the comm, or of the device. */
+static int allocate(const store *self, bool of_comm, size_t bytes, const char *what, void **out,
+                    ls_error *error) {
+    comm *comm = self->settings.comm;
+    device *device = self->settings.device;
+    return of_comm && comm ? comm->is->allocate(comm, bytes, what, out, error)
+                           : device->is->allocate(device, bytes, what, out, error);
+}
+
+static void release(const store *self, bool of_comm, void *memory) {
+    comm *comm = self->settings.comm;
+    device *device = self->settings.device;
+    if (memory && of_comm && comm)
+        comm->is->release(comm, memory);
+    else if (memory)
+        device->is->release(device, memory);
+}
+
+void store_destroy(store *self) {
+    if (!self)
+        return;
+    for (int kind = 0; kind < STORE_KINDS; kind++) {
+        array *each = &self->arrays[kind];
+        release(self, each->of_comm, each->memory);
+        free(each->ranges);
+        free(each->spans);
+    }
+    for (int index = 0; index < self->taken_count; index++)
+        release(self, self->taken[index].of_comm, self->taken[index].memory);
+    free(self->taken);
+    free(self->updated);
+    free(self);
+}
+
+static int moments_of(const store *self) {
+    int count = 0;
+    while (self->settings.moments && self->settings.moments[count])
+        count++;
+    return count;
+}
+
+const char *store_name(const store *self, store_kind kind) {
+    static const char *const names[] = {"parameters", "gradients", "buffers", "average"};
+    int moment = (int)kind - STORE_MOMENTS;
+    return moment < 0                  ? names[kind]
+           : moment < moments_of(self) ? self->settings.moments[moment]
+                                       : "unused moments";
+}
+
+bool store_is_state(store_kind kind) {
+    return kind != STORE_GRADIENTS;
+}
+
+static size_t rows_of(const store *self, store_kind kind) {
+    bool has_rows = kind == STORE_GRADIENTS || kind == STORE_BUFFERS;
+    return has_rows ? (size_t)self->settings.rows : 1;
+}
+
+static size_t round_down(size_t element) {
+    return element / GRAIN * GRAIN;
+}
+
+static size_t round_up(size_t elements) {
+    return round_down(elements + GRAIN - 1);
+}
+
+size_t store_length(const store *self, store_kind kind) {
+    const store_settings *s = &self->settings;
+    if (kind == STORE_BUFFERS)
+        return s->buffer_count;
+    bool kept = kind == STORE_AVERAGE ? s->averages : (int)kind - STORE_MOMENTS < moments_of(self);
+    return kept ? s->parameter_count : 0;
+}
+
+/* The last row ends with its last element. */
+size_t store_bytes(const store *self, store_kind kind) {
+    const array *of = &self->arrays[kind];
+    size_t gaps = (rows_of(self, kind) - 1) * round_up(of->elements);
+    return of->count == 0 ? 0 : (gaps + of->elements) * sizeof(float);
+}
+
+size_t store_row_stride(const store *self, store_kind kind) {
+    return round_up(self->arrays[kind].elements);
+}
+
+static int place_ranges(array *self, const store_span *spans, int count, ls_error *error) {
+    self->ranges = calloc((size_t)count, sizeof *self->ranges);
+    self->spans = calloc((size_t)count, sizeof *self->spans);
+    if (!self->ranges || !self->spans)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    for (int index = 0; index < count; index++) {
+        size_t base = round_down(spans[index].first);
+        size_t place = round_up(self->elements);
+        self->spans[index] = spans[index];
+        self->ranges[index] = (held){.span = spans[index], .base = base, .place = place};
+        self->elements = place + spans[index].first - base + spans[index].count;
+    }
+    self->count = count;
+    return LS_OK;
+}
+
+int store_hold(store *self, store_kind kind, const store_span *spans, int count, ls_error *error) {
+    array *made = &self->arrays[kind];
+    if (count == 0)
+        return LS_OK;
+    LS_TRY(place_ranges(made, spans, count, error));
+    made->of_comm = kind < STORE_AVERAGE; /* what ranks exchange */
+    return allocate(self, made->of_comm, store_bytes(self, kind), store_name(self, kind),
+                    (void **)&made->memory, error);
+}
+
+int store_take(store *self, memory_kind use, bool of_comm, size_t bytes, const char *what,
+               void **out, ls_error *error) {
+    taken *more = realloc(self->taken, (size_t)(self->taken_count + 1) * sizeof *more);
+    if (!more)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    self->taken = more;
+    LS_TRY(allocate(self, of_comm, bytes, what, out, error));
+    self->taken[self->taken_count++] =
+        (taken){.memory = *out, .use = use, .of_comm = of_comm, .bytes = bytes};
+    return LS_OK;
+}
+
+void store_give_back(store *self, void *memory) {
+    for (int index = 0; memory && index < self->taken_count; index++) {
+        taken *each = &self->taken[index];
+        if (each->memory != memory)
+            continue;
+        release(self, each->of_comm, memory);
+        memmove(each, each + 1, (size_t)(self->taken_count - index - 1) * sizeof *each);
+        self->taken_count--;
+        return;
+    }
+}
+
+size_t store_memory(const store *self, memory_kind use) {
+    size_t bytes = 0;
+    for (store_kind kind = 0; kind < STORE_KINDS; kind++) {
+        memory_kind its = kind == STORE_GRADIENTS ? MEMORY_GRADIENTS
+                          : kind >= STORE_AVERAGE ? MEMORY_OPTIMIZER
+                                                  : MEMORY_PARAMETERS;
+        bytes += its == use ? store_bytes(self, kind) : 0;
+    }
+    for (int index = 0; index < self->taken_count; index++)
+        bytes += self->taken[index].use == use ? self->taken[index].bytes : 0;
+    return bytes;
+}
+
+int store_update(store *self, const store_span *spans, int count, ls_error *error) {
+    self->updated = calloc((size_t)count + 1, sizeof *spans);
+    if (!self->updated)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    memcpy(self->updated, spans, (size_t)count * sizeof *spans);
+    self->updated_count = count;
+    for (int moment = 0; moment < moments_of(self); moment++)
+        LS_TRY(store_hold(self, STORE_MOMENTS + (store_kind)moment, spans, count, error));
+    const array *parameters = &self->arrays[STORE_PARAMETERS];
+    return self->settings.averages
+               ? store_hold(self, STORE_AVERAGE, parameters->spans, parameters->count, error)
+               : LS_OK;
+}
+
+int store_hold_whole(store *self, store_kind kind, ls_error *error) {
+    store_span whole = {0, store_length(self, kind)};
+    return store_hold(self, kind, &whole, whole.count > 0, error);
+}
+
+int store_update_whole(store *self, ls_error *error) {
+    store_span whole = {0, self->settings.parameter_count};
+    return store_update(self, &whole, 1, error);
+}
+
+int store_spans(const store *self, store_kind kind, const store_span **out) {
+    *out = self->arrays[kind].spans;
+    return self->arrays[kind].count;
+}
+
+bool store_is_whole(const store *self, store_kind kind) {
+    size_t held = 0;
+    for (int index = 0; index < self->arrays[kind].count; index++)
+        held += self->arrays[kind].spans[index].count;
+    return held == store_length(self, kind);
+}
+
+float *store_exchange(store *self, store_kind kind, float *memory) {
+    float *before = self->arrays[kind].memory;
+    self->arrays[kind].memory = memory;
+    return before;
+}
+
+/* ---- where things lie */
+
+static const held *find(const array *self, size_t first, size_t count) {
+    for (int index = 0; index < self->count; index++) {
+        const store_span *span = &self->ranges[index].span;
+        if (first >= span->first && first + count <= span->first + span->count)
+            return &self->ranges[index];
+    }
+    return NULL;
+}
+
+static float *at(const array *self, const held *range, size_t element) {
+    return self->memory + range->place + (element - range->base);
+}
+
+float *store_at(const store *self, store_kind kind, size_t first, size_t count) {
+    const array *of = &self->arrays[kind];
+    const held *range = find(of, first, count);
+    return range ? at(of, range, first) : NULL;
+}
+
+store_slice store_slice_of(const store *self, size_t first, size_t count) {
+    store_slice slice = {.span = {first, count}};
+    const held *ranges[STORE_KINDS];
+    float *arrays[STORE_KINDS] = {NULL};
+    for (int kind = 0; kind < STORE_KINDS; kind++) {
+        ranges[kind] = kind == STORE_BUFFERS ? NULL : find(&self->arrays[kind], first, count);
+        if (ranges[kind] && ranges[kind]->base > slice.origin)
+            slice.origin = ranges[kind]->base;
+    }
+    for (int kind = 0; kind < STORE_KINDS; kind++)
+        if (ranges[kind])
+            arrays[kind] = at(&self->arrays[kind], ranges[kind], slice.origin);
+    slice.parameters = arrays[STORE_PARAMETERS];
+    slice.gradients = arrays[STORE_GRADIENTS];
+    slice.average = arrays[STORE_AVERAGE];
+    for (int moment = 0; moment < STORE_MAX_MOMENTS; moment++)
+        slice.moments[moment] = arrays[STORE_MOMENTS + moment];
+    return slice;
+}
+
+int store_slice_count(const store *self) {
+    return self->updated_count;
+}
+
+store_slice store_slice_at(const store *self, int index) {
+    return store_slice_of(self, self->updated[index].first, self->updated[index].count);
+}
+
+/* ---- by kind and range */
+
+/* What of `span` lies in a held range. */
+static store_span overlap(const held *range, store_span span) {
+    size_t first = span.first > range->span.first ? span.first : range->span.first;
+    size_t end = span.first + span.count, held_end = range->span.first + range->span.count;
+    end = end < held_end ? end : held_end;
+    return (store_span){first, end > first ? end - first : 0};
+}
+
+int store_write(store *self, device_stream *stream, store_kind kind, store_span span,
+                const float *host, ls_error *error) {
+    device *device = self->settings.device;
+    const array *of = &self->arrays[kind];
+    for (int index = 0; index < of->count; index++) {
+        store_span part = overlap(&of->ranges[index], span);
+        if (part.count > 0)
+            LS_TRY(device->is->copy(device, stream, at(of, &of->ranges[index], part.first),
+                                    host + (part.first - span.first), part.count * sizeof *host,
+                                    COPY_HOST_TO_DEVICE, error));
+    }
+    return device->is->stream_synchronize(device, stream, error);
+}
+
+static int copy_out(const store *self, device_stream *stream, store_kind kind, store_span span,
+                    float *out, copy_kind way, ls_error *error) {
+    device *device = self->settings.device;
+    const array *of = &self->arrays[kind];
+    for (int index = 0; index < of->count; index++) {
+        store_span part = overlap(&of->ranges[index], span);
+        if (part.count > 0)
+            LS_TRY(device->is->copy(device, stream, out + (part.first - span.first),
+                                    at(of, &of->ranges[index], part.first),
+                                    part.count * sizeof *out, way, error));
+    }
+    return LS_OK;
+}
+
+int store_read(const store *self, device_stream *stream, store_kind kind, store_span span,
+               float *host, ls_error *error) {
+    device *device = self->settings.device;
+    LS_TRY(copy_out(self, stream, kind, span, host, COPY_DEVICE_TO_HOST, error));
+    return device->is->stream_synchronize(device, stream, error);
+}
+
+int store_copy(const store *self, device_stream *stream, store_kind kind, store_span span,
+               float *out, ls_error *error) {
+    return copy_out(self, stream, kind, span, out, COPY_ON_DEVICE, error);
+}
+
+int store_clear(store *self, device_stream *stream, store_kind kind, ls_error *error) {
+    device *device = self->settings.device;
+    if (self->arrays[kind].count == 0)
+        return LS_OK;
+    return device->is->fill_zero(device, stream, self->arrays[kind].memory, store_bytes(self, kind),
+                                 error);
+}
+
+/* Floats of each of two kinds that lie in host memory at once. */
+enum { SWAPPED_AT_ONCE = 1 << 20 };
+
+static int swap_span(store *self, device_stream *stream, store_kind a, store_kind b,
+                     store_span span, float *host, ls_error *error) {
+    for (size_t at = 0; at < span.count; at += SWAPPED_AT_ONCE) {
+        size_t left = span.count - at;
+        store_span part = {span.first + at, left < SWAPPED_AT_ONCE ? left : SWAPPED_AT_ONCE};
+        LS_TRY(store_read(self, stream, a, part, host, error));
+        LS_TRY(store_read(self, stream, b, part, host + part.count, error));
+        LS_TRY(store_write(self, stream, a, part, host + part.count, error));
+        LS_TRY(store_write(self, stream, b, part, host, error));
+    }
+    return LS_OK;
+}
+
+int store_swap(store *self, device_stream *stream, store_kind a, store_kind b, ls_error *error) {
+    const store_span *spans;
+    int count = store_spans(self, a, &spans), status = LS_OK;
+    float *host = malloc(2 * SWAPPED_AT_ONCE * sizeof *host);
+    if (!host)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    for (int index = 0; index < count && status == LS_OK; index++)
+        status = swap_span(self, stream, a, b, spans[index], host, error);
+    free(host);
+    return status;
+}
+
+int store_fingerprint(const store *self, device_stream *stream, store_kind kind, fingerprint *out,
+                      ls_error *error) {
+    device *device = self->settings.device;
+    const array *of = &self->arrays[kind];
+    LS_TRY(device->is->fill_zero(device, stream, out, sizeof *out, error));
+    for (int index = 0; index < of->count; index++) {
+        store_span span = of->spans[index];
+        LS_TRY(device->is->ops->fingerprint(device, stream, at(of, &of->ranges[index], span.first),
+                                            span.first, span.count, out, error));
+    }
+    return LS_OK;
+}

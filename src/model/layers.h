@@ -1,0 +1,19 @@
+/* Building a graph: one function a kind of layer, each in its layer_KIND.c. Each returns the new
+ * tensor's number. Mistakes are kept in graph.error and reported by graph_finish, so that a model
+ * reads as a list of layers. A layer's name has at most 63 letters. */
+#ifndef LOCKSTEP_MODEL_LAYERS_H
+#define LOCKSTEP_MODEL_LAYERS_H
+
+#include "model/graph.h"
+
+int graph_input(graph *self, int height, int width, int channels);
+int graph_conv2d(graph *self, const char *name, int input, int out_channels, int kernel, int stride,
+                 int padding, activation activation);
+int graph_maxpool2d(graph *self, const char *name, int input, int window);
+int graph_linear(graph *self, const char *name, int input, int out_features, activation activation);
+/* a + b, then the activation: a residual join. */
+int graph_join(graph *self, const char *name, int a, int b, activation activation);
+/* `output` is the logits. Checks that every other tensor is used. */
+int graph_finish(graph *self, int output, ls_error *error);
+
+#endif

@@ -1,0 +1,19 @@
+#include "model/model_options.h"
+
+#include "base/precision.h"
+#include "model/graph.h"
+
+#include <stddef.h>
+
+#define AT(field) offsetof(model_options, field)
+
+static const option options[] = {
+    {"model", OPTION_CHOICE, AT(model), "NAME", "cnn", model_choices, 0, 0, "Train this model.",
+     false},
+    {"precision", OPTION_CHOICE, AT(precision), "TYPE", "fp32", PRECISION_CHOICES, 0, 0,
+     "Compute in this type; parameters and optimizer stay fp32; fp16 scales its loss.", false},
+    {0}};
+
+int model_add_options(option_groups *list, size_t offset, ls_error *error) {
+    return option_add_group(list, (option_group){"Model and precision", options, offset}, error);
+}

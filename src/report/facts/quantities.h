@@ -1,0 +1,27 @@
+/* What follows from what was measured. */
+#ifndef LOCKSTEP_REPORT_FACTS_QUANTITIES_H
+#define LOCKSTEP_REPORT_FACTS_QUANTITIES_H
+
+#include "report/facts/records.h"
+
+/* What no phase accounts for: the loop's own overhead. */
+double other_seconds(double seconds, const phase_seconds *phases);
+
+/* What ranks did themselves: all but waiting in the comm, and what no phase accounts for. */
+double busy_seconds(const phase_seconds *phases);
+
+/* `amount` a second; NAN where no time passed. */
+double rate(int64_t amount, double seconds);
+
+/* Of a step of the whole batch, by the epochs' clock: the training time over the images, times the
+ * global batch. */
+double step_seconds(const run_facts *facts, const run_totals *totals);
+
+/* Over the ranks, of those that were measured; NAN where none was. */
+typedef struct spread {
+    double minimum, mean, maximum;
+} spread;
+spread peak_memory_spread(const rank_usage *usage, int ranks);
+spread cpu_utilisation_spread(const rank_usage *usage, int ranks);
+
+#endif

@@ -1,0 +1,43 @@
+#include "fuzz.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool fuzz_accepted;
+static char folder[64];
+
+static void remove_folder(void) {
+    DIR *stream = opendir(folder);
+    for (struct dirent *entry; stream && (entry = readdir(stream));)
+        unlinkat(dirfd(stream), entry->d_name, 0);
+    if (stream)
+        closedir(stream);
+    rmdir(folder);
+}
+
+const char *fuzz_folder(void) {
+    if (folder[0])
+        return folder;
+    snprintf(folder, sizeof folder, "/dev/shm/lockstep-fuzz-XXXXXX");
+    if (!mkdtemp(folder)) {
+        snprintf(folder, sizeof folder, "/tmp/lockstep-fuzz-XXXXXX");
+        if (!mkdtemp(folder))
+            abort();
+    }
+    atexit(remove_folder);
+    return folder;
+}
+
+const char *fuzz_file(const char *name, const void *bytes, size_t size) {
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", fuzz_folder(), name);
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (file < 0 || write(file, bytes, size) != (ssize_t)size)
+        abort();
+    close(file);
+    return path;
+}

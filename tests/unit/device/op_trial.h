@@ -1,0 +1,45 @@
+/* A kind of op run once, forward and backward, on values of the host: what the tests of kinds are
+ * made of. Tensors are in the subject's type, flat or images in a layout; parameters and buffers
+ * fp32. */
+#ifndef LOCKSTEP_TESTS_UNIT_DEVICE_OP_TRIAL_H
+#define LOCKSTEP_TESTS_UNIT_DEVICE_OP_TRIAL_H
+
+#include "ops_fixture.h"
+
+/* count 0: there is no such tensor. */
+typedef struct trial_tensor {
+    size_t count;
+    const float *values;  /* canonical */
+    dims image;           /* n 0: it is flat */
+    tensor_layout layout; /* of an image */
+} trial_tensor;
+
+static inline trial_tensor trial_image(tensor_layout layout, dims image, const float *values) {
+    return (trial_tensor){dims_count(image), values, image, layout};
+}
+
+static inline trial_tensor trial_flat(size_t count, const float *values) {
+    return (trial_tensor){.count = count, .values = values};
+}
+
+typedef struct op_trial {
+    const op_kind *kind;
+    const void *shape;
+    trial_tensor x[OP_INPUTS], parameters[OP_PARAMETERS], buffers[OP_BUFFERS];
+    trial_tensor dy;        /* of y's shape; its values are not read where it evaluates */
+    bool leaves[OP_INPUTS]; /* this input's gradient is not wanted */
+    bool evaluates;         /* forward alone, of an evaluation */
+    /* The plan to run, and the one that packs the parameters; NULL: one of the shape is made, and
+     * packs its own. */
+    plan *plan, *packing;
+} op_trial;
+
+/* Of what the trial has; else NULL. */
+typedef struct op_results {
+    float *y, *dx[OP_INPUTS], *gradients[OP_PARAMETERS], *buffers[OP_BUFFERS];
+} op_results;
+
+op_results op_try(subject *s, const op_trial *trial);
+void op_results_free(op_results *self);
+
+#endif
