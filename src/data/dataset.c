@@ -23,15 +23,18 @@ static int differs(const shard *found, const char *what, int64_t expected, int64
                    found->path, what, expected, value);
 }
 
-/* A shard is what the manifest says it is, or it is another data set's, or in another's place. */
-static int compare(const shard *found, const manifest *expected, const char *split,
-                   const manifest_shard *entry, int64_t first, ls_error *error) {
+static int compare_encoded(const shard *found, const manifest_shard *entry, int number,
+                           ls_error *error) {
+    if (found->header.number != number)
+        return differs(found, "the shard number", number, found->header.number, error);
+    if (found->header.bytes != entry->bytes)
+        return differs(found, "bytes of images of", entry->bytes, found->header.bytes, error);
+    return LS_OK;
+}
+
+static int compare_pixels(const shard *found, const manifest *expected, int64_t first,
+                          ls_error *error) {
     const shard_header *header = &found->header;
-    if (strcmp(found->split, split) != 0)
-        return ls_fail(error, LS_BAD_INPUT, "%s: expected a shard of the %s split, found '%s'",
-                       found->path, split, found->split);
-    if (header->images != entry->images)
-        return differs(found, "a number of images of", entry->images, header->images, error);
     if (header->first != first)
         return differs(found, "a first index of", first, header->first, error);
     if (header->shape.height != expected->shape.height)
@@ -41,6 +44,26 @@ static int compare(const shard *found, const manifest *expected, const char *spl
     if (header->shape.channels != expected->shape.channels)
         return differs(found, "a number of channels of", expected->shape.channels,
                        header->shape.channels, error);
+    return LS_OK;
+}
+
+/* A shard is what the manifest says it is, or it is another data set's, or in another's place:
+ * shard `number` of `split`, whose first image is `first`. */
+static int compare(const shard *found, const manifest *expected, const char *split,
+                   const manifest_shard *entry, int number, int64_t first, ls_error *error) {
+    const shard_header *header = &found->header;
+    if (strcmp(found->split, split) != 0)
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected a shard of the %s split, found '%s'",
+                       found->path, split, found->split);
+    if (header->kind != expected->kind)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s: expected a shard of the kind '%s', as " FORMAT_MANIFEST
+                       " says, found '%s'",
+                       found->path, content_names[expected->kind], content_names[header->kind]);
+    if (header->images != entry->images)
+        return differs(found, "a number of images of", entry->images, header->images, error);
+    LS_TRY(header->kind == CONTENT_ENCODED ? compare_encoded(found, entry, number, error)
+                                           : compare_pixels(found, expected, first, error));
     if (!class_names_equal(&found->classes, &expected->classes))
         return ls_fail(error, LS_BAD_INPUT,
                        "%s: expected the class names of " FORMAT_MANIFEST ", found others",
@@ -60,25 +83,37 @@ static int open_shard(const dataset *self, int index, int64_t first, shard *out,
     char path[sizeof out->path];
     LS_TRY(path_join(path, sizeof path, self->folder, entry->name, error));
     LS_TRY(shard_open(out, path, error));
-    int status = compare(out, expected, self->split, entry, first, error);
+    int status = compare(out, expected, self->split, entry, index, first, error);
     if (status != LS_OK)
         shard_close(out);
     return status;
 }
 
-/* Applies to every shard in order: opens, reads where `images` is not NULL, closes. */
-static int walk(dataset *self, uint8_t *images, int32_t *labels, ls_error *error) {
-    int64_t first = 0, bytes = image_bytes(&self->shards->manifest.shape);
+int dataset_each_shard(const dataset *self, dataset_visit visit, void *context, ls_error *error) {
+    int64_t first = 0;
     for (int index = 0; index < self->facts.shards; index++) {
         shard opened;
         LS_TRY(open_shard(self, index, first, &opened, error));
-        int status =
-            images ? shard_read(&opened, images + first * bytes, labels + first, error) : LS_OK;
+        int status = visit(context, &opened, index, first, error);
         first += opened.header.images;
         shard_close(&opened);
         LS_TRY(status);
     }
     return LS_OK;
+}
+
+static int look(void *context, const shard *opened, int number, int64_t first, ls_error *error) {
+    (void)context, (void)opened, (void)number, (void)first, (void)error;
+    return LS_OK;
+}
+
+static int load_shard(void *context, const shard *opened, int number, int64_t first,
+                      ls_error *error) {
+    dataset *self = context;
+    (void)number;
+    LS_TRY(shard_read(opened, PART_LABELS, self->labels + first, error));
+    return shard_read(opened, PART_IMAGES,
+                      self->images + first * image_bytes(&opened->header.shape), error);
 }
 
 static int choose_split(dataset *self, const char *split, ls_error *error) {
@@ -90,10 +125,14 @@ static int choose_split(dataset *self, const char *split, ls_error *error) {
         return ls_fail(error, LS_BAD_INPUT, "%s: expected the split train or test, found '%s'",
                        self->folder, split);
     snprintf(self->split, sizeof self->split, "%s", split);
-    self->facts = (dataset_facts){.images = self->shards->split->images,
+    bool encoded = found->kind == CONTENT_ENCODED;
+    self->facts = (dataset_facts){.kind = found->kind,
+                                  .images = self->shards->split->images,
                                   .height = found->shape.height,
                                   .width = found->shape.width,
-                                  .channels = found->shape.channels,
+                                  .channels = encoded ? 3 : found->shape.channels,
+                                  .bytes = self->shards->split->bytes,
+                                  .exif_applied = found->encoded.exif_applied,
                                   .classes = found->classes.count,
                                   .shards = self->shards->split->shards};
     memcpy(self->facts.id, found->id, sizeof self->facts.id);
@@ -127,7 +166,31 @@ static int open_all(dataset *self, const char *folder, const char *split, ls_err
     LS_TRY(manifest_read(&self->shards->manifest, folder, error));
     LS_TRY(choose_split(self, split, error));
     LS_TRY(refuse_surplus(self, error));
-    return walk(self, NULL, NULL, error);
+    return dataset_each_shard(self, look, NULL, error);
+}
+
+bool dataset_holds(const char *folder, content_kind kind) {
+    manifest found;
+    ls_error ignored = {0};
+    if (manifest_read(&found, folder, &ignored) != LS_OK)
+        return false;
+    bool holds = found.kind == kind;
+    manifest_release(&found);
+    return holds;
+}
+
+int dataset_require(const dataset *self, content_kind kind, ls_error *error) {
+    if (self->facts.kind == kind)
+        return LS_OK;
+    if (kind == CONTENT_PIXELS)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s: expected shards of pixels, found JPEG files as they are (lockstep pack "
+                       "images without --encoded makes those, with --size N)",
+                       self->folder);
+    return ls_fail(error, LS_BAD_INPUT,
+                   "%s: expected shards of JPEG files as they are, found pixels of %d x %d "
+                   "(lockstep pack images --encoded makes those)",
+                   self->folder, self->facts.height, self->facts.width);
 }
 
 int dataset_open(const char *folder, const char *split, dataset **out, ls_error *error) {
@@ -174,8 +237,9 @@ static void release(dataset *self) {
 int dataset_load(dataset *self, ls_error *error) {
     if (self->images)
         return LS_OK;
+    LS_TRY(dataset_require(self, CONTENT_PIXELS, error));
     LS_TRY(allocate(self, error));
-    int status = walk(self, self->images, self->labels, error);
+    int status = dataset_each_shard(self, load_shard, self, error);
     if (status != LS_OK)
         release(self);
     return status;

@@ -53,15 +53,25 @@ void sha256_finish(sha256 *self, char hex[FORMAT_DIGEST_BYTES]) {
         snprintf(hex + 2 * index, 3, "%02x", digest[index]);
 }
 
+static int header_text(const shard_header *header, char *out, size_t capacity) {
+    if (header->kind == CONTENT_ENCODED)
+        return snprintf(out, capacity,
+                        "lockstep shard %d\nkind encoded\nsplit %s\nshard %" PRId64
+                        "\nimages %" PRId64 "\nbytes %" PRId64 "\nclasses %d\n",
+                        FORMAT_VERSION_ENCODED, header->split, header->number, header->images,
+                        header->bytes, header->classes->count);
+    return snprintf(out, capacity,
+                    "lockstep shard %d\nsplit %s\nfirst %" PRId64 "\nimages %" PRId64
+                    "\nheight %d\nwidth %d\nchannels %d\nclasses %d\n",
+                    FORMAT_VERSION, header->split, header->first, header->images,
+                    header->shape.height, header->shape.width, header->shape.channels,
+                    header->classes->count);
+}
+
 int shard_digest_start(sha256 *self, const shard_header *header, ls_error *error) {
     LS_TRY(sha256_start(self, error));
     char text[512];
-    int length =
-        snprintf(text, sizeof text,
-                 "lockstep shard %d\nsplit %s\nfirst %" PRId64 "\nimages %" PRId64
-                 "\nheight %d\nwidth %d\nchannels %d\nclasses %d\n",
-                 FORMAT_VERSION, header->split, header->first, header->images, header->shape.height,
-                 header->shape.width, header->shape.channels, header->classes->count);
+    int length = header_text(header, text, sizeof text);
     sha256_add(self, text, (size_t)length);
     for (int index = 0; index < header->classes->count; index++) {
         const char *name = class_name(header->classes, index);
@@ -71,15 +81,38 @@ int shard_digest_start(sha256 *self, const shard_header *header, ls_error *error
     return LS_OK;
 }
 
-void shard_digest_add_labels(sha256 *self, const int32_t *labels, int64_t count) {
+static uint64_t value_at(const void *values, int64_t index, int bytes) {
+    if (bytes == 8)
+        return ((const uint64_t *)values)[index];
+    return ((const uint32_t *)values)[index];
+}
+
+void shard_digest_add(sha256 *self, const part_form *form, const void *values) {
+    int64_t count = part_values(form);
+    if (form->value_bytes == 1) {
+        sha256_add(self, values, (size_t)count);
+        return;
+    }
     for (int64_t index = 0; index < count;) {
         uint8_t bytes[4096];
         size_t used = 0;
         for (; index < count && used < sizeof bytes; index++) {
-            uint32_t value = (uint32_t)labels[index];
-            for (int shift = 0; shift < 32; shift += 8)
+            uint64_t value = value_at(values, index, form->value_bytes);
+            for (int shift = 0; shift < 8 * form->value_bytes; shift += 8)
                 bytes[used++] = (uint8_t)(value >> shift);
         }
         sha256_add(self, bytes, used);
     }
+}
+
+int shard_digest(const shard_header *header, const void *const *values,
+                 char hex[FORMAT_DIGEST_BYTES], ls_error *error) {
+    sha256 digest;
+    LS_TRY(shard_digest_start(&digest, header, error));
+    for (int part = 0; part < shard_parts(header->kind); part++) {
+        part_form form = shard_part(header, part);
+        shard_digest_add(&digest, &form, values[part]);
+    }
+    sha256_finish(&digest, hex);
+    return LS_OK;
 }

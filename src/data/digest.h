@@ -29,11 +29,15 @@ int sha256_start(sha256 *self, ls_error *error);
 void sha256_add(sha256 *self, const void *bytes, size_t length);
 void sha256_finish(sha256 *self, char hex[FORMAT_DIGEST_BYTES]); /* and releases */
 
-/* Starts a shard's digest with its header in the canonical text of data/README.md; the images'
- * and then the labels' bytes follow. */
+/* Starts a shard's digest with its header in the canonical text of data/README.md; the values of
+ * its parts follow, in their order. */
 int shard_digest_start(sha256 *self, const shard_header *header, ls_error *error);
 
-/* Labels as little-endian int32, whatever this machine's order. */
-void shard_digest_add_labels(sha256 *self, const int32_t *labels, int64_t count);
+/* A part's values, little-endian, whatever this machine's order. */
+void shard_digest_add(sha256 *self, const part_form *form, const void *values);
+
+/* All of it: values[shard_parts(kind)]. */
+int shard_digest(const shard_header *header, const void *const *values,
+                 char hex[FORMAT_DIGEST_BYTES], ls_error *error);
 
 #endif

@@ -7,6 +7,36 @@
 #include <string.h>
 
 const char *const split_names[SPLITS] = {"train", "test"};
+const char *const content_names[CONTENT_KINDS] = {"pixels", "encoded"};
+
+part_form shard_part(const shard_header *header, int index) {
+    int64_t images = header->images;
+    const image_shape *shape = &header->shape;
+    if (index == PART_LABELS)
+        return (part_form){"/labels", 4, false, 1, {images}};
+    if (header->kind == CONTENT_PIXELS)
+        return (part_form){
+            "/images", 1, true, 4, {images, shape->height, shape->width, shape->channels}};
+    switch (index) {
+    case PART_BYTES:
+        return (part_form){"/bytes", 1, true, 1, {header->bytes}};
+    case PART_OFFSETS:
+        return (part_form){"/offsets", 8, false, 1, {images + 1}};
+    case PART_SIZES:
+        return (part_form){"/sizes", 4, false, 2, {images, 2}};
+    default:
+        return (part_form){"/crc32c", 4, true, 1, {images}};
+    }
+}
+
+int64_t part_values(const part_form *form) {
+    int64_t values = 1;
+    for (int dimension = 0; dimension < form->rank; dimension++)
+        if (__builtin_mul_overflow(values, form->extent[dimension], &values) ||
+            values > MOST_PART_VALUES)
+            return MOST_PART_VALUES;
+    return values;
+}
 
 static int check_name(const char *name, int index, const char *where, ls_error *error) {
     size_t length = strlen(name);

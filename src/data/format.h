@@ -4,21 +4,32 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum {
-    FORMAT_VERSION = 1,
+    FORMAT_VERSION = 1,            /* of pixels */
+    FORMAT_VERSION_ENCODED = 2,    /* adds @kind; a reader of version 1 refuses it by its number */
     FORMAT_BLOCK_BYTES = 1 << 20,  /* of a CRC-32C; the last block of a data set may be shorter */
     FORMAT_DIGEST_BYTES = 65,      /* a SHA-256 in hex, with its terminator */
     FORMAT_SHARD_NAME_BYTES = 32,  /* "train-00000.h5" */
     FORMAT_CLASS_NAME_LIMIT = 255, /* bytes of a class name, without the terminator */
     FORMAT_CLASS_LIMIT = 1000000,
-    FORMAT_SIDE_LIMIT = 16384,  /* pixels */
-    FORMAT_SHARD_LIMIT = 100000 /* shards a split: the name has five digits */
+    FORMAT_SIDE_LIMIT = 16384,      /* pixels */
+    FORMAT_JPEG_SIDE_LIMIT = 65500, /* libjpeg's */
+    FORMAT_SHARD_LIMIT = 100000     /* shards a split: the name has five digits */
 };
 
 #define FORMAT_MANIFEST "manifest.h5"
+
+/* What the shards of a data set hold: pixels of one size, or JPEG files of any, as they are. */
+typedef enum content_kind { CONTENT_PIXELS, CONTENT_ENCODED, CONTENT_KINDS } content_kind;
+extern const char *const content_names[CONTENT_KINDS]; /* "pixels", "encoded" */
+
+static inline int content_version(content_kind kind) {
+    return kind == CONTENT_ENCODED ? FORMAT_VERSION_ENCODED : FORMAT_VERSION;
+}
 
 /* Splits in the order in which the data set id takes their shards. */
 enum { SPLIT_TRAIN, SPLIT_TEST, SPLITS };
@@ -55,12 +66,47 @@ static inline int64_t image_bytes(const image_shape *shape) {
 
 /* Everything that a shard says about itself beside its images and labels. */
 typedef struct shard_header {
+    content_kind kind;
     const char *split;
-    int64_t first;  /* index in the split of its first image */
-    int64_t images; /* at least 1 */
-    image_shape shape;
+    int64_t images;             /* at least 1 */
+    int64_t first;              /* pixels: index in the split of its first image */
+    image_shape shape;          /* pixels */
+    int64_t number;             /* encoded: which shard of its split, from 0 */
+    int64_t bytes;              /* encoded: of all its files together */
     const class_names *classes; /* not owned */
 } shard_header;
+
+/* The data sets of a shard, in the order in which its digest takes them. */
+enum {
+    PART_IMAGES = 0, /* pixels: uint8 [images, h, w, c] */
+    PART_BYTES = 0,  /* encoded: uint8 [bytes] */
+    PART_LABELS,     /* int32 [images] */
+    PART_OFFSETS,    /* encoded: int64 [images + 1], where each file begins in PART_BYTES */
+    PART_SIZES,      /* encoded: int32 [images, 2], height and width */
+    PART_CRCS,       /* encoded: uint32 [images], CRC-32C of each file's bytes */
+    MOST_PARTS
+};
+
+static inline int shard_parts(content_kind kind) {
+    return kind == CONTENT_ENCODED ? MOST_PARTS : PART_LABELS + 1;
+}
+
+typedef struct part_form {
+    char name[12];    /* "/images" */
+    int value_bytes;  /* 1: uint8; 8: int64; 4: int32, or uint32 where `is_unsigned` */
+    bool is_unsigned; /* of 4 bytes */
+    int rank;
+    int64_t extent[4];
+} part_form;
+
+/* What part `index` of a shard with this header is. */
+part_form shard_part(const shard_header *header, int index);
+/* The product of its extents; what a hostile file says of more than this many stays at it. */
+#define MOST_PART_VALUES ((int64_t)1 << 56)
+int64_t part_values(const part_form *form);
+static inline int64_t part_bytes(const part_form *form) {
+    return part_values(form) * form->value_bytes;
+}
 
 /* "train-00007.h5" */
 void shard_name(char out[FORMAT_SHARD_NAME_BYTES], const char *split, int index);

@@ -217,3 +217,25 @@ void h5_close(h5_object *self) {
         H5Oclose(self->id);
     self->id = -1;
 }
+
+hid_t h5_stored_type(const part_form *form) {
+    switch (form->value_bytes) {
+    case 1:
+        return H5T_STD_U8LE;
+    case 8:
+        return H5T_STD_I64LE;
+    default:
+        return form->is_unsigned ? H5T_STD_U32LE : H5T_STD_I32LE;
+    }
+}
+
+hid_t h5_memory_type(const part_form *form) {
+    switch (form->value_bytes) {
+    case 1:
+        return H5T_NATIVE_UINT8;
+    case 8:
+        return H5T_NATIVE_INT64;
+    default:
+        return form->is_unsigned ? H5T_NATIVE_UINT32 : H5T_NATIVE_INT32;
+    }
+}

@@ -19,6 +19,10 @@ int64_t h5_keep(int64_t status);
  * contents are the same bytes. Negative on failure. */
 hid_t h5_create(const char *path);
 
+/* A part's type in the file (little-endian) and in memory. */
+hid_t h5_stored_type(const part_form *form);
+hid_t h5_memory_type(const part_form *form);
+
 /* Writers: negative on failure. Texts are UTF-8 of a fixed length, padded with NUL. */
 int h5_put_text(hid_t object, const char *name, const char *text);
 int h5_put_integer(hid_t object, const char *name, int64_t value);
@@ -27,6 +31,7 @@ int h5_put_crcs(hid_t object, const char *name, const uint32_t *crcs, int64_t co
 /* A contiguous data set of `rank` dimensions; the returned id is the caller's to close. */
 hid_t h5_put_dataset(hid_t parent, const char *name, hid_t type, int rank, const hsize_t *extent,
                      hid_t memory_type, const void *values);
+hid_t h5_put_part(hid_t parent, const part_form *form, const void *values); /* as above */
 /* A one-dimensional data set of `count` texts of `width` bytes each. */
 int h5_put_texts(hid_t parent, const char *name, const char *texts, int64_t count, size_t width);
 
@@ -63,6 +68,10 @@ int h5_get_crcs(const h5_object *self, const char *name, int64_t count, uint32_t
 /* Checks a data set's type ("uint8"), rank and, once read, its extent. */
 int h5_check_dataset(const h5_object *self, hid_t type, const char *type_name, int rank,
                      hsize_t *extent, ls_error *error);
+/* Its type and rank are the form's; its extents go into the form. */
+int h5_check_part(const h5_object *self, part_form *form, ls_error *error);
+/* Reads all of it, in this machine's types: no more than `form` says. */
+int h5_read_part(const h5_object *self, const part_form *form, void *out, ls_error *error);
 /* LS_BAD_INPUT where a data set has more values than its file: who reads them has them made up, in
  * as much memory as it says. */
 int h5_check_stored(const h5_object *set, ls_error *error);

@@ -196,6 +196,36 @@ int h5_check_dataset(const h5_object *self, hid_t type, const char *type_name, i
     return status;
 }
 
+static const char *type_name(const part_form *form) {
+    switch (form->value_bytes) {
+    case 1:
+        return "uint8";
+    case 8:
+        return "int64";
+    default:
+        return form->is_unsigned ? "uint32" : "int32";
+    }
+}
+
+int h5_check_part(const h5_object *self, part_form *form, ls_error *error) {
+    hsize_t extent[4] = {0};
+    LS_TRY(
+        h5_check_dataset(self, h5_stored_type(form), type_name(form), form->rank, extent, error));
+    for (int dimension = 0; dimension < form->rank; dimension++) {
+        if (extent[dimension] > (hsize_t)1 << 48)
+            return ls_fail(error, LS_BAD_INPUT, "%s: %s: expected at most 2^48 values, found more",
+                           self->path, self->where);
+        form->extent[dimension] = (int64_t)extent[dimension];
+    }
+    return LS_OK;
+}
+
+int h5_read_part(const h5_object *self, const part_form *form, void *out, ls_error *error) {
+    if (H5Dread(self->id, h5_memory_type(form), H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)
+        return h5_fail(error, LS_BAD_INPUT, self->path, "read its values");
+    return LS_OK;
+}
+
 static int read_texts(const h5_object *set, int64_t count, size_t width, char *out,
                       ls_error *error) {
     hsize_t extent = 0;

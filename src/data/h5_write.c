@@ -69,6 +69,14 @@ hid_t h5_put_dataset(hid_t parent, const char *name, hid_t type, int rank, const
     return -1;
 }
 
+hid_t h5_put_part(hid_t parent, const part_form *form, const void *values) {
+    hsize_t extent[4];
+    for (int dimension = 0; dimension < form->rank; dimension++)
+        extent[dimension] = (hsize_t)form->extent[dimension];
+    return h5_put_dataset(parent, form->name + 1, h5_stored_type(form), form->rank, extent,
+                          h5_memory_type(form), values);
+}
+
 int h5_put_texts(hid_t parent, const char *name, const char *texts, int64_t count, size_t width) {
     hsize_t extent = (hsize_t)count;
     hid_t type = text_type(width);

@@ -111,11 +111,12 @@ static int convert(packing *self, const pack_job *job, buffers *memory, sha256 *
 
 static int write_shard(packing *self, pack_job *job, const buffers *memory, ls_error *error) {
     shard_header header = header_of(self, job);
+    const void *values[] = {memory->images, memory->labels};
     int status = LS_OK;
     pthread_mutex_lock(&self->hdf5);
     if (!atomic_load(&self->stop))
         status = shard_write(job->file.temporary, job->file.path, &header, job->entry->sha256,
-                             memory->images, memory->labels, error);
+                             values, error);
     if (status != LS_OK)
         atomic_store(&self->stop, 1); /* before the next thread enters a failed HDF5 */
     pthread_mutex_unlock(&self->hdf5);
@@ -127,10 +128,11 @@ static int write_shard(packing *self, pack_job *job, const buffers *memory, ls_e
 static int pack_job_run(packing *self, pack_job *job, buffers *memory, ls_error *error) {
     sha256 digest;
     shard_header header = header_of(self, job);
+    part_form labels = shard_part(&header, PART_LABELS);
     LS_TRY(shard_digest_start(&digest, &header, error));
     int status = convert(self, job, memory, &digest, error);
     if (status == LS_OK && !atomic_load(&self->stop))
-        shard_digest_add_labels(&digest, memory->labels, job->images);
+        shard_digest_add(&digest, &labels, memory->labels);
     sha256_finish(&digest, job->entry->sha256);
     if (status != LS_OK || self->damaged_files > 0)
         return status;

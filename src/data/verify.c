@@ -3,6 +3,7 @@
 #include "data/pack.h"
 #include "data/shard.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,21 +13,41 @@ typedef struct verification {
     int64_t done, total;
 } verification;
 
-static int digest_of(const shard *opened, const uint8_t *images, const int32_t *labels,
-                     char hex[FORMAT_DIGEST_BYTES], ls_error *error) {
-    sha256 digest;
-    LS_TRY(shard_digest_start(&digest, &opened->header, error));
-    sha256_add(&digest, images,
-               (size_t)(opened->header.images * image_bytes(&opened->header.shape)));
-    shard_digest_add_labels(&digest, labels, opened->header.images);
-    sha256_finish(&digest, hex);
+/* A shard's parts in memory. */
+typedef struct contents {
+    void *values[MOST_PARTS]; /* owned */
+} contents;
+
+static int read_contents(const shard *opened, contents *out, ls_error *error) {
+    for (int part = 0; part < shard_parts(opened->header.kind); part++) {
+        out->values[part] = malloc((size_t)part_bytes(&opened->forms[part]));
+        if (!out->values[part])
+            return ls_fail(error, LS_FAILED, "%s: out of memory", opened->path);
+        LS_TRY(shard_read(opened, part, out->values[part], error));
+    }
     return LS_OK;
 }
 
-static int verify_contents(const shard *opened, uint8_t *images, int32_t *labels, ls_error *error) {
+static int verify_files(const shard *opened, const contents *of, ls_error *error) {
+    const uint8_t *bytes = of->values[PART_BYTES];
+    const int64_t *offsets = of->values[PART_OFFSETS];
+    const uint32_t *crcs = of->values[PART_CRCS];
+    for (int64_t index = 0; index < opened->header.images; index++)
+        if (crc32c(bytes + offsets[index], (size_t)(offsets[index + 1] - offsets[index])) !=
+            crcs[index])
+            return ls_fail(error, LS_BAD_INPUT,
+                           "%s: /crc32c[%" PRId64 "]: expected the CRC-32C of the image's bytes, "
+                           "found another",
+                           opened->path, index);
+    return LS_OK;
+}
+
+static int verify_contents(const shard *opened, contents *of, ls_error *error) {
     char computed[FORMAT_DIGEST_BYTES];
-    LS_TRY(shard_read(opened, images, labels, error));
-    LS_TRY(digest_of(opened, images, labels, computed, error));
+    LS_TRY(read_contents(opened, of, error));
+    if (opened->header.kind == CONTENT_ENCODED)
+        LS_TRY(verify_files(opened, of, error));
+    LS_TRY(shard_digest(&opened->header, (const void *const *)of->values, computed, error));
     if (strcmp(computed, opened->sha256) != 0)
         return ls_fail(error, LS_BAD_INPUT,
                        "%s: attribute @sha256: expected %s (of the contents), found %s",
@@ -37,14 +58,12 @@ static int verify_contents(const shard *opened, uint8_t *images, int32_t *labels
 static int verify_shard(verification *self, const manifest_shard *entry, ls_error *error) {
     char path[4096];
     shard opened;
+    contents of = {0};
     LS_TRY(path_join(path, sizeof path, self->settings->folder, entry->name, error));
     LS_TRY(shard_open(&opened, path, error));
-    uint8_t *images = malloc((size_t)(entry->images * image_bytes(&self->expected->shape)));
-    int32_t *labels = malloc((size_t)entry->images * sizeof *labels);
-    int status = images && labels ? verify_contents(&opened, images, labels, error)
-                                  : ls_fail(error, LS_FAILED, "%s: out of memory", path);
-    free(images);
-    free(labels);
+    int status = verify_contents(&opened, &of, error);
+    for (int part = 0; part < MOST_PARTS; part++)
+        free(of.values[part]);
     shard_close(&opened);
     return status;
 }

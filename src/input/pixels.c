@@ -43,6 +43,8 @@ static int open_split(const char *folder, const char *split, const sample_choice
     if (!self)
         return ls_fail(error, LS_FAILED, "out of memory");
     int status = dataset_open(folder, split, &data, error);
+    if (status == LS_OK && (status = dataset_require(data, CONTENT_PIXELS, error)) != LS_OK)
+        dataset_close(data);
     if (status != LS_OK) {
         free(self);
         return status;

@@ -96,7 +96,7 @@ def dataset_of(how):
         "both-fewer": lambda s: (put(s, "images", s["images"][:-1]),
                                  put(s, "labels", s["labels"][:-1])),
         "classes-fewer": lambda s: reset(s, "classes", s.attrs["classes"][:-1]),
-        "version": lambda s: reset(s, "format_version", 2),
+        "version": lambda s: reset(s, "format_version", 3),
         "version-text": lambda s: reset(s, "format_version", fixed("1")),
         "split-other": lambda s: reset(s, "split", fixed("test")),
         "first-other": lambda s: reset(s, "first_index", 0)}.get(how)
