@@ -99,6 +99,9 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
     self->weights = conv_weight_count(shape);
     cuda_enter_plan(base);
     LS_TRY(plan_refuse_activation(base, shape->activation, error));
+    if (shape->no_bias)
+        return ls_fail(error, LS_FAILED,
+                       "device cuda: conv2d: no convolution without a bias (--device cpu has it)");
     pad(self);
     LS_TRY(prepare_direction(self, CONV_FORWARD, error));
     if (shape->need_dx)

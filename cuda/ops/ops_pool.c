@@ -18,6 +18,11 @@ static int check(const maxpool2d_shape *shape, ls_error *error) {
         return ls_fail(error, LS_FAILED,
                        "cuda maxpool2d: expected fp32, bf16 or fp16 activations, found %s",
                        dtype_name(shape->type));
+    if (maxpool2d_stride(shape) != shape->window || shape->padding)
+        return ls_fail(error, LS_FAILED,
+                       "cuda maxpool2d: expected a stride of the window's %d and no padding, found "
+                       "%d and %d (--device cpu has such)",
+                       shape->window, maxpool2d_stride(shape), shape->padding);
     if (shape->in_layout != LAYOUT_NHWC || shape->out_layout != LAYOUT_NHWC)
         return ls_fail(error, LS_FAILED, "cuda maxpool2d: expected channels-last activations");
     /* 16 x 16 = 256 positions is what a byte can tell apart. */

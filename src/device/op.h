@@ -54,8 +54,8 @@ typedef struct op_arguments {
     device_stream *stream;
     const void *x[OP_INPUTS]; /* forward's inputs */
     void *y;                  /* forward's output, which backward may read again */
-    const void *dy;           /* gradient of y, after the activation's derivative */
-    void *dx[OP_INPUTS];      /* gradients of the inputs; NULL: not wanted */
+    const void *dy; /* gradient of y, after the activation's derivative unless the kind says else */
+    void *dx[OP_INPUTS]; /* gradients of the inputs; NULL: not wanted */
     /* Where plan.sums_dx: [channels of x[0]], dx[0] added up over all else, which is the gradient
      * of the bias that was added to make x[0]; NULL: not wanted. */
     float *dx_sums;

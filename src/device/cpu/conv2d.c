@@ -42,7 +42,7 @@ static conv_descs describe(const conv2d_shape *shape) {
                                                shape->height, shape->width, shape->in_channels),
                         .y = onednn_activation(shape->type, shape->out_layout, shape->n, out_height,
                                                out_width, shape->out_channels),
-                        .bias = onednn_vector(shape->out_channels),
+                        .bias = shape->no_bias ? NULL : onednn_vector(shape->out_channels),
                         .weights_any = onednn_filter_any(shape->type, shape->out_channels,
                                                          shape->in_channels, shape->kernel),
                         .gradient_any = onednn_filter_any(DTYPE_F32, shape->out_channels,
@@ -109,7 +109,9 @@ static int prepare_by_library(conv_plan *made, onednn_algorithm algorithm, const
     const conv2d_shape *shape = &made->shape;
     conv_descs descs = describe(shape);
     descs.window.algorithm = algorithm;
-    int status = prepare_forward(made, &descs, like, error);
+    int status = descs.bias || shape->no_bias
+                     ? prepare_forward(made, &descs, like, error)
+                     : ls_fail(error, LS_FAILED, "oneDNN: it refused to describe a bias");
     if (status == LS_OK && shape->need_dx)
         status = prepare_backward_data(made, &descs, like, error);
     if (status == LS_OK)

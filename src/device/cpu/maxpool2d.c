@@ -17,6 +17,11 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
         return ls_fail(error, LS_FAILED,
                        "cpu max pooling: planes of unlike numbers of channels cannot be paired "
                        "(they share no run of channels)");
+    LS_TRY(maxpool2d_check(base, shape, error));
+    if (maxpool2d_stride(shape) != shape->window || shape->padding)
+        return ls_fail(error, LS_FAILED,
+                       "cpu max pooling: expected a stride of the window's %d and no padding",
+                       shape->window);
     if (shape->window > 15)
         return ls_fail(error, LS_FAILED, "cpu max pooling: window %d is larger than 15",
                        shape->window);

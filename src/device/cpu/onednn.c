@@ -193,9 +193,11 @@ static int attributes(bool relu, dnnl_primitive_attr_t *out, ls_error *error) {
 }
 
 static const int forward_names[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST, 0};
+static const int forward_bare_names[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, 0};
 static const int data_names[] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST, 0};
 static const int weights_names[] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS,
                                     DNNL_ARG_DIFF_DST, 0};
+static const int weights_bare_names[] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST, 0};
 static const int product_names[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, 0};
 
 typedef enum { CONVOLUTION, LINEAR, PRODUCT } kind;
@@ -212,7 +214,7 @@ typedef struct request {
 
 static bool is_described(const request *wanted) {
     const onednn_operation *o = &wanted->operation;
-    bool has_bias = wanted->kind != PRODUCT && o->direction != dnnl_backward_data;
+    bool has_bias = wanted->kind == LINEAR && o->direction != dnnl_backward_data;
     return o->x && o->weights && o->y && (o->bias || !has_bias);
 }
 
@@ -284,7 +286,7 @@ int onednn_convolution_forward(onednn *self, onednn_desc x, onednn_desc weights,
                       .operation = {dnnl_forward_training, x, weights, bias, y, NULL, NULL},
                       .window = window,
                       .relu = relu,
-                      .names = forward_names};
+                      .names = bias ? forward_names : forward_bare_names};
     return create_convolution(self, &wanted, out, error);
 }
 
@@ -310,7 +312,7 @@ int onednn_convolution_backward_weights(onednn *self, onednn_desc x, onednn_desc
         .what = "convolution backward (weights)",
         .operation = {dnnl_backward_weights, x, dweights, dbias, dy, forward->description, NULL},
         .window = window,
-        .names = weights_names};
+        .names = dbias ? weights_names : weights_bare_names};
     return create_convolution(self, &wanted, out, error);
 }
 

@@ -50,7 +50,8 @@ size_t onednn_desc_bytes(onednn_desc desc);
 bool onednn_desc_equal(onednn_desc a, onednn_desc b);
 
 /* Calls. On return every *any* description has become what the call really takes, which
- * onednn_call_desc tells. `forward` is the forward call of the same shape. */
+ * onednn_call_desc tells. `forward` is the forward call of the same shape. A convolution whose bias
+ * is NULL has none. */
 int onednn_convolution_forward(onednn *self, onednn_desc x, onednn_desc weights, onednn_desc bias,
                                onednn_desc y, onednn_window window, bool relu, onednn_call *out,
                                ls_error *error);

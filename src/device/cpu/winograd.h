@@ -48,7 +48,7 @@ void cpu_winograd_pack_backward(const winograd *self, const float *weights, floa
 /* y from x, or dx from dy, with the direction's U. bias NULL: none. */
 void cpu_winograd_run(const winograd *self, const winograd_pass *pass, const void *from,
                       const float *packed, const float *bias, void *to, float *workspace);
-/* The contract of op.backward_parameters (device/kinds/conv2d.h). */
+/* The contract of op.backward_parameters (device/kinds/conv2d.h). dbias NULL: there is none. */
 void cpu_winograd_backward_weights(const winograd *self, const void *x, const void *dy,
                                    float *dweights, float *dbias, float *workspace);
 

@@ -119,12 +119,13 @@ static void add_bias(const weights_pass *self, int channel, int tiles, bool adds
 /* One thread's part of a block. */
 static void add_block(const weights_pass *self, int first, int tiles) {
     int groups = divided(self->pass->to.channels, WINOGRAD_GROUP);
+    int biases = self->dbias ? groups : 0;
     int units = winograd_elements(self->pass) * groups;
 #pragma omp for schedule(static)
     for (int tile = 0; tile < tiles; tile++)
         transform(self, first, tile);
 #pragma omp for schedule(static) nowait
-    for (int group = 0; group < groups; group++)
+    for (int group = 0; group < biases; group++)
         add_bias(self, group * WINOGRAD_GROUP, tiles, first > 0);
 #pragma omp for schedule(static)
     for (int unit = 0; unit < units; unit++)

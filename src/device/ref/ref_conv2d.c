@@ -80,8 +80,9 @@ static int forward(plan *self, const op_arguments *a, ls_error *error) {
         for (int oh = 0; oh < output.height; oh++)
             for (int ow = 0; ow < output.width; ow++)
                 for (int k = 0; k < output.channels; k++) {
-                    double value = (double)a->parameters[1][k] +
-                                   forward_sum(shape, a->x[0], a->parameters[0], n, oh, ow, k);
+                    double value = forward_sum(shape, a->x[0], a->parameters[0], n, oh, ow, k);
+                    if (!shape->no_bias)
+                        value += (double)a->parameters[1][k];
                     if (shape->activation == ACTIVATION_RELU && value < 0)
                         value = 0;
                     ref_store(shape->type, a->y,
@@ -159,7 +160,8 @@ static int backward_parameters(plan *self, const op_arguments *a, ls_error *erro
     (void)error;
     const conv2d_shape *shape = shape_of(self);
     for (int k = 0; k < shape->out_channels; k++) {
-        a->gradients[1][k] = (float)backward_bias_sum(shape, a->dy, k);
+        if (!shape->no_bias)
+            a->gradients[1][k] = (float)backward_bias_sum(shape, a->dy, k);
         for (int r = 0; r < shape->kernel; r++)
             for (int s = 0; s < shape->kernel; s++)
                 for (int c = 0; c < shape->in_channels; c++)

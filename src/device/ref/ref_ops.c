@@ -9,10 +9,11 @@ static tensor_layout ref_choose_layout(const device *self, layout_role role, int
     return LAYOUT_NHWC;
 }
 
-extern const op ref_conv2d, ref_linear, ref_maxpool2d, ref_join;
+extern const op ref_conv2d, ref_linear, ref_maxpool2d, ref_join, ref_batchnorm2d, ref_avgpool2d;
 
 /* Every kind: what a device of the host lacks is taken from here. */
-const op *const ref_kinds[] = {&ref_conv2d, &ref_linear, &ref_maxpool2d, &ref_join, NULL};
+const op *const ref_kinds[] = {
+    &ref_conv2d, &ref_linear, &ref_maxpool2d, &ref_join, &ref_batchnorm2d, &ref_avgpool2d, NULL};
 
 const ops ops_ref = {
     .choose_layout = ref_choose_layout,

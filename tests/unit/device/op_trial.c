@@ -1,6 +1,7 @@
 #include "op_trial.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The trial's arrays on the device. */
 typedef struct memory {
@@ -118,4 +119,19 @@ void op_results_free(op_results *self) {
     free_all(self->dx, OP_INPUTS);
     free_all(self->gradients, OP_PARAMETERS);
     free_all(self->buffers, OP_BUFFERS);
+}
+
+bool subject_lacks(subject *s, const op_kind *kind) {
+    ls_error error = {0};
+    plan *plan = NULL;
+    for (const op *const *each = s->device->is->kinds; *each; each++)
+        if ((*each)->kind == kind)
+            return false;
+    if (s->device->facts.host_addressable)
+        return false;
+    expect(op_prepare(s->device, kind, NULL, NULL, &plan, &error) == LS_FAILED && !plan &&
+               strstr(error.text, kind->name) && strstr(error.text, s->device->is->name),
+           "said: %s", error.text);
+    case_done(s, "%s is refused by name", kind->name);
+    return true;
 }

@@ -42,4 +42,8 @@ typedef struct op_results {
 op_results op_try(subject *s, const op_trial *trial);
 void op_results_free(op_results *self);
 
+/* Whether the device has no op of the kind and none of ref's serves it: then it is seen to be
+ * refused by name, which is a case of its own. */
+bool subject_lacks(subject *s, const op_kind *kind);
+
 #endif

@@ -11,8 +11,8 @@ static dims input_of(const maxpool2d_shape *shape) {
 }
 
 static dims output_of(const maxpool2d_shape *shape) {
-    return (dims){shape->n, shape->height / shape->window, shape->width / shape->window,
-                  shape->channels};
+    return (dims){shape->n, maxpool2d_output(shape, shape->height),
+                  maxpool2d_output(shape, shape->width), shape->channels};
 }
 
 static op_results run(subject *s, const maxpool2d_shape *shape, const float *x, const float *dy) {
@@ -46,9 +46,10 @@ static void one_shape(subject *s, subject *ref, const maxpool2d_shape *shape, ui
     expect_equal("dx", got.dx[0], want.dx[0], dims_count(input_of(shape)));
     free(x), free(dy);
     op_results_free(&got), op_results_free(&want);
-    case_done(s, "maxpool2d [%d,%d,%d,%d] window %d%s %s->%s", shape->n, shape->height,
-              shape->width, shape->channels, shape->window, shape->relu_input ? " after relu" : "",
-              layout_name(shape->in_layout), layout_name(shape->out_layout));
+    case_done(s, "maxpool2d [%d,%d,%d,%d] window %d/%d pad %d%s %s->%s", shape->n, shape->height,
+              shape->width, shape->channels, shape->window, maxpool2d_stride(shape), shape->padding,
+              shape->relu_input ? " after relu" : "", layout_name(shape->in_layout),
+              layout_name(shape->out_layout));
 }
 
 /* --- finite differences: loss = sum of g * pool(relu(x)) */

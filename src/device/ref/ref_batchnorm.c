@@ -1,0 +1,169 @@
+/* Batch normalisation as its definition has it: the mean, then the variance around it. `saved`
+ * holds four doubles a channel: the mean, the inverse standard deviation, and what
+ * backward_parameters leaves for backward_inputs: the sums of the masked dy, and of it times the
+ * normalised x. */
+#include "device/kinds/batchnorm2d.h"
+#include "device/ref/ref.h"
+
+#include <math.h>
+
+const op_kind op_batchnorm2d = {"batchnorm2d"};
+
+typedef struct ref_batchnorm2d_plan {
+    plan base;
+    batchnorm2d_shape shape;
+} ref_batchnorm2d_plan;
+
+typedef struct channel_state {
+    double mean, inverse, sum, product;
+} channel_state;
+
+static const batchnorm2d_shape *shape_of(const plan *self) {
+    return &((const ref_batchnorm2d_plan *)self)->shape;
+}
+
+static size_t values_of(const batchnorm2d_shape *shape) {
+    return (size_t)shape->n * (size_t)shape->height * (size_t)shape->width;
+}
+
+/* Where value i of a channel lies. */
+static size_t index_of(const batchnorm2d_shape *shape, size_t i, int c) {
+    size_t width = (size_t)shape->width, height = (size_t)shape->height;
+    ref_shape tensor = {shape->n, shape->height, shape->width, shape->channels};
+    return ref_index_of(shape->layout, tensor, (int)(i / width / height), (int)(i / width % height),
+                        (int)(i % width), c);
+}
+
+static int prepare(plan *self, const void *wanted, const plan *like, ls_error *error) {
+    (void)like;
+    const batchnorm2d_shape *shape = wanted;
+    LS_TRY(ref_check_type("batchnorm2d", shape->type, error));
+    LS_TRY(plan_refuse_activation(self, shape->activation, error));
+    ((ref_batchnorm2d_plan *)self)->shape = *shape;
+    self->saved_bytes = (size_t)shape->channels * sizeof(channel_state);
+    text_add(&self->description, "ref");
+    return LS_OK;
+}
+
+static double mean_of(const batchnorm2d_shape *shape, const void *x, int c) {
+    double sum = 0;
+    for (size_t i = 0; i < values_of(shape); i++)
+        sum += ref_load(shape->type, x, index_of(shape, i, c));
+    return sum / (double)values_of(shape);
+}
+
+static double squares_of(const batchnorm2d_shape *shape, const void *x, double mean, int c) {
+    double sum = 0;
+    for (size_t i = 0; i < values_of(shape); i++) {
+        double away = ref_load(shape->type, x, index_of(shape, i, c)) - mean;
+        sum += away * away;
+    }
+    return sum;
+}
+
+static void move(float *running, double momentum, double to) {
+    *running = (float)((1 - momentum) * (double)*running + momentum * to);
+}
+
+/* The batch's statistics, to which the running ones move; or, in evaluation, these. */
+static channel_state statistics(const batchnorm2d_shape *shape, const op_arguments *a, int c) {
+    double count = (double)values_of(shape);
+    channel_state out = {0};
+    if (!a->training) {
+        out.mean = (double)a->buffers[0][c];
+        out.inverse = 1 / sqrt((double)a->buffers[1][c] + shape->epsilon);
+        return out;
+    }
+    out.mean = mean_of(shape, a->x[0], c);
+    double squares = squares_of(shape, a->x[0], out.mean, c);
+    out.inverse = 1 / sqrt(squares / count + shape->epsilon);
+    move(&a->buffers[0][c], shape->momentum, out.mean);
+    move(&a->buffers[1][c], shape->momentum, count > 1 ? squares / (count - 1) : 0);
+    return out;
+}
+
+static double normalised(const batchnorm2d_shape *shape, const op_arguments *a,
+                         const channel_state *of, size_t index) {
+    return (ref_load(shape->type, a->x[0], index) - of->mean) * of->inverse;
+}
+
+/* y before the ReLU. */
+static double result(const batchnorm2d_shape *shape, const op_arguments *a, const channel_state *of,
+                     size_t index, int c) {
+    double y =
+        normalised(shape, a, of, index) * (double)a->parameters[0][c] + (double)a->parameters[1][c];
+    return shape->joins ? y + ref_load(shape->type, a->x[1], index) : y;
+}
+
+static int forward(plan *self, const op_arguments *a, ls_error *error) {
+    (void)error;
+    const batchnorm2d_shape *shape = shape_of(self);
+    for (int c = 0; c < shape->channels; c++) {
+        channel_state of = statistics(shape, a, c);
+        for (size_t i = 0; i < values_of(shape); i++) {
+            size_t index = index_of(shape, i, c);
+            double y = result(shape, a, &of, index, c);
+            ref_store(shape->type, a->y, index,
+                      shape->activation == ACTIVATION_RELU && !(y > 0) ? 0 : y);
+        }
+        if (a->training)
+            ((channel_state *)a->saved)[c] = of;
+    }
+    return LS_OK;
+}
+
+/* dy where the ReLU let y through. */
+static double masked(const batchnorm2d_shape *shape, const op_arguments *a, const channel_state *of,
+                     size_t index, int c) {
+    bool passes = shape->activation == ACTIVATION_NONE ||
+                  (shape->joins ? ref_load(shape->type, a->y, index) > 0
+                                : result(shape, a, of, index, c) > 0);
+    return passes ? ref_load(shape->type, a->dy, index) : 0;
+}
+
+static int backward_parameters(plan *self, const op_arguments *a, ls_error *error) {
+    (void)error;
+    const batchnorm2d_shape *shape = shape_of(self);
+    for (int c = 0; c < shape->channels; c++) {
+        channel_state *of = &((channel_state *)a->saved)[c];
+        of->sum = of->product = 0;
+        for (size_t i = 0; i < values_of(shape); i++) {
+            size_t index = index_of(shape, i, c);
+            double dy = masked(shape, a, of, index, c);
+            of->sum += dy;
+            of->product += dy * normalised(shape, a, of, index);
+            if (shape->joins && a->dx[1])
+                ref_store(shape->type, a->dx[1], index, dy);
+        }
+        a->gradients[0][c] = (float)of->product;
+        a->gradients[1][c] = (float)of->sum;
+    }
+    return LS_OK;
+}
+
+/* dx = gamma / std * (dy - the mean of dy - normalised x * the mean of dy * normalised x). */
+static int backward_inputs(plan *self, const op_arguments *a, ls_error *error) {
+    (void)error;
+    const batchnorm2d_shape *shape = shape_of(self);
+    double count = (double)values_of(shape);
+    for (int c = 0; c < shape->channels && a->dx[0]; c++) {
+        const channel_state *of = &((const channel_state *)a->saved)[c];
+        double scale = (double)a->parameters[0][c] * of->inverse;
+        for (size_t i = 0; i < values_of(shape); i++) {
+            size_t index = index_of(shape, i, c);
+            double away = masked(shape, a, of, index, c) - of->sum / count -
+                          normalised(shape, a, of, index) * of->product / count;
+            ref_store(shape->type, a->dx[0], index, scale * away);
+        }
+    }
+    return LS_OK;
+}
+
+const op ref_batchnorm2d = {
+    .kind = &op_batchnorm2d,
+    .plan_bytes = sizeof(ref_batchnorm2d_plan),
+    .prepare = prepare,
+    .forward = forward,
+    .backward_parameters = backward_parameters,
+    .backward_inputs = backward_inputs,
+};
