@@ -1,14 +1,15 @@
 #include "cli/commands.h"
+#include "cli/pack_encoded.h"
+#include "cli/pack_show.h"
 
 #include "base/clock.h"
 #include "base/cpu_quota.h"
 #include "base/signals.h"
 #include "data/pack.h"
-#include "report/run/progress.h"
 
-#include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ typedef struct pack_options {
     int64_t images, test_images, classes, size, seed, shards, threads;
     double test_fraction;
     bool force, verify;
+    pack_encoded_options encoded;
 } pack_options;
 
 #define AT(field) offsetof(pack_options, field)
@@ -53,18 +55,27 @@ static const struct {
                {"test-images", "synthetic"},
                {"classes", "synthetic"},
                {"size", "images synthetic"},
-               {"seed", "images synthetic"},
-               {"test-fraction", "images"},
-               {"shards", "cifar10 images synthetic"},
-               {"threads", "cifar10 images synthetic"},
-               {"force", "cifar10 images synthetic"}};
+               {"seed", "images synthetic encoded"},
+               {"test-fraction", "images encoded"},
+               {"shards", "cifar10 images synthetic encoded"},
+               {"threads", "cifar10 images synthetic encoded"},
+               {"force", "cifar10 images synthetic encoded"},
+               {"encoded", "images encoded"},
+               {"check", "encoded"},
+               {"skip-bad", "encoded"},
+               {"exif", "encoded"},
+               {"order", "encoded"},
+               {"max-side", "encoded"},
+               {"quality", "encoded"},
+               {"memory", "encoded"}};
 
 static int refuse_foreign(int argc, char **argv, const char *source, ls_error *error) {
     for (size_t index = 0; index < sizeof belongs / sizeof belongs[0]; index++)
         if (option_given(argc, argv, belongs[index].option) &&
             !strstr(belongs[index].sources, source))
             return ls_fail(error, LS_BAD_INPUT, "--%s: has no meaning for pack %s",
-                           belongs[index].option, source);
+                           belongs[index].option,
+                           strcmp(source, "encoded") == 0 ? "images --encoded" : source);
     return LS_OK;
 }
 
@@ -137,59 +148,10 @@ static int check_operands(const pack_options *given, const operands *rest, ls_er
     if (rest->count != (reads ? 3 : 2))
         return ls_fail(error, LS_BAD_INPUT, "pack: expected '%s%s OUT', found %d operands", word,
                        reads ? " SRC" : "", rest->count);
-    if (strcmp(word, "images") == 0 && given->size == 0)
-        return ls_fail(error, LS_BAD_INPUT, "pack images: expected --size N, found none");
+    if (strcmp(word, "images") == 0 && given->size == 0 && !given->encoded.encoded)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "pack images: expected --size N, or --encoded, found none");
     return LS_OK;
-}
-
-/* "packing [####      ] 1200/10000 images": the bar takes what the terminal leaves it. */
-static void show_progress(void *context, int64_t done, int64_t total) {
-    static const char bar[] = "########################################";
-    char count[64], line[256];
-    int longest = (int)sizeof bar - 1, width = progress_width(STDERR_FILENO);
-    snprintf(count, sizeof count, "%" PRId64 "/%" PRId64 " images", done, total);
-    int room = width - (int)(strlen(context) + strlen(count) + strlen(" [] "));
-    room = room < 0 ? 0 : room > longest ? longest : room;
-    snprintf(line, sizeof line, "%s [%-*.*s] %s", (const char *)context, room,
-             (int)(done * room / total), bar, count);
-    fprintf(stderr, "\r%.*s\033[K", width, line);
-}
-
-static void clear_progress(void) {
-    fprintf(stderr, "\r\033[K");
-}
-
-static void complain(const char *text) {
-    if (isatty(STDERR_FILENO))
-        clear_progress();
-    fprintf(stderr, "lockstep: %s\n", text);
-}
-
-static void print_split(const manifest *packed, int split) {
-    const manifest_split *part = &packed->splits[split];
-    printf("  %-6s%10" PRId64 " images in %d shard%s\n", split_names[split], part->images,
-           part->shards, part->shards == 1 ? "" : "s");
-}
-
-static void print_result(const char *verb, const char *folder, const manifest *packed,
-                         const char *ignored, double seconds) {
-    int64_t warned = packed->splits[SPLIT_TRAIN].warned + packed->splits[SPLIT_TEST].warned;
-    int64_t images = packed->splits[SPLIT_TRAIN].images + packed->splits[SPLIT_TEST].images;
-    int64_t bytes = images * (image_bytes(&packed->shape) + (int64_t)sizeof(int32_t));
-    printf("%s %s\n", verb, folder);
-    for (int split = 0; split < SPLITS; split++)
-        print_split(packed, split);
-    if (ignored[0])
-        printf("  ignored   %s\n", ignored);
-    if (warned)
-        printf("  warnings  %" PRId64 " image%s from files that break the JPEG standard where no "
-               "pixel depends on it\n",
-               warned, warned == 1 ? "" : "s");
-    printf("  images    %d x %d, %d channel%s, %d classes\n", packed->shape.height,
-           packed->shape.width, packed->shape.channels, packed->shape.channels == 1 ? "" : "s",
-           packed->classes.count);
-    printf("  size      %.1f MB in %.2f s\n", (double)bytes * 1e-6, seconds);
-    printf("  data set  %s\n", packed->id);
 }
 
 static pack_settings settings_from(const pack_options *given, const char *folder,
@@ -199,18 +161,17 @@ static pack_settings settings_from(const pack_options *given, const char *folder
                            .threads = given->threads ? (int)given->threads : available_cores(),
                            .force = given->force,
                            .interrupted = &interrupted,
-                           .complain = complain,
-                           .progress = isatty(STDERR_FILENO) ? show_progress : NULL,
+                           .complain = pack_show_complaint,
+                           .progress = pack_show_progress,
                            .progress_context = (void *)(uintptr_t)verb};
 }
 
 static int finish(const pack_settings *settings, int status, const char *verb, const char *ignored,
                   manifest *packed, double start) {
-    if (settings->progress)
-        clear_progress();
+    pack_clear_progress();
     if (status != LS_OK)
         return status;
-    print_result(verb, settings->folder, packed, ignored, clock_seconds() - start);
+    pack_show_result(verb, settings->folder, packed, ignored, clock_seconds() - start);
     manifest_release(packed);
     return LS_OK;
 }
@@ -226,19 +187,41 @@ static int verify(const pack_options *given, const char *folder, ls_error *error
                   start);
 }
 
-static int pack(const pack_options *given, const operands *rest, ls_error *error) {
-    double start = clock_seconds();
+static int pack_pixels(const pack_options *given, const operands *rest,
+                       const pack_settings *settings, double start, ls_error *error) {
     source *from = NULL;
     manifest packed;
-    LS_TRY(check_operands(given, rest, error));
     LS_TRY(open_source(given, rest, &from, error));
-    pack_settings settings = settings_from(given, rest->values[rest->count - 1], "packing");
     removing = 1;
-    int status = pack_run(from, &settings, &packed, error);
+    int status = pack_run(from, settings, &packed, error);
     removing = 0;
-    status = finish(&settings, status, "packed", from->ignored, &packed, start);
+    status = finish(settings, status, "packed", from->ignored, &packed, start);
     source_close(from);
     return status;
+}
+
+static int pack_files(const pack_options *given, const operands *rest, pack_settings *settings,
+                      double start, ls_error *error) {
+    encoded_choices choices;
+    image_folder from;
+    manifest packed;
+    settings->resumes = true;
+    LS_TRY(pack_encoded_choose(&given->encoded, (uint64_t)given->seed, &choices, error));
+    LS_TRY(pack_encoded_list(&choices, rest->values[1], given->test_fraction, &from, error));
+    removing = 1;
+    int status = pack_encoded_run(&from, &choices, settings, &packed, error);
+    removing = 0;
+    status = finish(settings, status, "packed", from.ignored, &packed, start);
+    image_folder_close(&from);
+    return status;
+}
+
+static int pack(const pack_options *given, const operands *rest, ls_error *error) {
+    double start = clock_seconds();
+    LS_TRY(check_operands(given, rest, error));
+    pack_settings settings = settings_from(given, rest->values[rest->count - 1], "packing");
+    return given->encoded.encoded ? pack_files(given, rest, &settings, start, error)
+                                  : pack_pixels(given, rest, &settings, start, error);
 }
 
 static int run(const command *self, int argc, char **argv, ls_error *error) {
@@ -252,7 +235,8 @@ static int run(const command *self, int argc, char **argv, ls_error *error) {
     }
     signals_catch(on_signal);
     if (!given.verify) {
-        LS_TRY(refuse_foreign(argc, argv, rest.values[0], error));
+        bool files = given.encoded.encoded && strcmp(rest.values[0], "images") == 0;
+        LS_TRY(refuse_foreign(argc, argv, files ? "encoded" : rest.values[0], error));
         return pack(&given, &rest, error);
     }
     if (rest.count != 1)
@@ -270,9 +254,13 @@ const command command_pack = {
         "cifar10    SRC holds CIFAR-10's binary version (data_batch_1.bin ... batches.meta.txt).\n"
         "images     SRC holds a folder of JPEGs a class, or train/ with those, and one of test/,\n"
         "           val/, valid/ and validation/ beside it. Pixels are taken as they are stored:\n"
-        "           an orientation in EXIF is not applied.\n"
+        "           an orientation in EXIF is not applied. With --encoded the files stay JPEGs of\n"
+        "           their own sizes, and what any of them became is said: an attempt that was\n"
+        "           killed goes on from the shards that were finished.\n"
         "synthetic  generated images that a small CNN can learn: the same bytes for the same seed.",
-    .groups = (const option_group[]){{NULL, options, 0}, {0}},
+    .groups = (const option_group[]){{NULL, options, 0},
+                                     {"With --encoded", pack_encoded_table, AT(encoded)},
+                                     {0}},
     .operands_minimum = 1,
     .operands_maximum = 3,
     .run = run};

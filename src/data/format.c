@@ -92,6 +92,16 @@ int class_names_check_utf8(const class_names *self, const char *where, ls_error 
     return LS_OK;
 }
 
+int class_names_copy(class_names *to, const class_names *from, ls_error *error) {
+    *to = *from;
+    size_t bytes = (size_t)from->count * (size_t)from->width;
+    to->text = malloc(bytes);
+    if (!to->text)
+        return ls_fail(error, LS_FAILED, "out of memory for the class names");
+    memcpy(to->text, from->text, bytes);
+    return LS_OK;
+}
+
 int class_names_equal(const class_names *a, const class_names *b) {
     if (a->count != b->count)
         return 0;

@@ -51,6 +51,7 @@ static inline const char *class_name(const class_names *self, int index) {
  * empty, longer than FORMAT_CLASS_NAME_LIMIT or holds a control character. */
 int class_names_set(class_names *self, const char *const *names, int count, const char *where,
                     ls_error *error);
+int class_names_copy(class_names *to, const class_names *from, ls_error *error);
 /* What is written is UTF-8: LS_BAD_INPUT names the class whose name is in another encoding. */
 int class_names_check_utf8(const class_names *self, const char *where, ls_error *error);
 int class_names_equal(const class_names *a, const class_names *b);

@@ -11,17 +11,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* How far it is. */
+typedef struct pack_state {
+    int64_t done_images, images, done_bytes, bytes; /* bytes: of the source, or of pixels */
+    int64_t kept_images, kept_bytes;                /* of the done ones: by an earlier pack */
+    double seconds;                                 /* that the others took */
+} pack_state;
+
 /* Called about twenty times a second by the thread that packs. */
-typedef void (*pack_progress)(void *context, int64_t done, int64_t total);
+typedef void (*pack_progress)(void *context, const pack_state *state);
 
 /* A line about a damaged file, where there are several. Called by one thread at a time. */
 typedef void (*pack_complaint)(const char *text);
 
 typedef struct pack_settings {
     const char *folder;
-    int shards;  /* of each split; 0: as many as make a shard about 64 MiB */
-    int threads; /* at least 1 */
-    bool force;  /* replace a data set that is there */
+    int shards;   /* of each split; 0: as many as make a shard about 64 MiB */
+    int threads;  /* at least 1 */
+    bool force;   /* replace a data set that is there */
+    bool resumes; /* what is finished when it ends early is kept for the next attempt */
     /* Not 0: the number of the signal that asks to stop. Written by a signal handler. */
     const volatile sig_atomic_t *interrupted;
     pack_progress progress; /* may be NULL */

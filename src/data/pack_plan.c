@@ -1,14 +1,12 @@
 #include "data/pack_plan.h"
 
 #include "base/share.h"
-#include "data/folder.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const int64_t default_shard_bytes = (int64_t)64 << 20;
@@ -46,7 +44,8 @@ static int plan_split(pack_plan *self, const source *from, int split, int wanted
     if (jobs)
         self->jobs = jobs;
     if (!out->list || !jobs)
-        return ls_fail(error, LS_FAILED, "%s: out of memory for its list of shards", self->folder);
+        return ls_fail(error, LS_FAILED, "%s: out of memory for its list of shards",
+                       from->is->name);
     for (int index = 0; index < out->shards; index++) {
         share part = share_of(out->images, index, out->shards);
         manifest_shard *entry = &out->list[index];
@@ -61,66 +60,18 @@ static int plan_split(pack_plan *self, const source *from, int split, int wanted
     return LS_OK;
 }
 
-static int copy_classes(class_names *to, const class_names *from, ls_error *error) {
-    *to = *from;
-    size_t bytes = (size_t)from->count * (size_t)from->width;
-    to->text = malloc(bytes);
-    if (!to->text)
-        return ls_fail(error, LS_FAILED, "out of memory for the class names");
-    memcpy(to->text, from->text, bytes);
-    return LS_OK;
-}
-
-static size_t existing_part(const char *folder) {
-    char partial[4096];
-    struct stat found;
-    snprintf(partial, sizeof partial, "%s", folder);
-    while (stat(partial, &found) != 0) {
-        char *slash = strrchr(partial, '/');
-        if (!slash)
-            return 0;
-        *slash = '\0';
-    }
-    return strlen(partial);
-}
-
-static int check_unused(const pack_plan *self, const pack_settings *settings, ls_error *error) {
-    char path[4096];
-    struct stat found;
-    LS_TRY(path_join(path, sizeof path, self->folder, FORMAT_MANIFEST, error));
-    if (!settings->force && lstat(path, &found) == 0)
-        return ls_fail(error, LS_BAD_INPUT,
-                       "%s: expected a folder without a data set, found " FORMAT_MANIFEST
-                       " (--force replaces it)",
-                       self->folder);
-    return LS_OK;
-}
-
-static int claim_folder(pack_plan *self, const pack_settings *settings, ls_error *error) {
-    LS_TRY(path_join(self->folder, sizeof self->folder, settings->folder, "", error));
-    for (size_t end = strlen(self->folder); end > 1 && self->folder[end - 1] == '/'; end--)
-        self->folder[end - 1] = '\0';
-    self->existing_length = existing_part(self->folder);
-    LS_TRY(check_unused(self, settings, error));
-    LS_TRY(folder_create(self->folder, error));
-    if (access(self->folder, W_OK | X_OK) != 0)
-        return ls_fail_errno(error, LS_BAD_INPUT, "%s: expected a folder that can be written to",
-                             self->folder);
-    LS_TRY(claim_take(self->folder, &self->claim, error));
-    return check_unused(self, settings, error); /* who held it may have finished meanwhile */
-}
-
 static int start(pack_plan *self, const source *from, const pack_settings *settings,
                  ls_error *error) {
     self->manifest.shape = from->shape;
     LS_TRY(class_names_check_utf8(&from->classes, from->is->name, error));
-    LS_TRY(copy_classes(&self->manifest.classes, &from->classes, error));
+    LS_TRY(class_names_copy(&self->manifest.classes, &from->classes, error));
     for (int split = 0; split < SPLITS; split++)
         LS_TRY(plan_split(self, from, split, settings->shards, error));
-    LS_TRY(claim_folder(self, settings, error));
+    LS_TRY(pack_folder_take(&self->folder, settings, error));
     for (int index = 0; index < self->job_count; index++) {
         char path[4096];
-        LS_TRY(path_join(path, sizeof path, self->folder, self->jobs[index].entry->name, error));
+        LS_TRY(
+            path_join(path, sizeof path, self->folder.path, self->jobs[index].entry->name, error));
         LS_TRY(atomic_file_begin(&self->jobs[index].file, path, error));
     }
     return LS_OK;
@@ -137,35 +88,18 @@ int pack_plan_start(pack_plan *self, const source *from, const pack_settings *se
     return status;
 }
 
-/* Shards of a replaced data set that had more of them. */
-static int remove_surplus(const pack_plan *self, ls_error *error) {
-    for (int split = 0; split < SPLITS; split++) {
-        for (;;) {
-            char path[4096];
-            LS_TRY(folder_surplus_shard(self->folder, split_names[split],
-                                        self->manifest.splits[split].shards, path, sizeof path,
-                                        error));
-            if (path[0] == '\0')
-                break;
-            if (unlink(path) != 0)
-                return ls_fail_errno(error, LS_FAILED, "%s: cannot remove the old shard", path);
-        }
-    }
-    return LS_OK;
-}
-
 int pack_plan_commit(pack_plan *self, ls_error *error) {
     atomic_file manifest_file;
-    LS_TRY(claim_check(self->claim, error));
+    LS_TRY(claim_check(self->folder.claim, error));
     LS_TRY(manifest_id(&self->manifest, self->manifest.id, error));
-    LS_TRY(manifest_prepare(&self->manifest, self->folder, &manifest_file, error));
+    LS_TRY(manifest_prepare(&self->manifest, self->folder.path, &manifest_file, error));
     int status = LS_OK, committed = 0;
     if (unlink(manifest_file.path) != 0 && errno != ENOENT)
         status = ls_fail_errno(error, LS_FAILED, "%s: cannot replace it", manifest_file.path);
     for (; status == LS_OK && committed < self->job_count; committed++)
         status = atomic_file_commit(&self->jobs[committed].file, error);
     if (status == LS_OK)
-        status = remove_surplus(self, error);
+        status = pack_folder_remove_surplus(&self->folder, &self->manifest, error);
     if (status == LS_OK)
         status = atomic_file_commit(&manifest_file, error);
     atomic_file_discard(&manifest_file);
@@ -177,21 +111,11 @@ int pack_plan_commit(pack_plan *self, ls_error *error) {
 void pack_plan_discard(pack_plan *self) {
     for (int index = 0; index < self->job_count; index++)
         atomic_file_discard(&self->jobs[index].file);
-    claim_release(self->claim);
-    self->claim = NULL;
-    size_t length = strlen(self->folder);
-    while (length > self->existing_length && rmdir(self->folder) == 0) {
-        char *slash = strrchr(self->folder, '/');
-        if (!slash)
-            return;
-        *slash = '\0';
-        length = strlen(self->folder);
-    }
+    pack_folder_undo(&self->folder);
 }
 
 void pack_plan_release(pack_plan *self) {
-    claim_release(self->claim);
-    self->claim = NULL;
+    pack_folder_release(&self->folder);
     manifest_release(&self->manifest);
     free(self->jobs);
     self->jobs = NULL;

@@ -3,8 +3,7 @@
 #define LOCKSTEP_DATA_PACK_PLAN_H
 
 #include "base/atomic_file.h"
-#include "base/claim.h"
-#include "data/pack.h"
+#include "data/pack_folder.h"
 
 typedef struct pack_job {
     int split;
@@ -18,9 +17,7 @@ typedef struct pack_plan {
     pack_job *jobs; /* [job_count], in the manifest's order */
     int job_count;
     int64_t total_images, largest_job_images;
-    char folder[4096];
-    folder_claim *claim;
-    size_t existing_length; /* of the part of `folder` that was there before */
+    pack_folder folder;
 } pack_plan;
 
 /* Decides on the shards, refuses a folder that holds a data set (unless settings->force) or cannot

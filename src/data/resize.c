@@ -68,38 +68,49 @@ static uint8_t weighted(const uint8_t *from, size_t step, const int *weights, in
     return (uint8_t)(sum / ONE);
 }
 
-/* Columns first: [height, width] -> [height, size]; then rows: -> [size, size]. */
+/* Columns first: [height, width] -> [height, to_width]; then rows: -> [to_height, to_width]. */
 static void apply(const taps *columns, const taps *rows, const uint8_t *pixels, int height,
-                  int width, int size, uint8_t *narrow, uint8_t *out) {
+                  int width, int to_height, int to_width, uint8_t *narrow, uint8_t *out) {
+    size_t row = (size_t)to_width * CHANNELS;
     for (int y = 0; y < height; y++)
-        for (int x = 0; x < size; x++)
+        for (int x = 0; x < to_width; x++)
             for (int channel = 0; channel < CHANNELS; channel++)
-                narrow[((size_t)y * (size_t)size + (size_t)x) * CHANNELS + (size_t)channel] =
-                    weighted(pixels +
-                                 ((size_t)y * (size_t)width + (size_t)columns->first[x]) *
-                                     CHANNELS +
-                                 channel,
-                             CHANNELS, columns->weights + (size_t)x * (size_t)columns->most,
-                             columns->count[x]);
-    size_t row = (size_t)size * CHANNELS;
-    for (int y = 0; y < size; y++)
+                narrow[(size_t)y * row + (size_t)x * CHANNELS + (size_t)channel] = weighted(
+                    pixels + ((size_t)y * (size_t)width + (size_t)columns->first[x]) * CHANNELS +
+                        channel,
+                    CHANNELS, columns->weights + (size_t)x * (size_t)columns->most,
+                    columns->count[x]);
+    for (int y = 0; y < to_height; y++)
         for (size_t at = 0; at < row; at++)
             out[(size_t)y * row + at] =
                 weighted(narrow + (size_t)rows->first[y] * row + at, row,
                          rows->weights + (size_t)y * (size_t)rows->most, rows->count[y]);
 }
 
-int resize_square(const uint8_t *pixels, int height, int width, int size, uint8_t *out,
-                  ls_error *error) {
-    double side = height < width ? height : width;
+/* The middle [extent_y, extent_x] of an image. */
+static int resize_middle(const uint8_t *pixels, int height, int width, double extent_y,
+                         double extent_x, int to_height, int to_width, uint8_t *out,
+                         ls_error *error) {
     taps columns = {0}, rows = {0};
-    uint8_t *narrow = malloc((size_t)height * (size_t)size * CHANNELS);
-    int complete = narrow && taps_make(&columns, width, (width - side) / 2, side, size) == 0 &&
-                   taps_make(&rows, height, (height - side) / 2, side, size) == 0;
+    uint8_t *narrow = malloc((size_t)height * (size_t)to_width * CHANNELS);
+    int complete = narrow &&
+                   taps_make(&columns, width, (width - extent_x) / 2, extent_x, to_width) == 0 &&
+                   taps_make(&rows, height, (height - extent_y) / 2, extent_y, to_height) == 0;
     if (complete)
-        apply(&columns, &rows, pixels, height, width, size, narrow, out);
+        apply(&columns, &rows, pixels, height, width, to_height, to_width, narrow, out);
     taps_release(&columns);
     taps_release(&rows);
     free(narrow);
     return complete ? LS_OK : ls_fail(error, LS_FAILED, "out of memory to resize an image");
+}
+
+int resize_square(const uint8_t *pixels, int height, int width, int size, uint8_t *out,
+                  ls_error *error) {
+    double side = height < width ? height : width;
+    return resize_middle(pixels, height, width, side, side, size, size, out, error);
+}
+
+int resize_whole(const uint8_t *pixels, int height, int width, int to_height, int to_width,
+                 uint8_t *out, ls_error *error) {
+    return resize_middle(pixels, height, width, height, width, to_height, to_width, out, error);
 }

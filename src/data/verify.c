@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "data/dataset.h"
 #include "data/digest.h"
 #include "data/pack.h"
@@ -11,6 +12,7 @@ typedef struct verification {
     const pack_settings *settings;
     const manifest *expected;
     int64_t done, total;
+    double start;
 } verification;
 
 /* A shard's parts in memory. */
@@ -68,6 +70,12 @@ static int verify_shard(verification *self, const manifest_shard *entry, ls_erro
     return status;
 }
 
+static void show(const verification *self) {
+    pack_state state = {
+        .done_images = self->done, .images = self->total, .seconds = clock_seconds() - self->start};
+    self->settings->progress(self->settings->progress_context, &state);
+}
+
 static int verify_split(verification *self, int split, ls_error *error) {
     const manifest_split *expected = &self->expected->splits[split];
     dataset *opened; /* compares every shard's header with the manifest */
@@ -78,7 +86,7 @@ static int verify_split(verification *self, int split, ls_error *error) {
         LS_TRY(verify_shard(self, &expected->list[index], error));
         self->done += expected->list[index].images;
         if (self->settings->progress)
-            self->settings->progress(self->settings->progress_context, self->done, self->total);
+            show(self);
     }
     return LS_OK;
 }
@@ -89,7 +97,7 @@ int pack_verify(const pack_settings *settings, manifest *out, ls_error *error) {
     LS_TRY(dataset_open(settings->folder, split_names[SPLIT_TRAIN], &opened, error));
     dataset_close(opened);
     LS_TRY(manifest_read(out, settings->folder, error));
-    verification self = {.settings = settings, .expected = out};
+    verification self = {.settings = settings, .expected = out, .start = clock_seconds()};
     int status = LS_OK;
     for (int split = 0; split < SPLITS; split++)
         self.total += out->splits[split].images;
