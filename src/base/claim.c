@@ -196,9 +196,7 @@ static void *keep(void *context) {
     folder_claim *self = context;
     pthread_mutex_lock(&self->mutex);
     while (!self->ending) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += CLAIM_BEAT_SECONDS;
+        struct timespec until = thread_deadline(CLAIM_BEAT_SECONDS);
         pthread_cond_timedwait(&self->changed, &self->mutex, &until);
         pthread_mutex_unlock(&self->mutex);
         found_claim found = look(self->path);
@@ -259,7 +257,7 @@ int claim_take(const char *folder, folder_claim **out, ls_error *error) {
     if (!self)
         return ls_fail(error, LS_FAILED, "%s: out of memory", folder);
     pthread_mutex_init(&self->mutex, NULL);
-    pthread_cond_init(&self->changed, NULL);
+    thread_condition_init(&self->changed);
     int status = start(self, folder, error);
     if (status != LS_OK)
         claim_release(self);

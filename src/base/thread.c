@@ -71,6 +71,25 @@ int thread_check(const char *what, int count, ls_error *error) {
     return status;
 }
 
+void thread_condition_init(pthread_cond_t *out) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(out, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+struct timespec thread_deadline(double seconds) {
+    enum { SECOND = 1000 * 1000 * 1000 };
+    struct timespec out;
+    clock_gettime(CLOCK_MONOTONIC, &out);
+    out.tv_sec += (time_t)seconds;
+    out.tv_nsec += (long)((seconds - (double)(time_t)seconds) * SECOND);
+    out.tv_sec += out.tv_nsec / SECOND;
+    out.tv_nsec %= SECOND;
+    return out;
+}
+
 int thread_fail(ls_error *error, const char *what, int number) {
     char hint[160];
     limits_thread_hint(number, hint, sizeof hint);

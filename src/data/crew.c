@@ -12,7 +12,7 @@ enum { MOST_DAMAGED = 20 }; /* files that are named */
 
 void crew_start(crew *self) {
     pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->finished, NULL);
+    thread_condition_init(&self->finished);
 }
 
 void crew_end(crew *self) {
@@ -85,11 +85,7 @@ static int supervise(crew *self, ls_error *error) {
     double start = clock_seconds();
     pthread_mutex_lock(&self->lock);
     while (self->running > 0) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 50 * 1000 * 1000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
+        struct timespec until = thread_deadline(0.05);
         pthread_cond_timedwait(&self->finished, &self->lock, &until);
         if (status == LS_OK)
             status = pack_check_interrupt(self->settings, error);

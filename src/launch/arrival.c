@@ -129,14 +129,7 @@ static bool speaks(arrival *all) {
 
 /* False where it was complete first. */
 static bool sleep_until_overdue(double seconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)seconds;
-    until.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = thread_deadline(seconds);
     pthread_mutex_lock(&watch.mutex);
     int status = 0;
     while (!watch.complete && status != ETIMEDOUT)
@@ -186,7 +179,6 @@ static void *run(void *unused) {
 /* ---- from and to */
 
 int arrival_watch(const launch *self, ls_error *error) {
-    pthread_condattr_t attributes;
     if (self && self->size == 1)
         return LS_OK;
     if (self) {
@@ -194,10 +186,7 @@ int arrival_watch(const launch *self, ls_error *error) {
         watch.me = *self;
     }
     watch.seconds = lifeline_seconds("LOCKSTEP_START_SECONDS", START_SECONDS);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&watch.changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    thread_condition_init(&watch.changed);
     LS_TRY(thread_start(&watch.thread, "start-up deadline", NULL, 0, run, NULL, error));
     watch.runs = true;
     return LS_OK;

@@ -138,11 +138,7 @@ static void open_gpu(monitor *self, const char *uuid) {
 }
 
 static void init_sync(monitor *self) {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    thread_condition_init(&self->changed);
     pthread_mutex_init(&self->lock, NULL);
 }
 

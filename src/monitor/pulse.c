@@ -61,7 +61,7 @@ int pulse_open(pulse **out, ls_error *error) {
     if (!self)
         return ls_fail(error, LS_FAILED, "out of memory");
     pthread_mutex_init(&self->mutex, NULL);
-    pthread_cond_init(&self->changed, NULL);
+    thread_condition_init(&self->changed);
     self->beat_at = boot_seconds();
     int status = thread_start(&self->thread, "pulse", NULL, 0, run, self, error);
     if (status != LS_OK)
@@ -74,9 +74,7 @@ int pulse_open(pulse **out, ls_error *error) {
 double pulse_stopped_seconds(pulse *self) {
     if (!self)
         return 0;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)patience_seconds;
+    struct timespec until = thread_deadline(patience_seconds);
     pthread_mutex_lock(&self->mutex);
     int late = 0;
     while (late == 0 && boot_seconds() - self->beat_at > PULSE_SECONDS + PULSE_STOPPED_SECONDS)
