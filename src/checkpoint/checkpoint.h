@@ -1,6 +1,7 @@
 /* Reading a checkpoint: nothing is believed before it was checked. Opening checks the manifest and
- * that every part is there, of its size and of this run; reading checks each block that it touches;
- * checkpoint_verify reads every byte. One thread at a time (HDF5). */
+ * that every part is there, of its size. A part is opened when it is first read, after every byte
+ * of it was compared with its digest, so that HDF5 sees no damaged file; reading checks each block
+ * that it touches, too. One thread at a time (HDF5). */
 #ifndef LOCKSTEP_CHECKPOINT_CHECKPOINT_H
 #define LOCKSTEP_CHECKPOINT_CHECKPOINT_H
 
@@ -22,8 +23,12 @@ int checkpoint_resolve(const char *where, char *folder, size_t capacity, ls_erro
 int checkpoint_open(checkpoint *self, const char *folder, ls_error *error);
 void checkpoint_close(checkpoint *self); /* zero bytes are fine */
 
-/* The SHA-256 of the parts number, number + every, number + 2 * every, ...: 0, 1 for all. */
+/* The SHA-256 of the parts number, number + every, number + 2 * every, ... (0, 1 for all), and that
+ * they are of this run and have what the manifest says. */
 int checkpoint_verify(const checkpoint *self, int number, int every, ls_error *error);
+/* Of a checkpoint that ranks have verified together: each reads its own part of the bytes, and
+ * takes the others' word for the rest. */
+void checkpoint_trust(const checkpoint *self);
 
 /* Elements [first, first + count) of an array, "parameters", "buffers", "moment1", "moment2",
  * "average", into out[count]. LS_BAD_INPUT where it has none of that name or is shorter. */

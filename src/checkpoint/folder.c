@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_SAME_STEP = 10000 };
+enum { MOST_SAME_STEP = 10000, SKIPPED_SERIALS = 1000000 };
 
 int checkpoint_temporary(char *out, size_t capacity, const char *dir, const char *id,
                          int64_t serial, int64_t step, ls_error *error) {
@@ -230,9 +230,13 @@ int checkpoint_last_serial(const char *dir, const char *id, int64_t *out, ls_err
     int count;
     LS_TRY(checkpoint_list(dir, &list, &count, error));
     *out = 0;
-    for (int index = 0; index < count; index++)
+    bool hidden = false;
+    for (int index = 0; index < count; index++) {
+        hidden |= !list[index].readable;
         if (list[index].readable && strcmp(list[index].id, id) == 0 && list[index].serial > *out)
             *out = list[index].serial;
+    }
+    *out += hidden ? SKIPPED_SERIALS : 0;
     free(list);
     return LS_OK;
 }

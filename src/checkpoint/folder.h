@@ -49,7 +49,9 @@ typedef struct checkpoint_entry {
  * The caller frees *out [*count]. A `dir` that is not there holds none. */
 int checkpoint_list(const char *dir, checkpoint_entry **out, int *count, ls_error *error);
 
-/* The highest serial of run `id` in `dir`; 0: it has none there. */
+/* One that no checkpoint of run `id` in `dir` has more than; 0: it has none there. Of one that
+ * cannot be read just now nothing is known, and it may be read again: then it is far above what the
+ * others have, so that the next save is the newest whatever comes to light. */
 int checkpoint_last_serial(const char *dir, const char *id, int64_t *out, ls_error *error);
 
 /* Keeps the newest `keep` and what `last` and `best` name, and removes the rest of run `id`. */

@@ -99,16 +99,35 @@ static int check_arrays(const part_reader *self, const checkpoint_manifest *mani
     return LS_OK;
 }
 
-int part_open(part_reader *self, const char *folder, const checkpoint_manifest *manifest,
-              const checkpoint_part *part, ls_error *error) {
+int part_find(part_reader *self, const char *folder, const checkpoint_part *part, ls_error *error) {
     struct stat found;
     self->file.id = -1;
+    self->trusted = false;
     LS_TRY(path_join(self->path, sizeof self->path, folder, part->file, error));
     if (stat(self->path, &found) != 0)
         return ls_fail_errno(error, LS_BAD_INPUT, "%s: cannot read", self->path);
     if (found.st_size != part->bytes)
         return ls_fail(error, LS_BAD_INPUT, "%s: expected %" PRId64 " bytes, found %" PRId64,
                        self->path, part->bytes, (int64_t)found.st_size);
+    return LS_OK;
+}
+
+int part_check_digest(part_reader *self, const checkpoint_part *part, ls_error *error) {
+    char hex[FORMAT_DIGEST_BYTES];
+    int64_t bytes;
+    LS_TRY(checkpoint_file_digest(self->path, hex, &bytes, error));
+    self->trusted = strcmp(hex, part->sha256) == 0;
+    if (self->trusted)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT,
+                   "%s: its SHA-256 is not the one in the manifest: the file is damaged",
+                   self->path);
+}
+
+int part_open(part_reader *self, const checkpoint_manifest *manifest, const checkpoint_part *part,
+              ls_error *error) {
+    if (self->file.id >= 0)
+        return LS_OK;
     LS_TRY(h5_open(self->path, &self->file, error));
     int status = check_format(self, manifest, part, error);
     if (status == LS_OK)

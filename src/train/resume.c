@@ -87,7 +87,9 @@ static int try_one(trainer *self, const char *path, bool *good, ls_error *failur
             *failure = all[rank];
             *good = false;
         }
-    if (!*good)
+    if (*good)
+        checkpoint_trust(&self->resumed.from);
+    else
         checkpoint_close(&self->resumed.from);
     free(all);
     return status;

@@ -46,6 +46,8 @@ static int look(bool digests, ls_error *error) {
     checkpoint found;
     LS_TRY(checkpoint_open(&found, folder, error));
     int status = digests ? checkpoint_verify(&found, 0, 1, error) : LS_OK;
+    if (!digests)
+        checkpoint_trust(&found);
     if (status == LS_OK)
         status = read_all(&found, error);
     checkpoint_close(&found);

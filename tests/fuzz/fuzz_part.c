@@ -23,7 +23,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     ls_error error = {0};
     snprintf(manifest.id, sizeof manifest.id, "%s", id);
     fuzz_file(file_name, bytes, size);
-    int status = part_open(&reader, fuzz_folder(), &manifest, &part, &error);
+    int status = part_find(&reader, fuzz_folder(), &part, &error);
+    if (status == LS_OK)
+        status = part_open(&reader, &manifest, &part, &error);
     fuzz_accepted = status == LS_OK;
     for (int array = 0; fuzz_accepted && array < 2; array++) {
         status =

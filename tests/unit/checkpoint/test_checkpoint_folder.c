@@ -87,6 +87,34 @@ static void prunes(void) {
     check_case("the newest, the best and the damaged stay");
 }
 
+/* The newest cannot be read when a run goes on, and can be later on. */
+static void hides(void) {
+    static const char id[] = "0123456789abcdef0123456789abcdef";
+    char name[CHECKPOINT_FOLDER_BYTES], path[400], away[410];
+    ls_error error = {0};
+    checkpoint_entry *list;
+    int64_t last;
+    int count;
+    fixture_folder(dir);
+    for (int serial = 1; serial <= 3; serial++)
+        CHECK(fixture_write(dir, serial, 10 * serial, 0, name, &error) == LS_OK);
+    CHECK(checkpoint_last_serial(dir, id, &last, &error) == LS_OK && last == 3);
+    snprintf(path, sizeof path, "%s/%s/manifest.h5", dir, name);
+    snprintf(away, sizeof away, "%s.away", path);
+    CHECK(rename(path, away) == 0);
+    CHECK(checkpoint_last_serial(dir, id, &last, &error) == LS_OK && last > 1000);
+    CHECK(fixture_write(dir, last + 1, 25, 0, name, &error) == LS_OK, "%s", error.text);
+    CHECK(rename(away, path) == 0);
+    CHECK(checkpoint_list(dir, &list, &count, &error) == LS_OK && count == 4);
+    CHECK(list[0].step == 25 && list[1].step == 30, "%lld %lld", (long long)list[0].step,
+          (long long)list[1].step);
+    free(list);
+    CHECK(checkpoint_last_serial(dir, id, &last, &error) == LS_OK && last > 1000);
+    CHECK(checkpoint_prune(dir, id, 1, &error) == LS_OK && count_entries() == 1);
+    CHECK(checkpoint_last_serial(dir, "another run", &last, &error) == LS_OK && last == 0);
+    check_case("one that could not be read for a while is not the newest again");
+}
+
 static void shares(void) {
     static const checkpoint_range whole[] = {{0, 0, 100}, {1, 0, 100}},
                                   low[] = {{0, 0, 100}, {1, 0, 40}},
@@ -153,6 +181,7 @@ int main(void) {
     publishes();
     points();
     prunes();
+    hides();
     shares();
     compares();
     return check_done();
