@@ -22,7 +22,8 @@ __device__ static inline target target_of(float smoothing, int classes) {
 
 // Thread 0 of the last block adds what all blocks found. `loss` and `correct` are this block's, in
 // its thread 0.
-__device__ static inline void add_to_totals(double loss, double correct, int n, loss_totals *totals,
+__device__ static inline void add_to_totals(double loss, double correct, int n,
+                                            const step_state *state, loss_totals *totals,
                                             block_sums *scratch) {
     if (gridDim.x > 1) {
         if (threadIdx.x == 0) {
@@ -38,6 +39,8 @@ __device__ static inline void add_to_totals(double loss, double correct, int n, 
         totals->loss_sum += loss;
         totals->correct += (int64_t)correct;
         totals->samples += n;
+        if (!isfinite(totals->loss_sum) && totals->lost_step == 0 && state)
+            totals->lost_step = state->step + state->skipped + 1;
     }
 }
 
@@ -132,7 +135,7 @@ static __global__ void few_cross_entropy(int n, int classes, const T *logits, co
     }
     loss = block_sum(loss);
     correct = block_sum(correct);
-    add_to_totals(loss, correct, n, totals, scratch);
+    add_to_totals(loss, correct, n, state, totals, scratch);
 }
 
 // Calls f(class, logit) for this lane's classes of a row, in ascending order.
@@ -244,7 +247,7 @@ static __global__ void softmax_cross_entropy(int n, int classes, int lanes, cons
     }
     loss = block_sum(loss);
     correct = block_sum(correct);
-    add_to_totals(loss, correct, n, totals, scratch);
+    add_to_totals(loss, correct, n, state, totals, scratch);
 }
 
 // Enough that a lane has about one vector, or four classes one by one.

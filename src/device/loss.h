@@ -15,7 +15,7 @@ typedef struct loss_arguments {
      * et al., "Rethinking the Inception Architecture", CVPR 2016, section 7). 0: the label. */
     float smoothing;
     float gradient_scale;
-    const step_state *state; /* NULL: a loss scale of 1 */
+    const step_state *state; /* NULL: a loss scale of 1, and no step that totals could note */
     void *dlogits;           /* [n, classes]; NULL: evaluation */
     loss_totals *totals;
 } loss_arguments;

@@ -10,6 +10,8 @@ typedef struct loss_totals {
     double loss_sum; /* sum over samples of the cross-entropy, in nats */
     int64_t correct; /* argmax equals the label (the lowest index wins a tie) */
     int64_t samples;
+    int64_t lost_step; /* step of the run (1, 2, ...) at which loss_sum came to be no finite number;
+                          0: it is one, or its steps have no step_state */
 } loss_totals;
 
 /* What changes from step to step, in device memory, so that a recorded step can be replayed. One
@@ -39,6 +41,13 @@ typedef struct progress_word {
  * it written out.) */
 static inline int64_t step_state_number(const step_state *state) {
     return state->step + state->skipped;
+}
+
+/* What the loss does after it has added. NULL: steps without numbers. */
+static inline void loss_totals_look(loss_totals *totals, const step_state *state) {
+    double difference = totals->loss_sum - totals->loss_sum;
+    if (difference != 0 && totals->lost_step == 0 && state)
+        totals->lost_step = step_state_number(state) + 1;
 }
 
 /* Dynamic loss scaling (Micikevicius et al., "Mixed Precision Training", ICLR 2018, section 3.2;

@@ -121,8 +121,10 @@ int mode_compute_loss(mode *self, const input_batch *batch, loss_arguments *argu
     arguments->gradient_scale = 1.0f / (float)batch->global_count;
     arguments->state = batch->state;
     arguments->smoothing = batch->training ? s->label_smoothing : 0;
-    if (!batch->training)
+    if (!batch->training) { /* no gradient to scale, and no step of the run */
         arguments->dlogits = NULL;
+        arguments->state = NULL;
+    }
     return s->device->is->ops->softmax_cross_entropy(s->device, s->stream, arguments, error);
 }
 

@@ -56,6 +56,7 @@ static int put_clocks(trainer *self, record *out, ls_error *error) {
         means[part] /= self->me->size;
     record_put_reals(out, "epoch_phase_seconds", means, STEP_PARTS);
     record_put_real(out, "epoch_cpu_seconds", means[STEP_PARTS]);
+    self->saver.epoch_seconds = most[0];
     record_put_real(out, "epoch_seconds", most[0]);
     record_put_real(out, "epoch_suspended_seconds", most[1]);
     return LS_OK;
@@ -140,6 +141,7 @@ static int put_run(trainer *self, record *out, ls_error *error) {
 
 int trainer_capture(trainer *self, int epoch, int64_t done, record *out, ls_error *error) {
     LS_TRY(put_step_state(self, out, error));
+    self->saver.epoch_seconds = 0;
     if (done > 0)
         LS_TRY(put_epoch(self, out, error));
     LS_TRY(step_certificate_save(&self->certificate, epoch, done, out, error));

@@ -3,35 +3,12 @@
 #include "train/epoch.h"
 #include "base/clock.h"
 #include "launch/lifeline.h"
+#include "train/loss_watch.h"
 #include "train/profile.h"
 #include "train/step.h"
 #include "train/trainer.h"
 
 #include <math.h>
-
-/* Of this rank's lanes (one where the run is not strict), their loss in the tree of their
- * gradients. */
-static void add_lanes(loss_totals *lanes, int count, loss_totals *out) {
-    for (int step = 1; step < count; step *= 2)
-        for (int lane = 0; lane + step < count; lane += 2 * step) {
-            lanes[lane].loss_sum += lanes[lane + step].loss_sum;
-            lanes[lane].correct += lanes[lane + step].correct;
-            lanes[lane].samples += lanes[lane + step].samples;
-        }
-    *out = lanes[0];
-}
-
-/* This rank's totals since they were last cleared. */
-static int read_totals(trainer *self, loss_totals *out, ls_error *error) {
-    device *device = self->engine.device;
-    int count = self->learner.mode->lane_count;
-    loss_totals lanes[count];
-    LS_TRY(device->is->copy(device, self->engine.stream, lanes, self->learner.mode->totals,
-                            (size_t)count * sizeof *lanes, COPY_DEVICE_TO_HOST, error));
-    LS_TRY(device->is->stream_synchronize(device, self->engine.stream, error));
-    add_lanes(lanes, count, out);
-    return LS_OK;
-}
 
 /* Over the ranks: of a strict run the same bits however many there are. */
 static int sum_over_ranks(trainer *self, double *values, size_t count, ls_error *error) {
@@ -59,7 +36,7 @@ static int write_totals(trainer *self, const loss_totals *totals, ls_error *erro
 static int sum_totals(trainer *self, const feed *split, const char *phase, double *loss,
                       double *accuracy, ls_error *error) {
     loss_totals totals;
-    LS_TRY(read_totals(self, &totals, error));
+    LS_TRY(trainer_read_totals(self, &totals, error));
     double loss_sum = totals.loss_sum;
     int64_t counts[2] = {totals.correct, totals.samples};
     LS_TRY(sum_over_ranks(self, &loss_sum, 1, error));
@@ -74,6 +51,8 @@ static int sum_totals(trainer *self, const feed *split, const char *phase, doubl
                        "the loss is not a finite number (nor are the weights, or --precision %s is "
                        "too small for them)",
                        self->settings->model.precision);
+    if (!isfinite(*loss) && split == &self->input.train)
+        LS_TRY(loss_watch_check(self, error)); /* which rank, and when */
     if (!isfinite(*loss) && !trainer_ablates(self, "comm"))
         return ls_fail(error, LS_FAILED,
                        "the loss of %s is not a finite number (--learning-rate %g is too high?)",
@@ -84,7 +63,7 @@ static int sum_totals(trainer *self, const feed *split, const char *phase, doubl
 /* Mean loss of the step that just ended, over all ranks, from the growth of the totals. */
 static int log_step(trainer *self, int epoch, loss_totals *before, ls_error *error) {
     loss_totals now;
-    LS_TRY(read_totals(self, &now, error));
+    LS_TRY(trainer_read_totals(self, &now, error));
     double sums[2] = {now.loss_sum - before->loss_sum, (double)(now.samples - before->samples)};
     *before = now;
     LS_TRY(comm_allreduce_double(self->control, sums, 2, REDUCTION_SUM, error));
@@ -98,7 +77,7 @@ static int show_progress(trainer *self, int epoch, int64_t step, ls_error *error
         return LS_OK;
     loss_totals totals;
     double now = clock_seconds();
-    LS_TRY(read_totals(self, &totals, error));
+    LS_TRY(trainer_read_totals(self, &totals, error));
     int64_t images = (step - self->at.first) * self->global_batch;
     run_progress(self->run, epoch, step, self->input.train.batches,
                  (double)images / (now - self->at.started),
@@ -192,7 +171,7 @@ static int train_steps(trainer *self, const epoch_record *record, bool *stop, ls
     int64_t first = self->at.first;
     loss_totals before = {0};
     if (self->step_log && first > 0)
-        LS_TRY(read_totals(self, &before, error));
+        LS_TRY(trainer_read_totals(self, &before, error));
     for (int64_t index = first, steps; index < self->input.train.batches; index += steps) {
         lifeline_at("training", record->epoch, index + 1);
         steps = steps_together(self, record->epoch, index);
@@ -259,7 +238,7 @@ static int compare_ranks(trainer *self, epoch_record *record, ls_error *error) {
 
 static int read_done(trainer *self, done_work *out, ls_error *error) {
     loss_totals totals;
-    LS_TRY(read_totals(self, &totals, error));
+    LS_TRY(trainer_read_totals(self, &totals, error));
     LS_TRY(feed_read_state(&self->input.train, error));
     out->images = totals.samples;
     out->skipped = self->input.train.host_state->skipped;

@@ -34,6 +34,7 @@ static attempt_record row_now(const trainer *self) {
     row.evaluation_seconds = self->totals.evaluation_seconds - ledger->evaluation_before;
     row.blocked_seconds = self->saver.blocked_seconds - ledger->blocked_before;
     row.last_step = self->steps;
+    row.saved_step = self->saver.placed_step;
     return row;
 }
 
@@ -63,6 +64,11 @@ void ledger_start(trainer *self) {
 void ledger_look(trainer *self) {
     if (!attempts_due(self->ledger.attempts))
         return;
+    attempt_record now = row_now(self);
+    attempts_beat(self->ledger.attempts, &now);
+}
+
+void ledger_saved(trainer *self) {
     attempt_record now = row_now(self);
     attempts_beat(self->ledger.attempts, &now);
 }

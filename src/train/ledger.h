@@ -20,6 +20,8 @@ int ledger_open(trainer *self, const run_facts *facts, ls_error *error);
 void ledger_start(trainer *self);
 /* Between steps and epochs: writes the row where it is a second old. */
 void ledger_look(trainer *self);
+/* A checkpoint is in place: who finds it gone shall know that it was there. */
+void ledger_saved(trainer *self);
 /* The last word: "finished", or what the run was told to end by. The run is whole without it: where
  * it cannot be written the log says so. */
 int ledger_end(trainer *self, const char *why, ls_error *error);

@@ -1,7 +1,11 @@
 #include "train/resume.h"
 #include "train/trainer.h"
 
+#include "data/format.h"
+#include "report/facts/attempt_columns.h"
 #include "report/facts/epoch_columns.h"
+#include "report/facts/files.h"
+#include "report/run/run.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -168,11 +172,41 @@ static int take(trainer *self, ls_error *error) {
     return LS_OK;
 }
 
+/* There is no checkpoint, and earlier attempts at the run that did not finish say that they had
+ * some: a file system that is not mounted, a folder that was moved, another --checkpoint-dir. */
+static int check_gone(const trainer *self, ls_error *error) {
+    const char *results = self->settings->results;
+    char path[4096];
+    attempt_record *rows;
+    int count;
+    int64_t had = 0;
+    ls_error ignored = {0};
+    if (run_is_finished(results) ||
+        path_join(path, sizeof path, results, ATTEMPTS_FILE, &ignored) != LS_OK ||
+        attempts_read(path, &rows, &count, &ignored) != LS_OK)
+        return LS_OK;
+    for (int index = 0; index < count; index++) {
+        had = rows[index].first_step > 0 ? rows[index].first_step : had;
+        had = rows[index].saved_step > 0 ? rows[index].saved_step : had;
+    }
+    free(rows);
+    if (had == 0)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT,
+                   "--resume auto: %s: expected the checkpoints of an earlier attempt at this run, "
+                   "the last of them of step %" PRId64 " (%s), found none (--resume none begins "
+                   "anew)",
+                   self->saver.dir, had, path);
+}
+
 /* Folders that are no checkpoints are named; none at all that is whole is no reason to begin anew
  * in silence. */
 static int check_none(trainer *self, const candidates *from, ls_error *error) {
-    if (from->named[0] || from->count == 0)
+    if (from->named[0] || self->me->rank != 0)
         return LS_OK;
+    if (from->count == 0)
+        return strcmp(self->settings->checkpoints.resume, "auto") == 0 ? check_gone(self, error)
+                                                                       : LS_OK;
     return ls_fail(error, LS_BAD_INPUT,
                    "--resume auto: none of the %d checkpoints in %s is whole: %s (--resume none "
                    "begins anew)",

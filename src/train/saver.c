@@ -1,4 +1,5 @@
 #include "train/saver.h"
+#include "train/loss_watch.h"
 #include "train/trainer.h"
 
 #include "base/atomic_file.h"
@@ -162,7 +163,8 @@ static int begin(trainer *self, int epoch, int64_t done, bool best, record *read
                  ls_error *error) {
     saver *saver = &self->saver;
     checkpoint_manifest *manifest = &saver->manifest;
-    LS_TRY(self->control->is->barrier(self->control, error)); /* its step would wait all the same */
+    /* Never saved as good. Its step would wait for the others all the same. */
+    LS_TRY(loss_watch_check(self, error));
     double began = clock_seconds();
     saver->serial++;
     saver->best = best;
@@ -255,6 +257,8 @@ static int end_publishing(trainer *self, ls_error *error) {
     saver->phase = SAVER_IDLE;
     saver->failed = false;
     saver->saved++;
+    saver->placed_step = saver->manifest.step;
+    ledger_saved(self);
     if (saver->unpruned.text[0])
         LS_TRY(run_note(self->run, error, "warning  older checkpoints were not removed: %s",
                         saver->unpruned.text));
@@ -268,7 +272,7 @@ static int end_publishing(trainer *self, ls_error *error) {
 
 /* ---- what the ranks agree on */
 
-enum { TALK_SIGNAL, TALK_DUE, TALK_UNFINISHED, TALK_EVERY, TALKS };
+enum { TALK_SIGNAL, TALK_DUE, TALK_UNFINISHED, TALK_EVERY, TALK_LOST, TALKS };
 
 static int64_t steps_to_next_talk(const saver *self, double now) {
     double each = (now - self->talked_seconds) / fmax((double)self->since_talk, 1);
@@ -298,7 +302,13 @@ static int talk(trainer *self, bool *due, ls_error *error) {
         [TALK_DUE] = leads && timed,
         [TALK_UNFINISHED] = background_busy(saver->writer) && !background_done(saver->writer),
         [TALK_EVERY] = leads ? steps_to_next_talk(saver, now) : 0};
+    if (!self->engine.device->facts.asynchronous) { /* which would be waited for */
+        loss_totals totals;
+        LS_TRY(trainer_read_totals(self, &totals, error));
+        said[TALK_LOST] = loss_watch_word(self, &totals);
+    }
     LS_TRY(comm_allreduce_int64(self->control, said, TALKS, REDUCTION_MAX, error));
+    LS_TRY(loss_watch_judge(self, said[TALK_LOST], error));
     saver->until_talk = said[TALK_EVERY];
     saver->since_talk = 0;
     saver->talked_seconds = now;
@@ -329,9 +339,19 @@ static int save_and_wait(trainer *self, int epoch, int64_t done, bool best, ls_e
     return wait_for_save(self, error);
 }
 
+/* What this attempt trained is what it saved: who goes on counts from there, and so does the
+ * ledger. Where nothing was saved, the clock stands as it is. */
+static void stop_clock(trainer *self) {
+    if (self->saver.failed)
+        return;
+    self->at.seconds = self->saver.epoch_seconds;
+    self->at.started = 0;
+}
+
 /* A run that was told to end: its state is saved, or it says why not. */
 static int end_run(trainer *self, int epoch, int64_t done, bool best, bool *stop, ls_error *error) {
     LS_TRY(save_and_wait(self, epoch, done, best, error));
+    stop_clock(self);
     *stop = true;
     return LS_OK;
 }
@@ -394,7 +414,9 @@ int saver_in_evaluation(trainer *self, bool *stop, ls_error *error) {
 int saver_stop_evaluation(trainer *self, int epoch, ls_error *error) {
     LS_TRY(wait_for_save(self, error));
     LS_TRY(begin(self, epoch, self->input.train.batches, false, &self->saver.trained, error));
-    return wait_for_save(self, error);
+    LS_TRY(wait_for_save(self, error));
+    stop_clock(self);
+    return LS_OK;
 }
 
 int saver_after_epoch(trainer *self, int epoch, bool is_best, bool *stop, ls_error *error) {

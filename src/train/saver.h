@@ -53,6 +53,7 @@ typedef struct saver {
     bool due;                             /* at the epoch's end */
     bool best;                            /* the save that goes on is of the best epoch so far */
     int64_t saved_step;                   /* that the save begun last is of; -1: none */
+    int64_t placed_step;                  /* of this attempt's last that is in place; 0: none */
     double begun_seconds, talked_seconds; /* clock */
     double placed_seconds;                /* clock: the checkpoint is in place; the writer's */
     int64_t until_talk, since_talk;       /* steps */
@@ -66,9 +67,10 @@ typedef struct saver {
     checkpoint_manifest manifest; /* of the save that goes on; rank 0's, the writer's likewise */
     char name[CHECKPOINT_FOLDER_BYTES];
     ls_error
-        unpruned;   /* rank 0's: why older ones stayed after the last save; "" where they did not */
-    bool failed;    /* the last save */
-    record trained; /* rank 0's: the state as it was before the evaluation that goes on */
+        unpruned; /* rank 0's: why older ones stayed after the last save; "" where they did not */
+    bool failed;  /* the last save */
+    double epoch_seconds; /* capture.c's: of the epoch that goes on, as they were saved last */
+    record trained;       /* rank 0's: the state as it was before the evaluation that goes on */
 
     /* Of the whole run, for its columns; rank 0's. */
     int64_t saved, bytes;

@@ -68,5 +68,6 @@ int cpu_softmax_cross_entropy(device *self, device_stream *stream, const loss_ar
         loss_row row = {a, (size_t)sample * (size_t)a->classes};
         one_row(&row, (size_t)a->labels[sample], scale, a->totals);
     }
+    loss_totals_look(a->totals, a->state);
     return LS_OK;
 }

@@ -53,5 +53,6 @@ int ref_softmax_cross_entropy(device *self, device_stream *stream, const loss_ar
                       (probability - target(a, c, label)) * scale);
         }
     }
+    loss_totals_look(a->totals, a->state);
     return LS_OK;
 }

@@ -41,6 +41,7 @@ static const column columns[] = {
     ATTEMPT(REAL, total_seconds, .unit = "s", .meaning = "of the process"),
     ATTEMPT(INT64, first_step, .meaning = "that it went on from; 0: it began the run"),
     ATTEMPT(INT64, last_step, .meaning = "that it came to"),
+    ATTEMPT(INT64, saved_step, .meaning = "of its last checkpoint; 0: it saved none"),
     ATTEMPT(INT64, lost_steps, .meaning = "the last of these, which a later attempt did again"),
     ATTEMPT(REAL, lost_seconds, .unit = "s", .meaning = "their share of `training_seconds`"),
     TEXT(ended, .meaning =

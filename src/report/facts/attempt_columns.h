@@ -17,6 +17,7 @@ typedef struct attempt_record {
     double queue_seconds; /* NAN: not known */
     double start_seconds, training_seconds, evaluation_seconds, blocked_seconds, total_seconds;
     int64_t first_step, last_step;
+    int64_t saved_step; /* of its last checkpoint that is in place; 0: none is */
     int64_t lost_steps; /* of these, done again by a later one */
     double lost_seconds;
 } attempt_record;

@@ -93,7 +93,7 @@ static float *logits_of(const subject *s, const loss_case *c, uint64_t stream) {
 static void call_loss(subject *s, const loss_case *c, const array *logits, const array *labels,
                       const array *dlogits, const array *totals) {
     ls_error error = {0};
-    step_state now = {.loss_scale = c->loss_scale};
+    step_state now = {.step = 41, .skipped = 2, .loss_scale = c->loss_scale};
     array state = array_of(s, &now, sizeof now);
     loss_arguments arguments = {.n = c->n,
                                 .classes = c->classes,
@@ -214,6 +214,35 @@ static void loss_differences(subject *s, subject *ref, float smoothing) {
     case_done(s, "softmax_cross_entropy: finite differences, smoothing %g", (double)smoothing);
 }
 
+/* One logit is no number: the totals say at which step, and keep it; a call without a state has no
+ * step to say. */
+static void lost_loss(subject *s, bool with_state) {
+    static const int32_t labels[] = {2, 0, 9};
+    loss_case c = {
+        .n = 3, .classes = 10, .scale = 1, .gradient = true, .loss_scale = with_state ? 1 : 0};
+    loss_totals zero = {0}, found;
+    float *values = random_floats(30, 7400, -1, 1);
+    array good = values_of(s, values, 30);
+    values[17] = NAN;
+    array bad = values_of(s, values, 30), device_labels = array_of(s, labels, sizeof labels);
+    array dlogits = values_new(s, 30), totals = array_of(s, &zero, sizeof zero);
+    call_loss(s, &c, &good, &device_labels, &dlogits, &totals);
+    array_get(s, &totals, &found);
+    expect(found.lost_step == 0 && isfinite(found.loss_sum), "lost at step %lld, sum %g",
+           (long long)found.lost_step, found.loss_sum);
+    for (int call = 0; call < 2; call++) {
+        call_loss(s, &c, call ? &good : &bad, &device_labels, &dlogits, &totals);
+        array_get(s, &totals, &found);
+        expect(found.lost_step == (with_state ? 44 : 0) && !isfinite(found.loss_sum),
+               "lost at step %lld, sum %g", (long long)found.lost_step, found.loss_sum);
+    }
+    array_free(s, &good), array_free(s, &bad), array_free(s, &device_labels);
+    array_free(s, &dlogits), array_free(s, &totals);
+    free(values);
+    case_done(s, "softmax_cross_entropy: a loss that is no number, %s state",
+              with_state ? "with" : "without");
+}
+
 void test_loss(subject *s, subject *ref) {
     static const loss_case cases[] = {{1, 10, 1, 1, false, true, 0, 0},
                                       {3, 10, 1, 1.0f / 64, false, true, 0, 0},
@@ -240,4 +269,5 @@ void test_loss(subject *s, subject *ref) {
         one_loss(s, &(loss_case){5, 10, 1, 1, false, true, 1 << 20, 0}, 7150);
     if (s->precision == PRECISION_FP32)
         loss_differences(s, ref, 0), loss_differences(s, ref, 0.2f);
+    lost_loss(s, true), lost_loss(s, false);
 }
