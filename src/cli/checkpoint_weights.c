@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Parameters, then buffers. */
 static float *memory_of(const graph *graph) {
@@ -17,6 +18,16 @@ static float *memory_of(const graph *graph) {
 static int build(const weights_model *model, graph *out, ls_error *error) {
     return model_build(model->name, model->height, model->width, model->channels, model->classes,
                        out, error);
+}
+
+/* Batches that the model has seen, as PyTorch's norms count them: micro-batches. A checkpoint that
+ * import made has seen none. */
+static int64_t batches_of(const checkpoint *from) {
+    const record_value *options = record_find(&from->manifest.state, "options");
+    const char *found =
+        options && options->kind == RECORD_TEXT ? strstr(options->of.text, "\naccumulate=") : NULL;
+    int64_t parts = found ? strtoll(strchr(found, '=') + 1, NULL, 10) : 1, batches;
+    return __builtin_mul_overflow(from->manifest.step, parts, &batches) ? 0 : batches;
 }
 
 static int write_file(const checkpoint *from, const weights_model *model, const char *path,
@@ -40,8 +51,8 @@ static int write_file(const checkpoint *from, const weights_model *model, const 
     if (status == LS_OK)
         status = weights_from_checkpoint(&graph, from, values, buffers, error);
     if (status == LS_OK)
-        status = weights_save(&graph, path, about, sizeof about / sizeof about[0], values, buffers,
-                              error);
+        status = weights_save(&graph, path, about, sizeof about / sizeof about[0], batches_of(from),
+                              values, buffers, error);
     if (status == LS_OK)
         printf("%s: %s of %s, %d tensors, %zu parameters\n", path, model->name, from->folder,
                graph.record_count, graph.parameter_count);

@@ -155,6 +155,20 @@ void graph_give_weight_and_bias(graph *self, graph_layer *layer, const int *dims
     graph_give(self, layer, &bias);
 }
 
+int graph_zero_branches(graph *self, ls_error *error) {
+    int found = 0;
+    for (int record = 0; record < self->record_count; record++)
+        if (self->parameters[record].scales_branch) {
+            self->parameters[record].initialiser = (graph_initialiser){INITIALISE_CONSTANT, 0};
+            found++;
+        }
+    if (found == 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--zero-init-residual: expected a model with residual branches that end in "
+                       "a norm, found none");
+    return LS_OK;
+}
+
 int graph_input(graph *self, int height, int width, int channels) {
     return new_tensor(self, image_of(height, width, channels), -1);
 }

@@ -37,7 +37,8 @@ typedef struct layer_interface layer_interface; /* model/layer.h */
 typedef struct graph_initialiser {
     enum {
         INITIALISE_CONSTANT, /* `value` everywhere */
-        INITIALISE_UNIFORM   /* evenly in [-value, value) */
+        INITIALISE_UNIFORM,  /* evenly in [-value, value) */
+        INITIALISE_NORMAL    /* normally distributed, of mean 0 and standard deviation `value` */
     } kind;
     float value;
 } graph_initialiser;
@@ -49,6 +50,8 @@ typedef struct graph_parameter {
     graph_initialiser initialiser;
     bool trained;
     bool decays; /* weight decay is meant for it: weights, not biases or norms */
+    /* The scale of what a residual branch adds: 0 makes the block begin as the identity. */
+    bool scales_branch;
     /* Elements, in the array of the parameters, or of the buffers. Tensors follow one another
      * without a gap; what is trained begins at multiples of 64 in every model (a test says so), as
      * a device's widest loads want it: a layer of an odd size stands last, or costs those behind it
@@ -93,6 +96,10 @@ typedef struct graph {
 /* Frees what it holds; all zeros is fine. */
 void graph_release(graph *self);
 
+/* Residual branches begin with 0 (Goyal et al., "Accurate, Large Minibatch SGD", 2017,
+ * section 5.1): the scale at the end of each. LS_BAD_INPUT where the model has none. */
+int graph_zero_branches(graph *self, ls_error *error);
+
 /* The layer that a unit is. */
 static inline const graph_layer *graph_unit_layer(const graph *self, int unit) {
     return &self->layers[self->units[unit].layer];
@@ -103,9 +110,10 @@ static inline size_t graph_tensor_elements(const graph_tensor *tensor) {
            (size_t)tensor->channels;
 }
 
-/* Models by name ("cnn"). *out is overwritten; released by the caller, also after a failure. */
+/* Models by name ("cnn", "resnet18"). *out is overwritten; released by the caller, also after a
+ * failure. */
 int model_build(const char *name, int height, int width, int channels, int classes, graph *out,
                 ls_error *error);
-extern const char model_choices[]; /* for the option table: "cnn" */
+extern const char model_choices[]; /* for the option table: "cnn|resnet18|..." */
 
 #endif

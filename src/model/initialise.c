@@ -1,6 +1,8 @@
 #include "base/random.h"
 #include "model/network.h"
 
+#include <math.h>
+
 /* `tensor`: a number of its own in the model, so that no two draw the same. */
 static void uniform(float *out, size_t count, uint64_t seed, uint64_t tensor, float bound) {
     uint32_t block[4];
@@ -8,6 +10,67 @@ static void uniform(float *out, size_t count, uint64_t seed, uint64_t tensor, fl
         if (index % 4 == 0)
             random_block(seed, RANDOM_INITIALISATION, tensor, index / 4, block);
         out[index] = (2.0f * random_unit(block[index % 4]) - 1.0f) * bound;
+    }
+}
+
+/* Every rank draws for itself, and a C library's own logarithm and cosine may have other last bits
+ * on another CPU or in another version. These are series in double of additions, products and
+ * quotients, which are the same everywhere (this file is compiled without contraction), and good to
+ * a few units in the last place, far more than a float keeps. */
+
+/* x in (0, 1]. With x = m 2^e, m in [1/sqrt(2), sqrt(2)): log m = 2 atanh((m - 1) / (m + 1)). */
+static double logarithm(double x) {
+    enum { TERMS = 12 };
+    const double log_2 = 0x1.62e42fefa39efp-1, least = 0x1.6a09e667f3bcdp-1;
+    int exponent;
+    double m = frexp(x, &exponent); /* exact; in [1/2, 1) */
+    if (m < least) {
+        m *= 2;
+        exponent--;
+    }
+    double s = (m - 1) / (m + 1), square = s * s, sum = 0;
+    for (int term = TERMS; term >= 0; term--)
+        sum = sum * square + 1.0 / (2 * term + 1);
+    return 2 * s * sum + exponent * log_2;
+}
+
+/* Cosine and sine of `turns` whole turns, in [0, 1): of an eighth of a turn at most by Taylor's
+ * series, of the rest by symmetry. */
+static void cosine_and_sine(double turns, double *cosine, double *sine) {
+    enum { TERMS = 9 };
+    const double pi_half = 0x1.921fb54442d18p+0;
+    int quarter = (int)(4 * turns + 0.5); /* the nearest */
+    double x = (4 * turns - quarter) * pi_half, square = x * x, c = 0, s = 0;
+    for (int term = TERMS; term > 0; term--) {
+        c = (1 + c) * -square / ((2 * term - 1) * (2 * term));
+        s = (1 + s) * -square / ((2 * term) * (2 * term + 1));
+    }
+    c = 1 + c;
+    s = x * (1 + s);
+    const double all[4][2] = {{c, s}, {-s, c}, {-c, -s}, {s, -c}};
+    *cosine = all[quarter % 4][0];
+    *sine = all[quarter % 4][1];
+}
+
+/* Two of 32 bits each (Box and Muller, "A Note on the Generation of Random Normal Deviates",
+ * 1958). */
+static void normal_pair(uint32_t length, uint32_t angle, double out[2]) {
+    double radius = sqrt(-2 * logarithm((length + 1.0) * 0x1p-32));
+    cosine_and_sine(angle * 0x1p-32, &out[0], &out[1]);
+    out[0] *= radius;
+    out[1] *= radius;
+}
+
+static void normal(float *out, size_t count, uint64_t seed, uint64_t tensor, float deviation) {
+    uint32_t block[4];
+    double drawn[4];
+    for (size_t index = 0; index < count; index++) {
+        if (index % 4 == 0) {
+            random_block(seed, RANDOM_INITIALISATION, tensor, index / 4, block);
+            normal_pair(block[0], block[1], drawn);
+            normal_pair(block[2], block[3], drawn + 2);
+        }
+        out[index] = (float)(drawn[index % 4] * deviation);
     }
 }
 
@@ -19,6 +82,9 @@ static void initialise(const graph_parameter *of, uint64_t seed, uint64_t tensor
         break;
     case INITIALISE_UNIFORM:
         uniform(out, of->count, seed, tensor, of->initialiser.value);
+        break;
+    case INITIALISE_NORMAL:
+        normal(out, of->count, seed, tensor, of->initialiser.value);
     }
 }
 

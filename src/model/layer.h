@@ -23,6 +23,8 @@ struct layer_interface {
     const char *kind; /* "conv2d" */
     /* True where backward of this kind applies the ReLU mask of its input's producer on its way. */
     bool masks_input;
+    /* True where backward of this kind applies the mask of its own ReLU, if nobody did. */
+    bool masks_itself;
     /* True where forward's input (x) or output (y) is read again in backward. */
     bool backward_reads_input, backward_reads_output;
     /* True where the weight gradient is dy [n, out] transposed times x [n, in]. */
@@ -33,6 +35,8 @@ struct layer_interface {
     bool has_summed_bias;
     /* True where an image may lie as LAYOUT_NHWC_PADDED, on a device that chooses that. */
     bool takes_padded_input;
+    /* PyTorch's module of this kind has one more tensor, behind its others: num_batches_tracked. */
+    bool counts_batches;
     /* The op's parameters and buffers are the layer's records in their order. */
     int (*prepare)(const layer_setting *setting, plan **out, ls_error *error);
     /* What a pass cannot avoid to do (model/work.h); all zero where the layer has no such pass. */
@@ -54,6 +58,13 @@ void graph_give(graph *self, graph_layer *layer, const graph_parameter *wanted);
 void graph_give_weight_and_bias(graph *self, graph_layer *layer, const int *dims, int dim_count);
 /* Returns the output of such a shape; the layer's activation is its. */
 int graph_end_layer(graph *self, graph_layer *layer, graph_tensor shape);
+
+/* How many windows of `window` begin every `stride` in `size` with `padding` on either side: the
+ * last may end before the end. 0: none fits. */
+static inline int windows_in(int size, int window, int stride, int padding) {
+    int rest = size + 2 * padding - window;
+    return rest < 0 ? 0 : rest / stride + 1;
+}
 
 static inline graph_tensor image_of(int height, int width, int channels) {
     return (graph_tensor){

@@ -1,10 +1,13 @@
-/* A convolution with a bias and an activation. */
+/* A convolution with a bias and an activation, or with neither. */
 #include "device/kinds/conv2d.h"
 #include "model/layer.h"
 #include "model/layers.h"
 
+#include <math.h>
+
 typedef struct conv2d_settings {
     int out_channels, kernel, stride, padding;
+    bool unbiased;
 } conv2d_settings;
 
 static int prepare(const layer_setting *to, plan **out, ls_error *error) {
@@ -23,7 +26,8 @@ static int prepare(const layer_setting *to, plan **out, ls_error *error) {
                           .type = precision_type(to->precision),
                           .tf32 = to->precision == PRECISION_TF32,
                           .activation = to->layer->activation,
-                          .need_dx = to->need_dx};
+                          .need_dx = to->need_dx,
+                          .no_bias = settings->unbiased};
     return op_prepare(to->device, &op_conv2d, &shape, to->like, out, error);
 }
 
@@ -43,19 +47,60 @@ static const layer_interface layer_conv2d = {
     .work = work_of,
 };
 
+static const layer_interface layer_conv2d_unbiased = {
+    .kind = "conv2d",
+    .backward_reads_input = true,
+    .takes_padded_input = true,
+    .prepare = prepare,
+    .work = work_of,
+};
+
+/* NULL after a mistake. */
+static graph_layer *begin(graph *self, const layer_interface *is, const char *name, int input,
+                          conv2d_settings settings) {
+    graph_layer *layer = graph_begin_layer(self, is, name, &input, 1, sizeof settings);
+    if (!layer)
+        return NULL;
+    *(conv2d_settings *)layer->settings = settings;
+    if (self->tensors[input].kind != TENSOR_IMAGE)
+        ls_fail(&self->error, LS_FAILED, "model: %s: a convolution expects an image", name);
+    return layer;
+}
+
+static int end(graph *self, graph_layer *layer) {
+    const graph_tensor *x = &self->tensors[layer->inputs[0]];
+    const conv2d_settings *of = layer->settings;
+    return graph_end_layer(self, layer,
+                           image_of(windows_in(x->height, of->kernel, of->stride, of->padding),
+                                    windows_in(x->width, of->kernel, of->stride, of->padding),
+                                    of->out_channels));
+}
+
 int graph_conv2d(graph *self, const char *name, int input, int out_channels, int kernel, int stride,
                  int padding, activation activation) {
-    graph_layer *layer =
-        graph_begin_layer(self, &layer_conv2d, name, &input, 1, sizeof(conv2d_settings));
+    graph_layer *layer = begin(self, &layer_conv2d, name, input,
+                               (conv2d_settings){out_channels, kernel, stride, padding, false});
     if (!layer)
         return 0;
-    const graph_tensor x = self->tensors[input];
-    *(conv2d_settings *)layer->settings = (conv2d_settings){out_channels, kernel, stride, padding};
     layer->activation = activation;
-    if (x.kind != TENSOR_IMAGE)
-        ls_fail(&self->error, LS_FAILED, "model: %s: a convolution expects an image", name);
-    graph_give_weight_and_bias(self, layer, (int[]){out_channels, kernel, kernel, x.channels}, 4);
-    return graph_end_layer(self, layer,
-                           image_of((x.height + 2 * padding - kernel) / stride + 1,
-                                    (x.width + 2 * padding - kernel) / stride + 1, out_channels));
+    graph_give_weight_and_bias(
+        self, layer, (int[]){out_channels, kernel, kernel, self->tensors[input].channels}, 4);
+    return end(self, layer);
+}
+
+int graph_conv2d_unbiased(graph *self, const char *name, int input, int out_channels, int kernel,
+                          int stride, int padding) {
+    graph_layer *layer = begin(self, &layer_conv2d_unbiased, name, input,
+                               (conv2d_settings){out_channels, kernel, stride, padding, true});
+    if (!layer)
+        return 0;
+    graph_parameter weight = {
+        .name = "weight",
+        .dims = {out_channels, kernel, kernel, self->tensors[input].channels},
+        .dim_count = 4,
+        .initialiser = {INITIALISE_NORMAL, sqrtf(2.0f / (float)(out_channels * kernel * kernel))},
+        .trained = true,
+        .decays = true};
+    graph_give(self, layer, &weight);
+    return end(self, layer);
 }

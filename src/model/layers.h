@@ -9,7 +9,19 @@
 int graph_input(graph *self, int height, int width, int channels);
 int graph_conv2d(graph *self, const char *name, int input, int out_channels, int kernel, int stride,
                  int padding, activation activation);
-int graph_maxpool2d(graph *self, const char *name, int input, int window);
+/* The same without a bias or an activation, as a norm behind it wants it, begun as torchvision's
+ * models do: normal of variance 2 / (out_channels * kernel^2) (He et al., "Delving Deep into
+ * Rectifiers", 2015, by the outputs). */
+int graph_conv2d_unbiased(graph *self, const char *name, int input, int out_channels, int kernel,
+                          int stride, int padding);
+/* Batch normalisation over all of a batch (Ioffe and Szegedy, "Batch Normalization", 2015), then
+ * `added` (a tensor; -1: none), then the activation: the end of a residual block in one pass. */
+int graph_batchnorm2d(graph *self, const char *name, int input, int added, activation activation);
+/* Windows that begin every `stride` pixels of an image with `padding` pixels around it, which none
+ * of the winners is. */
+int graph_maxpool2d(graph *self, const char *name, int input, int window, int stride, int padding);
+/* The mean of all pixels: a vector of the channels. */
+int graph_avgpool2d(graph *self, const char *name, int input);
 int graph_linear(graph *self, const char *name, int input, int out_features, activation activation);
 /* a + b, then the activation: a residual join. */
 int graph_join(graph *self, const char *name, int a, int b, activation activation);

@@ -12,6 +12,8 @@ static const option options[] = {
      false},
     {"precision", OPTION_CHOICE, AT(precision), "TYPE", "fp32", PRECISION_CHOICES, 0, 0,
      "Compute in this type; parameters and optimizer stay fp32; fp16 scales its loss.", false},
+    {"zero-init-residual", OPTION_FLAG, AT(zero_init_residual), NULL, NULL, NULL, 0, 0,
+     "Begin with residual branches that add nothing: the last norm of each has scale 0.", false},
     {0}};
 
 int model_add_options(option_groups *list, size_t offset, ls_error *error) {

@@ -4,9 +4,12 @@
 
 #include "base/option.h"
 
+#include <stdbool.h>
+
 typedef struct model_options {
     const char *model;     /* of model_choices (model_build) */
     const char *precision; /* of PRECISION_CHOICES (precision_of) */
+    bool zero_init_residual;
 } model_options;
 
 /* The group of a command whose settings hold a model_options at `offset`. */

@@ -5,9 +5,13 @@
 static const struct {
     const char *name;
     int (*build)(graph *g, int height, int width, int channels, int classes);
-} models[] = {{"cnn", model_cnn}};
+} models[] = {{"cnn", model_cnn},
+              {"resnet18", model_resnet18},
+              {"resnet34", model_resnet34},
+              {"resnet50", model_resnet50},
+              {"resnet18-small", model_resnet18_small}};
 
-const char model_choices[] = "cnn";
+const char model_choices[] = "cnn|resnet18|resnet34|resnet50|resnet18-small";
 
 int model_build(const char *name, int height, int width, int channels, int classes, graph *out,
                 ls_error *error) {

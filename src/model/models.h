@@ -6,5 +6,9 @@
 #include "model/layers.h"
 
 int model_cnn(graph *g, int height, int width, int channels, int classes);
+int model_resnet18(graph *g, int height, int width, int channels, int classes);
+int model_resnet34(graph *g, int height, int width, int channels, int classes);
+int model_resnet50(graph *g, int height, int width, int channels, int classes);
+int model_resnet18_small(graph *g, int height, int width, int channels, int classes);
 
 #endif

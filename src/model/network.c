@@ -13,7 +13,7 @@ static bool may_be_padded(const graph *graph, const graph_tensor *tensor) {
 
 static tensor_layout layout_of(const graph *graph, const device *device, dtype type, int tensor) {
     const graph_tensor *t = &graph->tensors[tensor];
-    if (t->flattened || (t->height == 1 && t->width == 1))
+    if (t->flattened || t->kind != TENSOR_IMAGE)
         return device->is->ops->choose_layout(device, LAYOUT_ROLE_FLAT, t->channels, type);
     tensor_layout chosen = device->is->ops->choose_layout(
         device, t->producer < 0 ? LAYOUT_ROLE_INPUT : LAYOUT_ROLE_IMAGE, t->channels, type);

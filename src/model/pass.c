@@ -32,7 +32,8 @@ static int last_read(const graph *graph, int tensor) {
                                               : forward_moment(t->uses[use]);
         last = moment > last ? moment : last;
     }
-    bool mask_here = t->activation != ACTIVATION_NONE && !masked_by_kind(graph, t);
+    bool mask_here = t->activation != ACTIVATION_NONE && !masked_by_kind(graph, t) &&
+                     !graph->layers[t->producer].is->masks_itself;
     if (t->producer >= 0 && (graph->layers[t->producer].is->backward_reads_output || mask_here)) {
         int moment = backward_moment(graph, t->producer);
         last = moment > last ? moment : last;

@@ -1,4 +1,10 @@
 #include "model/state_dict.h"
+#include "model/layer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char count_name[] = ".num_batches_tracked";
 
 /* [out, positions, in] here, [out, in, positions] there. */
 typedef struct arrangement {
@@ -43,4 +49,17 @@ void state_dict_export(const graph *graph, int record, const float *from, float 
 void state_dict_import(const graph *graph, int record, const float *from, float *to) {
     arrangement a = arrangement_of(graph, record);
     transpose(a.out, a.in, a.positions, from, to);
+}
+
+bool state_dict_count_follows(const graph *graph, int record, char name[STATE_DICT_NAME_BYTES]) {
+    const graph_layer *layer = &graph->layers[graph->parameters[record].layer];
+    if (!layer->is->counts_batches || record != layer->first_record + layer->record_count - 1)
+        return false;
+    snprintf(name, STATE_DICT_NAME_BYTES, "%s%s", layer->name, count_name);
+    return true;
+}
+
+bool state_dict_is_count(const char *name) {
+    size_t length = strlen(name), wanted = sizeof count_name - 1;
+    return length > wanted && strcmp(name + length - wanted, count_name) == 0;
 }

@@ -13,4 +13,12 @@ int state_dict_shape(const graph *graph, int record, int64_t dims[4]);
 void state_dict_export(const graph *graph, int record, const float *from, float *to);
 void state_dict_import(const graph *graph, int record, const float *from, float *to);
 
+/* What PyTorch keeps behind a record and a model here does not: of a norm's last record the name of
+ * the number of batches that its statistics are of ("bn1.num_batches_tracked", one int64 without
+ * dims) in `name`, and true. */
+enum { STATE_DICT_NAME_BYTES = 96 };
+bool state_dict_count_follows(const graph *graph, int record, char name[STATE_DICT_NAME_BYTES]);
+/* A name of that kind. */
+bool state_dict_is_count(const char *name);
+
 #endif

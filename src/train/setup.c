@@ -169,6 +169,8 @@ static int prepare_network(trainer *self, ls_error *error) {
     const sample_facts *facts = input_facts(&self->input);
     LS_TRY(model_build(self->settings->model.model, facts->height, facts->width, facts->channels,
                        facts->classes, &self->graph, error));
+    if (self->settings->model.zero_init_residual)
+        LS_TRY(graph_zero_branches(&self->graph, error));
     LS_TRY(make_network(self, error));
     LS_TRY(prepare_in_turn(self, error));
     return trainer_fit(self, network_seal(self->learner.network, error), error);

@@ -93,7 +93,7 @@ static int compare(const graph *graph, const safetensors *file, const char *path
     }
     for (int index = 0; index < safetensors_count(file); index++) {
         const char *name = safetensors_at(file, index)->name;
-        if (!is_of_model(graph, name) && !ends_with(name, ".num_batches_tracked"))
+        if (!is_of_model(graph, name) && !state_dict_is_count(name))
             add_to(&accounts[1], name, "");
     }
     return settle(path, accounts, error);
@@ -123,35 +123,61 @@ int weights_load(const graph *graph, const safetensors *file, const char *path, 
     return status;
 }
 
-static int put_all(const graph *graph, safetensors_writer *writer, const float *parameters,
-                   const float *buffers, ls_error *error) {
+static int put_all(const graph *graph, safetensors_writer *writer, int64_t batches,
+                   const float *parameters, const float *buffers, ls_error *error) {
+    char name[STATE_DICT_NAME_BYTES];
     float *scratch = scratch_of(graph);
     int status = scratch ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
     for (int record = 0; record < graph->record_count && status == LS_OK; record++) {
         const graph_parameter *of = &graph->parameters[record];
         state_dict_export(graph, record, (of->trained ? parameters : buffers) + of->first, scratch);
         status = safetensors_put(writer, scratch, of->count * sizeof *scratch, error);
+        if (status == LS_OK && state_dict_count_follows(graph, record, name))
+            status = safetensors_put(writer, &batches, sizeof batches, error);
     }
     free(scratch);
     return status;
 }
 
-int weights_save(const graph *graph, const char *path, const safetensors_text *about,
-                 int about_count, const float *parameters, const float *buffers, ls_error *error) {
-    safetensors_writer *writer = NULL;
-    safetensors_tensor *tensors = calloc((size_t)graph->record_count + 1, sizeof *tensors);
-    if (!tensors)
+/* A file's tensors, and the names that no record has. */
+typedef struct table {
+    safetensors_tensor *tensors;
+    char (*names)[STATE_DICT_NAME_BYTES];
+    int count;
+} table;
+
+/* The caller frees tensors and names, also after a failure. */
+static int list_tensors(const graph *graph, table *out, ls_error *error) {
+    size_t most = 2 * (size_t)graph->record_count + 1;
+    *out = (table){calloc(most, sizeof *out->tensors), calloc(most, sizeof *out->names), 0};
+    if (!out->tensors || !out->names)
         return ls_fail(error, LS_FAILED, "out of memory");
     for (int record = 0; record < graph->record_count; record++) {
-        tensors[record] =
-            (safetensors_tensor){.name = graph->parameters[record].name, .type = SAFETENSORS_F32};
-        tensors[record].dim_count = state_dict_shape(graph, record, tensors[record].dims);
+        safetensors_tensor *made = &out->tensors[out->count++];
+        made->name = graph->parameters[record].name;
+        made->type = SAFETENSORS_F32;
+        made->dim_count = state_dict_shape(graph, record, made->dims);
+        char *name = out->names[out->count];
+        if (state_dict_count_follows(graph, record, name))
+            out->tensors[out->count++] =
+                (safetensors_tensor){.name = name, .type = SAFETENSORS_I64};
     }
-    int status =
-        safetensors_create(path, tensors, graph->record_count, about, about_count, &writer, error);
-    free(tensors);
+    return LS_OK;
+}
+
+int weights_save(const graph *graph, const char *path, const safetensors_text *about,
+                 int about_count, int64_t batches, const float *parameters, const float *buffers,
+                 ls_error *error) {
+    safetensors_writer *writer = NULL;
+    table table;
+    int status = list_tensors(graph, &table, error);
+    if (status == LS_OK)
+        status = safetensors_create(path, table.tensors, table.count, about, about_count, &writer,
+                                    error);
+    free(table.tensors);
+    free(table.names);
     LS_TRY(status);
-    status = put_all(graph, writer, parameters, buffers, error);
+    status = put_all(graph, writer, batches, parameters, buffers, error);
     if (status == LS_OK)
         return safetensors_finish(writer, error);
     safetensors_give_up(writer);

@@ -19,8 +19,10 @@ bool weights_is_file(const char *path);
 int weights_load(const graph *graph, const safetensors *file, const char *path, float *parameters,
                  float *buffers, ls_error *error);
 
-/* The other way, in fp32. `about` has what the file says of itself beside that. */
+/* The other way, in fp32, with num_batches_tracked = `batches` where PyTorch's module has one, so
+ * that load_state_dict misses nothing. `about` has what the file says of itself beside that. */
 int weights_save(const graph *graph, const char *path, const safetensors_text *about,
-                 int about_count, const float *parameters, const float *buffers, ls_error *error);
+                 int about_count, int64_t batches, const float *parameters, const float *buffers,
+                 ls_error *error);
 
 #endif

@@ -33,7 +33,7 @@ typedef struct run {
 static int build(graph *self, ls_error *error) {
     int x = graph_input(self, 6, 6, 3);
     x = graph_conv2d(self, "conv1", x, 8, 3, 1, 1, ACTIVATION_RELU);
-    x = graph_maxpool2d(self, "pool", x, 2);
+    x = graph_maxpool2d(self, "pool", x, 2, 2, 0);
     x = graph_conv2d(self, "conv2", x, 5, 3, 1, 1, ACTIVATION_RELU);
     x = graph_linear(self, "fc1", x, 9, ACTIVATION_RELU);
     x = graph_linear(self, "fc2", x, CLASSES, ACTIVATION_NONE);

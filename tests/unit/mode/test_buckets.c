@@ -12,9 +12,9 @@ static graph model;
 static void build(void) {
     int x = graph_input(&model, 32, 32, 3);
     x = graph_conv2d(&model, "conv1", x, 64, 3, 1, 1, ACTIVATION_RELU);
-    x = graph_maxpool2d(&model, "pool1", x, 2);
+    x = graph_maxpool2d(&model, "pool1", x, 2, 2, 0);
     x = graph_conv2d(&model, "conv2", x, 128, 3, 1, 1, ACTIVATION_RELU);
-    x = graph_maxpool2d(&model, "pool2", x, 2);
+    x = graph_maxpool2d(&model, "pool2", x, 2, 2, 0);
     x = graph_linear(&model, "fc1", x, 512, ACTIVATION_RELU);
     x = graph_linear(&model, "fc2", x, 10, ACTIVATION_NONE);
     ls_error error = {0};

@@ -1,10 +1,14 @@
-/* What needs no device: planned memory never shared by what lives together, the CNN's records. */
+/* What needs no device: planned memory never shared by what lives together, the models' records,
+ * and with which numbers they begin. */
 #include "../check.h"
 #include "base/random.h"
 #include "model/arena.h"
 #include "model/graph.h"
+#include "model/network.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void check_arena(void) {
@@ -78,6 +82,125 @@ static void check_model(void) {
     CHECK(model_build("none", 32, 32, 3, 10, &g, &error) == LS_BAD_INPUT, "%s", error.text);
 }
 
+static const graph_parameter *record_of(const graph *g, const char *name) {
+    for (int record = 0; record < g->record_count; record++)
+        if (strcmp(g->parameters[record].name, name) == 0)
+            return &g->parameters[record];
+    CHECK(false, "no record %s", name);
+    return &g->parameters[0];
+}
+
+static void build(graph *g, const char *model, int side, int classes) {
+    ls_error error = {0};
+    CHECK(model_build(model, side, side, 3, classes, g, &error) == LS_OK, "%s", error.text);
+}
+
+/* torchvision's counts: of parameters, of running statistics, of entries of its state_dict without
+ * num_batches_tracked (its resnet18 has 122 with the 20 of these). */
+static void check_resnets(void) {
+    static const struct {
+        const char *name;
+        size_t parameters, buffers;
+        int records, units, last_side;
+    } known[] = {{"resnet18", 11689512, 9600, 102, 41, 7},
+                 {"resnet34", 21797672, 17024, 182, 73, 7},
+                 {"resnet50", 25557032, 53120, 267, 107, 7},
+                 {"resnet18-small", 11681832, 9600, 102, 41, 28}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        static graph g;
+        build(&g, known[i].name, 224, 1000);
+        CHECK(g.parameter_count == known[i].parameters, "%s: %zu parameters", known[i].name,
+              g.parameter_count);
+        CHECK(g.buffer_count == known[i].buffers, "%s: %zu of buffers", known[i].name,
+              g.buffer_count);
+        CHECK(g.record_count == known[i].records, "%s: %d records", known[i].name, g.record_count);
+        CHECK(g.unit_count == known[i].units, "%s: %d units", known[i].name, g.unit_count);
+        const graph_parameter *last = record_of(&g, "layer4.1.bn2.running_var");
+        const graph_tensor *y = &g.tensors[g.layers[last->layer].output];
+        CHECK(!last->trained && last->unit == -1, "%s", last->name);
+        CHECK(y->height == known[i].last_side && y->width == y->height, "%s: %d x %d at the end",
+              known[i].name, y->height, y->width);
+        graph_release(&g);
+    }
+    check_case("residual networks have torchvision's parameters");
+}
+
+/* Which records decay, and what the norms begin with. */
+static void check_resnet_records(void) {
+    static graph g;
+    ls_error error = {0};
+    build(&g, "resnet50", 64, 7);
+    const graph_parameter *down = record_of(&g, "layer2.0.downsample.0.weight");
+    CHECK(down->dims[0] == 512 && down->dims[1] == 1 && down->dims[3] == 256 && down->decays, "%s",
+          down->name);
+    CHECK(record_of(&g, "layer3.5.conv2.weight")->dims[1] == 3, "layer3.5.conv2");
+    const graph_parameter *scale = record_of(&g, "layer2.0.bn3.weight");
+    const graph_parameter *other = record_of(&g, "layer2.0.bn2.weight");
+    CHECK(!scale->decays && !record_of(&g, "layer2.0.bn3.bias")->decays, "norms decay");
+    CHECK(!record_of(&g, "fc.bias")->decays && record_of(&g, "fc.weight")->decays, "fc");
+    CHECK(scale->initialiser.value == 1 && record_of(&g, "bn1.running_var")->initialiser.value == 1,
+          "norms begin as the identity");
+    CHECK(graph_zero_branches(&g, &error) == LS_OK, "%s", error.text);
+    CHECK(scale->initialiser.value == 0 && other->initialiser.value == 1, "the last norm's alone");
+    CHECK(record_of(&g, "layer2.0.downsample.1.weight")->initialiser.value == 1, "no shortcut's");
+    graph_release(&g);
+    build(&g, "cnn", 32, 10);
+    CHECK(graph_zero_branches(&g, &error) == LS_BAD_INPUT, "the CNN has no branches");
+    graph_release(&g);
+    check_case("a residual network's records: what decays, what begins as what");
+}
+
+/* A weight's numbers against the normal distribution of that deviation: its first four moments,
+ * whose own deviations for `count` numbers are known, and what lies beyond 2 of its deviations; and
+ * they are another tensor's no more. */
+static void check_normal(void) {
+    static graph g;
+    build(&g, "resnet18", 64, 10);
+    float *values = malloc(g.parameter_count * sizeof *values);
+    network_initialise(&g, 11, values);
+    const graph_parameter *of = record_of(&g, "layer4.0.conv2.weight");
+    const float *drawn = values + of->first;
+    double count = (double)of->count, deviation = sqrt(2.0 / (512 * 9)), sums[5] = {0}, far = 0;
+    for (size_t i = 0; i < of->count; i++) {
+        double x = (double)drawn[i] / deviation, power = 1;
+        for (int moment = 1; moment < 5; moment++)
+            sums[moment] += power *= x;
+        far += fabs(x) > 2;
+    }
+    CHECK(fabs(sums[1] / count) < 5 / sqrt(count), "mean %g", sums[1] / count);
+    CHECK(fabs(sums[2] / count - 1) < 5 * sqrt(2 / count), "variance %g", sums[2] / count);
+    CHECK(fabs(sums[3] / count) < 5 * sqrt(15 / count), "third moment %g", sums[3] / count);
+    CHECK(fabs(sums[4] / count - 3) < 5 * sqrt(96 / count), "fourth moment %g", sums[4] / count);
+    CHECK(fabs(far / count - 0.0455003) < 5 * sqrt(0.0434 / count), "%g beyond 2", far / count);
+    CHECK(values[0] != drawn[0], "two tensors draw the same");
+    free(values);
+    graph_release(&g);
+    check_case("Kaiming's normal distribution, by the outputs");
+}
+
+/* The series against the C library's functions. */
+static void check_draws(void) {
+    static graph g;
+    uint32_t block[4];
+    build(&g, "resnet18-small", 8, 10);
+    float *values = malloc(g.parameter_count * sizeof *values);
+    network_initialise(&g, 3, values);
+    double deviation = sqrt(2.0 / (64 * 9)), worst = 0;
+    for (size_t i = 0; i < g.parameters[0].count; i += 2) {
+        random_block(3, RANDOM_INITIALISATION, 0, i / 4, block);
+        const uint32_t *pair = block + i % 4;
+        double radius = sqrt(-2 * log((pair[0] + 1.0) * 0x1p-32));
+        double angle = 2 * 3.14159265358979323846 * (pair[1] * 0x1p-32);
+        double want[2] = {radius * cos(angle), radius * sin(angle)};
+        for (int which = 0; which < 2; which++)
+            worst = fmax(worst, fabs((double)values[i + (size_t)which] / deviation - want[which]));
+    }
+    CHECK(worst < 1e-6, "off by %g", worst); /* a float's rounding of a number below 8 */
+    free(values);
+    graph_release(&g);
+    check_case("normal numbers are what logarithm, cosine and sine make of the bits");
+}
+
 /* Every tensor of the flat array of every model begins at a multiple of 256 bytes, as a GPU's
  * widest loads and cuBLASLt's fastest algorithms want it, whatever data it is built for: what is
  * odd (a bias of 10 classes) is last. The store keeps that in memory: a held range and a row begin
@@ -110,6 +233,10 @@ int main(void) {
     check_case("buffers that live together share no memory");
     check_model();
     check_case("the CNN has 4,275,594 parameters; a model that does not fit is refused");
+    check_resnets();
+    check_resnet_records();
+    check_normal();
+    check_draws();
     check_alignment();
     check_case("every tensor begins at a multiple of 256 bytes");
     return check_done();

@@ -15,7 +15,7 @@ typedef struct fixture {
     device_stream *stream;
     network *network;
     packed_memory packed;
-    float *parameters, *gradients; /* device memory */
+    float *parameters, *gradients, *buffers; /* device memory; buffers: NULL without any */
     int ready[64], ready_count;
     network_hooks hooks;
 } fixture;
@@ -45,6 +45,12 @@ static int hook_ready(void *context, int unit, ls_error *error) {
     return LS_OK;
 }
 
+static int hook_buffers(void *context, float **out, ls_error *error) {
+    (void)error;
+    *out = ((fixture *)context)->buffers;
+    return LS_OK;
+}
+
 static void give_up(const ls_error *error) {
     printf("Bail out! %s\n", error->text);
     exit(1);
@@ -62,11 +68,32 @@ static void build_residual(graph *g) {
     ls_error error = {0};
     int x = graph_input(g, 6, 6, 3);
     x = graph_conv2d(g, "stem", x, 16, 3, 1, 1, ACTIVATION_RELU);
-    x = graph_maxpool2d(g, "pool", x, 2);
+    x = graph_maxpool2d(g, "pool", x, 2, 2, 0);
     int y = graph_conv2d(g, "body1", x, 16, 3, 1, 1, ACTIVATION_RELU);
     y = graph_conv2d(g, "body2", y, 16, 3, 1, 1, ACTIVATION_NONE);
     x = graph_join(g, "join", x, y, ACTIVATION_RELU);
     x = graph_conv2d(g, "tail", x, 16, 1, 1, 0, ACTIVATION_RELU);
+    x = graph_linear(g, "head", x, 4, ACTIVATION_NONE);
+    MUST(graph_finish(g, x, &error));
+}
+
+/* 8x8x3 -> a stem, its ReLU masked by the pool -> a block whose norm joins and one
+ * that halves the image, so that what it joins has a norm without a ReLU -> the mean -> linear. */
+static void build_normed(graph *g) {
+    ls_error error = {0};
+    int x = graph_input(g, 8, 8, 3);
+    x = graph_conv2d_unbiased(g, "stem", x, 16, 7, 1, 3);
+    x = graph_batchnorm2d(g, "norm", x, -1, ACTIVATION_RELU);
+    x = graph_maxpool2d(g, "pool", x, 2, 2, 0);
+    int y = graph_conv2d_unbiased(g, "body1", x, 16, 3, 1, 1);
+    y = graph_batchnorm2d(g, "norm1", y, -1, ACTIVATION_RELU);
+    y = graph_conv2d_unbiased(g, "body2", y, 16, 3, 1, 1);
+    x = graph_batchnorm2d(g, "norm2", y, x, ACTIVATION_RELU);
+    int kept = graph_conv2d_unbiased(g, "down", x, 32, 1, 2, 0);
+    kept = graph_batchnorm2d(g, "normd", kept, -1, ACTIVATION_NONE);
+    y = graph_conv2d_unbiased(g, "body3", x, 32, 3, 2, 1);
+    x = graph_batchnorm2d(g, "norm3", y, kept, ACTIVATION_RELU);
+    x = graph_avgpool2d(g, "mean", x);
     x = graph_linear(g, "head", x, 4, ACTIVATION_NONE);
     MUST(graph_finish(g, x, &error));
 }
@@ -84,7 +111,11 @@ static void open_fixture(fixture *f, const char *device_name, const int *sizes, 
     size_t bytes = f->graph.parameter_count * sizeof(float);
     MUST(f->device->is->allocate(f->device, bytes, "a test", (void **)&f->parameters, &error));
     MUST(f->device->is->allocate(f->device, bytes, "a test", (void **)&f->gradients, &error));
+    if (f->graph.buffer_count > 0)
+        MUST(f->device->is->allocate(f->device, f->graph.buffer_count * sizeof(float), "a test",
+                                     (void **)&f->buffers, &error));
     f->hooks = (network_hooks){.context = f,
+                               .buffers = hook_buffers,
                                .parameters = hook_parameters,
                                .gradient = hook_gradient,
                                .gradient_ready = hook_ready};
@@ -96,6 +127,8 @@ static void close_fixture(fixture *f) {
     graph_release(&f->graph);
     f->device->is->release(f->device, f->parameters);
     f->device->is->release(f->device, f->gradients);
+    if (f->buffers)
+        f->device->is->release(f->device, f->buffers);
     f->device->is->stream_destroy(f->device, f->stream);
     device_close(f->device);
 }
@@ -191,10 +224,10 @@ static void backward_of(fixture *f, pass *pass, int n, const float *parameters, 
 /* Central differences along each unit's own gradient direction: the slope there is the gradient's
  * length. ReLU and max make the loss only piecewise smooth, so the step is small and one unit is
  * compared as a whole, where a kink weighs little. */
-static void check_gradients(const char *device_name, int n) {
+static void check_gradients(const char *device_name, void (*build)(graph *g), int n) {
     static fixture f;
     memset(&f, 0, sizeof f);
-    build_residual(&f.graph);
+    build(&f.graph);
     open_fixture(&f, device_name, (int[]){5, n}, 2);
     size_t count = f.graph.parameter_count;
     float *parameters = malloc(count * sizeof(float)), *moved = malloc(count * sizeof(float));
@@ -233,25 +266,41 @@ static void check_gradients(const char *device_name, int n) {
     close_fixture(&f);
 }
 
-/* The device against ref, gradient for gradient. */
-static void check_against_ref(const char *device_name, int n) {
-    float *results[2];
-    const char *names[] = {"ref", device_name};
-    size_t count = 0;
-    for (int which = 0; which < 2; which++) {
-        static fixture f;
-        memset(&f, 0, sizeof f);
-        build_residual(&f.graph);
-        open_fixture(&f, names[which], &n, 1);
-        count = f.graph.parameter_count;
-        float *parameters = malloc(count * sizeof(float));
-        random_fill(parameters, count, 2);
-        results[which] = malloc(count * sizeof(float));
-        backward_of(&f, network_pass(f.network, n), n, parameters, results[which]);
-        free(parameters);
-        close_fixture(&f);
+/* A training step's gradients, then its running statistics and the logits of an evaluation with
+ * these; `out` is the caller's. */
+static size_t step_of(const char *device_name, void (*build)(graph *g), int n, float **out) {
+    static fixture f;
+    memset(&f, 0, sizeof f);
+    ls_error error = {0};
+    build(&f.graph);
+    open_fixture(&f, device_name, &n, 1);
+    size_t parameters = f.graph.parameter_count, buffers = f.graph.buffer_count;
+    size_t count = parameters + buffers + (size_t)n * 4;
+    float *values = malloc(count * sizeof(float));
+    *out = malloc(count * sizeof(float));
+    if (buffers > 0) {
+        network_initialise_buffers(&f.graph, 1, values);
+        put(&f, f.buffers, values, buffers);
     }
+    random_fill(values, parameters, 2);
+    pass *pass = network_pass(f.network, n);
+    backward_of(&f, pass, n, values, *out);
+    if (buffers > 0)
+        get(&f, *out + parameters, f.buffers, buffers);
+    fill_input(&f, pass, n);
+    MUST(network_forward(f.network, pass, false, f.stream, &f.hooks, &error));
+    get(&f, *out + parameters + buffers, pass_logits(pass), (size_t)n * 4);
+    free(values);
+    close_fixture(&f);
+    return count;
+}
+
+/* The device against ref, number for number. */
+static void check_against_ref(const char *device_name, void (*build)(graph *g), int n) {
+    float *results[2];
     double largest = 0, worst = 0;
+    size_t count = step_of("ref", build, n, &results[0]);
+    step_of(device_name, build, n, &results[1]);
     for (size_t index = 0; index < count; index++) {
         largest = fmax(largest, fabs((double)results[0][index]));
         worst = fmax(worst, fabs((double)results[0][index] - (double)results[1][index]));
@@ -436,11 +485,15 @@ static void check_plan_id(const char *device_name) {
 int main(int argc, char **argv) {
     const char *device_name = argc > 1 ? argv[1] : "ref";
     setvbuf(stdout, NULL, _IOLBF, 0);
-    check_gradients(device_name, 2);
-    check_gradients(device_name, 7);
+    check_gradients(device_name, build_residual, 2);
+    check_gradients(device_name, build_residual, 7);
     check_case("gradients of a residual network against finite differences");
-    check_against_ref(device_name, 3);
+    check_against_ref(device_name, build_residual, 3);
     check_case("gradients of a residual network against ref");
+    check_gradients(device_name, build_normed, 7);
+    check_case("gradients of one with norms against finite differences");
+    check_against_ref(device_name, build_normed, 3);
+    check_case("its gradients, running statistics and evaluation against ref");
     check_references(device_name);
     check_case("plans that are a library's reference are told");
     check_plan_id(device_name);

@@ -1,23 +1,29 @@
-/* FLOP and bytes of the CNN's layers against figures that were worked out by hand. */
+/* FLOP and bytes of layers of the CNN and of ResNet-18 against figures that were worked out by
+ * hand. */
 #include "../check.h"
 #include "model/layer.h"
 #include "model/work.h"
 
 #include <string.h>
 
-static graph cnn;
+static graph cnn, resnet;
 
-static void expect(const char *layer, layer_pass_kind pass, double flop, double bytes) {
-    for (int index = 0; index < cnn.layer_count; index++) {
-        if (strcmp(cnn.layers[index].name, layer) != 0)
+static void expect_of(const graph *model, const char *layer, layer_pass_kind pass, double flop,
+                      double bytes) {
+    for (int index = 0; index < model->layer_count; index++) {
+        if (strcmp(model->layers[index].name, layer) != 0)
             continue;
-        work found = layer_work(&cnn, index, pass, 64, DTYPE_F32);
+        work found = layer_work(model, index, pass, 64, DTYPE_F32);
         CHECK(found.flop == flop && found.bytes == bytes,
               "%s, pass %d: %.0f FLOP and %.0f bytes, expected %.0f and %.0f", layer, pass,
               found.flop, found.bytes, flop, bytes);
         return;
     }
     CHECK(false, "no layer %s", layer);
+}
+
+static void expect(const char *layer, layer_pass_kind pass, double flop, double bytes) {
+    expect_of(&cnn, layer, pass, flop, bytes);
 }
 
 /* conv2: 64 x 16 x 16 pixels, 64 -> 128 channels, 3 x 3: 73,728 weights; x 4 MiB, y 8 MiB. */
@@ -32,6 +38,31 @@ static void layers_by_hand(void) {
     expect("pool1", PASS_BACKWARD_WEIGHTS, 0, 0);
     expect("fc1", PASS_FORWARD, 2.0 * 64 * 8192 * 512, 2 * mib + 16 * mib + 131072);
     check_case("layers of the CNN at batch 64");
+}
+
+/* At 224: tensors of 56 x 56 x 64 floats are 49 MiB, those of 112 x 112 x 64 196 MiB. */
+static void norms_by_hand(void) {
+    double mib = 1048576, part = 49 * mib, scale = 4.0 * 64;
+    expect_of(&resnet, "layer1.0.bn1", PASS_FORWARD, 0, 2 * part + scale);
+    expect_of(&resnet, "layer1.0.bn1", PASS_BACKWARD_WEIGHTS, 0, 2 * part + scale);
+    expect_of(&resnet, "layer1.0.bn1", PASS_BACKWARD_DATA, 0, 3 * part + scale); /* dy, x, dx */
+    expect_of(&resnet, "layer1.0.bn2", PASS_FORWARD, 0, 3 * part + scale);
+    /* dy, y, x[0], and both gradients */
+    expect_of(&resnet, "layer1.0.bn2", PASS_BACKWARD_DATA, 0, 5 * part + scale);
+    expect_of(&resnet, "maxpool", PASS_FORWARD, 0, 5 * part);
+    expect_of(&resnet, "avgpool", PASS_FORWARD, 0, 64.0 * 512 * 4 * (49 + 1));
+    expect_of(&resnet, "conv1", PASS_FORWARD, 2.0 * 64 * 112 * 112 * 9408,
+              64.0 * 224 * 224 * 3 * 4 + 4 * part + 4 * 9408);
+    check_case("layers of ResNet-18 at batch 64");
+}
+
+/* torchvision gives 1.814 G multiplications and additions for an image's forward pass. */
+static void resnet_forward(void) {
+    double flop = 0;
+    for (int layer = 0; layer < resnet.layer_count; layer++)
+        flop += layer_work(&resnet, layer, PASS_FORWARD, 64, DTYPE_F32).flop / 64;
+    CHECK(flop > 2 * 1.8135e9 && flop < 2 * 1.8145e9, "%.0f FLOP an image", flop);
+    check_case("ResNet-18's forward pass");
 }
 
 /* 145.5 MFLOP an image; Adam reads and writes 28 bytes a parameter, its gradient among them. */
@@ -52,7 +83,10 @@ static void whole_step(void) {
 int main(void) {
     ls_error error = {0};
     CHECK(model_build("cnn", 32, 32, 3, 10, &cnn, &error) == LS_OK, "%s", error.text);
+    CHECK(model_build("resnet18", 224, 224, 3, 1000, &resnet, &error) == LS_OK, "%s", error.text);
     layers_by_hand();
+    norms_by_hand();
+    resnet_forward();
     whole_step();
     return check_done();
 }

@@ -14,7 +14,7 @@ static void build(graph *g) {
     *g = (graph){0};
     int x = graph_input(g, 4, 8, 3);
     x = graph_conv2d(g, "conv", x, 2, 3, 1, 1, ACTIVATION_RELU);
-    x = graph_maxpool2d(g, "pool", x, 2);
+    x = graph_maxpool2d(g, "pool", x, 2, 2, 0);
     x = graph_linear(g, "fc", x, 5, ACTIVATION_NONE);
     if (graph_finish(g, x, &error) != LS_OK)
         exit(99);
@@ -65,7 +65,7 @@ static void test_round_trip(const graph *g, const char *path, const float *value
     static const safetensors_text about[] = {{WEIGHTS_MODEL, "tiny"}};
     float *back = calloc(g->parameter_count, sizeof *back);
     ls_error error = {0};
-    CHECK(weights_save(g, path, about, 1, values, NULL, &error) == LS_OK, "%s", error.text);
+    CHECK(weights_save(g, path, about, 1, 0, values, NULL, &error) == LS_OK, "%s", error.text);
     CHECK(load(g, path, back, &error) == LS_OK, "%s", error.text);
     CHECK(memcmp(back, values, g->parameter_count * sizeof *back) == 0);
     free(back);
