@@ -18,8 +18,9 @@ static int open_device(cnn_step *self, const char *name, int threads, ls_error *
 
 static int open_network(cnn_step *self, precision precision, ls_error *error) {
     LS_TRY(self->device->is->check_precision(self->device, precision, error));
-    LS_TRY(
-        model_build("cnn", CNN_HEIGHT, CNN_WIDTH, CNN_CHANNELS, CNN_CLASSES, &self->graph, error));
+    const cnn_step_model *of = &self->model;
+    LS_TRY(model_build(of->name, of->height, of->width, of->channels, of->classes, &self->graph,
+                       error));
     LS_TRY(network_create(&self->graph, self->device, precision, &self->network, error));
     const mode_options *mode = &self->recipe.mode;
     int lanes = mode->strict ? (int)mode_options_lanes(mode) : 1;
@@ -79,17 +80,29 @@ static int parse(cnn_recipe *out, const char *options, ls_error *error) {
     return schedule_check(&out->schedule, error);
 }
 
-int cnn_step_open_with(cnn_step *self, const char *device_name, precision precision, int threads,
-                       int batch, const char *options, int64_t steps, ls_error *error) {
+static int begin_buffers(cnn_step *self, ls_error *error) {
+    float *values = malloc((self->graph.buffer_count + 1) * sizeof *values);
+    if (!values)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    network_initialise_buffers(&self->graph, 1, values);
+    int status = cnn_step_load_buffers(self, values, error);
+    free(values);
+    return status;
+}
+
+int cnn_step_open_model(cnn_step *self, const cnn_step_model *model, const char *device_name,
+                        precision precision, int threads, int batch, const char *options,
+                        int64_t steps, ls_error *error) {
     rate_table rates;
-    *self = (cnn_step){.batch = batch};
+    *self = (cnn_step){.model = *model, .batch = batch};
     LS_TRY(open_device(self, device_name, threads, error));
     LS_TRY(parse(&self->recipe, options, error));
     LS_TRY(open_network(self, precision, error));
     LS_TRY(optimizer_create(&self->optimizer, &self->recipe.optimizer, precision == PRECISION_FP16,
                             error));
     LS_TRY(open_mode(self, error));
-    self->kind = pixels_of(CNN_HEIGHT, CNN_WIDTH, CNN_CHANNELS, CNN_CLASSES);
+    self->kind = pixels_of(model->height, model->width, model->channels, model->classes);
+    LS_TRY(begin_buffers(self, error));
     LS_TRY(batch_maker_open(&self->maker, self->device, &self->kind.base, batch, error));
     LS_TRY(open_state(self, error));
     LS_TRY(schedule_rates(&self->recipe.schedule, self->recipe.optimizer.learning_rate, steps, 1,
@@ -98,6 +111,13 @@ int cnn_step_open_with(cnn_step *self, const char *device_name, precision precis
         optimizer_attach(&self->optimizer, self->mode, self->network, &self->graph, &rates, error);
     free(rates.rates);
     return status;
+}
+
+int cnn_step_open_with(cnn_step *self, const char *device_name, precision precision, int threads,
+                       int batch, const char *options, int64_t steps, ls_error *error) {
+    const cnn_step_model cnn = {"cnn", CNN_HEIGHT, CNN_WIDTH, CNN_CHANNELS, CNN_CLASSES};
+    return cnn_step_open_model(self, &cnn, device_name, precision, threads, batch, options, steps,
+                               error);
 }
 
 int cnn_step_open(cnn_step *self, const char *device_name, precision precision, int threads,
@@ -125,6 +145,13 @@ int cnn_step_load(cnn_step *self, const float *parameters, ls_error *error) {
     LS_TRY(
         store_write(self->mode->store, self->stream, STORE_PARAMETERS, whole, parameters, error));
     return mode_parameters_written(self->mode, error);
+}
+
+int cnn_step_load_buffers(cnn_step *self, const float *buffers, ls_error *error) {
+    store_span whole = {0, self->graph.buffer_count};
+    if (whole.count == 0)
+        return LS_OK;
+    return store_write(self->mode->store, self->stream, STORE_BUFFERS, whole, buffers, error);
 }
 
 int cnn_step_put(cnn_step *self, const input_batch *batch, ls_error *error) {
@@ -179,7 +206,7 @@ static int read(cnn_step *self, const void *from, void *out, size_t bytes, ls_er
 }
 
 int cnn_step_read(cnn_step *self, store_kind kind, float *out, ls_error *error) {
-    store_span whole = {0, self->graph.parameter_count};
+    store_span whole = {0, store_length(self->mode->store, kind)};
     return store_read(self->mode->store, self->stream, kind, whole, out, error);
 }
 

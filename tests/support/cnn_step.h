@@ -1,5 +1,5 @@
-/* The CNN's training step on a device through the project's own model, mode and optimizer, for the
- * benches and for the comparison with PyTorch: one rank, no loader. */
+/* The CNN's training step, or another model's, on a device through the project's own model, mode
+ * and optimizer, for the benches and for the comparison with PyTorch: one rank, no loader. */
 #ifndef LOCKSTEP_TESTS_CNN_STEP_H
 #define LOCKSTEP_TESTS_CNN_STEP_H
 
@@ -18,7 +18,14 @@ typedef struct cnn_recipe {
     double label_smoothing;
 } cnn_recipe;
 
+/* A model, and the images that it is for. */
+typedef struct cnn_step_model {
+    const char *name;
+    int height, width, channels, classes;
+} cnn_step_model;
+
 typedef struct cnn_step {
+    cnn_step_model model;
     device *device;
     device_stream *stream, *update_stream;
     graph graph;
@@ -40,12 +47,18 @@ int cnn_step_open(cnn_step *self, const char *device_name, precision precision, 
  * run of `steps` steps, which are one epoch. Lanes and micro-batches must divide the batch. */
 int cnn_step_open_with(cnn_step *self, const char *device_name, precision precision, int threads,
                        int batch, const char *options, int64_t steps, ls_error *error);
+/* The same of another model; the running statistics begin as the model says. */
+int cnn_step_open_model(cnn_step *self, const cnn_step_model *model, const char *device_name,
+                        precision precision, int threads, int batch, const char *options,
+                        int64_t steps, ls_error *error);
 void cnn_step_close(cnn_step *self);
 
 /* parameters: [parameter_count], host memory, canonical layouts in the order of the layers. */
 int cnn_step_load(cnn_step *self, const float *parameters, ls_error *error);
+/* buffers: [buffer_count], likewise. */
+int cnn_step_load_buffers(cnn_step *self, const float *buffers, ls_error *error);
 
-/* One step on images [batch, 32, 32, 3] and labels [batch], host memory. */
+/* One step on images [batch, height, width, channels] and labels [batch], host memory. */
 int cnn_step_run(cnn_step *self, const uint8_t *images, const int32_t *labels, ls_error *error);
 
 /* The loss of the parameters, or of their average where one is kept, added to the totals. */
