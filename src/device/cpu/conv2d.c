@@ -17,8 +17,9 @@ typedef struct conv_plan {
     onednn_desc packed_forward, packed_backward; /* forward's and backward_data's */
     size_t packed_backward_offset;               /* of the second copy in the packed memory */
     onednn_call pack_forward, pack_backward, unpack_gradient;
-    size_t gradient_offset; /* of the blocked gradient in the workspace */
-    bool by_winograd;       /* all of it by winograd.h */
+    size_t gradient_offset, gradient_bytes; /* of the blocked gradient in the workspace */
+    bool has_idle_taps;                     /* of the filter: they meet no pixel */
+    bool by_winograd;                       /* all of it by winograd.h */
     winograd winograd;
 } conv_plan;
 
@@ -93,6 +94,21 @@ static int prepare_backward_data(conv_plan *self, const conv_descs *descs, const
     return add_copy(self, descs->canonical, self->packed_backward, &self->pack_backward, error);
 }
 
+/* Whether each row (or column) of the filter meets one of the image's. */
+static bool all_taps_meet(const conv2d_shape *shape, int size) {
+    int outputs = (size + 2 * shape->padding - shape->kernel) / shape->stride + 1;
+    for (int tap = 0; tap < shape->kernel; tap++) {
+        bool meets = false;
+        for (int output = 0; output < outputs && !meets; output++) {
+            int at = output * shape->stride + tap - shape->padding;
+            meets = at >= 0 && at < size;
+        }
+        if (!meets)
+            return false;
+    }
+    return true;
+}
+
 static int prepare_backward_weights(conv_plan *self, const conv_descs *descs, ls_error *error) {
     onednn *engine = engine_of(self);
     LS_TRY(onednn_convolution_backward_weights(engine, descs->x, descs->gradient_any, descs->bias,
@@ -100,7 +116,10 @@ static int prepare_backward_weights(conv_plan *self, const conv_descs *descs, ls
                                                &self->backward_weights, error));
     onednn_desc blocked = onednn_call_desc(&self->backward_weights, DNNL_ARG_DIFF_WEIGHTS);
     self->gradient_offset = align64(self->backward_weights.scratchpad_bytes);
-    plan_need_workspace(&self->base, self->gradient_offset + onednn_desc_bytes(blocked));
+    self->gradient_bytes = onednn_desc_bytes(blocked);
+    self->has_idle_taps = !all_taps_meet(&self->shape, self->shape.height) ||
+                          !all_taps_meet(&self->shape, self->shape.width);
+    plan_need_workspace(&self->base, self->gradient_offset + self->gradient_bytes);
     return onednn_reorder(engine, blocked, descs->canonical, &self->unpack_gradient, error);
 }
 
@@ -252,6 +271,10 @@ static int backward_parameters(plan *base, const op_arguments *a, ls_error *erro
         return LS_OK;
     }
     void *blocked = (char *)a->workspace + self->gradient_offset;
+    /* Of taps that meet nothing but padding oneDNN 2.6 adds up, in bf16, scratch memory that it has
+     * not written. */
+    if (self->has_idle_taps)
+        memset(a->workspace, 0, self->gradient_offset + self->gradient_bytes);
     onednn_argument arguments[] = {{DNNL_ARG_SRC, a->x[0]},
                                    {DNNL_ARG_DIFF_DST, a->dy},
                                    {DNNL_ARG_DIFF_WEIGHTS, blocked},

@@ -7,6 +7,7 @@
 #include "device/cpu/layouts.h"
 #include "device/cpu/onednn.h"
 #include "device/cpu/winograd.h"
+#include "device/kinds/avgpool2d.h"
 #include "device/kinds/linear.h"
 #include "device/kinds/maxpool2d.h"
 #include "device/ops.h"
@@ -31,10 +32,16 @@ typedef struct cpu_device {
 /* LOCKSTEP_CONVOLUTIONS: direct, library, or fastest where it is not set. */
 int cpu_conv2d_wanted(cpu_conv2d_algorithm *out, ls_error *error);
 
-/* pool.c, pool_backward.c: max pooling's loops; contracts in device/kinds/maxpool2d.h. */
+/* pool.c, pool_backward.c, pool_gather.c: max pooling's loops; contracts in
+ * device/kinds/maxpool2d.h. Backward is of windows side by side, gather of any. */
 void cpu_maxpool2d_forward(const maxpool2d_shape *shape, const void *x, void *y, void *saved);
 void cpu_maxpool2d_backward(const maxpool2d_shape *shape, const void *dy, const void *y,
                             const void *saved, void *dx);
+void cpu_maxpool2d_gather(const maxpool2d_shape *shape, const void *dy, const void *y,
+                          const void *saved, void *dx);
+/* avgpool.c: contracts in device/kinds/avgpool2d.h. */
+void cpu_avgpool2d_forward(const avgpool2d_shape *shape, const void *x, void *y);
+void cpu_avgpool2d_backward(const avgpool2d_shape *shape, const void *dy, void *dx);
 /* elementwise.c: y = a + b of fp32 or bf16, rounded, then its positive part where `relu`. */
 void cpu_add_two(dtype type, size_t count, const void *a, const void *b, bool relu, void *y);
 

@@ -1,6 +1,7 @@
 #include "device/cpu/forms.h"
 
 #include "device/cpu/cpu.h"
+#include "device/cpu/norm.h"
 #include "device/cpu/product.h"
 
 #ifdef __x86_64__
@@ -43,6 +44,19 @@ FORMS(void, cpu_maxpool2d_forward,
 FORMS(void, cpu_maxpool2d_backward,
       (const maxpool2d_shape *shape, const void *dy, const void *y, const void *saved, void *dx),
       (shape, dy, y, saved, dx))
+FORMS(void, cpu_maxpool2d_gather,
+      (const maxpool2d_shape *shape, const void *dy, const void *y, const void *saved, void *dx),
+      (shape, dy, y, saved, dx))
+FORMS(void, cpu_avgpool2d_forward, (const avgpool2d_shape *shape, const void *x, void *y),
+      (shape, x, y))
+FORMS(void, cpu_avgpool2d_backward, (const avgpool2d_shape *shape, const void *dy, void *dx),
+      (shape, dy, dx))
+FORMS(void, cpu_norm_sums, (const norm_job *self, int block, int tile, float *partial),
+      (self, block, tile, partial))
+FORMS(void, cpu_norm_forward, (const norm_job *self, int block, int tile), (self, block, tile))
+FORMS(void, cpu_norm_backward_sums, (const norm_job *self, int block, int tile, float *partial),
+      (self, block, tile, partial))
+FORMS(void, cpu_norm_backward, (const norm_job *self, int block, int tile), (self, block, tile))
 FORMS(void, cpu_add_two,
       (dtype type, size_t count, const void *a, const void *b, bool relu, void *y),
       (type, count, a, b, relu, y))

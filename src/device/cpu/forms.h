@@ -20,6 +20,13 @@ cpu_form cpu_form_chosen(void);
 
 #define cpu_maxpool2d_forward        CPU_NAMED(cpu_maxpool2d_forward)
 #define cpu_maxpool2d_backward       CPU_NAMED(cpu_maxpool2d_backward)
+#define cpu_maxpool2d_gather         CPU_NAMED(cpu_maxpool2d_gather)
+#define cpu_avgpool2d_forward        CPU_NAMED(cpu_avgpool2d_forward)
+#define cpu_avgpool2d_backward       CPU_NAMED(cpu_avgpool2d_backward)
+#define cpu_norm_sums                CPU_NAMED(cpu_norm_sums)
+#define cpu_norm_forward             CPU_NAMED(cpu_norm_forward)
+#define cpu_norm_backward_sums       CPU_NAMED(cpu_norm_backward_sums)
+#define cpu_norm_backward            CPU_NAMED(cpu_norm_backward)
 #define cpu_relu_backward            CPU_NAMED(cpu_relu_backward)
 #define cpu_add                      CPU_NAMED(cpu_add)
 #define cpu_add_two                  CPU_NAMED(cpu_add_two)

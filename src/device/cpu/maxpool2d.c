@@ -1,4 +1,4 @@
-/* Max pooling: its loops are in pool.c and pool_backward.c. */
+/* Max pooling: its loops are in pool.c, and pool_backward.c or pool_gather.c. */
 #include "device/cpu/pool.h"
 
 typedef struct pool_plan {
@@ -18,10 +18,6 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
                        "cpu max pooling: planes of unlike numbers of channels cannot be paired "
                        "(they share no run of channels)");
     LS_TRY(maxpool2d_check(base, shape, error));
-    if (maxpool2d_stride(shape) != shape->window || shape->padding)
-        return ls_fail(error, LS_FAILED,
-                       "cpu max pooling: expected a stride of the window's %d and no padding",
-                       shape->window);
     if (shape->window > 15)
         return ls_fail(error, LS_FAILED, "cpu max pooling: window %d is larger than 15",
                        shape->window);
@@ -41,7 +37,9 @@ static int forward(plan *base, const op_arguments *a, ls_error *error) {
 
 static int backward_inputs(plan *base, const op_arguments *a, ls_error *error) {
     (void)error;
-    cpu_maxpool2d_backward(&((pool_plan *)base)->shape, a->dy, a->y, a->saved, a->dx[0]);
+    const maxpool2d_shape *shape = &((pool_plan *)base)->shape;
+    bool apart = maxpool2d_stride(shape) == shape->window && shape->padding == 0;
+    (apart ? cpu_maxpool2d_backward : cpu_maxpool2d_gather)(shape, a->dy, a->y, a->saved, a->dx[0]);
     return LS_OK;
 }
 

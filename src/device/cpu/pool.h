@@ -20,14 +20,27 @@ pool_geometry cpu_pool_geometry(const maxpool2d_shape *shape);
 /* Strides, in elements, of the rows and columns of the input and of the output. */
 typedef struct pool_steps {
     size_t row, column, out_row, out_column;
-    int window;
+    int window, stride, padding, height, width; /* height, width: of the input */
 } pool_steps;
+
+/* Of a window, the rows or columns inside the image: first to the one before `end`. */
+typedef struct pool_part {
+    int first, end;
+} pool_part;
+
+static inline pool_part pool_inside(const pool_steps *by, int output, int size) {
+    int before = output * by->stride - by->padding; /* where the window begins */
+    int left = size - before;
+    return (pool_part){before < 0 ? -before : 0, left < by->window ? left : by->window};
+}
 
 pool_steps cpu_pool_steps(const maxpool2d_shape *shape, const pool_geometry *g);
 
-/* Where row `index` of all rows of windows begins. */
+/* Where row `index` of all rows of windows begins; in: its first window's corner, which may be
+ * padding (and then lie, as unsigned sums go, before the array). */
 typedef struct pool_place {
     size_t in, out, saved;
+    int row; /* of its image */
 } pool_place;
 
 pool_place cpu_pool_place(const maxpool2d_shape *shape, const pool_geometry *g, int index);

@@ -28,8 +28,8 @@ static int group_of(const maxpool2d_shape *shape) {
 }
 
 pool_geometry cpu_pool_geometry(const maxpool2d_shape *shape) {
-    pool_geometry made = {.out_height = shape->height / shape->window,
-                          .out_width = shape->width / shape->window};
+    pool_geometry made = {.out_height = maxpool2d_output(shape, shape->height),
+                          .out_width = maxpool2d_output(shape, shape->width)};
     made.group = group_of(shape);
     made.blocks = shape->channels / made.group;
     made.in = grid_of(shape->in_layout, shape->height, shape->width, shape->channels, made.group);
@@ -39,15 +39,26 @@ pool_geometry cpu_pool_geometry(const maxpool2d_shape *shape) {
 }
 
 pool_steps cpu_pool_steps(const maxpool2d_shape *shape, const pool_geometry *g) {
-    return (pool_steps){g->in.row, g->in.column, g->out.row, g->out.column, shape->window};
+    return (pool_steps){.row = g->in.row,
+                        .column = g->in.column,
+                        .out_row = g->out.row,
+                        .out_column = g->out.column,
+                        .window = shape->window,
+                        .stride = maxpool2d_stride(shape),
+                        .padding = shape->padding,
+                        .height = shape->height,
+                        .width = shape->width};
 }
 
 pool_place cpu_pool_place(const maxpool2d_shape *shape, const pool_geometry *g, int index) {
     int h = index % g->out_height, block = index / g->out_height % g->blocks;
     int n = index / g->out_height / g->blocks;
-    return (pool_place){(size_t)n * g->in.image + (size_t)block * g->in.block +
-                            (size_t)(h * shape->window) * g->in.row,
-                        (size_t)n * g->out.image + (size_t)block * g->out.block +
-                            (size_t)h * g->out.row,
-                        (size_t)index * (size_t)g->out_width * (size_t)g->group};
+    size_t padding = (size_t)shape->padding;
+    size_t first = (size_t)n * g->in.image + (size_t)block * g->in.block;
+    return (pool_place){.in = first + (size_t)(h * maxpool2d_stride(shape)) * g->in.row -
+                              padding * g->in.row - padding * g->in.column,
+                        .out = (size_t)n * g->out.image + (size_t)block * g->out.block +
+                               (size_t)h * g->out.row,
+                        .saved = (size_t)index * (size_t)g->out_width * (size_t)g->group,
+                        .row = h};
 }

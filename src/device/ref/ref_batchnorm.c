@@ -104,7 +104,7 @@ static int forward(plan *self, const op_arguments *a, ls_error *error) {
             size_t index = index_of(shape, i, c);
             double y = result(shape, a, &of, index, c);
             ref_store(shape->type, a->y, index,
-                      shape->activation == ACTIVATION_RELU && !(y > 0) ? 0 : y);
+                      shape->activation == ACTIVATION_RELU && y < 0 ? 0 : y);
         }
         if (a->training)
             ((channel_state *)a->saved)[c] = of;
