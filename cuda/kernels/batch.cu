@@ -54,13 +54,27 @@ __device__ static inline vec<uint8_t, N> cropped(const make_batch_arguments &a,
     return out;
 }
 
+// A value of a channel of up to three, or of any where all are scaled alike.
+__device__ static inline float scaled(const make_batch_arguments &a, float value,
+                                      uint32_t channel) {
+    if (!a.by_channel)
+        return fmaf(value, a.scale, a.shift);
+    float scale = channel == 0 ? a.scales[0] : channel == 1 ? a.scales[1] : a.scales[2];
+    float shift = channel == 0 ? a.shifts[0] : channel == 1 ? a.shifts[1] : a.shifts[2];
+    return fmaf(value, scale, shift);
+}
+
+// Elements `at` to at + N of an image.
 template <typename T, int N>
-__device__ static inline void write(const make_batch_arguments &a, T *to,
+__device__ static inline void write(const make_batch_arguments &a, T *image, uint32_t at,
                                     const vec<uint8_t, N> &pixels) {
     vec<T, N> out;
-    for (int k = 0; k < N; k++)
-        out.at[k] = from_float<T>(fmaf((float)pixels.at[k], a.scale, a.shift));
-    store<N>(to, out);
+    uint32_t channel = a.by_channel ? at % 3 : 0;
+    for (int k = 0; k < N; k++) {
+        out.at[k] = from_float<T>(scaled(a, (float)pixels.at[k], channel));
+        channel = channel == 2 ? 0 : channel + 1;
+    }
+    store<N>(image + at, out);
 }
 
 template <typename T, int N>
@@ -79,7 +93,7 @@ static __global__ void make_batch(const make_batch_arguments a, const batch_grid
         crop from = draw(a, a.order ? source : a.ids ? a.ids[k] : 0);
         for (int v = 0; v < VECTORS; v++)
             if (at[v] < elements)
-                write<T, N>(a, out + at[v], cropped<N>(a, grid, image, from, at[v]));
+                write<T, N>(a, out, at[v], cropped<N>(a, grid, image, from, at[v]));
         return;
     }
     vec<uint8_t, N> in[VECTORS];
@@ -88,7 +102,7 @@ static __global__ void make_batch(const make_batch_arguments a, const batch_grid
             in[v] = load<N>(image + at[v]);
     for (int v = 0; v < VECTORS; v++)
         if (at[v] < elements)
-            write<T, N>(a, out + at[v], in[v]);
+            write<T, N>(a, out, at[v], in[v]);
 }
 
 // A thread has 8 channels of a pixel, some of them zeros.
@@ -118,7 +132,7 @@ static __global__ void make_padded(const make_batch_arguments a, const batch_gri
         size_t place = ((size_t)source_row * a.width + source_column) * a.channels + channel;
         float value = 0;
         if (channel < a.channels)
-            value = fmaf(inside ? (float)image[place] : 0.0f, a.scale, a.shift);
+            value = scaled(a, inside ? (float)image[place] : 0.0f, (uint32_t)channel);
         out.at[c] = from_float<T>(value);
     }
     store<8>((T *)a.out + ((size_t)k * pixels * groups + at) * 8, out);

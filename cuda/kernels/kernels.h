@@ -163,6 +163,8 @@ typedef struct make_batch_arguments {
     int count, height, width, channels;
     int out_channels; /* at most `channels`: the same; else a multiple of 8, the others are 0 */
     float scale, shift;
+    bool by_channel; /* three channels, each with its own: scales and shifts instead */
+    float scales[3], shifts[3];
     uint64_t seed; /* of the augmentation */
     int crop_padding;
     bool flip;

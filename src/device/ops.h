@@ -35,8 +35,10 @@ typedef struct batch_arguments {
     const step_state *state; /* NULL: cursor 0, epoch 0 */
     int count, height, width, channels;
     tensor_layout layout;
-    dtype type;           /* of the output */
-    float scale, shift;   /* out = x * scale + shift, after augmentation */
+    dtype type;         /* of the output */
+    float scale, shift; /* out = x * scale + shift, after augmentation */
+    bool by_channel;    /* three channels, each with its own: scales and shifts instead */
+    float scales[3], shifts[3];
     augmentation augment; /* all zero: none */
     void *out;            /* [count, h, w, c] in `layout` */
     int32_t *out_labels;  /* [count] */

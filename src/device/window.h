@@ -46,4 +46,12 @@ static inline int64_t batch_id(const batch_arguments *a, int k) {
     return a->order ? batch_source(a, k) : a->ids ? a->ids[k] : 0;
 }
 
+/* What channel c of a pixel is scaled by, and what is added. */
+static inline double batch_scale(const batch_arguments *a, int c) {
+    return (double)(a->by_channel ? a->scales[c] : a->scale);
+}
+static inline double batch_shift(const batch_arguments *a, int c) {
+    return (double)(a->by_channel ? a->shifts[c] : a->shift);
+}
+
 #endif

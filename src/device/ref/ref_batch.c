@@ -21,8 +21,8 @@ int ref_make_batch(device *self, device_stream *stream, const batch_arguments *a
             for (int w = 0; w < a->width; w++)
                 for (int c = 0; c < a->channels; c++)
                     ref_store(a->type, a->out, ref_index_of(a->layout, shape, n, h, w, c),
-                              (double)window_pixel(a, image, from, h, w, c) * (double)a->scale +
-                                  (double)a->shift);
+                              (double)window_pixel(a, image, from, h, w, c) * batch_scale(a, c) +
+                                  batch_shift(a, c));
         a->out_labels[n] = a->labels[source];
     }
     return LS_OK;

@@ -9,6 +9,9 @@
 #include <string.h>
 
 enum { SOURCE = 11, CURSOR = 2, LAYOUTS = LAYOUT_NHWC_PADDED + 1 };
+enum { SCALES = 4 };
+static const float scales[SCALES] = {2.0f / 255, 0.017f, 0x1p-7f, 0.0171f};
+static const float shifts[SCALES] = {-1, -2.1f, 0.5f, -1.8f};
 static const int64_t picks[] = {5, 8, 10, 0, 3, 3, 9, 1, 7};
 
 typedef struct batch_case {
@@ -17,6 +20,8 @@ typedef struct batch_case {
     bool by_order; /* else images as they lie, with ids of their own */
     augmentation augment;
     int64_t epoch;
+    float scale, shift; /* scale 0: the first of scales and shifts */
+    bool by_channel;    /* the others of these, one a channel */
 } batch_case;
 
 typedef struct batch_data {
@@ -77,8 +82,11 @@ static float *make(subject *s, const batch_case *c, const batch_data *data, int3
                                  .channels = c->d.channels,
                                  .layout = c->layout,
                                  .type = s->type,
-                                 .scale = 2.0f / 255,
-                                 .shift = -1,
+                                 .scale = c->scale ? c->scale : scales[0],
+                                 .shift = c->scale ? c->shift : shifts[0],
+                                 .by_channel = c->by_channel,
+                                 .scales = {scales[1], scales[2], scales[3]},
+                                 .shifts = {shifts[1], shifts[2], shifts[3]},
                                  .augment = c->augment,
                                  .out = out.memory,
                                  .out_labels = out_labels.memory};
@@ -92,16 +100,24 @@ static float *make(subject *s, const batch_case *c, const batch_data *data, int3
     return got;
 }
 
-/* What the device makes of each byte: an image of 256 pixels of one channel. */
+/* What the device makes of each byte, with each of the scales: an image of 256 pixels of one
+ * channel. */
 static float *byte_values(subject *s) {
-    batch_case c = {.layout = LAYOUT_NHWC, .d = {1, 16, 16, 1}};
-    batch_data data = data_of(c.d);
-    int32_t label;
-    for (int i = 0; i < 256; i++)
-        data.images[i] = (uint8_t)i;
-    float *values = make(s, &c, &data, &label);
-    free(data.images);
-    return values;
+    float *all = floats((size_t)SCALES * 256);
+    for (int which = 0; which < SCALES; which++) {
+        batch_case c = {.layout = LAYOUT_NHWC,
+                        .d = {1, 16, 16, 1},
+                        .scale = scales[which],
+                        .shift = shifts[which]};
+        batch_data data = data_of(c.d);
+        int32_t label;
+        for (int i = 0; i < 256; i++)
+            data.images[i] = (uint8_t)i;
+        float *values = make(s, &c, &data, &label);
+        memcpy(all + (size_t)which * 256, values, 256 * sizeof *values);
+        free(data.images), free(values);
+    }
+    return all;
 }
 
 static void normalised_values(subject *s) {
@@ -151,13 +167,15 @@ static void one_batch(subject *s, const batch_case *c, const float *values) {
         for (int h = 0; h < c->d.height; h++)
             for (int w = 0; w < c->d.width; w++)
                 for (int channel = 0; channel < c->d.channels; channel++)
-                    want[i++] = values[byte_at(c, &data, k, h, w, channel)];
+                    want[i++] = values[(c->by_channel ? 1 + channel : 0) * 256 +
+                                       byte_at(c, &data, k, h, w, channel)];
     }
     expect_equal("batch", got, want, dims_count(c->d));
     free(got), free(want), free(data.images);
-    case_done(s, "make_batch [%d,%d,%d,%d] %s%s, crop %d%s, epoch %d", c->d.n, c->d.height,
-              c->d.width, c->d.channels, layout_name(c->layout), c->by_order ? " by order" : "",
-              c->augment.crop_padding, c->augment.flip ? " and flip" : "", (int)c->epoch);
+    case_done(s, "make_batch [%d,%d,%d,%d]%s %s%s, crop %d%s, epoch %d", c->d.n, c->d.height,
+              c->d.width, c->d.channels, c->by_channel ? " a scale each" : "",
+              layout_name(c->layout), c->by_order ? " by order" : "", c->augment.crop_padding,
+              c->augment.flip ? " and flip" : "", (int)c->epoch);
 }
 
 /* Devices need not pad; cuda keeps to the layout that it chooses everywhere. */
@@ -183,6 +201,9 @@ void test_batch(subject *s) {
                             .by_order = variant / LAYOUTS};
             if (is_possible(s, &c))
                 one_batch(s, &c, values);
+            c.by_channel = c.d.channels == 3;
+            if (is_possible(s, &c) && c.by_channel)
+                one_batch(s, &c, values);
         }
     free(values);
 }
@@ -201,6 +222,9 @@ void test_augmentation(subject *s) {
                             .augment = ways[variant / (2 * LAYOUTS)],
                             .epoch = 1 + variant};
             if (is_possible(s, &c))
+                one_batch(s, &c, values);
+            c.by_channel = c.d.channels == 3;
+            if (is_possible(s, &c) && c.by_channel)
                 one_batch(s, &c, values);
         }
     free(values);
