@@ -81,7 +81,7 @@ int checkpoint_verb_export(char **operands, ls_error *error) {
 /* The images that the weights are for: those of a data set's folder. */
 static int describe(const char *name, const char *data, weights_model *out, ls_error *error) {
     samples *test;
-    sample_choices choices = {.augment = "none"};
+    sample_choices choices = {.augment = "none", .jpegs = JPEGS_DEFAULTS};
     LS_TRY(samples_open(data, "test", &choices, false, &test, error));
     *out = (weights_model){.height = test->facts.height,
                            .width = test->facts.width,

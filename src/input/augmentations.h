@@ -4,7 +4,7 @@
 
 #include "device/ops.h"
 
-#define AUGMENTATION_CHOICES "none|crop-flip"
+#define AUGMENTATION_CHOICES "none|crop-flip|resized-crop"
 
 /* Of AUGMENTATION_CHOICES, drawn by `seed`. */
 augmentation augmentation_of(const char *name, uint64_t seed);

@@ -104,7 +104,7 @@ static int hold_first_batch(feed *self, ls_error *error) {
     share mine = first_share(self);
     sampler order;
     LS_TRY(allocate_blank(self, error));
-    sampler_start(&order, data->facts.samples, s->seed, 1, s->training);
+    samples_order(data, s->seed, 1, s->training, &order);
     for (int64_t index = 0; index < mine.count; index++) {
         self->blank_ids[index] = sampler_index(&order, mine.first + index);
         LS_TRY(data->is->fetch(data, 1, self->blank_ids[index],
@@ -117,6 +117,20 @@ static int hold_first_batch(feed *self, ls_error *error) {
                            error);
 }
 
+/* Threads that fetch: a processor each, where a fetch takes long; on a device with memory of its
+ * own one processor is left to the thread that launches. */
+static int loader_threads(const feed *self) {
+    const feed_settings *s = &self->settings;
+    int units = s->processing_unit_count;
+    if (!self->data->is->slow)
+        return 1;
+    if (s->loader_threads > 0)
+        return s->loader_threads;
+    if (!s->device->facts.host_addressable)
+        units--;
+    return units > 1 ? units : 1;
+}
+
 static int open_loader(feed *self, ls_error *error) {
     const feed_settings *s = &self->settings;
     loader_settings settings = {.global_batch = s->global_batch,
@@ -125,6 +139,7 @@ static int open_loader(feed *self, ls_error *error) {
                                 .seed = s->seed,
                                 .shuffled = s->training,
                                 .slots = SLOTS,
+                                .threads = loader_threads(self),
                                 .processing_units = s->processing_units,
                                 .processing_unit_count = s->processing_unit_count};
     LS_TRY(allocate_blank(self, error));

@@ -10,7 +10,28 @@ static const option options[] = {
     {"data", OPTION_TEXT, AT(folder), "DIR", NULL, NULL, 0, 0,
      "Read the shards in DIR, which `lockstep pack` wrote.", false},
     {"augment", OPTION_CHOICE, AT(augment), "NAME", "none", AUGMENTATION_CHOICES, 0, 0,
-     "Augment training images: a random crop (4 pixels of padding) and mirroring.", false},
+     "Augment training images: crop-flip: a random crop (4 pixels of padding) and mirroring; "
+     "resized-crop (of encoded images): a random part of random size and shape, and mirroring.",
+     false},
+    {"image-size", OPTION_INTEGER, AT(jpegs.image_size), "N", "0", NULL, 0, 4096,
+     "Make N x N pixels of encoded images (0: 224); in evaluation, of the middle of N * 256 / 224.",
+     false},
+    {"color-jitter", OPTION_REAL, AT(jpegs.jitter), "S", "0", NULL, 0, 1,
+     "Change brightness, contrast and saturation of encoded training images by up to S.", false},
+    {"decode", OPTION_CHOICE, AT(jpegs.decode), "HOW", "exact", DECODE_CHOICES, 0, 0,
+     "Decode encoded images; exact: Pillow's pixels; fast: without what is hardly seen.", false},
+    {"mean", OPTION_TEXT, AT(jpegs.mean), "R,G,B", JPEGS_MEAN, NULL, 0, 0,
+     "Subtract this from encoded images' values between 0 and 1 (ImageNet's mean).", false},
+    {"std", OPTION_TEXT, AT(jpegs.std), "R,G,B", JPEGS_STD, NULL, 0, 0,
+     "Then divide by this (ImageNet's standard deviation).", false},
+    {"shuffle", OPTION_CHOICE, AT(jpegs.shuffle), "HOW", "full", SHUFFLE_CHOICES, 0, 0,
+     "Shuffle encoded images; block: so that files are read in long stretches.", false},
+    {"shuffle-window", OPTION_INTEGER, AT(jpegs.shuffle_window), "N", "2048", NULL, 64, 1048576,
+     "With --shuffle block, mix N images at a time, of blocks of 64 from anywhere.", false},
+    {"data-memory", OPTION_INTEGER, AT(jpegs.memory_mb), "MB", "2000", NULL, 1, 16777216,
+     "Hold at most so many megabytes of encoded images a rank, half of them a split.", true},
+    {"loader-threads", OPTION_REAL, AT(loader_threads), "N", "auto", "auto", 1, 1024,
+     "Decode encoded images with N threads a rank; auto: one for each of its processors.", true},
     {"data-place", OPTION_CHOICE, AT(place), "WHERE", "auto", FEED_PLACES, 0, 0,
      "Keep the images there; auto: on the GPU where they fit.", false},
     {0}};
@@ -28,7 +49,8 @@ int input_check_options(const input_choices *choices, ls_error *error) {
 
 int input_find(input *self, const input_choices *choices, int64_t global_batch, ls_error *error) {
     const char *folder = choices->folder;
-    sample_choices of_samples = {.augment = choices->augment, .seed = choices->seed};
+    sample_choices of_samples = {
+        .augment = choices->augment, .seed = choices->seed, .jpegs = choices->jpegs};
     LS_TRY(feed_find(&self->train, folder, "train", &of_samples, true, global_batch, error));
     LS_TRY(feed_find(&self->test, folder, "test", &of_samples, false, global_batch, error));
     const sample_facts *train = &self->train.data->facts, *test = &self->test.data->facts;
@@ -44,6 +66,7 @@ int input_open_split(input *self, const input_choices *choices, const feed_setti
     feed_settings split = *settings;
     split.seed = choices->seed;
     split.place = choices->place;
+    split.loader_threads = (int)choices->loader_threads;
     split.training = training;
     split.one_batch = training && choices->one_batch;
     return feed_open(training ? &self->train : &self->test, &split, error);

@@ -18,6 +18,8 @@ typedef struct input_choices {
     const char *folder;  /* --data; NULL: not given */
     const char *place;   /* one of FEED_PLACES */
     const char *augment; /* one of AUGMENTATION_CHOICES */
+    jpegs_choices jpegs;
+    double loader_threads; /* 0: auto */
     uint64_t seed;
     bool one_batch; /* --ablate data */
 } input_choices;

@@ -12,13 +12,13 @@ typedef struct slot {
     int32_t *labels;
     int64_t *indices;
     int count;
+    int fetched; /* of them */
 } slot;
 
-/* The ring: batch b of an epoch lies in slot b % slots. The thread fills batch `filled` while
- * filled - released < slots; the consumer holds batch `released`, where it holds one. An epoch has
- * a number of its own (`generation`), so that a batch of an epoch that was given up while it was
- * being gathered is recognised and dropped. All of it is guarded by `lock`; a slot's contents
- * belong to the thread until they are counted as filled. */
+/* The ring: batch b of an epoch lies in slot b % slots. Threads take pieces of batch `begun`, from
+ * sample `next` on, while begun - released < slots; batches before `filled` have all their samples;
+ * the consumer holds batch `released`, where it holds one. All of it is guarded by `lock`; a piece
+ * belongs to its thread until it is counted as fetched. */
 struct loader {
     const samples *data;
     device *device;
@@ -26,78 +26,116 @@ struct loader {
     slot *slots;
     void *memory; /* all slots' samples, labels and indices */
 
-    pthread_t thread;
-    int thread_started;
+    pthread_t *threads;
+    int threads_started;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int stop;
-    int epoch;
-    uint64_t generation;
-    int64_t filled, released;
+    sampler order; /* of the epoch */
+    int epoch;     /* 0: none yet */
+    int paused;    /* no new pieces: an epoch is given up */
+    int busy;      /* pieces that are being fetched */
+    int64_t begun, filled, released;
+    int next;
     int held; /* the consumer holds batch `released` */
     ls_error failure;
 };
+
+/* What a thread fetches at a time. */
+typedef struct piece {
+    slot *of;
+    int first, count;
+    int64_t
+        position; /* in the epoch's order, of the batch's first sample; -1: not its first piece */
+} piece;
 
 int64_t loader_batches(const loader *self) {
     int64_t batch = self->settings.global_batch;
     return (self->data->facts.samples + batch - 1) / batch;
 }
 
-static int gather(const loader *self, const sampler *order, int epoch, int64_t batch, slot *out,
-                  ls_error *error) {
-    const samples *data = self->data;
+/* This rank's part of a batch, as positions in the epoch's order. */
+static share part_of(const loader *self, int64_t batch) {
     int64_t first = batch * self->settings.global_batch;
     int64_t rest = self->data->facts.samples - first;
     int64_t all = rest < self->settings.global_batch ? rest : self->settings.global_batch;
     share mine = share_of(all, self->settings.rank, self->settings.size);
-    out->count = (int)mine.count;
-    for (int64_t index = 0; index < mine.count; index++)
-        out->indices[index] = sampler_index(order, first + mine.first + index);
-    for (int64_t index = 0; index < mine.count; index++)
-        LS_TRY(data->is->fetch(data, epoch, out->indices[index],
-                               out->samples + (size_t)index * data->facts.bytes,
-                               &out->labels[index], error));
+    mine.first += first;
+    return mine;
+}
+
+static int has_work(const loader *self) {
+    return self->epoch > 0 && !self->paused && self->begun < loader_batches(self) &&
+           self->begun - self->released < self->settings.slots;
+}
+
+/* Batches that have all their samples come out, in order. */
+static void count_filled(loader *self) {
+    while (self->filled < self->begun) {
+        const slot *ready = &self->slots[self->filled % self->settings.slots];
+        if (ready->fetched < ready->count)
+            break;
+        self->filled++;
+    }
+    pthread_cond_broadcast(&self->changed);
+}
+
+/* The next piece: one sample where these are slow, else all of a batch, which may be none. */
+static piece take_piece(loader *self) {
+    slot *of = &self->slots[self->begun % self->settings.slots];
+    piece out = {.of = of, .first = self->next, .position = -1};
+    if (self->next == 0) {
+        share mine = part_of(self, self->begun);
+        of->count = (int)mine.count;
+        of->fetched = 0;
+        for (int64_t index = 0; index < mine.count; index++)
+            of->indices[index] = sampler_index(&self->order, mine.first + index);
+        out.position = mine.first;
+    }
+    out.count = self->data->is->slow && of->count > 0 ? 1 : of->count;
+    self->next += out.count;
+    if (self->next == of->count) {
+        self->begun++;
+        self->next = 0;
+    }
+    return out;
+}
+
+static int fetch_piece(const loader *self, const piece *piece, const sampler *order, int epoch,
+                       ls_error *error) {
+    const samples *data = self->data;
+    slot *of = piece->of;
+    if (piece->position >= 0 && of->count > 0 && data->is->expect)
+        data->is->expect(data, order, piece->position, of->count);
+    for (int index = piece->first; index < piece->first + piece->count; index++)
+        LS_TRY(data->is->fetch(data, epoch, of->indices[index],
+                               of->samples + (size_t)index * data->facts.bytes, &of->labels[index],
+                               error));
     return LS_OK;
 }
 
-static int has_room(const loader *self) {
-    return self->generation > 0 && self->filled < loader_batches(self) &&
-           self->filled - self->released < self->settings.slots;
-}
-
-/* Fills slots until it is told to stop. Enters and leaves with the lock held. */
+/* Fetches pieces until it is told to stop. Enters and leaves with the lock held. */
 static void read_ahead(loader *self) {
-    sampler order;
-    int epoch = 0;
-    uint64_t started = 0;
     for (;;) {
-        while (!self->stop && !has_room(self))
+        while (!self->stop && self->failure.code == LS_OK && !has_work(self))
             pthread_cond_wait(&self->changed, &self->lock);
-        if (self->stop)
+        if (self->stop || self->failure.code != LS_OK)
             return;
-        if (started != self->generation) {
-            started = self->generation;
-            epoch = self->epoch;
-            sampler_start(&order, self->data->facts.samples, self->settings.seed, epoch,
-                          self->settings.shuffled);
-        }
-        int64_t batch = self->filled;
-        slot *target = &self->slots[batch % self->settings.slots];
+        piece taken = take_piece(self);
+        sampler order = self->order;
+        int epoch = self->epoch;
+        self->busy++;
         pthread_mutex_unlock(&self->lock);
         device_range_begin(self->device, "gather");
         ls_error failure = {0};
-        int status = gather(self, &order, epoch, batch, target, &failure);
+        int status = fetch_piece(self, &taken, &order, epoch, &failure);
         device_range_end(self->device);
         pthread_mutex_lock(&self->lock);
-        if (status != LS_OK) {
+        self->busy--;
+        taken.of->fetched += taken.count;
+        if (status != LS_OK && self->failure.code == LS_OK)
             self->failure = failure;
-            pthread_cond_broadcast(&self->changed);
-            return;
-        }
-        if (started == self->generation) {
-            self->filled++;
-            pthread_cond_broadcast(&self->changed);
-        }
+        count_filled(self);
     }
 }
 
@@ -149,11 +187,16 @@ static int make_slots(loader *self, ls_error *error) {
     return LS_OK;
 }
 
-/* Not where its creator runs: that is bound to one core of its own. */
-static int start_thread(loader *self, ls_error *error) {
-    LS_TRY(thread_start(&self->thread, "loader", self->settings.processing_units,
-                        self->settings.processing_unit_count, run, self, error));
-    self->thread_started = 1;
+/* Not where their creator runs: that is bound to one core of its own. */
+static int start_threads(loader *self, ls_error *error) {
+    int count = self->settings.threads > 0 ? self->settings.threads : 1;
+    self->threads = calloc((size_t)count, sizeof *self->threads);
+    if (!self->threads)
+        return ls_fail(error, LS_FAILED, "loader: out of memory");
+    for (; self->threads_started < count; self->threads_started++)
+        LS_TRY(thread_start(&self->threads[self->threads_started], "loader",
+                            self->settings.processing_units, self->settings.processing_unit_count,
+                            run, self, error));
     return LS_OK;
 }
 
@@ -171,7 +214,7 @@ int loader_create(const samples *data, device *device, const loader_settings *se
     pthread_cond_init(&self->changed, NULL);
     int status = make_slots(self, error);
     if (status == LS_OK)
-        status = start_thread(self, error);
+        status = start_threads(self, error);
     if (status == LS_OK)
         *out = self;
     else
@@ -181,13 +224,16 @@ int loader_create(const samples *data, device *device, const loader_settings *se
 
 int loader_start_epoch(loader *self, int epoch, int64_t first, ls_error *error) {
     pthread_mutex_lock(&self->lock);
+    self->paused = 1;
+    while (self->busy > 0)
+        pthread_cond_wait(&self->changed, &self->lock);
     int status = self->failure.code;
     if (status != LS_OK)
         ls_fail(error, status, "%s", self->failure.text);
     self->epoch = epoch;
-    self->generation++;
-    self->filled = self->released = first;
-    self->held = 0;
+    samples_order(self->data, self->settings.seed, epoch, self->settings.shuffled, &self->order);
+    self->begun = self->filled = self->released = first;
+    self->next = self->held = self->paused = 0;
     pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->lock);
     return status;
@@ -210,7 +256,7 @@ int loader_next(loader *self, loader_batch *out, ls_error *error) {
         pthread_cond_broadcast(&self->changed);
     }
     int status = LS_OK;
-    if (self->generation == 0 || self->released == loader_batches(self))
+    if (self->epoch == 0 || self->released == loader_batches(self))
         status = ls_fail(error, LS_FAILED, "loader: asked for a batch outside an epoch");
     while (status == LS_OK && self->failure.code == LS_OK && self->filled == self->released)
         pthread_cond_wait(&self->changed, &self->lock);
@@ -225,13 +271,13 @@ int loader_next(loader *self, loader_batch *out, ls_error *error) {
 void loader_close(loader *self) {
     if (!self)
         return;
-    if (self->thread_started) {
-        pthread_mutex_lock(&self->lock);
-        self->stop = 1;
-        pthread_cond_broadcast(&self->changed);
-        pthread_mutex_unlock(&self->lock);
-        pthread_join(self->thread, NULL);
-    }
+    pthread_mutex_lock(&self->lock);
+    self->stop = 1;
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->lock);
+    for (int thread = 0; thread < self->threads_started; thread++)
+        pthread_join(self->threads[thread], NULL);
+    free(self->threads);
     if (self->memory)
         self->device->is->host_release(self->device, self->memory);
     pthread_cond_destroy(&self->changed);

@@ -1,6 +1,7 @@
-/* The loader: reads ahead on its own thread. It walks the sampler's order in global batches,
+/* The loader: reads ahead on threads of its own. It walks the sampler's order in global batches,
  * takes this rank's share of each (share_of), and fetches samples and labels into a ring of slots
- * of host memory, so that a batch is ready when a step asks for it. The short last batch of an
+ * of host memory, so that a batch is ready when a step asks for it. Several threads share a batch
+ * sample by sample; batches come out in order, whoever fetched them. The short last batch of an
  * epoch is delivered, not padded and not dropped; a rank may get 0 samples of it. */
 #ifndef LOCKSTEP_INPUT_LOADER_H
 #define LOCKSTEP_INPUT_LOADER_H
@@ -16,7 +17,8 @@ typedef struct loader_settings {
     uint64_t seed;
     bool shuffled; /* training; not evaluation */
     int slots;     /* batches read ahead; at least 2 */
-    /* OS indices of the processing units that the thread may run on (a rank's own, so that it
+    int threads;   /* that fetch; 0 is 1 */
+    /* OS indices of the processing units that the threads may run on (a rank's own, so that it
      * need not share the compute thread's); count 0: where its creator may. Borrowed until
      * loader_create returns. */
     const int *processing_units;
@@ -37,8 +39,8 @@ int loader_create(const samples *data, device *device, const loader_settings *se
 /* Batches of an epoch: ceil(samples / global_batch). */
 int64_t loader_batches(const loader *self);
 
-/* Starts an epoch (1, 2, ...) at its batch `first` (0: from its start): the thread begins to read
- * ahead at once. */
+/* Starts an epoch (1, 2, ...) at its batch `first` (0: from its start): the threads begin to read
+ * ahead at once. What they fetch of an epoch that is given up is waited for. */
 int loader_start_epoch(loader *self, int epoch, int64_t first, ls_error *error);
 
 /* The next batch of the epoch; blocks until it is ready. The previous batch's memory is given
@@ -46,7 +48,7 @@ int loader_start_epoch(loader *self, int epoch, int64_t first, ls_error *error);
  * block, say) comes out here. */
 int loader_next(loader *self, loader_batch *out, ls_error *error);
 
-/* Stops the thread, in any state. NULL is fine. */
+/* Stops the threads, in any state. NULL is fine. */
 void loader_close(loader *self);
 
 #endif

@@ -36,6 +36,22 @@ static bool recognises(const char *folder) {
     return true;
 }
 
+static int check_choices(const char *folder, const sample_choices *choices,
+                         const dataset_facts *facts, ls_error *error) {
+    if (strcmp(choices->augment, "resized-crop") == 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--augment resized-crop: %s holds images of one size: expected crop-flip or "
+                       "none, or a data set of `lockstep pack images --encoded`",
+                       folder);
+    if (choices->jpegs.image_size &&
+        (choices->jpegs.image_size != facts->height || choices->jpegs.image_size != facts->width))
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--image-size %d: %s holds images of %d x %d pixels: leave it out, or pack "
+                       "the images with --encoded",
+                       (int)choices->jpegs.image_size, folder, facts->height, facts->width);
+    return LS_OK;
+}
+
 static int open_split(const char *folder, const char *split, const sample_choices *choices,
                       bool training, samples **out, ls_error *error) {
     pixels *self = malloc(sizeof *self);
@@ -50,6 +66,12 @@ static int open_split(const char *folder, const char *split, const sample_choice
         return status;
     }
     *self = pixels_of_dataset(data);
+    status = check_choices(folder, choices, &data->facts, error);
+    if (status != LS_OK) {
+        dataset_close(data);
+        free(self);
+        return status;
+    }
     if (training)
         self->augment = augmentation_of(choices->augment, choices->seed);
     *out = &self->base;

@@ -1,11 +1,11 @@
 /* The list of kinds of data. */
 #include "input/samples.h"
 
-extern const data_kind data_pixels;
+extern const data_kind data_jpegs, data_pixels;
 
 /* The first that recognises a folder has it; the last takes what none does, and says what is wrong
  * with it. */
-static const data_kind *const kinds[] = {&data_pixels};
+static const data_kind *const kinds[] = {&data_jpegs, &data_pixels};
 
 int samples_open(const char *folder, const char *split, const sample_choices *choices,
                  bool training, samples **out, ls_error *error) {

@@ -7,6 +7,8 @@
 
 #include "base/share.h"
 #include "device/ops.h"
+#include "input/jpegs.h"
+#include "input/sampler.h"
 
 typedef struct samples samples;
 
@@ -14,14 +16,16 @@ typedef struct samples samples;
 typedef struct sample_choices {
     const char *augment; /* one of AUGMENTATION_CHOICES; of the training split */
     uint64_t seed;
+    jpegs_choices jpegs;
 } sample_choices;
 
 typedef struct sample_facts {
     int64_t samples;
     int height, width, channels; /* of the network's input */
     int classes;
-    size_t bytes; /* of a fetched sample */
-    char id[65];  /* hex SHA-256 of the data set: equal ids, equal data */
+    size_t bytes;          /* of a fetched sample */
+    char id[65];           /* hex SHA-256 of the data set: equal ids, equal data */
+    sampler_blocks blocks; /* of its order where it is shuffled */
 } sample_facts;
 
 /* Where a batch's fetched samples lie: host memory, or device memory with `order`. */
@@ -56,6 +60,10 @@ typedef struct data_kind {
     /* Sample `id` of an epoch into out [facts.bytes], and its label. Any thread. */
     int (*fetch)(const samples *self, int epoch, int64_t id, void *out, int32_t *label,
                  ls_error *error);
+    /* These positions of an epoch's order come next: what is slow to reach may be sent for. Any
+     * thread, of any batch; no promise. NULL: nothing to do. */
+    void (*expect)(const samples *self, const sampler *order, int64_t position, int64_t count);
+    bool slow; /* a fetch takes long enough for threads to share a batch */
     /* After load: all samples as fetch gives them in every epoch, [samples, bytes] with [samples]
      * labels in host memory; a device may keep them. NULL: there is no such thing. */
     const void *(*whole)(const samples *self, const int32_t **labels);
@@ -73,5 +81,14 @@ struct samples {
 int samples_open(const char *folder, const char *split, const sample_choices *choices,
                  bool training, samples **out, ls_error *error);
 void samples_close(samples *self); /* NULL is fine */
+
+/* The order of an epoch of them. */
+static inline void samples_order(const samples *self, uint64_t seed, int epoch, bool shuffled,
+                                 sampler *out) {
+    if (shuffled && self->facts.blocks.window > 0)
+        sampler_start_blocks(out, self->facts.samples, seed, epoch, self->facts.blocks);
+    else
+        sampler_start(out, self->facts.samples, seed, epoch, shuffled);
+}
 
 #endif

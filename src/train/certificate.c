@@ -160,8 +160,7 @@ static int read_order(step_certificate *self, int64_t end, ls_error *error) {
 static int check_samples(const step_certificate *self, int epoch, int64_t end, ls_error *error) {
     const feed *feed = self->settings.feed;
     sampler order;
-    sampler_start(&order, feed->data->facts.samples, feed->settings.seed, epoch,
-                  feed->settings.training);
+    samples_order(feed->data, feed->settings.seed, epoch, feed->settings.training, &order);
     for (int64_t index = self->settled; index < end; index++) {
         share mine = own_share(self, index);
         int64_t first = index * feed->settings.global_batch;

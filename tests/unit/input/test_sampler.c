@@ -166,6 +166,48 @@ static void test_neighbours(void) {
     check_case("neighbours in the epoch are far apart in the data");
 }
 
+/* A permutation, whose windows hold whole blocks, and whose order changes inside and between. */
+static void test_blocks(void) {
+    static const struct {
+        int64_t n, block, window;
+    } cases[] = {{1000, 64, 4}, {1024, 64, 4}, {1, 64, 3},  {63, 64, 1},
+                 {65, 64, 1},   {700, 7, 100}, {701, 7, 5}, {5000, 1, 9}};
+    static uint8_t seen[5000];
+    for (size_t which = 0; which < sizeof cases / sizeof cases[0]; which++)
+        for (int epoch = 1; epoch <= 5; epoch++) {
+            int64_t n = cases[which].n, block = cases[which].block, window = -1, at = 0, fixed = 0;
+            sampler_blocks blocks = {block, cases[which].window};
+            sampler order;
+            sampler_start_blocks(&order, n, 17, epoch, blocks);
+            memset(seen, 0, sizeof seen);
+            for (int64_t position = 0; position < n; position++) {
+                int64_t index = sampler_index(&order, position);
+                int64_t here = sampler_window(&order, position), found = -1, each;
+                CHECK(index >= 0 && index < n && !seen[index]++, "%lld", (long long)index);
+                CHECK(here == window || here == window + 1, "window %lld", (long long)here);
+                at = here == window ? at : 0;
+                window = here;
+                for (int64_t k = 0; (each = sampler_window_block(&order, window, k)) >= 0; k++)
+                    found = each == index / block ? k : found;
+                CHECK(found >= 0, "%lld is not of window %lld", (long long)index,
+                      (long long)window);
+                fixed += found == at++ / block;
+            }
+            if (n >= 1000)
+                CHECK(fixed < n / 2, "%lld of %lld lie in the order of blocks", (long long)fixed,
+                      (long long)n);
+        }
+    sampler one, other;
+    sampler_blocks blocks = {64, 4};
+    int64_t same = 0;
+    sampler_start_blocks(&one, 5000, 17, 1, blocks);
+    sampler_start_blocks(&other, 5000, 17, 2, blocks);
+    for (int64_t position = 0; position < 5000; position++)
+        same += sampler_index(&one, position) == sampler_index(&other, position);
+    CHECK(same < 50, "%lld", (long long)same);
+    check_case("a block shuffle is a permutation, and its windows are of whole blocks");
+}
+
 int main(void) {
     test_permutation();
     test_huge();
@@ -174,5 +216,6 @@ int main(void) {
     test_epochs_differ();
     test_uniform();
     test_neighbours();
+    test_blocks();
     return check_done();
 }
