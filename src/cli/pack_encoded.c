@@ -30,7 +30,9 @@ const option pack_encoded_table[] = {
     {"order", OPTION_CHOICE, AT(order), "HOW", "shuffled", "shuffled|sorted", 0, 0,
      "The training images' order in the shards: permuted by --seed, or by class and name.", false},
     {"memory", OPTION_INTEGER, AT(memory), "MIB", NULL, NULL, 64, 1e9,
-     "The most memory to take, in MiB; without it, three quarters of what is available.", false},
+     "The most memory to take, in MiB, beside the program itself; without it, three quarters of "
+     "what is available.",
+     false},
     {0}};
 
 int pack_encoded_choose(const pack_encoded_options *given, uint64_t seed, encoded_choices *out,

@@ -168,10 +168,12 @@ static int make_jpeg(const conversion *self, image_file *out, ls_error *error) {
     return status;
 }
 
-/* Memory of make_jpeg: pixels twice (turned or shrunk), what the decoder takes, and the file. */
+/* Memory of make_jpeg: the pixels, where they are turned or shrunk others beside them, what the
+ * decoder takes, and the file that grows by doubling. */
 static int64_t conversion_bytes(const conversion *self) {
     int64_t pixels = (int64_t)self->facts.height * self->facts.width * 3;
-    return 3 * pixels + self->facts.decode_bytes + (1 << 20);
+    int64_t images = shrinks(self) || turns(self) ? 3 : 2;
+    return images * pixels + self->facts.decode_bytes + (1 << 20);
 }
 
 static int fail_budget(const char *path, int64_t needed, const memory_budget *budget,

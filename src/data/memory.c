@@ -112,6 +112,11 @@ void *memory_map(size_t bytes) {
     return memory;
 }
 
+void *memory_grow(void *memory, size_t bytes, size_t grown_bytes) {
+    void *grown = mremap(memory, bytes, grown_bytes, MREMAP_MAYMOVE);
+    return grown == MAP_FAILED ? NULL : grown;
+}
+
 void memory_unmap(void *memory, size_t bytes) {
     if (memory)
         munmap(memory, bytes);

@@ -12,6 +12,8 @@ int64_t memory_available_bytes(void);
 /* Zero-filled memory in huge pages where the kernel has them: random access to many images then
  * costs fewer TLB misses. NULL on failure. */
 void *memory_map(size_t bytes);
+/* More of it, perhaps elsewhere: the pages move, nothing is copied. NULL: it is as it was. */
+void *memory_grow(void *memory, size_t bytes, size_t grown_bytes);
 void memory_unmap(void *memory, size_t bytes); /* NULL is fine */
 
 #endif

@@ -62,17 +62,15 @@ static void memory_end(shard_memory *self) {
 static int memory_reserve(packing *packer, shard_memory *self, int64_t bytes, ls_error *error) {
     if (self->used + bytes <= self->capacity)
         return LS_OK;
-    int64_t capacity = self->used + bytes + self->capacity / 4, more = capacity - self->capacity;
+    int64_t capacity = self->used + bytes + self->capacity / 8, more = capacity - self->capacity;
     uint8_t *grown = NULL;
-    /* Both are there while the bytes are copied. */
-    if (budget_try(&packer->budget, capacity) && (grown = memory_map((size_t)capacity)) != NULL)
-        memcpy(grown, self->bytes, (size_t)self->used);
+    if (budget_try(&packer->budget, more))
+        grown = memory_grow(self->bytes, (size_t)self->capacity, (size_t)capacity);
     if (!grown)
         return ls_fail(error, LS_FAILED,
                        "out of memory for a shard that grew by %lld MiB (more --shards make them "
                        "smaller; --memory is the bound)",
                        (long long)(more >> 20));
-    memory_unmap(self->bytes, (size_t)self->capacity);
     self->bytes = grown;
     self->capacity = capacity;
     return LS_OK;
@@ -214,16 +212,16 @@ static int run_jobs(crew *threads, ls_error *error) {
     return status;
 }
 
-/* Of the bound: the list of images, what the program and its libraries are, a shard a thread; the
- * rest is for decoding. */
+/* Of the bound: the list of images, what libraries take beside it, a shard a thread, of which
+ * there are no more than half of it holds; the rest is for decoding. */
 static int share_memory(packing *self, int *threads, ls_error *error) {
-    enum { LEAST_DECODING = 16 << 20, PROGRAM = 48 << 20, ENTRY = 80 };
+    enum { LEAST_DECODING = 16 << 20, LIBRARIES = 16 << 20, ENTRY = 80 };
     int64_t bound = self->choices->memory_bytes, images = self->stage->total_images;
     if (!bound)
         bound = memory_available_bytes() / 4 * 3;
     int64_t each = self->stage->most_bytes + self->stage->most_images * 24;
-    int64_t left = bound - PROGRAM - images * ENTRY;
-    while (*threads > 1 && *threads * (each + LEAST_DECODING) > left)
+    int64_t left = bound - LIBRARIES - images * ENTRY;
+    while (*threads > 1 && *threads * each > left / 2)
         --*threads;
     left -= *threads * each;
     if (left < LEAST_DECODING)

@@ -14,10 +14,11 @@
 
 typedef struct encoded_choices {
     image_file_settings file;
-    bool skip_bad;        /* files of which nothing can be made are left out, not refused */
-    bool shuffled;        /* the training images, by `seed` */
-    uint64_t seed;        /* less than 2^63 */
-    int64_t memory_bytes; /* the most that this process takes; 0: 3/4 of what it may have */
+    bool skip_bad; /* files of which nothing can be made are left out, not refused */
+    bool shuffled; /* the training images, by `seed` */
+    uint64_t seed; /* less than 2^63 */
+    int64_t
+        memory_bytes; /* the most that packing takes, beside the program; 0: 3/4 of what it may */
 } encoded_choices;
 
 /* Writes FOLDER's shards, its lists (CONVERTED_LIST: files that were odd and became another JPEG;
