@@ -29,7 +29,7 @@ static const option options[] = {
      "Write the logits of all images as HDF5: /logits [images, classes], /labels.", false},
     {0}};
 
-/* Those, and train's of where it runs. */
+/* Those, train's of where it runs, and input's of how encoded images are read. */
 static option_group groups[8] = {{NULL, options, 0}, {0}};
 
 static int check(const evaluate_settings *settings, ls_error *error) {
@@ -58,8 +58,9 @@ static int run(const command *self, int argc, char **argv, ls_error *error) {
     operands rest;
     bool over;
     LS_TRY(ranks_start(&me, error));
-    LS_TRY(
-        train_add_rank_options(&(option_groups){groups, sizeof groups / sizeof groups[0]}, error));
+    option_groups list = {groups, sizeof groups / sizeof groups[0]};
+    LS_TRY(input_add_reading_options(&list, AT(run.input), error));
+    LS_TRY(train_add_rank_options(&list, error));
     LS_TRY(train_default_settings(&settings.run, error));
     settings.run.model.model = NULL;
     LS_TRY(ranks_parse(self, &me, argc, argv, &settings, &rest, &over, error));

@@ -3,6 +3,7 @@
 #include "input/augmentations.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #define AT(field) offsetof(input_choices, field)
 
@@ -13,31 +14,54 @@ static const option options[] = {
      "Augment training images: crop-flip: a random crop (4 pixels of padding) and mirroring; "
      "resized-crop (of encoded images): a random part of random size and shape, and mirroring.",
      false},
+    {"color-jitter", OPTION_REAL, AT(jpegs.jitter), "S", "0", NULL, 0, 1,
+     "Change brightness, contrast and saturation of encoded training images by up to S.", false},
+    {"data-place", OPTION_CHOICE, AT(place), "WHERE", "auto", FEED_PLACES, 0, 0,
+     "Keep the images there; auto: on the GPU where they fit.", false},
+    {"shuffle", OPTION_CHOICE, AT(jpegs.shuffle), "HOW", "full", SHUFFLE_CHOICES, 0, 0,
+     "Shuffle encoded images; block: so that files are read in long stretches.", false},
+    {"shuffle-window", OPTION_INTEGER, AT(jpegs.shuffle_window), "N", "2048", NULL, 64, 1048576,
+     "With --shuffle block, mix N images at a time, of blocks of 64 from anywhere.", false},
+    {0}};
+
+/* What evaluation needs, too. */
+static const option reading[] = {
     {"image-size", OPTION_INTEGER, AT(jpegs.image_size), "N", "0", NULL, 0, 4096,
      "Make N x N pixels of encoded images (0: 224); in evaluation, of the middle of N * 256 / 224.",
      false},
-    {"color-jitter", OPTION_REAL, AT(jpegs.jitter), "S", "0", NULL, 0, 1,
-     "Change brightness, contrast and saturation of encoded training images by up to S.", false},
     {"decode", OPTION_CHOICE, AT(jpegs.decode), "HOW", "exact", DECODE_CHOICES, 0, 0,
      "Decode encoded images; exact: Pillow's pixels; fast: without what is hardly seen.", false},
     {"mean", OPTION_TEXT, AT(jpegs.mean), "R,G,B", JPEGS_MEAN, NULL, 0, 0,
      "Subtract this from encoded images' values between 0 and 1 (ImageNet's mean).", false},
     {"std", OPTION_TEXT, AT(jpegs.std), "R,G,B", JPEGS_STD, NULL, 0, 0,
      "Then divide by this (ImageNet's standard deviation).", false},
-    {"shuffle", OPTION_CHOICE, AT(jpegs.shuffle), "HOW", "full", SHUFFLE_CHOICES, 0, 0,
-     "Shuffle encoded images; block: so that files are read in long stretches.", false},
-    {"shuffle-window", OPTION_INTEGER, AT(jpegs.shuffle_window), "N", "2048", NULL, 64, 1048576,
-     "With --shuffle block, mix N images at a time, of blocks of 64 from anywhere.", false},
     {"data-memory", OPTION_INTEGER, AT(jpegs.memory_mb), "MB", "2000", NULL, 1, 16777216,
      "Hold at most so many megabytes of encoded images a rank, half of them a split.", true},
     {"loader-threads", OPTION_REAL, AT(loader_threads), "N", "auto", "auto", 1, 1024,
      "Decode encoded images with N threads a rank; auto: one for each of its processors.", true},
-    {"data-place", OPTION_CHOICE, AT(place), "WHERE", "auto", FEED_PLACES, 0, 0,
-     "Keep the images there; auto: on the GPU where they fit.", false},
     {0}};
 
+int input_add_reading_options(option_groups *list, size_t offset, ls_error *error) {
+    return option_add_group(list, (option_group){"Encoded images", reading, offset}, error);
+}
+
 int input_add_options(option_groups *list, size_t offset, ls_error *error) {
-    return option_add_group(list, (option_group){"Data", options, offset}, error);
+    LS_TRY(option_add_group(list, (option_group){"Data", options, offset}, error));
+    return input_add_reading_options(list, offset, error);
+}
+
+void input_describe_augment(const input *self, const input_choices *choices, text_buffer *out) {
+    const jpegs_choices *jpegs = &choices->jpegs;
+    text_add(out, "%s", choices->augment);
+    if (!self->train.data->is->slow)
+        return;
+    text_add(out, " %d, decode %s", self->train.data->facts.width, jpegs->decode);
+    if (jpegs->jitter > 0)
+        text_add(out, ", color jitter %g", jpegs->jitter);
+    if (self->train.data->facts.blocks.window > 0)
+        text_add(out, ", shuffled in windows of %lld", (long long)jpegs->shuffle_window);
+    if (strcmp(jpegs->mean, JPEGS_MEAN) != 0 || strcmp(jpegs->std, JPEGS_STD) != 0)
+        text_add(out, ", mean %s, std %s", jpegs->mean, jpegs->std);
 }
 
 int input_check_options(const input_choices *choices, ls_error *error) {

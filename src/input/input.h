@@ -27,11 +27,15 @@ typedef struct input_choices {
 /* The options of a command whose settings hold an input_choices at `offset`; seed and one_batch are
  * the caller's. */
 int input_add_options(option_groups *list, size_t offset, ls_error *error);
+/* Those that evaluation alone has, too: how encoded images are read. */
+int input_add_reading_options(option_groups *list, size_t offset, ls_error *error);
 /* LS_BAD_INPUT without a folder. */
 int input_check_options(const input_choices *choices, ls_error *error);
 
 /* Opens both splits, which must have one shape; no samples are read yet. */
 int input_find(input *self, const input_choices *choices, int64_t global_batch, ls_error *error);
+/* --augment, and what else of the choices decides which pixels a step sees. After input_find. */
+void input_describe_augment(const input *self, const input_choices *choices, text_buffer *out);
 /* Loads a split; of its settings what is the split's own is filled in here. */
 int input_open_split(input *self, const input_choices *choices, const feed_settings *settings,
                      bool training, ls_error *error);

@@ -96,8 +96,8 @@ static int open_shelves(jpeg_store *self, ls_error *error) {
     int64_t needed = self->settings.kept < blocks ? self->settings.kept : blocks;
     if (count < needed)
         return ls_fail(error, LS_BAD_INPUT,
-                       "--data-memory: expected at least %" PRId64 " MB for %" PRId64
-                       " blocks of %" PRId64 " images, found %" PRId64
+                       "--data-memory: half of it is a split's: expected at least %" PRId64
+                       " MB of that for %" PRId64 " blocks of %" PRId64 " images, found %" PRId64
                        " MB (give more, or a smaller --shuffle-window)",
                        (needed * self->shelf_bytes + 999999) / 1000000, needed,
                        self->settings.block, self->settings.memory / 1000000);

@@ -56,6 +56,7 @@ typedef enum {
     FACTOR_NOTE,
     SCHEDULE,
     CLIPPING,
+    AUGMENTATION,
     TEXTS
 } fact_text;
 typedef struct fact_texts {
@@ -121,7 +122,8 @@ static void describe_training(const trainer *self, run_facts *facts, fact_texts 
     facts->communication = self->comm->is->name;
     text_add(&texts->list[COMMUNICATION_NOTE], "%s", self->comm->note);
     facts->communication_note = texts->list[COMMUNICATION_NOTE].bytes;
-    facts->augment = s->input.augment;
+    input_describe_augment(&self->input, &s->input, &texts->list[AUGMENTATION]);
+    facts->augment = texts->list[AUGMENTATION].bytes;
     trainer_describe_warmup(texts->warmup_rule, sizeof texts->warmup_rule);
     facts->warmup_rule = texts->warmup_rule;
     facts->optimizer = s->optimizer.rule;
