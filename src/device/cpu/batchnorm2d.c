@@ -258,10 +258,10 @@ static norm_call call_of(plan *base, const op_arguments *a) {
 /* Where all rows are whole vectors: a line that is written by parts is read first all the same. */
 static bool streams(const norm_job *job, const void *to) {
     const norm_view *v = &job->view;
-    size_t bytes = v->pixels * (size_t)v->channels * sizeof(float);
+    size_t bytes = v->pixels * (size_t)v->channels * dtype_bytes(job->type);
     bool whole = v->period % NORM_PERIOD == 0 &&
                  (v->period == (size_t)v->group || v->run % NORM_PERIOD == 0);
-    return job->type == DTYPE_F32 && whole && stream_serves(to, bytes);
+    return whole && stream_serves(to, bytes);
 }
 
 static int forward(plan *base, const op_arguments *a, ls_error *error) {

@@ -103,6 +103,10 @@ ALWAYS_INLINE void write_bf16(const void *context, norm_place place) {
     write_outputs(true, false, context, place);
 }
 
+ALWAYS_INLINE void write_bf16_past_caches(const void *context, norm_place place) {
+    write_outputs(true, true, context, place);
+}
+
 void cpu_norm_forward(const norm_job *self, int block, int tile) {
     const norm_view *v = &self->view;
     const norm_channels *c = &self->channels;
@@ -114,7 +118,9 @@ void cpu_norm_forward(const norm_job *self, int block, int tile) {
                   .scale = norm_lanes(v, c->scale, block, lanes[1]),
                   .beta = norm_lanes(v, c->beta, block, lanes[2]),
                   .relu = self->relu};
-    if (self->type == DTYPE_BF16)
+    if (self->type == DTYPE_BF16 && self->streams)
+        norm_over_tile(write_bf16_past_caches, &to, v, block, tile);
+    else if (self->type == DTYPE_BF16)
         norm_over_tile(write_bf16, &to, v, block, tile);
     else if (self->streams)
         norm_over_tile(write_fp32_past_caches, &to, v, block, tile);

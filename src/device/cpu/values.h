@@ -24,26 +24,50 @@ ALWAYS_INLINE void store_floats(float *to, size_t lanes, const floats *value) {
         memcpy(to, value, lanes * sizeof *to);
 }
 
+/* Halves to words and back, as one instruction each: GNU C's conversion takes a vector apart. */
+#if defined(__AVX512F__)
+ALWAYS_INLINE words widened(const uint16_t *from) {
+    return (words)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
+}
+
+ALWAYS_INLINE void narrow(bool streams, const words *value, uint16_t *to) {
+    __m256i bits = _mm512_cvtepi32_epi16((__m512i)*value);
+    if (streams)
+        _mm256_stream_si256((__m256i *)to, bits);
+    else
+        _mm256_storeu_si256((__m256i *)to, bits);
+}
+#else
+ALWAYS_INLINE words widened(const uint16_t *from) {
+    return __builtin_convertvector(*(const halves *)from, words);
+}
+
+ALWAYS_INLINE void narrow(bool streams, const words *value, uint16_t *to) {
+    (void)streams;
+    *(halves *)to = __builtin_convertvector(*value, halves);
+}
+#endif
+
 ALWAYS_INLINE floats load_values(bool bf16, const void *array, size_t index, size_t lanes) {
-    halves bits = {0};
+    uint16_t part[LANES] = {0};
+    const uint16_t *from = (const uint16_t *)array + index;
     if (!bf16)
         return load_floats((const float *)array + index, lanes);
     if (lanes == LANES)
-        bits = *(const halves *)((const uint16_t *)array + index);
-    else
-        memcpy(&bits, (const uint16_t *)array + index, lanes * sizeof(uint16_t));
-    return (floats)(__builtin_convertvector(bits, words) << 16);
+        return (floats)(widened(from) << 16);
+    memcpy(part, from, lanes * sizeof *part);
+    return (floats)(widened(part) << 16);
 }
 
 /* To the nearest, ties to even, as bf16_of_float (base/float16.h). */
-ALWAYS_INLINE halves rounded_to_bf16(const floats *value) {
+ALWAYS_INLINE words rounded_to_bf16(const floats *value) {
     words bits = (words)*value;
     words rounded = (bits + 0x7FFFu + (bits >> 16 & 1)) >> 16, quiet = bits >> 16 | 0x40;
-    words is_nan = (words)((bits & 0x7FFFFFFFu) > 0x7F800000u);
-    return __builtin_convertvector((quiet & is_nan) | (rounded & ~is_nan), halves);
+    words is_nan = (words)(*value != *value);
+    return (quiet & is_nan) | (rounded & ~is_nan);
 }
 
-/* streams: fp32, past the caches, `lanes` being all. */
+/* streams: past the caches, `lanes` being all. */
 ALWAYS_INLINE void store_values(bool bf16, bool streams, void *array, size_t index, size_t lanes,
                                 const floats *value) {
     if (!bf16 && streams) {
@@ -51,11 +75,11 @@ ALWAYS_INLINE void store_values(bool bf16, bool streams, void *array, size_t ind
     } else if (!bf16) {
         store_floats((float *)array + index, lanes, value);
     } else {
-        halves bits = rounded_to_bf16(value);
-        if (lanes == LANES)
-            *(halves *)((uint16_t *)array + index) = bits;
-        else
-            memcpy((uint16_t *)array + index, &bits, lanes * sizeof(uint16_t));
+        words bits = rounded_to_bf16(value);
+        uint16_t part[LANES];
+        narrow(streams && lanes == LANES, &bits, lanes == LANES ? (uint16_t *)array + index : part);
+        if (lanes != LANES)
+            memcpy((uint16_t *)array + index, part, lanes * sizeof *part);
     }
 }
 
