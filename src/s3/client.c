@@ -60,18 +60,60 @@ typedef struct parts_upload {
     text_buffer list; /* the parts, for the last request */
 } parts_upload;
 
+static void forget_parts(const parts_upload *self, const char *id) {
+    s3_request request = {.method = "DELETE",
+                          .bucket = self->bucket,
+                          .key = self->key,
+                          .query = {{"uploadId", id}},
+                          .cleans_up = true};
+    ls_error none = {0};
+    s3_answer answer;
+    s3_request_make(self->client, &request, &answer, &none);
+    text_free(&answer.body);
+}
+
+/* A creation whose answer was lost has made an upload that nobody knows, and that is paid for until
+ * somebody ends it: all of this key but ours. (A key is one run's.) Where they cannot be listed (a
+ * right of its own at Amazon) they stay. */
+static void forget_lost(const parts_upload *self) {
+    s3_request request = {.method = "GET",
+                          .bucket = self->bucket,
+                          .key = "",
+                          .query = {{"uploads", ""}, {"prefix", self->key}},
+                          .cleans_up = true};
+    char key[2048], id[sizeof self->id];
+    ls_error none = {0};
+    s3_answer answer;
+    s3_request_make(self->client, &request, &answer, &none);
+    const char *each = answer.body.bytes;
+    while (each && (each = strstr(each, "<Upload>"))) {
+        bool whole = s3_xml_find(each, "Key", key, sizeof key) &&
+                     s3_xml_find(each, "UploadId", id, sizeof id);
+        if (whole && strcmp(key, self->key) == 0 && strcmp(id, self->id) != 0)
+            forget_parts(self, id);
+        each += strlen("<Upload>");
+    }
+    text_free(&answer.body);
+}
+
 static int begin_parts(parts_upload *self, ls_error *error) {
     s3_request request = {.method = "POST",
                           .bucket = self->bucket,
                           .key = self->key,
                           .query = {{"uploads", ""}},
-                          .must_have = "<UploadId>"};
+                          .must_have = "<UploadId>",
+                          .counted = true};
     s3_answer answer;
     int status = s3_request_make(self->client, &request, &answer, error);
     if (status == LS_OK && !s3_xml_find(answer.body.bytes, "UploadId", self->id, sizeof self->id))
         status = ls_fail(error, LS_FAILED, "s3://%s/%.200s: the server's upload id is too long",
                          self->bucket, self->key);
     text_free(&answer.body);
+    if (status != LS_OK)
+        self->id[0] = '\0';
+    /* What was refused has made nothing. */
+    if (answer.tried_again || (status != LS_OK && answer.status / 100 != 4))
+        forget_lost(self);
     return status;
 }
 
@@ -141,25 +183,13 @@ static int end_parts(parts_upload *self, ls_error *error) {
     return status == LS_OK ? LS_OK : ls_fail(error, found.code, "%s", found.text);
 }
 
-static void forget_parts(parts_upload *self) {
-    s3_request request = {.method = "DELETE",
-                          .bucket = self->bucket,
-                          .key = self->key,
-                          .query = {{"uploadId", self->id}},
-                          .cleans_up = true};
-    ls_error none = {0};
-    s3_answer answer;
-    s3_request_make(self->client, &request, &answer, &none);
-    text_free(&answer.body);
-}
-
 static int upload_parts(parts_upload *self, ls_error *error) {
     LS_TRY(begin_parts(self, error));
     int status = put_parts(self, error);
     if (status == LS_OK)
         status = end_parts(self, error);
     if (status != LS_OK)
-        forget_parts(self);
+        forget_parts(self, self->id);
     return status;
 }
 

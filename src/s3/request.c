@@ -115,6 +115,8 @@ static void set_up(s3_client *self, const char *url, sink *to) {
     curl->setopt(self->handle, CURLOPT_NOPROGRESS, 0L);
     curl->setopt(self->handle, CURLOPT_XFERINFOFUNCTION, look);
     curl->setopt(self->handle, CURLOPT_XFERINFODATA, to);
+    if (to->request->counted)
+        curl->setopt(self->handle, CURLOPT_FRESH_CONNECT, 1L);
     if (to->request->cleans_up)
         curl->setopt(self->handle, CURLOPT_TIMEOUT_MS, CLEANING_MILLISECONDS);
     curl->setopt(self->handle, CURLOPT_HEADERFUNCTION, take_header);

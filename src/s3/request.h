@@ -35,6 +35,9 @@ typedef struct s3_request {
     /* Of an answer 200: the element without which it is none (a server may say 200 first and find
      * its error then); NULL: any. */
     const char *must_have;
+    /* Over a connection of its own: where one that was used before ends without an answer libcurl
+     * sends a request again, and answer->tried_again does not tell. */
+    bool counted;
     bool cleans_up; /* short, and made (once) also after s3_give_up */
 } s3_request;
 

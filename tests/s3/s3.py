@@ -100,8 +100,11 @@ def check_faults(large, small):
             if found[0] or server.wrong or not holds("fault", large) or len(server.requests) < 5 + (fault != "cut"):
                 bad.append((number, found, server.requests, server.wrong))
         case(f"{fault} at any request is tried again", not bad, bad)
-    for upload in left_over():  # of creations whose answer was lost
-        store.abort_multipart_upload(Bucket="runs", Key=upload["Key"], UploadId=upload["UploadId"])
+    case("of creations whose answer was lost nothing is left", not left_over(), left_over())
+    other = store.create_multipart_upload(Bucket="runs", Key="faults")["UploadId"]
+    put("fault", large, ["lose"])
+    case("and another key's uploads stay", [upload["UploadId"] for upload in left_over()] == [other], left_over())
+    store.abort_multipart_upload(Bucket="runs", Key="faults", UploadId=other)
     found = put("fault", large, [None] * 4 + ["error200"])
     case("an error that says 200 is tried again", found[:2] == (0, 1), (found, server.requests))
     found = put("fault", small, ["drop", "503", "lose", "500"])
