@@ -1,6 +1,7 @@
 /* Random numbers against the published vectors, the option table, atomic files. */
 #include "../check.h"
 #include "base/atomic_file.h"
+#include "base/far_copy.h"
 #include "base/leftover.h"
 #include "base/option.h"
 #include "base/random.h"
@@ -469,11 +470,31 @@ static void test_rows(void) {
     check_case("rows: whole, none over a block's border, and a file that was moved is missed");
 }
 
+/* Each offset of either side within a line, and each length: not a byte beside it. */
+static void test_far_copy(void) {
+    static unsigned char from[640], to[640], expected[640];
+    for (int at = 0; at < 640; at++)
+        from[at] = (unsigned char)(at * 7 + 1);
+    int wrong = 0;
+    for (size_t source = 0; source < 64; source += 3)
+        for (size_t target = 0; target < 64; target++)
+            for (size_t length = 0; length < 400; length += 1 + length / 5) {
+                memset(to, 0, sizeof to);
+                memset(expected, 0, sizeof expected);
+                far_copy(to + target, from + source, length);
+                memcpy(expected + target, from + source, length);
+                wrong += memcmp(to, expected, sizeof to) != 0;
+            }
+    CHECK(wrong == 0, "%d copies are wrong", wrong);
+    check_case("a copy past the caches");
+}
+
 int main(void) {
     char folder[] = "/tmp/lockstep-base-XXXXXX", command[600];
     if (!mkdtemp(folder))
         return 1;
     test_philox();
+    test_far_copy();
     test_streams();
     test_options_good();
     test_options_bad();
