@@ -1,12 +1,16 @@
 #include "base/atomic_file.h"
 #include "base/text_buffer.h"
+#include "base/transfer.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/record_h5.h"
 #include "data/format.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void checkpoint_part_name(char out[CHECKPOINT_FILE_BYTES], int rank) {
     snprintf(out, CHECKPOINT_FILE_BYTES, "part-%05d.h5", rank);
@@ -118,6 +122,22 @@ static int write_records(const checkpoint_manifest *self, record tables[4], cons
     return status < 0 ? h5_fail(error, LS_FAILED, path, "write") : LS_OK;
 }
 
+/* In a folder that has no name yet a file needs no other one first. The two are written before
+ * either is waited for: a journal takes both at once. */
+static int write_new(const char *path, const text_buffer *text, ls_error *error) {
+    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file < 0)
+        return ls_fail_errno(error, LS_FAILED, "%s: cannot create", path);
+    bool failed = !write_whole(file, text->bytes, text->length) || fsync(file) != 0;
+    int saved = errno;
+    if (close(file) != 0 && !failed) {
+        failed = true;
+        saved = errno;
+    }
+    errno = saved;
+    return failed ? ls_fail_errno(error, LS_FAILED, "%s: cannot write", path) : LS_OK;
+}
+
 int checkpoint_manifest_write(const checkpoint_manifest *self, const char *folder,
                               ls_error *error) {
     char path[4096], sum_path[4096], hex[FORMAT_DIGEST_BYTES];
@@ -130,12 +150,12 @@ int checkpoint_manifest_write(const checkpoint_manifest *self, const char *folde
     for (int table = 0; table < 4; table++)
         record_free(&tables[table]);
     LS_TRY(status);
-    LS_TRY(path_sync(path, error));
     LS_TRY(checkpoint_file_digest(path, hex, &bytes, error));
     text_add(&line, "%s  " CHECKPOINT_MANIFEST "\n", hex);
     status = text_buffer_check(&line, error);
     if (status == LS_OK)
-        status = atomic_file_write(sum_path, line.bytes, line.length, error);
+        status = write_new(sum_path, &line, error);
     text_free(&line);
-    return status;
+    LS_TRY(status);
+    return path_sync(path, error);
 }

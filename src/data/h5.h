@@ -31,6 +31,10 @@ int h5_put_crcs(hid_t object, const char *name, const uint32_t *crcs, int64_t co
 /* A contiguous data set of `rank` dimensions; the returned id is the caller's to close. */
 hid_t h5_put_dataset(hid_t parent, const char *name, hid_t type, int rank, const hsize_t *extent,
                      hid_t memory_type, const void *values);
+/* One that has room for its values, which whoever makes it puts into the file, at *place bytes from
+ * its start, once HDF5 has closed it. */
+hid_t h5_put_room(hid_t parent, const char *name, hid_t type, int rank, const hsize_t *extent,
+                  int64_t *place);
 hid_t h5_put_part(hid_t parent, const part_form *form, const void *values); /* as above */
 /* A one-dimensional data set of `count` texts of `width` bytes each. */
 int h5_put_texts(hid_t parent, const char *name, const char *texts, int64_t count, size_t width);

@@ -53,18 +53,37 @@ int h5_put_crcs(hid_t object, const char *name, const uint32_t *crcs, int64_t co
     return status;
 }
 
-hid_t h5_put_dataset(hid_t parent, const char *name, hid_t type, int rank, const hsize_t *extent,
-                     hid_t memory_type, const void *values) {
+static hid_t create(hid_t parent, const char *name, hid_t type, int rank, const hsize_t *extent,
+                    H5D_alloc_time_t when) {
     hid_t space = H5Screate_simple(rank, extent, NULL);
     hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_layout(creation, H5D_CONTIGUOUS);
+    H5Pset_alloc_time(creation, when);
     H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
     H5Pset_obj_track_times(creation, 0);
     hid_t set = h5_keep(H5Dcreate2(parent, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT));
     H5Pclose(creation);
     H5Sclose(space);
+    return set;
+}
+
+hid_t h5_put_dataset(hid_t parent, const char *name, hid_t type, int rank, const hsize_t *extent,
+                     hid_t memory_type, const void *values) {
+    hid_t set = create(parent, name, type, rank, extent, H5D_ALLOC_TIME_LATE);
     if (set < 0 || h5_keep(H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values)) >= 0)
         return set;
+    H5Dclose(set);
+    return -1;
+}
+
+hid_t h5_put_room(hid_t parent, const char *name, hid_t type, int rank, const hsize_t *extent,
+                  int64_t *place) {
+    hid_t set = create(parent, name, type, rank, extent, H5D_ALLOC_TIME_EARLY);
+    haddr_t found = set < 0 ? HADDR_UNDEF : H5Dget_offset(set);
+    *place = (int64_t)found;
+    if (set < 0 || found != HADDR_UNDEF)
+        return set;
+    h5_keep(-1);
     H5Dclose(set);
     return -1;
 }
