@@ -25,18 +25,16 @@ except ImportError as missing:
     sys.exit(0)
 
 lockstep = os.path.abspath(sys.argv[1])
-cases = failures = 0
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
+tap = Tap()
 environment = {key: value for key, value in os.environ.items()
                if key not in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")}
 
 
 def case(name, right, detail=""):
-    global cases, failures
-    cases += 1
-    failures += not right
-    print(f"{'ok' if right else 'not ok'} {cases} - {name}")
-    if not right and detail:
-        print(f"# {detail}")
+    tap.check(name, right, detail)
 
 
 def run(*words):
@@ -163,5 +161,4 @@ try:
 finally:
     os.chdir("/")
     shutil.rmtree(work, ignore_errors=True)
-print(f"1..{cases}")
-sys.exit(failures > 0)
+sys.exit(tap.done())

@@ -22,20 +22,17 @@ except ImportError as missing:
     sys.exit(0)
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import softmax  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
 
 lockstep = os.path.abspath(sys.argv[1])
-cases = failures = 0
+tap = Tap()
 environment = {key: value for key, value in os.environ.items()
                if key not in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")}
 
 
 def case(name, right, detail=""):
-    global cases, failures
-    cases += 1
-    failures += not right
-    print(f"{'ok' if right else 'not ok'} {cases} - {name}")
-    if not right and detail:
-        print(f"# {detail}")
+    tap.check(name, right, detail)
 
 
 def pack(*words):
@@ -199,5 +196,5 @@ with tempfile.TemporaryDirectory() as work:
         print(f"# the CNN, 2 epochs: {100 * reached:.1f}% of the test images")
     case("synthetic: the CNN passes 90%", reached > 0.90, trained.stderr or str(reached))
 
-    print(f"1..{cases}")
-sys.exit(failures != 0)
+    failed = tap.done()
+sys.exit(failed)

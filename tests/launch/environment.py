@@ -13,6 +13,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from by_rank import by_rank  # noqa: E402
+from tap import Tap  # noqa: E402
 
 lockstep = os.path.abspath(sys.argv[1])
 LISTED = ("OMP_", "GOMP_", "KMP_", "HWLOC_", "DNNL_", "ONEDNN_", "UCX_", "NCCL_", "MALLOC_", "LD_",
@@ -20,14 +21,7 @@ LISTED = ("OMP_", "GOMP_", "KMP_", "HWLOC_", "DNNL_", "ONEDNN_", "UCX_", "NCCL_"
 plain = {name: value for name, value in os.environ.items() if not name.startswith(LISTED)}
 plain.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
 MPIRUN = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n"]
-cases = failures = 0
-
-
-def check(name, good, why):
-    global cases, failures
-    cases += 1
-    failures += not good
-    print(f"{'ok' if good else 'not ok'} {cases} - {name}" + ("" if good else f"\n# {why}"), flush=True)
+tap = Tap()
 
 
 def train(results, *options, mode="single", threads=0):
@@ -55,7 +49,7 @@ def facts(results, command, **environment):
 def taken_out():
     """One at a time: the cores and threads are those of a run without it."""
     usual = facts("usual", train("usual"))
-    check("nothing is set, and nothing recorded", usual["environment"] == "" and
+    tap.check("nothing is set, and nothing recorded", usual["environment"] == "" and
           usual["communication_environment"] == "" and usual["environment_taken_out"] == "", usual)
     for number, setting in enumerate([
             {"OMP_PROC_BIND": "true"}, {"GOMP_CPU_AFFINITY": "0"}, {"OMP_PLACES": "{0}"},
@@ -67,10 +61,10 @@ def taken_out():
         text = "; ".join(f"{name}={value}" for name, value in sorted(setting.items()))
         same = all(found.get(column) == usual[column] for column in
                    ("rank_threads", "rank_cores", "parameters_hash", "environment"))
-        check(f"{text} has no effect, and is recorded",
+        tap.check(f"{text} has no effect, and is recorded",
               same and found.get("environment_taken_out") == text, (found, usual))
     done = run([lockstep, "doctor"], OMP_PROC_BIND="true")
-    check("doctor says so", "of no effect: OMP_PROC_BIND=true" in done.stdout, done.stdout)
+    tap.check("doctor says so", "of no effect: OMP_PROC_BIND=true" in done.stdout, done.stdout)
 
 
 def on_ranks():
@@ -79,29 +73,29 @@ def on_ranks():
     found = facts("ranks", [*MPIRUN, "2", *train("ranks", mode="ddp", threads=1)],
                   GOMP_CPU_AFFINITY="0", UCX_TLS="tcp")
     cores = found.get("rank_cores", "").split(";")
-    check("two ranks have cores of their own", len(set(cores)) == 2, found)
-    check("what communication reads has a column of its own",
+    tap.check("two ranks have cores of their own", len(set(cores)) == 2, found)
+    tap.check("what communication reads has a column of its own",
           found.get("communication_environment") == "UCX_TLS=tcp" and found["environment"] == "",
           found)
     program = train("unlike", mode="ddp", threads=1)
     done = run([*MPIRUN, "2", *by_rank(["env", "DNNL_MAX_CPU_ISA=AVX2", *program], program)])
-    check("ranks that would compute other bits are refused",
+    tap.check("ranks that would compute other bits are refused",
           done.returncode == 2 and "the ranks differ: environment is" in done.stderr, done)
     done = run([lockstep, "report", "usual", "ranks", "--allow", "threads,libraries"])
-    check("a single without them is its baseline", "(DDP)" in done.stdout, done)
+    tap.check("a single without them is its baseline", "(DDP)" in done.stdout, done)
 
 
 def compared():
     facts("passive", train("passive", "--global-batch", "32"), OMP_WAIT_POLICY="passive")
     facts("again", train("again", "--global-batch", "32"))
-    check("kept and recorded", summary("passive")["environment"] == "OMP_WAIT_POLICY=passive",
+    tap.check("kept and recorded", summary("passive")["environment"] == "OMP_WAIT_POLICY=passive",
           summary("passive"))
     done = run([lockstep, "report", "passive", "again"])
-    check("report compares it", done.returncode == 2 and
+    tap.check("report compares it", done.returncode == 2 and
           "environment is OMP_WAIT_POLICY=passive in passive but not given in again" in done.stderr,
           done)
     done = run([lockstep, "report", "passive", "again", "--allow", "environment"])
-    check("--allow environment makes it a footnote", done.returncode == 0 and
+    tap.check("--allow environment makes it a footnote", done.returncode == 0 and
           "though environment is OMP_WAIT_POLICY=passive" in done.stdout, done)
 
 
@@ -112,5 +106,4 @@ with tempfile.TemporaryDirectory(prefix="lockstep-environment-") as work:
     on_ranks()
     compared()
     os.chdir("/")
-print(f"1..{cases}")
-sys.exit(failures != 0)
+sys.exit(tap.done())

@@ -18,6 +18,9 @@ import sys
 import tempfile
 import zipfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
 # CUDA 12.2, cuDNN 9.8, NCCL 2.18; nvtx is headers alone.
 PACKAGES = {
     "nvidia-cuda-runtime-cu12": ("12.2.*", ["libcudart.so.12"]),
@@ -34,15 +37,9 @@ OURS = re.compile(r"^(cuda[A-Z]|cublasLt|cudnn[A-Z]|nccl[A-Z]|pnccl)")
 # Debian's own Python has no pip; tests/run.sh names one that has.
 pip_python = os.environ.get("LOCKSTEP_PYTHON") or sys.executable
 root, built, *sources = sys.argv[1:]
-cases = failures = 0
+tap = Tap()
 
 
-def check(name, good, why=""):
-    global cases, failures
-    cases += 1
-    failures += not good
-    print(f"{'ok' if good else 'not ok'} {cases} - {name}" + "".join(f"\n# {line}" for line in why.splitlines() if not good),
-          flush=True)
 
 
 def skip(why):
@@ -126,13 +123,13 @@ def main():
         mpi = subprocess.run(["pkg-config", "--cflags", "ompi-c"], capture_output=True, text=True).stdout.split()
         results = pool.map(compile_one, sources, [includes] * len(sources), [mpi] * len(sources), objects)
         for name, status, text in results:
-            check(f"{name} compiles against CUDA 12.2, cuDNN 9.8 and NCCL 2.18", status == 0, text)
+            tap.check(f"{name} compiles against CUDA 12.2, cuDNN 9.8 and NCCL 2.18", status == 0, text)
         called = undefined([each for each in objects if os.path.exists(each)])
     there = set()
     for folder in folders:
         with open(os.path.join(folder, "symbols")) as file:
             there.update(file.read().split())
-    check(f"the oldest libraries have the {len(called)} functions that are called", called and there.issuperset(called),
+    tap.check(f"the oldest libraries have the {len(called)} functions that are called", called and there.issuperset(called),
           " ".join(name for name in called if name not in there))
     objects = [each for each in built.split(",") if os.path.exists(each)]
     if objects:
@@ -140,10 +137,9 @@ def main():
         lacking = [name for name in ours if name not in there]
         for name in lacking:
             print(f"# not in the oldest: {name}")
-        check(f"of this build's {len(ours)} functions, those of cuDNN and NCCL are in their oldest libraries",
+        tap.check(f"of this build's {len(ours)} functions, those of cuDNN and NCCL are in their oldest libraries",
               ours and not [name for name in lacking if name.startswith(SAME_NAME)], " ".join(lacking))
-    print(f"1..{cases}")
-    return failures != 0
+    return tap.done()
 
 
 sys.exit(main())

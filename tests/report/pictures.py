@@ -23,7 +23,10 @@ if not shutil.which("gnuplot"):
     sys.exit(0)
 
 lockstep = os.path.abspath(sys.argv[1])
-cases = failures = 0
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
+tap = Tap()
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = [f"{name}.svg" for name in ("accuracy", "accuracy-time", "loss", "speedup-strong",
                                     "speedup-weak", "time")]
@@ -33,12 +36,7 @@ CURVES = [name for name in NAMES if "speedup" not in name]
 
 def case(name, wrong):
     """`wrong`: what does not hold, as a list."""
-    global cases, failures
-    cases += 1
-    failures += bool(wrong)
-    print(f"{'not ok' if wrong else 'ok'} {cases} - {name}")
-    for line in wrong[:10]:
-        print(f"# {line}")
+    tap.check(name, not wrong, "\n".join(wrong[:10]))
 
 
 def command(*words):
@@ -340,5 +338,4 @@ try:
 finally:
     os.chdir("/")
     shutil.rmtree(work, ignore_errors=True)
-print(f"1..{cases}")
-sys.exit(failures > 0)
+sys.exit(tap.done())

@@ -19,19 +19,14 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import kit  # noqa: E402
 
 lockstep, device = sys.argv[1:]
-cases = failures = 0
+tap = kit.Tap()
 PHASES = ["load", "stage", "data", "forward", "backward", "optimizer"]
 LAYERS = ["conv1", "pool1", "conv2", "pool2", "fc1", "fc2"]
 
 
 def check(name, *complaints):
-    global cases, failures
-    cases += 1
     found = [text for wrong, text in complaints if wrong]
-    failures += bool(found)
-    print(f"{'not ' if found else ''}ok {cases} - {name}", flush=True)
-    for text in found:
-        print(f"# {text}"[:2000].replace("\n", "\n# "))
+    tap.check(name, not found, "\n".join(text[:2000] for text in found))
 
 
 def run(name, ranks, *options, gpus=1):
@@ -244,5 +239,4 @@ with tempfile.TemporaryDirectory() as folder:
     # In one profile alone the loader may be ahead of all its steps.
     if device == "cpu":
         check("the loader's thread has a row", ("loader thread" not in seen_rows, f"rows {seen_rows}"))
-print(f"1..{cases}")
-sys.exit(failures != 0)
+sys.exit(tap.done())
