@@ -1,5 +1,6 @@
 #include "input/loader.h"
 
+#include "base/clock.h"
 #include "base/share.h"
 #include "base/thread.h"
 #include "input/sampler.h"
@@ -38,6 +39,7 @@ struct loader {
     int64_t begun, filled, released;
     int next;
     int held; /* the consumer holds batch `released` */
+    loader_work work;
     ls_error failure;
 };
 
@@ -128,10 +130,13 @@ static void read_ahead(loader *self) {
         pthread_mutex_unlock(&self->lock);
         device_range_begin(self->device, "gather");
         ls_error failure = {0};
+        double started = clock_seconds();
         int status = fetch_piece(self, &taken, &order, epoch, &failure);
         device_range_end(self->device);
         pthread_mutex_lock(&self->lock);
         self->busy--;
+        self->work.fetched += taken.count;
+        self->work.busy_seconds += clock_seconds() - started;
         taken.of->fetched += taken.count;
         if (status != LS_OK && self->failure.code == LS_OK)
             self->failure = failure;
@@ -266,6 +271,14 @@ int loader_next(loader *self, loader_batch *out, ls_error *error) {
         deliver(self, out);
     pthread_mutex_unlock(&self->lock);
     return status;
+}
+
+loader_work loader_worked(loader *self) {
+    pthread_mutex_lock(&self->lock);
+    loader_work work = self->work;
+    pthread_mutex_unlock(&self->lock);
+    work.threads = self->threads_started;
+    return work;
 }
 
 void loader_close(loader *self) {

@@ -48,6 +48,14 @@ int loader_start_epoch(loader *self, int epoch, int64_t first, ls_error *error);
  * block, say) comes out here. */
 int loader_next(loader *self, loader_batch *out, ls_error *error);
 
+/* What its threads did so far: samples, and the seconds that each was busy with them, summed. */
+typedef struct loader_work {
+    int threads;
+    int64_t fetched;
+    double busy_seconds;
+} loader_work;
+loader_work loader_worked(loader *self);
+
 /* Stops the threads, in any state. NULL is fine. */
 void loader_close(loader *self);
 

@@ -180,6 +180,30 @@ static void add_attempts(text_buffer *out, const run_totals *totals) {
                  totals->uploads, totals->uploads + totals->uploads_failed);
 }
 
+/* How far the loader would have come, and what mends it where training waited for it. */
+static void add_loader(text_buffer *out, const run_facts *facts, const run_totals *totals) {
+    const double least_share = 0.05;
+    double seconds = totals->training_seconds, alone = totals->loader_images_per_second;
+    double waited = totals->phases.data, images = (double)totals->images;
+    if (totals->loader_threads < 1 || !(alone > 0))
+        return;
+    text_add(out, "loader: %d thread%s a rank would deliver %s images/s if %s never waited\n",
+             totals->loader_threads, totals->loader_threads == 1 ? "" : "s", number(alone, 1).text,
+             totals->loader_threads == 1 ? "it" : "they");
+    if (!(waited > least_share * seconds) || !(seconds > waited))
+        return;
+    double wanted = images / (seconds - waited);
+    int threads = (int)ceil(totals->loader_threads * wanted / alone);
+    text_add(out, "training waited for data for %s of its time: without, it would take %s images/s",
+             percent(waited / seconds, 1).text, number(wanted, 1).text);
+    if (threads > totals->loader_threads)
+        text_add(out, ": --loader-threads %d, where a rank has so many processors%s, ", threads,
+                 facts->ranks > 1 ? " to itself" : "");
+    else
+        text_add(out, ": a processor of its own for each thread, ");
+    text_add(out, "--decode fast, or smaller images (pack images --encoded --max-side)\n");
+}
+
 static void add_outcome(text_buffer *out, const run_facts *facts, const run_totals *totals) {
     if (ablated_text(facts)[0])
         text_add(out, "ABLATED %s\n", ablated_text(facts));
@@ -202,6 +226,7 @@ static void add_outcome(text_buffer *out, const run_facts *facts, const run_tota
         add_loss_scale(out, "", totals->skipped_updates, totals->final_loss_scale);
         text_add(out, " at the end\n");
     }
+    add_loader(out, facts, totals);
     add_attempts(out, totals);
     if (totals->plan_id[0])
         text_add(out, "plan %s\n", totals->plan_id);
