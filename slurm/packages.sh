@@ -11,7 +11,7 @@
 set -eu
 
 build="meson ninja-build gcc g++ pkg-config libopenmpi-dev openmpi-bin libpmix-dev libhdf5-dev
-    hdf5-tools libhwloc-dev libdnnl-dev libjpeg-dev libssl-dev libisal-dev
+    hdf5-tools libhwloc-dev libdnnl-dev libjpeg-dev libpng-dev libssl-dev libisal-dev
     libprotobuf-c-dev protobuf-c-compiler libjansson-dev libcurl4-openssl-dev gnuplot-nox"
 cluster="slurm-wlm munge iproute2 util-linux procps"
 test="hdf5-tools python3-venv procps curl libcap2-bin debootstrap"

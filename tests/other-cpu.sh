@@ -19,7 +19,7 @@ export DEBIAN_FRONTEND=noninteractive
 dpkg --add-architecture arm64
 apt-get update -q || skip "no package lists"
 apt-get install -y -q --no-install-recommends meson ninja-build pkg-config gcc qemu-user-static protobuf-c-compiler \
-    libdnnl-dev:arm64 libisal-dev:arm64 libhdf5-dev:arm64 libhwloc-dev:arm64 libjpeg-dev:arm64 libssl-dev:arm64 \
+    libdnnl-dev:arm64 libisal-dev:arm64 libhdf5-dev:arm64 libhwloc-dev:arm64 libjpeg-dev:arm64 libpng-dev:arm64 libssl-dev:arm64 \
     libprotobuf-c-dev:arm64 libjansson-dev:arm64 libpmix-dev:arm64 libopenmpi-dev:arm64 || skip "no packages of arm64"
 # libopenmpi-dev brings the compiler of the other architecture: this one's takes its place.
 apt-get install -y -q --no-install-recommends gcc-14-aarch64-linux-gnu:amd64 cpp-14-aarch64-linux-gnu:amd64 \
