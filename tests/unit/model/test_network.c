@@ -77,14 +77,14 @@ static void build_residual(graph *g) {
     MUST(graph_finish(g, x, &error));
 }
 
-/* 8x8x3 -> a stem, its ReLU masked by the pool -> a block whose norm joins and one
+/* 8x8x3 -> a stem as ResNet's, pooled by windows that overlap -> a block whose norm joins and one
  * that halves the image, so that what it joins has a norm without a ReLU -> the mean -> linear. */
 static void build_normed(graph *g) {
     ls_error error = {0};
     int x = graph_input(g, 8, 8, 3);
     x = graph_conv2d_unbiased(g, "stem", x, 16, 7, 1, 3);
     x = graph_batchnorm2d(g, "norm", x, -1, ACTIVATION_RELU);
-    x = graph_maxpool2d(g, "pool", x, 2, 2, 0);
+    x = graph_maxpool2d(g, "pool", x, 3, 2, 1);
     int y = graph_conv2d_unbiased(g, "body1", x, 16, 3, 1, 1);
     y = graph_batchnorm2d(g, "norm1", y, -1, ACTIVATION_RELU);
     y = graph_conv2d_unbiased(g, "body2", y, 16, 3, 1, 1);
