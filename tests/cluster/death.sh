@@ -115,6 +115,38 @@ case_restarted_in_the_same_job() {
     done
 }
 
+slurmd_of() { # NODE -> pid, seen from outside the nodes
+    for command in /proc/[0-9]*/cmdline; do
+        tr '\0' ' ' <"$command" 2>/dev/null | grep -q -E "^[^ ]*slurmd -D -N $1 -f $work/" || continue
+        candidate=${command#/proc/}
+        echo "${candidate%/cmdline}"
+        return
+    done
+    fail "no slurmd of $1"
+}
+
+# The daemon of a node stops, and the node does not: what runs there needs nothing of it, saves, and ends; the job does
+# when the daemon is back.
+case_slurmd_that_stops() {
+    job=$(LOCKSTEP_CHECKPOINT=2 LOCKSTEP_EPOCHS=4 submit ddp)
+    wait_state "$job" 60 RUNNING
+    wait_training "results/$job-ddp" 60
+    daemon=$(slurmd_of node2)
+    kill -STOP "$daemon"
+    wait_training "results/$job-ddp" 120 4
+    left=300
+    until [ -e "results/$job-ddp/summary.csv" ] || [ $left = 0 ]; do
+        left=$((left - 1))
+        sleep 0.1
+    done
+    kill -CONT "$daemon"
+    [ $left -gt 0 ] || fail "the run did not end while slurmd was stopped"
+    expect_job "$job" 120 COMPLETED 0:0
+    expect attempts "$(csv "results/$job-ddp/summary.csv" attempts)" 1
+    "$lockstep" checkpoint verify "results/$job-ddp/checkpoints/last"
+    expect_nothing_left results
+}
+
 # Slurm's warning before the time limit, which it checks twice a minute.
 case_time_limit_with_signal() {
     job=$(LOCKSTEP_EPOCHS=10000 submit --time=1 --signal=TERM@50 ddp)
