@@ -4,10 +4,14 @@
 // rest of an allocation's last page is poisoned; without it, it holds a pattern that is checked.
 // New memory is filled with 0xff: every float of it is a NaN.
 //
+// A window of device work opens what it touches, as it faults: a step has some hundred windows, and
+// most touch a few of some hundred allocations.
+//
 // Why page protection: ASan's own poisoning would miss what is not instrumented (MPI, memcpy in
 // the kernel), and protection keys are not on every CPU.
 #include "runtime.h"
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -37,6 +41,9 @@ struct block {
     size_t bytes, number;
     state is;
     bool pooled;
+    bool open;        // accessible until the window ends
+    const char *base; // where it lies, while it is open
+    block *next_open; // in the list of these
 };
 
 char *range, *range_next;
@@ -53,6 +60,8 @@ size_t bytes_used, blocks_made;
 std::multiset<size_t> kept;
 size_t bytes_kept;
 int windows_open;
+block *first_open;
+std::atomic_flag opening = ATOMIC_FLAG_INIT; // the host's other threads can fault too
 
 size_t pages(size_t bytes) {
     return (bytes + PAGE - 1) / PAGE * PAGE;
@@ -64,9 +73,41 @@ bool in_range(const void *pointer) {
 
 struct sigaction chained;
 
+void protect(const char *base, const block &which, int protection) {
+    if (mprotect((void *)base, pages(which.bytes), protection) != 0)
+        emulated_violation("mprotect failed");
+}
+
+void open_block(const char *base, block &which) {
+    while (opening.test_and_set())
+        ;
+    if (!which.open) {
+        protect(base, which, PROT_READ | PROT_WRITE);
+        which.open = true;
+        which.base = base;
+        which.next_open = first_open;
+        first_open = &which;
+    }
+    opening.clear();
+}
+
+std::map<const char *, block>::iterator block_at(const void *pointer) {
+    auto next = blocks().upper_bound((const char *)pointer);
+    if (next == blocks().begin())
+        return blocks().end();
+    --next;
+    return (const char *)pointer < next->first + pages(next->second.bytes) ? next : blocks().end();
+}
+
 // Only what is safe enough in a process that is about to end.
 void fault(int signal, siginfo_t *info, void *context) {
     if (in_range(info->si_addr)) {
+        auto touched = block_at(info->si_addr);
+        if (windows_open && touched != blocks().end() && touched->second.is == state::live &&
+            !touched->second.open) {
+            open_block(touched->first, touched->second);
+            return;
+        }
         const char *how = windows_open ? "touched memory that is not allocated, "
                                        : "the host touched device memory, ";
         emulated_violation("%s%s", how, describe(info->si_addr).c_str());
@@ -91,19 +132,6 @@ void reserve() {
     action.sa_sigaction = fault;
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
     sigaction(SIGSEGV, &action, &chained);
-}
-
-void protect(const char *base, const block &which, int protection) {
-    if (which.is == state::live && mprotect((void *)base, pages(which.bytes), protection) != 0)
-        emulated_violation("mprotect failed");
-}
-
-std::map<const char *, block>::iterator block_at(const void *pointer) {
-    auto next = blocks().upper_bound((const char *)pointer);
-    if (next == blocks().begin())
-        return blocks().end();
-    --next;
-    return (const char *)pointer < next->first + pages(next->second.bytes) ? next : blocks().end();
 }
 
 bool inside(const void *pointer, size_t bytes, const char *base, size_t size) {
@@ -146,12 +174,11 @@ emulated_progress make_memory(void *context) {
     found->second.is = state::live;
     char *base = (char *)found->first;
     size_t bytes = found->second.bytes;
-    protect(base, found->second, PROT_READ | PROT_WRITE);
+    memory_open window;
+    open_block(base, found->second);
     memset(base, 0xff, bytes);
     memset(base + bytes, TAIL, pages(bytes) - bytes);
     ASAN_POISON_MEMORY_REGION(base + bytes, pages(bytes) - bytes);
-    if (!windows_open)
-        protect(base, found->second, PROT_NONE);
     return EMULATED_DONE;
 }
 
@@ -160,7 +187,8 @@ emulated_progress unmake_memory(void *context) {
     char *base = (char *)found->first;
     size_t bytes = found->second.bytes, size = pages(bytes);
     ASAN_UNPOISON_MEMORY_REGION(base + bytes, size - bytes);
-    protect(base, found->second, PROT_READ | PROT_WRITE);
+    memory_open window;
+    open_block(base, found->second);
     for (size_t at = bytes; at < size; at++)
         if ((unsigned char)base[at] != TAIL)
             emulated_violation("written %zu bytes past the end of %s", at - bytes + 1,
@@ -171,6 +199,10 @@ emulated_progress unmake_memory(void *context) {
         kept.insert(bytes);
         bytes_kept += bytes;
     }
+    block **link = &first_open;
+    while (*link != &found->second)
+        link = &(*link)->next_open;
+    *link = found->second.next_open;
     blocks().erase(found);
     emulated_count("device allocations", -1);
     return EMULATED_DONE;
@@ -199,7 +231,7 @@ cudaError_t promise_memory(void **out, size_t bytes, bool pooled) {
     reserve();
     if (range_next + pages(bytes) + PAGE > range + RANGE_BYTES)
         emulated_violation("the address range for device memory is used up");
-    blocks()[range_next] = {bytes, ++blocks_made, state::promised, pooled};
+    blocks()[range_next] = {bytes, ++blocks_made, state::promised, pooled, false, nullptr, nullptr};
     *out = range_next;
     range_next += pages(bytes) + PAGE;
     bytes_used += bytes;
@@ -231,15 +263,22 @@ std::string describe(const void *pointer) {
 }
 
 memory_open::memory_open() {
-    if (windows_open++ == 0)
-        for (auto &[base, which] : blocks())
-            protect(base, which, PROT_READ | PROT_WRITE);
+    thread_local bool faults; // a thread of the program's that takes no signals would end by one
+    if (!faults) {
+        sigset_t wanted;
+        sigemptyset(&wanted);
+        sigaddset(&wanted, SIGSEGV);
+        faults = pthread_sigmask(SIG_UNBLOCK, &wanted, nullptr) == 0;
+    }
+    windows_open++;
 }
 
 memory_open::~memory_open() {
     if (--windows_open == 0)
-        for (auto &[base, which] : blocks())
-            protect(base, which, PROT_NONE);
+        for (; first_open; first_open = first_open->next_open) {
+            protect(first_open->base, *first_open, PROT_NONE);
+            first_open->open = false;
+        }
 }
 
 void check_range(const void *pointer, size_t bytes, place expected, const char *what) {
