@@ -1,11 +1,25 @@
 /* What product_blas.c asks of cuBLASLt, given to the real library on a machine without a GPU: it
  * takes every description of an operation, a matrix and a preference, and fails where it must, at
- * the choice of an algorithm, for which it would need a GPU (the handle here is none). */
+ * the choice of an algorithm, for which it would need a GPU (the handle here is none). The library
+ * is not in the process until it is called (cublaslt_library.c). */
 #include "cuda/blas/product_blas.h"
 
 #include "../unit/check.h"
 
+#include <stdio.h>
 #include <string.h>
+
+static bool in_process(const char *library) {
+    char line[1024];
+    bool found = false;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    CHECK(maps, "/proc/self/maps");
+    while (maps && fgets(line, sizeof line, maps))
+        found |= strstr(line, library) != NULL;
+    if (maps)
+        fclose(maps);
+    return found;
+}
 
 static void try_product(dtype type, dtype result_type, bool tf32, int variant) {
     blas_product made;
@@ -33,6 +47,12 @@ static void try_product(dtype type, dtype result_type, bool tf32, int variant) {
 }
 
 int main(void) {
+    CHECK(!in_process("libcublasLt"), "loaded with the program");
+    CHECK(cublasLtGetVersion() / 10000 == CUBLAS_VER_MAJOR, "version %zu", cublasLtGetVersion());
+    CHECK(in_process("libcublasLt"), "not loaded by a call");
+    CHECK(strcmp(cublasLtGetStatusName(CUBLAS_STATUS_SUCCESS), "CUBLAS_STATUS_SUCCESS") == 0, "%s",
+          cublasLtGetStatusName(CUBLAS_STATUS_SUCCESS));
+    check_case("cuBLASLt is loaded by its first call");
     for (int variant = 0; variant < 16; variant++) {
         try_product(DTYPE_F32, DTYPE_F32, false, variant);
         try_product(DTYPE_F32, DTYPE_F32, true, variant);
