@@ -10,6 +10,8 @@
 #include <cstring>
 #include <type_traits>
 
+using std::isfinite; // nvcc has it without a name space
+
 namespace emulated {
 
 // The thread that runs.
