@@ -82,7 +82,8 @@ static inline cudaEvent_t cuda_event(device_event *event) {
 static inline cuda_device *cuda_enter_plan(const plan *self) {
     return cuda_enter(self->device);
 }
-/* The packed copies of parameter 0, its weights, and 1, its bias: so many elements of `type`. */
+/* The packed copies of parameter 0, its weights, and 1, its bias (0: there is none): so many
+ * elements of `type`. */
 static inline void cuda_plan_packs(plan *self, size_t weights, size_t bias, dtype type) {
     if (type == DTYPE_F32)
         return;

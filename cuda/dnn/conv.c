@@ -99,20 +99,19 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
     self->weights = conv_weight_count(shape);
     cuda_enter_plan(base);
     LS_TRY(plan_refuse_activation(base, shape->activation, error));
-    if (shape->no_bias)
-        return ls_fail(error, LS_FAILED,
-                       "device cuda: conv2d: no convolution without a bias (--device cpu has it)");
     pad(self);
     LS_TRY(prepare_direction(self, CONV_FORWARD, error));
     if (shape->need_dx)
         LS_TRY(prepare_direction(self, CONV_BACKWARD_DATA, error));
     LS_TRY(prepare_direction(self, CONV_BACKWARD_WEIGHTS, error));
-    plan_need_workspace(base,
-                        kernel_column_sums_workspace(device_of(self)->multiprocessors, shape->type,
-                                                     output_rows(shape), shape->out_channels));
+    if (!shape->no_bias)
+        plan_need_workspace(base, kernel_column_sums_workspace(device_of(self)->multiprocessors,
+                                                               shape->type, output_rows(shape),
+                                                               shape->out_channels));
     if (self->padded_bytes)
         base->workspace_bytes = (base->workspace_bytes + 255) / 256 * 256 + self->padded_bytes;
-    cuda_plan_packs(base, self->weights, (size_t)shape->out_channels, shape->type);
+    cuda_plan_packs(base, self->weights, shape->no_bias ? 0 : (size_t)shape->out_channels,
+                    shape->type);
     cuda_plan_leaves(base, self->weights, shape->type);
     describe_runs(self);
     return LS_OK;
@@ -128,6 +127,8 @@ static int run(plan *base, conv_direction direction, cudaStream_t stream,
  */
 static void take_bias(const conv_plan *self, const op_arguments *a, dnn_pointers *out) {
     const dnn_way *way = &self->ways[CONV_FORWARD];
+    if (self->shape.no_bias)
+        return;
     bool low = a->packed[1] && dnn_way_form(way) != DTYPE_F32;
     out->at[CONV_BIAS] = low ? a->packed[1] : a->parameters[1];
     out->at[CONV_KERNEL_BIAS] = a->parameters[1];
@@ -174,7 +175,7 @@ static int backward_parameters(plan *base, const op_arguments *a, ls_error *erro
     conv_plan *self = (conv_plan *)base;
     const conv2d_shape *shape = &self->shape;
     LS_TRY(weights_gradient(base, a, error));
-    if (!a->gradients[1])
+    if (shape->no_bias || !a->gradients[1])
         return LS_OK;
     CUDA_TRY(kernel_column_sums(cuda_stream(a->stream), device_of(self)->multiprocessors,
                                 shape->type, a->dy, output_rows(shape), shape->out_channels,

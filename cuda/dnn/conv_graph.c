@@ -14,15 +14,17 @@ size_t conv_weight_count(const conv2d_shape *shape) {
            (size_t)shape->in_channels;
 }
 
-/* "forward n64 h32 w32 c3 k64 r3 s1 p1 bf16 relu". Whether a ReLU is fused is forward's alone. */
+/* "forward n64 h32 w32 c3 k64 r3 s1 p1 bf16 relu", or "... bare" without a bias. What is fused is
+ * forward's alone. */
 static int set_key(conv_problem *self, ls_error *error) {
     const conv2d_shape *shape = &self->shape;
     return dnn_problem_set_key(
-        &self->base, error, "%s n%d h%d w%d c%d k%d r%d s%d p%d %s%s", self->base.name, shape->n,
+        &self->base, error, "%s n%d h%d w%d c%d k%d r%d s%d p%d %s%s%s", self->base.name, shape->n,
         shape->height, shape->width, shape->in_channels, shape->out_channels, shape->kernel,
         shape->stride, shape->padding,
         shape->type == DTYPE_F32 && shape->tf32 ? "tf32" : dtype_name(shape->type),
-        self->direction == CONV_FORWARD && shape->activation == ACTIVATION_RELU ? " relu" : "");
+        self->direction == CONV_FORWARD && shape->activation == ACTIVATION_RELU ? " relu" : "",
+        self->direction == CONV_FORWARD && shape->no_bias ? " bare" : "");
 }
 
 /* --- tensors */
@@ -156,6 +158,20 @@ static int add_convolve(const conv_problem *self, dtype form, dnn_graph *graph,
     return dnn_graph_add_operation(graph, &builder, error);
 }
 
+/* x * w -> ([virtual] -> relu ->) y */
+static int add_bare_forward(const conv_problem *self, dtype form, dnn_graph *graph,
+                            ls_error *error) {
+    dnn_tensor virtual_tensor = between(self), y_tensor = output_of(self);
+    cudnnBackendDescriptor_t product, y;
+    LS_TRY(dnn_graph_add_tensor(graph, &y_tensor, &y, error));
+    if (self->shape.activation != ACTIVATION_RELU)
+        return add_convolve(self, form, graph, y, error);
+    LS_TRY(dnn_graph_add_tensor(graph, &virtual_tensor, &product, error));
+    LS_TRY(add_convolve(self, form, graph, product, error));
+    return dnn_graph_add_pointwise(graph, "ReLU", CUDNN_POINTWISE_RELU_FWD, product, NULL, y,
+                                   error);
+}
+
 /* x * w -> [virtual] -> + bias -> ([virtual] -> relu ->) y */
 static int add_forward(const conv_problem *self, dtype form, dnn_graph *graph, ls_error *error) {
     dnn_tensor virtual_tensor = between(self), bias_tensor = bias_of(self, form),
@@ -185,8 +201,10 @@ static int add_backward(const conv_problem *self, dtype form, dnn_graph *graph, 
 
 static int build(const dnn_problem *base, dtype form, dnn_graph *graph, ls_error *error) {
     const conv_problem *self = (const conv_problem *)base;
-    return self->direction == CONV_FORWARD ? add_forward(self, form, graph, error)
-                                           : add_backward(self, form, graph, error);
+    if (self->direction != CONV_FORWARD)
+        return add_backward(self, form, graph, error);
+    return self->shape.no_bias ? add_bare_forward(self, form, graph, error)
+                               : add_forward(self, form, graph, error);
 }
 
 static int check_shape(const conv2d_shape *shape, ls_error *error) {
@@ -209,7 +227,8 @@ static int check_shape(const conv2d_shape *shape, ls_error *error) {
 int conv_problem_init(const conv2d_shape *shape, conv_direction direction, conv_problem *out,
                       ls_error *error) {
     LS_TRY(check_shape(shape, error));
-    bool two_forms = shape->type != DTYPE_F32 && direction != CONV_BACKWARD_DATA;
+    bool two_forms = shape->type != DTYPE_F32 && (direction == CONV_BACKWARD_WEIGHTS ||
+                                                  (direction == CONV_FORWARD && !shape->no_bias));
     *out = (conv_problem){.base = {.what = "convolution",
                                    .name = conv_direction_name(direction),
                                    .sums = {shape->type, shape->tf32},

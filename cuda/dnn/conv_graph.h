@@ -1,6 +1,6 @@
 /* A convolution as cuDNN is asked for it: the three operation graphs of a conv2d_shape.
  *
- *     forward           y  = [relu](x * w + bias)
+ *     forward           y  = [relu](x * w [+ bias])
  *     backward data     dx = the adjoint in x
  *     backward weights  dw = the adjoint in w
  *

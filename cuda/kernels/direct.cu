@@ -55,7 +55,7 @@ static __global__ void convolve(direct_arguments of, const T *x, const T *weight
         column = (int)(place / of.out_channels % of.out_width);
     size_t rows = place / of.out_channels / of.out_width;
     int row = (int)(rows % of.out_height), n = (int)(rows / of.out_height);
-    double sum = bias[out];
+    double sum = bias ? (double)bias[out] : 0;
     for (int r = 0; r < of.kernel; r++)
         for (int s = 0; s < of.kernel; s++) {
             const T *from =

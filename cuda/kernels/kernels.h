@@ -104,8 +104,8 @@ typedef struct direct_arguments {
     bool relu; /* forward: y = max(0, .) */
 } direct_arguments;
 
-/* y = [relu](x * weights + bias), its adjoint in x, and in the weights (result_type: `type`, or
- * fp32). */
+/* y = [relu](x * weights + bias), bias NULL: none; its adjoint in x, and in the weights
+ * (result_type: `type`, or fp32). */
 cudaError_t kernel_convolve(cudaStream_t stream, dtype type, const direct_arguments *of,
                             const void *x, const void *weights, const float *bias, void *y);
 cudaError_t kernel_convolve_back(cudaStream_t stream, dtype type, const direct_arguments *of,

@@ -140,7 +140,7 @@ static cudnnStatus_t read_pointwise(const dnn_descriptor *operation, dnn_problem
     if (memcmp(from.sizes, to.sizes, sizeof to.sizes) != 0)
         emulated_violation("cudnn: bias or ReLU with another shape behind it");
     problem->y = to;
-    if (*mode == CUDNN_POINTWISE_RELU_FWD && !with && problem->has_bias) {
+    if (*mode == CUDNN_POINTWISE_RELU_FWD && !with && !problem->shape.activation) {
         problem->shape.activation = ACTIVATION_RELU;
         return CUDNN_STATUS_SUCCESS;
     }

@@ -36,6 +36,12 @@ typedef struct named_shape {
         .kernel = window, .stride = step, .padding = pad,                                          \
         .activation = (with_relu) ? ACTIVATION_RELU : ACTIVATION_NONE, .need_dx = with_dx          \
     }
+/* Without a bias. */
+#define BARE(batch, size, in, out, window, step, pad, with_dx)                                     \
+    {                                                                                              \
+        .n = batch, .height = size, .width = size, .in_channels = in, .out_channels = out,         \
+        .kernel = window, .stride = step, .padding = pad, .need_dx = with_dx, .no_bias = true      \
+    }
 #define CNN(batch)                                                                                 \
     {"cnn conv1 n=" #batch, SHAPE(batch, 32, 3, 64, 3, 1, 1, true, false)}, {                      \
         "cnn conv2 n=" #batch, SHAPE(batch, 16, 64, 128, 3, 1, 1, true, true)                      \
@@ -51,11 +57,11 @@ static const named_shape shapes[] = {
     /* As the device asks for it in 16 bits: conv.h. */
     {PADDED " n=64", SHAPE(64, 32, 8, 64, 3, 1, 1, true, false)},
     {PADDED " n=16", SHAPE(16, 32, 8, 64, 3, 1, 1, true, false)},
-    {"resnet 7x7/2 3-64", SHAPE(64, 224, 3, 64, 7, 2, 3, false, false)},
-    {"resnet 3x3 64-64", SHAPE(64, 56, 64, 64, 3, 1, 1, false, true)},
-    {"resnet 3x3/2 64-128", SHAPE(64, 56, 64, 128, 3, 2, 1, false, true)},
-    {"resnet 1x1/2 64-128", SHAPE(64, 56, 64, 128, 1, 2, 0, false, true)},
-    {"resnet 3x3 512-512", SHAPE(64, 7, 512, 512, 3, 1, 1, false, true)},
+    {"resnet 7x7/2 3-64", BARE(64, 224, 3, 64, 7, 2, 3, false)},
+    {"resnet 3x3 64-64", BARE(64, 56, 64, 64, 3, 1, 1, true)},
+    {"resnet 3x3/2 64-128", BARE(64, 56, 64, 128, 3, 2, 1, true)},
+    {"resnet 1x1/2 64-128", BARE(64, 56, 64, 128, 1, 2, 0, true)},
+    {"resnet 3x3 512-512", BARE(64, 7, 512, 512, 3, 1, 1, true)},
 };
 
 /* cuDNN's own description of GPU 0. False: there is none, or no driver. */

@@ -307,8 +307,7 @@ static void like_another(subject *s, subject *ref, int first_n, int other_n, uin
 void test_conv2d(subject *s, subject *ref) {
     sweep(s, ref);
     cnn_layers(s, ref);
-    if (s->device->facts.host_addressable)
-        resnet_layers(s, ref);
+    resnet_layers(s, ref);
     if (strcmp(s->name, "ref") == 0)
         every_layout(s, ref);
     like_another(s, ref, 7, 3, 3000);
@@ -415,8 +414,7 @@ void test_conv2d_differences(subject *s, subject *ref) {
                                   .padding = c[6],
                                   .activation = relu_where(relu),
                                   .need_dx = true};
-            shape.no_bias =
-                i + 1 == sizeof cases / sizeof *cases && s->device->facts.host_addressable;
+            shape.no_bias = i + 1 == sizeof cases / sizeof *cases;
             shape.in_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.in_channels);
             shape.out_layout = subject_layout(s, LAYOUT_ROLE_IMAGE, shape.out_channels);
             one_difference(s, ref, shape, 4000 + i);
