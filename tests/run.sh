@@ -72,6 +72,9 @@ build() { # FOLDER OPTION...
     rm -f "$folder.log"
 }
 
+# Half of the tests wait for most of their time (a stopped rank, a deadline, a disk): more of them at once
+# than there are cores, whose clocks are therefore generous.
+cores=$(nproc)
 run_tests() { # FOLDER LOG MULTIPLIER-OF-TIMEOUTS OPTION-OF-MESON-TEST...
     folder=$1 log=$2 multiplier=$3
     shift 3
@@ -79,6 +82,7 @@ run_tests() { # FOLDER LOG MULTIPLIER-OF-TIMEOUTS OPTION-OF-MESON-TEST...
     rm -f "$folder/meson-logs/$log.json"
     # shellcheck disable=SC2086 # a command of several words, or none
     ${gently:-} meson test -C "$folder" --no-rebuild --logbase "$log" --timeout-multiplier "$multiplier" \
+        --num-processes "${processes:-$((cores + 1))}" \
         --print-errorlogs "$@" >"$folder/$log.txt" 2>&1 </dev/null || true
     say "ended: $folder $*"
 }
@@ -124,7 +128,7 @@ count_other_system() {
 # The sanitised build, in it the tests that watch no clock, and another system, on what the rest
 # leaves of the cores.
 beside() {
-    gently='nice -n 10'
+    gently='nice -n 10' processes=$cores
     sanitised=0
     # Lines alone, for stacks: what a debugger needs besides takes a sixth of the compiling.
     { build build-asan --buildtype=debugoptimized --optimization=1 -Ddebug=false -Dc_args=-g1 -Dcpp_args=-g1 \
@@ -133,41 +137,44 @@ beside() {
     return $sanitised
 }
 
-helper=''
-if build build-test --buildtype=release -Dwerror=true; then
-    if [ $quick = yes ]; then
-        run_tests build-test all 2 --no-suite hand --no-suite emulated --no-suite gpu --no-suite compilers --no-suite long
-    else
-        beside </dev/null &
-        helper=$!
-        # The emulated GPU's tests run once, in the sanitised build; but those that train, in this one.
-        run_tests build-test all 2 --no-suite hand --no-suite emulated
-    fi
-    count_tests build-test all
-fi
-if [ -n "$helper" ]; then
-    cluster=$(mktemp)
-    trap 'rm -f "$cluster"' EXIT
+# Two nodes that mostly wait, so the rest is built beside it.
+cluster_suite() {
     say "cluster suite"
-    sh tests/cluster/run.sh build-test/lockstep </dev/null | tee "$cluster"
+    cluster_log=$(mktemp)
+    trap 'rm -f "$cluster_log"' EXIT
+    sh tests/cluster/run.sh build-test/lockstep </dev/null | tee "$cluster_log"
     # Its last line: "cluster: N passed, N failed, N skipped".
-    counts=$(sed -n '$s/^cluster: \([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$cluster")
+    counts=$(sed -n '$s/^cluster: \([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$cluster_log")
     # shellcheck disable=SC2086 # three numbers
     count ${counts:-0 1 0}
     [ -n "$counts" ] || echo "FAIL: the cluster suite stopped half-way"
+    say "ended: cluster suite"
+}
 
-    if wait "$helper"; then
-        count_tests build-asan patient
-        run_tests build-asan unit 8 --suite unit --no-suite patient --no-suite peer
-        count_tests build-asan unit
-        ASAN_OPTIONS=detect_leaks=0 run_tests build-asan rest 8 --suite mpi --suite pack \
-            --suite emulated --no-suite patient
-        count_tests build-asan rest
+if build build-test --buildtype=release -Dwerror=true; then
+    if [ $quick = yes ]; then
+        run_tests build-test all 2 --no-suite hand --no-suite emulated --no-suite gpu --no-suite compilers --no-suite long
+        count_tests build-test all
     else
-        count 0 1 0
-        echo "FAIL: no sanitised build"
+        beside </dev/null &
+        helper=$!
+        cluster_suite
+        # The emulated GPU's tests run once, in the sanitised build; but those that train, in this one.
+        run_tests build-test all 2 --no-suite hand --no-suite emulated
+        count_tests build-test all
+        if wait "$helper"; then
+            count_tests build-asan patient
+            run_tests build-asan unit 8 --suite unit --no-suite patient --no-suite peer
+            count_tests build-asan unit
+            ASAN_OPTIONS=detect_leaks=0 run_tests build-asan rest 8 --suite mpi --suite pack \
+                --suite emulated --no-suite patient
+            count_tests build-asan rest
+        else
+            count 0 1 0
+            echo "FAIL: no sanitised build"
+        fi
+        count_other_system
     fi
-    count_other_system
 fi
 
 say "done"
