@@ -22,22 +22,16 @@ except ImportError as missing:
     print(f"1..0 # SKIP {missing}")
     sys.exit(0)
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pack"))
+tests = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path[:0] = [os.path.join(tests, "pack"), os.path.join(tests, "support")]
 from pictures import jpeg, png  # noqa: E402
+from tap import Tap  # noqa: E402
 
 lockstep, odd_archive = (os.path.abspath(word) for word in sys.argv[1:3])
-cases = failures = 0
+tap = Tap()
+case = tap.check
 environment = {key: value for key, value in os.environ.items()
                if key not in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")}
-
-
-def case(name, right, detail=""):
-    global cases, failures
-    cases += 1
-    failures += not right
-    print(f"{'ok' if right else 'not ok'} {cases} - {name}", flush=True)
-    if not right and detail:
-        print(f"# {detail}")
 
 
 def pack(*words):
@@ -77,7 +71,8 @@ def shard_digest(file):
     names = [name.decode() for name in file.attrs["classes"]]
     text = (f"lockstep shard 2\nkind encoded\nsplit {file.attrs['split'].decode()}\n"
             f"shard {file.attrs['shard']}\nimages {len(file['labels'])}\n"
-            f"bytes {len(file['bytes'])}\nclasses {len(names)}\n" + "".join(n + "\n" for n in names))
+            f"bytes {len(file['bytes'])}\nclasses {len(names)}\n" +
+            "".join(name + "\n" for name in names))
     return hashlib.sha256(text.encode() + b"".join(file[part][:].astype(kind).tobytes()
                                                    for part, kind in PARTS.items())).hexdigest()
 
@@ -196,8 +191,8 @@ def check_shrinking():
     case("--quality: less is smaller", sizes["30"] < sizes["90"], sizes)
 
 
-# What we make of each file, where that is not "as it is": Pillow takes two whose data end too early,
-# and makes their pixels up.
+# What we make of each file, where that is not "as it is": Pillow takes two whose data end early, and
+# makes their pixels up.
 CONVERTED = {"arithmetic.jpg": "arithmetic coding", "cmyk_adobe_app14.jpg": "CMYK",
              "cmyk_ycck_small.jpg": "CMYK", "png_renamed.JPEG": "PNG"}
 REFUSED = {"bomb_65500.jpg", "empty.JPEG", "huff_overflow.jpg", "null_height.jpg",
@@ -263,5 +258,4 @@ with tempfile.TemporaryDirectory() as work:
     check_bytes()
     check_shrinking()
     check_odd()
-    print(f"1..{cases}")
-sys.exit(failures != 0)
+sys.exit(tap.done())
