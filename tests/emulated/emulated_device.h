@@ -5,9 +5,9 @@
 
 #include <cuda_runtime.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <math.h> // isfinite by that name alone, as in device code
 #include <type_traits>
 
 using std::isfinite; // nvcc has it without a name space
