@@ -5,7 +5,8 @@ usage: decode.py DECODE IMAGES [ROUNDS]      DECODE: build/tests/bench/decode; I
 
 LOCKSTEP_PEER_PYTHON names a Python that can import torchvision and Pillow. All three are on one core, take
 turns, and pass over the same files, in memory; the ratio of each round is taken, and their median. torchvision
-runs with one thread. Pillow's own time for the crop and the resize is in it, PyTorch's DataLoader is not.
+runs with one thread. Seconds are those of the CPU that each takes, so that others on the machine count less.
+PyTorch's DataLoader is not in it.
 """
 import os
 import statistics
@@ -28,10 +29,10 @@ files = [open(path.rstrip("\\n"), "rb").read() for path in open(sys.argv[1])]
 make = T.Compose([T.RandomResizedCrop(224), T.RandomHorizontalFlip(), T.ToTensor(),
                   T.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
 for line in sys.stdin:
-    start = time.perf_counter()
+    start = time.process_time()
     for data in files:
         make(Image.open(io.BytesIO(data)).convert("RGB"))
-    print(len(files) / (time.perf_counter() - start), flush=True)
+    print(len(files) / (time.process_time() - start), flush=True)
 """
 
 decode, source = sys.argv[1:3]
@@ -76,4 +77,5 @@ with tempfile.TemporaryDirectory() as folder:
         process.stdin.close()
         process.wait()
 for how, bar in BARS.items():
-    print(f"{how} over torchvision, median of {rounds}: " + runs.verdict(statistics.median(ratios[how]), bar, at_least=True))
+    print(f"{how} over torchvision, median of {rounds}: "
+          + runs.verdict(statistics.median(ratios[how]), bar, at_least=True))
