@@ -8,6 +8,7 @@
 #include "data_fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -293,10 +294,10 @@ static void *take_and_give(void *argument) {
     for (int round = 0; round < 500; round++) {
         if (!budget_take(&shared, bytes))
             abort();
-        int64_t now = in_use += bytes;
+        int64_t now = atomic_fetch_add(&in_use, bytes) + bytes;
         if (now > most_in_use)
             most_in_use = now;
-        in_use -= bytes;
+        atomic_fetch_sub(&in_use, bytes);
         budget_give(&shared, bytes);
     }
     return NULL;
