@@ -15,7 +15,7 @@ build="meson ninja-build gcc g++ pkg-config libopenmpi-dev openmpi-bin libpmix-d
     libprotobuf-c-dev protobuf-c-compiler libjansson-dev libcurl4-openssl-dev gnuplot-nox"
 cluster="slurm-wlm munge iproute2 util-linux procps"
 test="hdf5-tools python3-venv procps curl libcap2-bin debootstrap"
-pytorch="python3-torch python3-numpy"
+pytorch="python3-torch python3-torchvision python3-pil python3-numpy"
 
 wanted=
 for set in "${@:-build}"; do

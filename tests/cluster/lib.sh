@@ -71,9 +71,16 @@ wait_state() { # JOB SECONDS STATE-PATTERN
     done
 }
 
-# A job that is requeued: Slurm keeps it back for two minutes, so that is taken from it.
+# A job that is requeued: Slurm keeps it back for two minutes, so that is taken from it once nothing of the
+# attempt before is left, whose batch step would else report its end as the new one's.
 begin_again() { # JOB
     wait_state "$1" 60 PENDING
+    left=150
+    while grep -q -s -a "^slurmstepd: .$1[.]" /proc/[0-9]*/cmdline; do
+        left=$((left - 1))
+        [ $left -gt 0 ] || fail "a step of job $1 does not end"
+        sleep 0.2
+    done
     scontrol update "JobId=$1" StartTime=now
 }
 

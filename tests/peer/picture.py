@@ -30,12 +30,13 @@ def skip(why):
 
 def peer():
     """Runs in the peer's Python, or skips."""
-    python = os.environ.get("LOCKSTEP_PEER_PYTHON", "python3")
     if os.environ.get("PICTURE_INSIDE"):
         return
-    if subprocess.run([python, "-c", "import PIL.Image, torchvision"], capture_output=True).returncode:
-        skip(f"{python} cannot import Pillow and torchvision (LOCKSTEP_PEER_PYTHON names one that can)")
-    os.execvpe(python, [python] + sys.argv, {**os.environ, "PICTURE_INSIDE": "1"})
+    named = os.environ.get("LOCKSTEP_PEER_PYTHON")
+    for python in [named] if named else ["python3", "/usr/bin/python3"]:  # Debian's may not be the PATH's first
+        if not subprocess.run([python, "-c", "import PIL.Image, torchvision"], capture_output=True).returncode:
+            os.execvpe(python, [python] + sys.argv, {**os.environ, "PICTURE_INSIDE": "1"})
+    skip(f"{python} cannot import Pillow and torchvision (sh slurm/packages.sh pytorch installs Debian's)")
 
 
 def texture(width, height, rng):
