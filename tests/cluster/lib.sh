@@ -72,7 +72,8 @@ wait_state() { # JOB SECONDS STATE-PATTERN
 }
 
 # A job that is requeued: Slurm keeps it back for two minutes, so that is taken from it once nothing of the
-# attempt before is left, whose batch step would else report its end as the new one's.
+# attempt before is left, whose batch step would else report its end as the new one's, and in a later second
+# than its end: slurmd refuses a credential that is no younger, and the job has failed.
 begin_again() { # JOB
     wait_state "$1" 60 PENDING
     left=150
@@ -81,6 +82,7 @@ begin_again() { # JOB
         [ $left -gt 0 ] || fail "a step of job $1 does not end"
         sleep 0.2
     done
+    sleep 2
     scontrol update "JobId=$1" StartTime=now
 }
 
