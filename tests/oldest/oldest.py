@@ -21,8 +21,9 @@ import zipfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from tap import Tap  # noqa: E402
 
-# CUDA 12.2, cuDNN 9.8, NCCL 2.18; nvtx is headers alone.
+# CUDA 12.2, cuDNN 9.8, NCCL 2.18; nvcc (crt/host_defines.h) and nvtx for their headers alone.
 PACKAGES = {
+    "nvidia-cuda-nvcc-cu12": ("12.2.*", []),
     "nvidia-cuda-runtime-cu12": ("12.2.*", ["libcudart.so.12"]),
     "nvidia-cublas-cu12": ("12.2.*", ["libcublasLt.so.12"]),
     "nvidia-nvtx-cu12": ("12.2.*", []),
