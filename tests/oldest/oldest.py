@@ -119,6 +119,11 @@ def main():
     except (OSError, subprocess.SubprocessError, zipfile.BadZipFile) as error:
         skip(f"the oldest CUDA, cuDNN and NCCL cannot be fetched: {error}")
     includes = list(include_folders(folders))
+    # PyPI's packages of 12.2 lack nv/target, which has no ending: a toolkit's serves.
+    probe = subprocess.run(["cc", "-E", *(word for folder in includes for word in ("-isystem", folder)), "-x", "c", "-"],
+                           input="#include <cublasLt.h>\n", capture_output=True, text=True)
+    if "nv/target" in probe.stderr:
+        skip("CUDA's headers are not installed (nv/target, which PyPI's packages of 12.2 lack)")
     with tempfile.TemporaryDirectory() as work, concurrent.futures.ThreadPoolExecutor(2) as pool:
         objects = [os.path.join(work, os.path.basename(name) + ".o") for name in sources]
         mpi = subprocess.run(["pkg-config", "--cflags", "ompi-c"], capture_output=True, text=True).stdout.split()
