@@ -248,20 +248,8 @@ static void expect(const samples *base, const sampler *order, int64_t position, 
 
 static int make(const samples *self, device *device, device_stream *stream,
                 const sample_place *from, int count, const sample_target *to, ls_error *error) {
-    batch_arguments arguments = {.images = from->samples,
-                                 .labels = from->labels,
-                                 .ids = from->ids,
-                                 .order = from->order,
-                                 .state = from->state,
-                                 .count = count,
-                                 .height = self->facts.height,
-                                 .width = self->facts.width,
-                                 .channels = self->facts.channels,
-                                 .layout = to->layout,
-                                 .type = to->type,
-                                 .by_channel = true,
-                                 .out = to->out,
-                                 .out_labels = to->labels};
+    batch_arguments arguments = samples_batch(self, from, count, to);
+    arguments.by_channel = true;
     memcpy(arguments.scales, of(self)->scale, sizeof arguments.scales);
     memcpy(arguments.shifts, of(self)->shift, sizeof arguments.shifts);
     return device->is->ops->make_batch(device, stream, &arguments, error);

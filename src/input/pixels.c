@@ -106,22 +106,10 @@ static const void *whole(const samples *self, const int32_t **labels) {
 
 static int make(const samples *self, device *device, device_stream *stream,
                 const sample_place *from, int count, const sample_target *to, ls_error *error) {
-    batch_arguments arguments = {.images = from->samples,
-                                 .labels = from->labels,
-                                 .ids = from->ids,
-                                 .order = from->order,
-                                 .state = from->state,
-                                 .count = count,
-                                 .height = self->facts.height,
-                                 .width = self->facts.width,
-                                 .channels = self->facts.channels,
-                                 .layout = to->layout,
-                                 .type = to->type,
-                                 .scale = of(self)->scale,
-                                 .shift = of(self)->shift,
-                                 .augment = of(self)->augment,
-                                 .out = to->out,
-                                 .out_labels = to->labels};
+    batch_arguments arguments = samples_batch(self, from, count, to);
+    arguments.scale = of(self)->scale;
+    arguments.shift = of(self)->shift;
+    arguments.augment = of(self)->augment;
     return device->is->ops->make_batch(device, stream, &arguments, error);
 }
 

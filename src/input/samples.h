@@ -82,6 +82,25 @@ int samples_open(const char *folder, const char *split, const sample_choices *ch
                  bool training, samples **out, ls_error *error);
 void samples_close(samples *self); /* NULL is fine */
 
+/* For kinds whose samples are bytes [h, w, c]: make_batch's arguments but for scale, shift and
+ * augmentation, which are 0. */
+static inline batch_arguments samples_batch(const samples *self, const sample_place *from,
+                                            int count, const sample_target *to) {
+    return (batch_arguments){.images = from->samples,
+                             .labels = from->labels,
+                             .ids = from->ids,
+                             .order = from->order,
+                             .state = from->state,
+                             .count = count,
+                             .height = self->facts.height,
+                             .width = self->facts.width,
+                             .channels = self->facts.channels,
+                             .layout = to->layout,
+                             .type = to->type,
+                             .out = to->out,
+                             .out_labels = to->labels};
+}
+
 /* The order of an epoch of them. */
 static inline void samples_order(const samples *self, uint64_t seed, int epoch, bool shuffled,
                                  sampler *out) {
