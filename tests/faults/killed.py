@@ -64,11 +64,11 @@ def attempt(folder, ranks, moment, aimed, dice):
         faults.wait_for(lambda: saves(folder, before, process))
     time.sleep(moment)
     found = faults.ranks_of(process)
+    running = process.poll() is None
     for pid in found if dice.random() < 0.3 else [dice.choice(found)] if found else []:
         faults.end(pid, signal.SIGKILL)
-    killed = process.poll() is None
     code, out, error = faults.finish(process, faults.PATIENCE)
-    killed = killed and code not in (0, 124)
+    killed = running and bool(found) and code not in (0, 124)
     kills["all"] += killed
     kills["saving"] += killed and aimed
     return (None if killed else code), out, error
