@@ -2,6 +2,7 @@
 
 #include "base/thread.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 struct background {
@@ -17,8 +18,16 @@ struct background {
     pthread_cond_t changed;
 };
 
+/* Its own thread gets its share of the cores, but takes none from a computing thread at the moment
+ * it is woken: that one would stand still for a time slice. (sched(7): SCHED_BATCH) */
+static void stand_back(void) {
+    struct sched_param none = {0};
+    pthread_setschedparam(pthread_self(), SCHED_BATCH, &none); /* a wish, where it is refused */
+}
+
 static void *run(void *argument) {
     background *self = argument;
+    stand_back();
     pthread_mutex_lock(&self->lock);
     for (;;) {
         while (!self->waiting && !self->stop)

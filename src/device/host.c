@@ -22,10 +22,12 @@ int host_allocate(device *self, size_t bytes, const char *what, void **out, ls_e
                        self->is->name, bytes, what, hint);
     }
 #ifdef MADV_HUGEPAGE
+    /* A wish: a kernel without them refuses. What is left of the last one lies in small pages, so
+     * that nothing is resident but what was asked for. */
     if (alignment == HUGE_PAGE)
-        madvise(*out, rounded, MADV_HUGEPAGE); /* a wish: a kernel without them refuses */
+        madvise(*out, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
-    memset(*out, 0, rounded);
+    memset(*out, 0, (bytes + 255) / 256 * 256);
     return LS_OK;
 }
 

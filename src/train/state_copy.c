@@ -2,9 +2,6 @@
 
 #include "train/trainer.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 /* Memory of the device that is not there is no reason to end a run: the steps wait for the copy. */
 static int open_aside(size_t bytes, state_copy *out, ls_error *error) {
     device *device = out->device;
@@ -24,16 +21,9 @@ int state_copy_open(const trainer *self, size_t elements, state_copy *out, ls_er
     void *host = NULL;
     *out = (state_copy){.device = device};
     LS_TRY(open_aside(bytes, out, error));
-    if (out->aside) {
+    if (bytes > 0) /* pages that were touched: the first save does not wait for them */
         LS_TRY(device->is->host_allocate(device, bytes, &host, error));
-        out->host = host;
-        return LS_OK;
-    }
-    out->host = malloc(bytes + 1);
-    if (!out->host)
-        return ls_fail(error, LS_FAILED, "out of memory for a copy of the state (%zu bytes)",
-                       bytes);
-    memset(out->host, 0, bytes); /* the first save is not the one that waits for pages */
+    out->host = host;
     return LS_OK;
 }
 
@@ -43,10 +33,8 @@ void state_copy_close(state_copy *self) {
         device->is->stream_destroy(device, self->stream);
     if (self->ready)
         device->is->event_destroy(device, self->ready);
-    if (self->aside && self->host)
+    if (self->host)
         device->is->host_release(device, self->host);
-    else
-        free(self->host);
     if (self->aside)
         device->is->release(device, self->aside);
     *self = (state_copy){0};
