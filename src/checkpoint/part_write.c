@@ -13,8 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Of a float whose bits have it, the value is infinite or none. */
-static const uint32_t EXPONENT = 0x7f800000u;
+/* Added to a float's bits without its sign, it reaches the sign's where all bits of the exponent
+ * are set: the value is infinite or none. */
+static const uint32_t LOWEST_OF_EXPONENT = 0x00800000u, NO_SIGN = 0x7fffffffu;
 
 /* Of one array, its ranges in this part. */
 typedef struct piece {
@@ -32,8 +33,8 @@ enum { AT_ONCE = 1 << 18, SENT_AT_ONCE = 1 << 22 };
 static bool is_finite(const float *values, int64_t count) {
     uint32_t found = 0;
     for (int64_t at = 0; at < count; at++)
-        found |= (uint32_t)((fingerprint_bits(values[at]) & EXPONENT) == EXPONENT);
-    return !found;
+        found |= (fingerprint_bits(values[at]) & NO_SIGN) + LOWEST_OF_EXPONENT;
+    return found <= NO_SIGN;
 }
 
 /* Of a piece that has one. */
