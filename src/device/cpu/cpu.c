@@ -115,10 +115,11 @@ static tensor_layout cpu_choose_layout(const device *base, layout_role role, int
     return cpu_layouts_choose(type == DTYPE_BF16 ? &self->bf16 : &self->fp32, role, channels);
 }
 
-extern const op cpu_conv2d, cpu_linear, cpu_maxpool2d, cpu_join, cpu_batchnorm2d, cpu_avgpool2d;
+extern const op cpu_conv2d, cpu_linear, cpu_maxpool2d, cpu_join, cpu_batchnorm2d, cpu_avgpool2d,
+    cpu_layernorm;
 
-static const op *const cpu_kinds[] = {
-    &cpu_conv2d, &cpu_linear, &cpu_maxpool2d, &cpu_join, &cpu_batchnorm2d, &cpu_avgpool2d, NULL};
+static const op *const cpu_kinds[] = {&cpu_conv2d,      &cpu_linear,    &cpu_maxpool2d, &cpu_join,
+                                      &cpu_batchnorm2d, &cpu_avgpool2d, &cpu_layernorm, NULL};
 
 static const ops cpu_ops = {
     .choose_layout = cpu_choose_layout,

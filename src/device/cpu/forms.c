@@ -1,6 +1,7 @@
 #include "device/cpu/forms.h"
 
 #include "device/cpu/cpu.h"
+#include "device/cpu/layernorm.h"
 #include "device/cpu/norm.h"
 #include "device/cpu/product.h"
 
@@ -57,6 +58,14 @@ FORMS(void, cpu_norm_forward, (const norm_job *self, int block, int tile), (self
 FORMS(void, cpu_norm_backward_sums, (const norm_job *self, int block, int tile, float *partial),
       (self, block, tile, partial))
 FORMS(void, cpu_norm_backward, (const norm_job *self, int block, int tile), (self, block, tile))
+FORMS(void, cpu_layernorm_forward, (const layernorm_job *self, size_t row, size_t end),
+      (self, row, end))
+FORMS(void, cpu_layernorm_backward,
+      (const layernorm_job *self, size_t row, size_t end, float *partial),
+      (self, row, end, partial))
+FORMS(void, cpu_gelu, (dtype type, size_t count, const void *z, void *y), (type, count, z, y))
+FORMS(void, cpu_gelu_backward, (dtype type, size_t count, const void *dy, void *z),
+      (type, count, dy, z))
 FORMS(void, cpu_add_two,
       (dtype type, size_t count, const void *a, const void *b, bool relu, void *y),
       (type, count, a, b, relu, y))

@@ -4,20 +4,42 @@
 
 #include <string.h>
 
-/* Rows are added in order, 64 columns side by side. Inlined with a constant `bf16`. */
+enum { STRIP = 64, MOST_ROWS = 256, LEAST_VALUES = 1 << 18 };
+
+/* sums[count] += the rows from `row` to `end`, in order. Inlined with a constant `bf16`. */
+static inline __attribute__((always_inline)) void add_rows(bool bf16, const void *restrict from,
+                                                           size_t columns, size_t row, size_t end,
+                                                           size_t count, float *restrict sums) {
+    for (; row < end; row++)
+        for (size_t i = 0; i < count; i++) {
+            size_t at = row * columns + i;
+            sums[i] +=
+                bf16 ? bf16_to_float(((const uint16_t *)from)[at]) : ((const float *)from)[at];
+        }
+}
+
+/* A strip of neighbouring columns; many rows (the tokens of a batch) in parts, of which each has
+ * sums of its own, so that rounding grows with neither's number alone. */
 static inline __attribute__((always_inline)) void
-sum_rows(bool bf16, const void *restrict from, float *restrict to, size_t rows, size_t columns) {
-    for (size_t first = 0; first < columns; first += 64) {
-        size_t count = columns - first < 64 ? columns - first : 64;
-        float sums[64] = {0};
-        for (size_t row = 0; row < rows; row++)
-            for (size_t i = 0; i < count; i++) {
-                size_t at = row * columns + first + i;
-                sums[i] +=
-                    bf16 ? bf16_to_float(((const uint16_t *)from)[at]) : ((const float *)from)[at];
-            }
-        memcpy(to + first, sums, count * sizeof *sums);
+sum_strip(bool bf16, const void *from, float *to, size_t rows, size_t columns, size_t count) {
+    float total[STRIP] = {0};
+    for (size_t row = 0; row < rows; row += MOST_ROWS) {
+        float sums[STRIP] = {0};
+        add_rows(bf16, from, columns, row, rows - row < MOST_ROWS ? rows : row + MOST_ROWS, count,
+                 sums);
+        for (size_t i = 0; i < count; i++)
+            total[i] += sums[i];
     }
+    memcpy(to, total, count * sizeof *total);
+}
+
+static inline __attribute__((always_inline)) void sum_rows(bool bf16, const void *from, float *to,
+                                                           size_t rows, size_t columns) {
+    const char *bytes = from;
+#pragma omp parallel for schedule(static) if (rows * columns >= LEAST_VALUES)
+    for (size_t first = 0; first < columns; first += STRIP)
+        sum_strip(bf16, bytes + first * (bf16 ? sizeof(uint16_t) : sizeof(float)), to + first, rows,
+                  columns, columns - first < STRIP ? columns - first : STRIP);
 }
 
 void cpu_sum_rows(dtype type, const void *from, float *to, size_t rows, size_t columns) {

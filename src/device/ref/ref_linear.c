@@ -1,6 +1,9 @@
-/* y = x * weights^T + bias, and its three gradients. */
+/* y = x * weights^T + bias, and its three gradients. With a GELU `saved` holds what it was applied
+ * to, and from backward_parameters on the gradient of that. */
 #include "device/kinds/linear.h"
 #include "device/ref/ref.h"
+
+#include <math.h>
 
 const op_kind op_linear = {"linear"};
 
@@ -17,10 +20,31 @@ static int prepare(plan *self, const void *wanted, const plan *like, ls_error *e
     (void)like;
     const linear_shape *shape = wanted;
     LS_TRY(ref_check_type("linear", shape->type, error));
-    LS_TRY(plan_refuse_activation(self, shape->activation, error));
     ((ref_linear_plan *)self)->shape = *shape;
+    if (shape->activation == ACTIVATION_GELU)
+        self->saved_bytes = linear_outputs(shape) * dtype_bytes(shape->type);
     text_add(&self->description, "ref");
     return LS_OK;
+}
+
+/* The normal distribution up to z, and its density there. */
+static double normal_up_to(double z) {
+    return 0.5 * erfc(-z / sqrt(2));
+}
+
+static double normal_density(double z) {
+    return exp(-z * z / 2) / sqrt(2 * acos(-1));
+}
+
+/* z, as the type holds it, is what a GELU is applied to. */
+static double activated(const linear_shape *shape, const op_arguments *a, size_t index, double z) {
+    if (shape->activation == ACTIVATION_RELU)
+        return z < 0 ? 0 : z;
+    if (shape->activation != ACTIVATION_GELU)
+        return z;
+    ref_store(shape->type, a->saved, index, z);
+    z = ref_load(shape->type, a->saved, index);
+    return z * normal_up_to(z);
 }
 
 static int forward(plan *self, const op_arguments *a, ls_error *error) {
@@ -33,22 +57,34 @@ static int forward(plan *self, const op_arguments *a, ls_error *error) {
             for (size_t i = 0; i < in; i++)
                 sum += ref_load(shape->type, a->x[0], n * in + i) *
                        ref_weight(shape->type, a->parameters[0][o * in + i]);
-            if (shape->activation == ACTIVATION_RELU && sum < 0)
-                sum = 0;
-            ref_store(shape->type, a->y, n * out + o, sum);
+            ref_store(shape->type, a->y, n * out + o, activated(shape, a, n * out + o, sum));
         }
     return LS_OK;
+}
+
+/* The gradient of what the activation is applied to. */
+static const void *delta_of(const linear_shape *shape, const op_arguments *a) {
+    return shape->activation == ACTIVATION_GELU ? a->saved : a->dy;
+}
+
+static void make_delta(const linear_shape *shape, const op_arguments *a) {
+    for (size_t i = 0; i < linear_outputs(shape); i++) {
+        double z = ref_load(shape->type, a->saved, i);
+        double slope = normal_up_to(z) + z * normal_density(z);
+        ref_store(shape->type, a->saved, i, slope * ref_load(shape->type, a->dy, i));
+    }
 }
 
 static int backward_inputs(plan *self, const op_arguments *a, ls_error *error) {
     (void)error;
     const linear_shape *shape = shape_of(self);
     size_t in = (size_t)shape->in_features, out = (size_t)shape->out_features;
+    const void *delta = delta_of(shape, a);
     for (size_t n = 0; n < (size_t)shape->n; n++)
         for (size_t i = 0; i < in; i++) {
             double sum = 0;
             for (size_t o = 0; o < out; o++)
-                sum += ref_load(shape->type, a->dy, n * out + o) *
+                sum += ref_load(shape->type, delta, n * out + o) *
                        ref_weight(shape->type, a->parameters[0][o * in + i]);
             ref_store(shape->type, a->dx[0], n * in + i, sum);
         }
@@ -59,15 +95,18 @@ static int backward_parameters(plan *self, const op_arguments *a, ls_error *erro
     (void)error;
     const linear_shape *shape = shape_of(self);
     size_t in = (size_t)shape->in_features, out = (size_t)shape->out_features;
+    const void *delta = delta_of(shape, a);
+    if (shape->activation == ACTIVATION_GELU)
+        make_delta(shape, a);
     for (size_t o = 0; o < out; o++) {
         double bias_sum = 0;
         for (size_t n = 0; n < (size_t)shape->n; n++)
-            bias_sum += ref_load(shape->type, a->dy, n * out + o);
+            bias_sum += ref_load(shape->type, delta, n * out + o);
         a->gradients[1][o] = (float)bias_sum;
         for (size_t i = 0; i < in; i++) {
             double sum = 0;
             for (size_t n = 0; n < (size_t)shape->n; n++)
-                sum += ref_load(shape->type, a->dy, n * out + o) *
+                sum += ref_load(shape->type, delta, n * out + o) *
                        ref_load(shape->type, a->x[0], n * in + i);
             a->gradients[0][o * in + i] = (float)sum;
         }

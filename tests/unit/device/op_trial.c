@@ -121,6 +121,70 @@ void op_results_free(op_results *self) {
     free_all(self->buffers, OP_BUFFERS);
 }
 
+typedef struct alone {
+    subject *s;
+    const op_trial *trial;
+    op_results out;
+} alone;
+
+static void try_alone(void *context, int worker) {
+    alone *self = context;
+    (void)worker;
+    self->out = op_try(self->s, self->trial);
+}
+
+op_results op_try_alone(subject *s, const op_trial *trial) {
+    alone run = {.s = s, .trial = trial};
+    device_alone(s->device, try_alone, &run);
+    return run.out;
+}
+
+static void expect_same(const char *what, const float *a, const float *b, size_t count) {
+    expect(!a || memcmp(a, b, count * sizeof *a) == 0, "%s has other bits", what);
+}
+
+void expect_same_bits(const op_trial *trial, const op_results *a, const op_results *b) {
+    expect_same("y", a->y, b->y, trial->dy.count);
+    for (int i = 0; i < OP_INPUTS; i++)
+        expect_same("a gradient of an input", a->dx[i], b->dx[i], trial->x[i].count);
+    for (int i = 0; i < OP_PARAMETERS; i++)
+        expect_same("a gradient of a parameter", a->gradients[i], b->gradients[i],
+                    trial->parameters[i].count);
+}
+
+/* --- finite differences: loss = sum of dy * y, y by ref */
+
+typedef struct trial_loss {
+    subject *ref;
+    op_trial trial;
+} trial_loss;
+
+static double loss_of(void *context, uint64_t *signature) {
+    trial_loss *self = context;
+    op_results out = op_try(self->ref, &self->trial);
+    double loss = 0;
+    for (size_t i = 0; i < self->trial.dy.count; i++)
+        loss += (double)out.y[i] * (double)self->trial.dy.values[i];
+    *signature = 0;
+    op_results_free(&out);
+    return loss;
+}
+
+void expect_differences(subject *ref, const op_trial *trial, const op_results *got, float step,
+                        size_t stride, double tolerance) {
+    trial_loss loss = {ref, *trial};
+    loss.trial.evaluates = true;
+    differences how = {
+        .loss = loss_of, .context = &loss, .step = step, .stride = stride, .tolerance = tolerance};
+    for (int i = 0; i < OP_INPUTS; i++)
+        if (got->dx[i])
+            expect_gradient("dx", &how, (float *)trial->x[i].values, got->dx[i], trial->x[i].count);
+    for (int i = 0; i < OP_PARAMETERS; i++)
+        if (got->gradients[i])
+            expect_gradient("a parameter's gradient", &how, (float *)trial->parameters[i].values,
+                            got->gradients[i], trial->parameters[i].count);
+}
+
 bool subject_lacks(subject *s, const op_kind *kind) {
     ls_error error = {0};
     plan *plan = NULL;

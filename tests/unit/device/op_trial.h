@@ -41,6 +41,16 @@ typedef struct op_results {
 
 op_results op_try(subject *s, const op_trial *trial);
 void op_results_free(op_results *self);
+/* With one compute thread, on a device that has several. */
+op_results op_try_alone(subject *s, const op_trial *trial);
+/* That both have the same bits, of all that backward and forward made. */
+void expect_same_bits(const op_trial *trial, const op_results *a, const op_results *b);
+
+/* Of a kind that is smooth, and whose evaluation is its training's forward: `got`, the gradients of
+ * sum(dy * y), against finite differences of what `ref` gives for the trial, whose values move
+ * meanwhile. Every `stride`-th value of each tensor is tried. */
+void expect_differences(subject *ref, const op_trial *trial, const op_results *got, float step,
+                        size_t stride, double tolerance);
 
 /* Whether the device has no op of the kind and none of ref's serves it: then it is seen to be
  * refused by name, which is a case of its own. */

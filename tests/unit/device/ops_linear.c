@@ -1,6 +1,7 @@
 /* Linear layers, forward and backward, against ref and against finite differences. */
 #include "op_trial.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -205,6 +206,95 @@ static void one_difference(subject *s, subject *ref, int n, int in, bool relu) {
     case_done(s, "linear %dx%d->5%s: finite differences", n, in, relu ? " relu" : "");
 }
 
+/* --- with a GELU, of many rows as tokens are */
+
+static void one_gelu(subject *s, subject *ref, int n, int in, int out, float reach,
+                     uint64_t stream) {
+    linear_shape shape = {.n = n,
+                          .in_features = in,
+                          .out_features = out,
+                          .type = s->type,
+                          .tf32 = s->precision == PRECISION_TF32,
+                          .activation = ACTIVATION_GELU,
+                          .need_dx = true};
+    linear_values values = linear_random(s, &shape, stream);
+    for (size_t i = 0; i < inputs_of(&shape); i++)
+        values.x[i] = rounded_to(s->precision, values.x[i] * reach);
+    op_results want = run_ref(s, ref, &shape, &values), got = run(s, &shape, &values);
+    op_results again = run(s, &shape, &values);
+    /* What it is applied to is stored in the type, and so is its gradient; the derivatives of GELU
+     * and of its derivative are at most 1.13 and 0.8. */
+    double u = s->type == DTYPE_BF16 ? 0x1p-8 : s->type == DTYPE_F16 ? 0x1p-11 : 0x1p-22;
+    double size = 4 * (double)reach * sqrt((double)in), delta = u * (1.2 + size) + 0x1p-21;
+    double sum = sum_tolerance((size_t)in) * (double)reach;
+    expect_close_stored(s, "y", got.y, want.y, outputs_of(&shape), u * size + 2 * sum);
+    expect_close_stored(s, "dx", got.dx[0], want.dx[0], inputs_of(&shape),
+                        (delta + sum) * 4 * sqrt((double)out));
+    expect_close("dweights", got.gradients[0], want.gradients[0], weights_of(&shape),
+                 (delta + sum) * (double)reach * 4 * sqrt((double)n) +
+                     sum_tolerance((size_t)n) * (double)reach);
+    expect_close("dbias", got.gradients[1], want.gradients[1], (size_t)out,
+                 (delta + sum) * 4 * sqrt((double)n) + sum_tolerance((size_t)n));
+    expect(memcmp(got.y, again.y, outputs_of(&shape) * sizeof(float)) == 0 &&
+               memcmp(got.dx[0], again.dx[0], inputs_of(&shape) * sizeof(float)) == 0,
+           "the second run has other bits than the first");
+    op_results_free(&want), op_results_free(&got), op_results_free(&again), values_free(&values);
+    case_done(s, "linear %dx%d->%d gelu", n, in, out);
+}
+
+/* GELU itself, through a weight of 1: known values, and the derivative's. */
+static void gelu_by_hand(subject *s) {
+    static const float z[] = {-30, -6, -3, -1, -0.5f, 0, 0.5f, 1, 3, 30};
+    static const float gelu[] = {0, -5.919526e-9f, -0.0040496940f, -0.15865525f, -0.15426877f,
+                                 0, 0.34573123f,   0.84134475f,    2.9959503f,   30};
+    static const float slopes[] = {0,    -3.5468e-8f,  -0.0119456472f, -0.0833154706f, 0.132504875f,
+                                   0.5f, 0.867495125f, 1.08331547f,    1.01194565f,    1};
+    enum { COUNT = sizeof z / sizeof *z };
+    float one = 1, none = 0, ones[COUNT];
+    linear_shape shape = {.n = COUNT,
+                          .in_features = 1,
+                          .out_features = 1,
+                          .type = s->type,
+                          .activation = ACTIVATION_GELU,
+                          .need_dx = true};
+    for (int i = 0; i < COUNT; i++)
+        ones[i] = 1;
+    op_results got = run(s, &shape, &(linear_values){(float *)z, &one, &none, ones});
+    expect_close_stored(s, "y", got.y, gelu, COUNT, 0x1p-21);
+    expect_close_stored(s, "dx", got.dx[0], slopes, COUNT, 0x1p-21);
+    op_results_free(&got);
+    case_done(s, "linear: GELU and its derivative at known places");
+}
+
+static void gelu_by_differences(subject *s, subject *ref) {
+    linear_shape shape = {.n = 6,
+                          .in_features = 9,
+                          .out_features = 5,
+                          .activation = ACTIVATION_GELU,
+                          .need_dx = true};
+    linear_values in = linear_random(s, &shape, 5990);
+    op_trial trial = {.kind = &op_linear,
+                      .shape = &shape,
+                      .x = {trial_flat(inputs_of(&shape), in.x)},
+                      .parameters = {trial_flat(weights_of(&shape), in.weights),
+                                     trial_flat((size_t)shape.out_features, in.bias)},
+                      .dy = trial_flat(outputs_of(&shape), in.dy)};
+    op_results got = op_try(s, &trial);
+    expect_differences(ref, &trial, &got, 0x1p-7f, 1, 0x1p-11);
+    op_results_free(&got), values_free(&in);
+    case_done(s, "linear gelu: finite differences");
+}
+
+static void with_gelu(subject *s, subject *ref) {
+    one_gelu(s, ref, 64, 128, 70, 1, 5960);
+    one_gelu(s, ref, 394, 48, 192, 1, 5970);
+    one_gelu(s, ref, 700, 16, 33, 2, 5980);
+    if (s->precision != PRECISION_FP32)
+        return;
+    gelu_by_hand(s);
+    gelu_by_differences(s, ref);
+}
+
 void test_linear(subject *s, subject *ref) {
     static const int cases[][3] = {/* n, in, out */
                                    {1, 5, 7},
@@ -240,6 +330,8 @@ void test_linear(subject *s, subject *ref) {
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
         like_another(s, ref, batches[i]);
     weights_are_rounded(s);
+    if (s->device->facts.host_addressable) /* cuda refuses it: ops_kinds.c */
+        with_gelu(s, ref);
     if (s->precision != PRECISION_FP32)
         return;
     one_difference(s, ref, 3, 7, false);
