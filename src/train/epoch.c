@@ -142,6 +142,16 @@ static int several_steps(trainer *self, int64_t index, ls_error *error) {
     return input_replayed(&self->input, index, steps, error);
 }
 
+/* --ablate compute: the loader's batch is taken, and given back for the next. */
+static int only_load(trainer *self, int64_t index, ls_error *error) {
+    input_batch batch;
+    double started = clock_seconds();
+    LS_TRY(feed_next(&self->input.train, index, &batch, error));
+    self->parts[STEP_DATA] += clock_seconds() - started;
+    self->only_loaded += batch.loaded;
+    return LS_OK;
+}
+
 static int one_step(trainer *self, const epoch_record *record, int64_t index, ls_error *error) {
     input_batch batch;
     bool profiled = trainer_is_profiled(self, record->epoch, index);
@@ -169,14 +179,16 @@ static int one_step(trainer *self, const epoch_record *record, int64_t index, ls
 
 static int train_steps(trainer *self, const epoch_record *record, bool *stop, ls_error *error) {
     int64_t first = self->at.first;
+    bool loads = trainer_ablates(self, "compute");
     loss_totals before = {0};
     if (self->step_log && first > 0)
         LS_TRY(trainer_read_totals(self, &before, error));
     for (int64_t index = first, steps; index < self->input.train.batches; index += steps) {
         lifeline_at("training", record->epoch, index + 1);
         steps = steps_together(self, record->epoch, index);
-        LS_TRY(steps > 1 ? several_steps(self, index, error)
-                         : one_step(self, record, index, error));
+        LS_TRY(loads ? only_load(self, index, error)
+                     : (steps > 1 ? several_steps(self, index, error)
+                                  : one_step(self, record, index, error)));
         self->steps += steps;
         LS_TRY(step_certificate_step(&self->certificate, index + steps - 1, self->steps, error));
         if (self->step_log)
@@ -197,7 +209,7 @@ static phase_seconds phases_of(const trainer *self, double waiting, double secon
     double scale = 1, sum = 0;
     for (int part = 0; part < STEP_PARTS; part++)
         sum += parts[part];
-    if (self->engine.device->facts.asynchronous)
+    if (self->engine.device->facts.asynchronous && !trainer_ablates(self, "compute"))
         scale = sum > 0 ? seconds / sum : NAN;
     return (phase_seconds){.data = scale * parts[STEP_DATA],
                            .forward = scale * parts[STEP_FORWARD],
@@ -244,6 +256,10 @@ static int read_done(trainer *self, done_work *out, ls_error *error) {
     out->skipped = self->input.train.host_state->skipped;
     out->steps = self->input.train.host_state->step + out->skipped;
     out->norms = self->input.train.host_state->gradient_norm_sum;
+    if (!trainer_ablates(self, "compute"))
+        return LS_OK;
+    out->images = self->only_loaded; /* the device has seen none */
+    out->steps = self->steps;
     return LS_OK;
 }
 
@@ -342,6 +358,8 @@ int trainer_train_epoch(trainer *self, epoch_record *record, double *cpu_seconds
     LS_TRY(saver_before_evaluation(self, record->epoch, error));
     LS_TRY(end_epoch(self, &after, record, error));
     *at = (epoch_progress){0}; /* the next one begins at its start */
+    if (trainer_ablates(self, "compute"))
+        return LS_OK;
     return sum_totals(self, &self->input.train, "training", &record->train_loss,
                       &record->train_accuracy, error);
 }

@@ -74,8 +74,8 @@ static int note_loader(trainer *self, ls_error *error) {
 
 int trainer_finish(trainer *self, ls_error *error) {
     run_totals *totals = &self->totals;
-    if (trainer_ablates(self,
-                        "comm")) /* each rank trained alone: they differ, and no hash is all's */
+    /* Each rank trained alone: they differ, and no hash is all's. Or nobody trained. */
+    if (trainer_ablates(self, "comm") || trainer_ablates(self, "compute"))
         totals->parameters_hash[0] = '\0';
     else
         LS_TRY(compare_parameters(self, error));
@@ -95,7 +95,7 @@ int trainer_finish(trainer *self, ls_error *error) {
     totals->total_seconds = clock_since_process_start_seconds();
     totals->steps = self->steps;
     totals->best_epoch = self->best.epoch;
-    totals->best_test_accuracy = self->best.test_accuracy;
+    totals->best_test_accuracy = self->best.epoch > 0 ? self->best.test_accuracy : NAN;
     totals->attempts = (int)self->resumed.attempt;
     totals->checkpoints = self->saver.on ? self->saver.saved : 0;
     totals->checkpoint_bytes = (double)self->saver.bytes;

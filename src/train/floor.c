@@ -49,7 +49,8 @@ int trainer_measure_floor(trainer *self, step_floor *out, ls_error *error) {
     ls_error refused = {0};
     *out = (step_floor){0};
     self->totals.step_floor = (step_rates){NAN, NAN, NAN};
-    if (self->me->rank != 0 || (!self->profile.trace && !self->engine.device->facts.asynchronous))
+    if (self->me->rank != 0 || trainer_ablates(self, "compute") ||
+        (!self->profile.trace && !self->engine.device->facts.asynchronous))
         return LS_OK;
     if (measure(self, out, &refused) != LS_OK)
         return run_note(self->run, error, "the floor of a step was not measured: %s", refused.text);

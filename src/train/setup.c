@@ -226,12 +226,21 @@ static int open_input(trainer *self, ls_error *error) {
     lifeline_at("set-up", 0, 2);
     LS_TRY(open_split(self, false, error));
     /* The network's inputs hold a micro-batch, so a whole batch cannot be made ahead there. */
+    if (trainer_ablates(self, "compute") && self->input.train.resident)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--ablate compute measures the loader, and the images lie on the GPU: "
+                       "expected --data-place host");
     bool ahead = !self->evaluates && self->learner.mode->is->takes_made &&
                  self->settings->mode.accumulate == 1;
     return ahead ? input_open_ahead(&self->input, error) : LS_OK;
 }
 
 static int check_ablation(const trainer *self, ls_error *error) {
+    const train_settings *s = self->settings;
+    if (trainer_ablates(self, "compute") && (s->step_log || s->profile > 0))
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--ablate compute takes no step: found %s with it (leave it out)",
+                       s->step_log ? "--step-log" : "--profile");
     if (!trainer_ablates(self, "comm") || self->me->size > 1)
         return LS_OK;
     return ls_fail(error, LS_BAD_INPUT,

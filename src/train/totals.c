@@ -2,9 +2,12 @@
 #include "train/totals.h"
 #include "train/trainer.h"
 
+#include <math.h>
+
 void trainer_add_epoch(trainer *self, epoch_record *record) {
     run_totals *totals = &self->totals;
-    if (self->best.epoch == 0 || record->test_accuracy > self->best.test_accuracy) {
+    if (!isnan(record->test_accuracy) &&
+        (self->best.epoch == 0 || record->test_accuracy > self->best.test_accuracy)) {
         record->best = true;
         self->best = *record;
     }

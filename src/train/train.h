@@ -36,7 +36,7 @@ typedef struct train_settings {
     bool step_log, verbose, no_graph;
 } train_settings;
 
-#define ABLATE_CHOICES "none|comm|data"
+#define ABLATE_CHOICES "none|comm|data|compute"
 
 /* train_options.c: all options of a command whose settings are a train_settings, or begin with one,
  * at most TRAIN_MOST_GROUPS - 1 groups of them; and those of "Ranks and devices" alone. */

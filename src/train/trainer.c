@@ -54,7 +54,11 @@ static bool is_best(trainer *self, const epoch_record *record) {
 }
 
 static int one_epoch(trainer *self, int epoch, bool *stop, ls_error *error) {
-    epoch_record record = {.epoch = epoch};
+    epoch_record record = {.epoch = epoch,
+                           .train_loss = NAN,
+                           .train_accuracy = NAN,
+                           .test_loss = NAN,
+                           .test_accuracy = NAN};
     double cpu_seconds;
     if (epoch == 1)
         LS_TRY(trainer_align_profile(self, error));
@@ -64,7 +68,8 @@ static int one_epoch(trainer *self, int epoch, bool *stop, ls_error *error) {
     self->clocks.training_cpu += cpu_seconds;
     if (epoch == 1)
         LS_TRY(trainer_align_profile(self, error));
-    LS_TRY(trainer_evaluate(self, &record, stop, error));
+    if (!trainer_ablates(self, "compute"))
+        LS_TRY(trainer_evaluate(self, &record, stop, error));
     if (*stop)
         return saver_stop_evaluation(self, epoch, error);
     LS_TRY(trainer_tell_fallbacks(self, error));

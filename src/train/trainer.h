@@ -101,6 +101,7 @@ struct trainer {
     answers *answers; /* of what is evaluated; NULL: nobody asks */
     run_clocks clocks;
     int64_t steps;            /* optimizer steps so far */
+    int64_t only_loaded;      /* --ablate compute: images that the loader has delivered here */
     double parts[STEP_PARTS]; /* seconds in this epoch's sampled steps */
     run_totals totals;
     epoch_record best;
@@ -112,7 +113,7 @@ struct trainer {
     resumed resumed;
 };
 
-/* --ablate "comm", "data" or "none". */
+/* --ablate "comm", "data", "compute" or "none". */
 static inline bool trainer_ablates(const trainer *self, const char *what) {
     return strcmp(self->settings->ablate, what) == 0;
 }

@@ -92,7 +92,8 @@ static int set_initial_state(trainer *self, ls_error *error) {
 }
 
 int trainer_warm_up(trainer *self, ls_error *error) {
-    LS_TRY(all_sizes(self, error));
+    if (!trainer_ablates(self, "compute")) /* no step follows */
+        LS_TRY(all_sizes(self, error));
     LS_TRY(trainer_price_strictness(self, error));
     return set_initial_state(self, error);
 }

@@ -45,7 +45,7 @@ for option, value, expected in (
         ("--factor-comm", "maybe", r"--factor-comm: expected one of auto\|on\|off.*'maybe'"),
         ("--profile", "0", r"--profile: expected a whole number .*'0'"),
         ("--profile", "all", r"--profile: expected a whole number.*'all'"),
-        ("--ablate", "x", r"--ablate: expected one of none\|comm\|data.*'x'"),
+        ("--ablate", "x", r"--ablate: expected one of none\|comm\|data\|compute.*'x'"),
         ("--certificate", "yes", r"--certificate: expected one of on\|off.*'yes'"),
         ("--certificate-every", "-1", r"--certificate-every: expected a whole number .*'-1'"),
         ("--tensorboard", "yes", r"--tensorboard: expected one of on\|off.*'yes'"),
@@ -147,6 +147,10 @@ suite.refused("more steps to profile than there are", 2,
               train(data, "--profile", "99"))
 suite.refused("no communication to leave out", 2, r"--ablate comm: one rank has no communication",
               train(data, "--ablate", "comm", mode="single"), ranks=(0,))
+suite.refused("a log of steps that are not taken", 2, r"--ablate compute takes no step: found --step-log",
+              train(data, "--ablate", "compute", "--step-log"))
+suite.refused("a profile of steps that are not taken", 2, r"--ablate compute takes no step: found --profile",
+              train(data, "--ablate", "compute", "--profile", "1"))
 
 # ---- options and programs that differ between ranks
 

@@ -51,7 +51,8 @@ def counted(work, data, images, batch, mode, ranks):
 def ablated(work, data, what, ranks, *options, device="cpu"):
     name = f"--ablate {what}, {ranks or 1} ranks, {' '.join(options)}"
     results = os.path.join(work, f"ablate-{tap.cases}")
-    done = kit.attempt(lockstep, data, results, ranks, "--ablate", what, *options, device=device)
+    done = kit.attempt(lockstep, data, results, ranks, "--ablate", what, *options, device=device,
+                       step_log=what != "compute")
     if done.returncode:
         tap.check(name, False, f"exit {done.returncode}: {done.stderr}")
         return
@@ -62,6 +63,14 @@ def ablated(work, data, what, ranks, *options, device="cpu"):
               summary["ablate"] == what and int(summary["images"]) == 202 and refused
               and done.stdout.count("this is no training") == 3,
               f"{summary['ablate']} {summary['images']} {report.returncode} {report.stderr}\n{done.stdout}")
+    if what == "compute":
+        left = [name for name in ("final_train_loss", "final_test_accuracy", "best_test_accuracy", "best_epoch",
+                                  "parameters_hash", "certificate_hash") if summary[name]]
+        tap.check(f"{name}: the rate of loading alone, and nothing that was learned",
+                  not left and f"{summary['steps']} batches: the loader alone delivers" in done.stdout
+                  and "test accuracy" not in done.stdout and int(summary["steps"]) == 10
+                  and float(summary["forward_seconds"]) == 0 < float(summary["data_seconds"]),
+                  f"{left} {summary['forward_seconds']} {summary['data_seconds']}\n{done.stdout}")
 
 
 with tempfile.TemporaryDirectory() as work:
@@ -77,4 +86,6 @@ with tempfile.TemporaryDirectory() as work:
             device="ref")
     ablated(work, small[0], "data", 0, "--mode", "single", *batch)
     ablated(work, small[0], "data", 3, "--mode", "dp", *batch)
+    for mode, ranks in (("single", 0), ("ddp", 3), ("dp", 2)):
+        ablated(work, small[0], "compute", ranks, "--mode", mode, *batch)
 sys.exit(tap.done())

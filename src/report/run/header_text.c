@@ -94,6 +94,9 @@ const char *ablated_text(const run_facts *facts) {
     if (strcmp(ablate, "data") == 0)
         return "data: one batch is every batch, nothing is loaded; this is no training, only a "
                "time";
+    if (strcmp(ablate, "compute") == 0)
+        return "compute: batches are loaded and nothing is done with them; this is no training, "
+               "only the loader's rate";
     return "";
 }
 

@@ -51,6 +51,11 @@ void epoch_text(text_buffer *out, const epoch_record *epoch) {
     text_add(out, "\n");
 }
 
+/* --ablate compute */
+static bool only_loads(const run_facts *facts) {
+    return facts->ablate && strcmp(facts->ablate, "compute") == 0;
+}
+
 static void add_time(table *times, const char *name, double seconds, const char *meaning) {
     table_cell(times, "%s", name);
     table_cell(times, "%s", duration(seconds).text);
@@ -81,7 +86,7 @@ static void add_step(text_buffer *out, const run_facts *facts, const run_totals 
     const step_rates *lowest = &totals->step_floor;
     double seconds = step_seconds(facts, totals);
     int64_t eager = totals->sampled_steps + facts->profile_steps;
-    if (!facts->graph[0]) /* no GPU: the phases are of every step */
+    if (!facts->graph[0] || only_loads(facts)) /* no GPU: the phases are of every step */
         return;
     text_add(out, "a step of %" PRId64 " images took %s us by the epochs' clock",
              facts->global_batch, number(seconds * 1e6, 1).text);
@@ -190,7 +195,7 @@ static void add_loader(text_buffer *out, const run_facts *facts, const run_total
     text_add(out, "loader: %d thread%s a rank would deliver %s images/s if %s never waited\n",
              totals->loader_threads, totals->loader_threads == 1 ? "" : "s", number(alone, 1).text,
              totals->loader_threads == 1 ? "it" : "they");
-    if (!(waited > least_share * seconds) || !(seconds > waited))
+    if (only_loads(facts) || !(waited > least_share * seconds) || !(seconds > waited))
         return;
     double wanted = images / (seconds - waited);
     int threads = (int)ceil(totals->loader_threads * wanted / alone);
@@ -204,6 +209,29 @@ static void add_loader(text_buffer *out, const run_facts *facts, const run_total
     text_add(out, "--decode fast, or smaller images (pack images --encoded --max-side)\n");
 }
 
+/* What was trained on, and what came of it. */
+static void add_done(text_buffer *out, const run_facts *facts, const run_totals *totals) {
+    number_text speed = number(rate(totals->images, totals->training_seconds), 1);
+    if (only_loads(facts)) {
+        text_add(out,
+                 "loaded %" PRId64 " images in %" PRId64
+                 " batches: the loader alone delivers %s images/s\n",
+                 totals->images, totals->steps, speed.text);
+        return;
+    }
+    text_add(out, "trained on %" PRId64 " images in %" PRId64 " steps, %s images/s\n",
+             totals->images, totals->steps, speed.text);
+    text_add(out, "test accuracy %s at the end", percent(totals->final_test_accuracy, 2).text);
+    if (totals->best_epoch > 0)
+        text_add(out, ", best %s after epoch %d (*)", percent(totals->best_test_accuracy, 2).text,
+                 totals->best_epoch);
+    text_add(out, "\n");
+    if (totals->final_loss_scale > 0) {
+        add_loss_scale(out, "", totals->skipped_updates, totals->final_loss_scale);
+        text_add(out, " at the end\n");
+    }
+}
+
 static void add_outcome(text_buffer *out, const run_facts *facts, const run_totals *totals) {
     if (ablated_text(facts)[0])
         text_add(out, "ABLATED %s\n", ablated_text(facts));
@@ -214,18 +242,7 @@ static void add_outcome(text_buffer *out, const run_facts *facts, const run_tota
                  number(totals->suspended_total_seconds, 1).text,
                  number(totals->suspended_seconds, 1).text,
                  totals->suspended_seconds > 0 ? "; these times are no measure of training" : "");
-    text_add(out, "trained on %" PRId64 " images in %" PRId64 " steps, %s images/s\n",
-             totals->images, totals->steps,
-             number(rate(totals->images, totals->training_seconds), 1).text);
-    text_add(out, "test accuracy %s at the end", percent(totals->final_test_accuracy, 2).text);
-    if (totals->best_epoch > 0)
-        text_add(out, ", best %s after epoch %d (*)", percent(totals->best_test_accuracy, 2).text,
-                 totals->best_epoch);
-    text_add(out, "\n");
-    if (totals->final_loss_scale > 0) {
-        add_loss_scale(out, "", totals->skipped_updates, totals->final_loss_scale);
-        text_add(out, " at the end\n");
-    }
+    add_done(out, facts, totals);
     add_loader(out, facts, totals);
     add_attempts(out, totals);
     if (totals->plan_id[0])

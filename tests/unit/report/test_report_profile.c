@@ -116,8 +116,8 @@ static void trace_is_written(void) {
 }
 
 static void ablated_runs_are_no_results(void) {
-    static const char *const kinds[] = {"comm", "data"};
-    for (int index = 0; index < 2; index++) {
+    static const char *const kinds[] = {"comm", "data", "compute"};
+    for (int index = 0; index < 3; index++) {
         fixture made;
         finished_run read;
         ls_error error = {0};
