@@ -117,18 +117,19 @@ static int hold_first_batch(feed *self, ls_error *error) {
                            error);
 }
 
-/* Threads that fetch: a processor each, where a fetch takes long; on a device with memory of its
- * own one processor is left to the thread that launches. */
-static int loader_threads(const feed *self) {
+/* Threads that fetch: where a fetch takes long and none was chosen, a processor each, on a device
+ * with memory of its own but for one, which is left to the thread that launches. From there on they
+ * are searched, up to all of them. */
+static void choose_threads(const feed *self, loader_settings *out) {
     const feed_settings *s = &self->settings;
-    int units = s->processing_unit_count;
+    int units = s->processing_unit_count > 1 ? s->processing_unit_count : 1;
+    out->threads = s->loader_threads;
     if (!self->data->is->slow)
-        return 1;
-    if (s->loader_threads > 0)
-        return s->loader_threads;
-    if (!s->device->facts.host_addressable)
-        units--;
-    return units > 1 ? units : 1;
+        out->threads = 1;
+    if (out->threads > 0)
+        return;
+    out->threads = !s->device->facts.host_addressable && units > 1 ? units - 1 : units;
+    out->most_threads = units;
 }
 
 static int open_loader(feed *self, ls_error *error) {
@@ -139,9 +140,9 @@ static int open_loader(feed *self, ls_error *error) {
                                 .seed = s->seed,
                                 .shuffled = s->training,
                                 .slots = SLOTS,
-                                .threads = loader_threads(self),
                                 .processing_units = s->processing_units,
                                 .processing_unit_count = s->processing_unit_count};
+    choose_threads(self, &settings);
     LS_TRY(allocate_blank(self, error));
     if (s->device->facts.asynchronous)
         LS_TRY(s->device->is->event_create(s->device, &self->staged, error));

@@ -18,7 +18,7 @@ typedef struct feed_settings {
     const char *place; /* "auto", "device" or "host": where the samples lie */
     const int *processing_units; /* for the loader's thread; borrowed until feed_open returns */
     int processing_unit_count;
-    int loader_threads; /* of samples that are slow to fetch; 0: chosen */
+    int loader_threads; /* of samples that are slow to fetch; 0: searched */
 } feed_settings;
 
 #define FEED_PLACES "auto|device|host"

@@ -38,7 +38,9 @@ static const option reading[] = {
     {"data-memory", OPTION_INTEGER, AT(jpegs.memory_mb), "MB", "2000", NULL, 1, 16777216,
      "Hold at most so many megabytes of encoded images a rank, half of them a split.", true},
     {"loader-threads", OPTION_REAL, AT(loader_threads), "N", "auto", "auto", 1, 1024,
-     "Decode encoded images with N threads a rank; auto: one for each of its processors.", true},
+     "Decode encoded images with N threads a rank; auto: as many as keep up, searched while "
+     "training, up to its processors.",
+     true},
     {0}};
 
 int input_add_reading_options(option_groups *list, size_t offset, ls_error *error) {

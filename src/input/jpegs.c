@@ -136,6 +136,17 @@ static void close_split(samples *base) {
     free(self);
 }
 
+/* Known once the split is loaded. */
+static int mean_longer_side(const encoded *images) {
+    double sum = 0;
+    int64_t count = encoded_count(images);
+    for (int64_t index = 0; index < count; index++) {
+        const encoded_image *each = encoded_at(images, index);
+        sum += each->height > each->width ? each->height : each->width;
+    }
+    return count > 0 ? (int)(sum / (double)count + 0.5) : 0;
+}
+
 /* A split that is not shuffled, or in blocks, is read in blocks; two windows of them are in use
  * where one ends. */
 static int load(samples *base, ls_error *error) {
@@ -147,6 +158,7 @@ static int load(samples *base, ls_error *error) {
         settings.kept = 2;
     settings.block = settings.kept > 0 ? BLOCK : 0;
     LS_TRY(encoded_open(self->data, &self->images, error));
+    self->base.facts.longer_side = mean_longer_side(self->images);
     return jpeg_store_open(self->images, &settings, &self->store, error);
 }
 

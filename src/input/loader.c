@@ -4,9 +4,14 @@
 #include "base/share.h"
 #include "base/thread.h"
 #include "input/sampler.h"
+#include "input/thread_search.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+
+/* Of a window that thread_search judges: enough to tell a few percent, and more than a tick. */
+enum { LEAST_BATCHES = 16 };
+static const double LEAST_SECONDS = 0.2;
 
 typedef struct slot {
     uint8_t *samples;
@@ -29,6 +34,12 @@ struct loader {
 
     pthread_t *threads;
     int threads_started;
+    int threads_numbered; /* those that run have a number each, 0, 1, ... */
+    thread_search search; /* search.threads of them fetch, the first ones */
+    thread_window window; /* what it is to judge next */
+    int unjudged;         /* batches of the ring that another number of threads may have fetched */
+    double delivered;     /* clock of the batch before; of the epoch's first on: 0 before it */
+    double busy_before;   /* work.busy_seconds then */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int stop;
@@ -66,8 +77,10 @@ static share part_of(const loader *self, int64_t batch) {
     return mine;
 }
 
-static int has_work(const loader *self) {
-    return self->epoch > 0 && !self->paused && self->begun < loader_batches(self) &&
+/* For thread `number`. */
+static int has_work(const loader *self, int number) {
+    return number < self->search.threads && self->epoch > 0 && !self->paused &&
+           self->begun < loader_batches(self) &&
            self->begun - self->released < self->settings.slots;
 }
 
@@ -118,8 +131,9 @@ static int fetch_piece(const loader *self, const piece *piece, const sampler *or
 
 /* Fetches pieces until it is told to stop. Enters and leaves with the lock held. */
 static void read_ahead(loader *self) {
+    int number = self->threads_numbered++;
     for (;;) {
-        while (!self->stop && self->failure.code == LS_OK && !has_work(self))
+        while (!self->stop && self->failure.code == LS_OK && !has_work(self, number))
             pthread_cond_wait(&self->changed, &self->lock);
         if (self->stop || self->failure.code != LS_OK)
             return;
@@ -150,6 +164,11 @@ static void *run(void *argument) {
     read_ahead(self);
     pthread_mutex_unlock(&self->lock);
     return NULL;
+}
+
+static void start_window(loader *self) {
+    self->window = (thread_window){0};
+    self->unjudged = self->settings.slots;
 }
 
 static int check(const loader_settings *settings, ls_error *error) {
@@ -194,7 +213,10 @@ static int make_slots(loader *self, ls_error *error) {
 
 /* Not where their creator runs: that is bound to one core of its own. */
 static int start_threads(loader *self, ls_error *error) {
-    int count = self->settings.threads > 0 ? self->settings.threads : 1;
+    int first = self->settings.threads > 0 ? self->settings.threads : 1;
+    int count = self->settings.most_threads > 0 ? self->settings.most_threads : first;
+    thread_search_start(&self->search, first, count);
+    self->search.settled |= self->settings.most_threads == 0;
     self->threads = calloc((size_t)count, sizeof *self->threads);
     if (!self->threads)
         return ls_fail(error, LS_FAILED, "loader: out of memory");
@@ -215,6 +237,7 @@ int loader_create(const samples *data, device *device, const loader_settings *se
     self->data = data;
     self->device = device;
     self->settings = *settings;
+    start_window(self);
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->changed, NULL);
     int status = make_slots(self, error);
@@ -239,6 +262,7 @@ int loader_start_epoch(loader *self, int epoch, int64_t first, ls_error *error) 
     samples_order(self->data, self->settings.seed, epoch, self->settings.shuffled, &self->order);
     self->begun = self->filled = self->released = first;
     self->next = self->held = self->paused = 0;
+    self->delivered = 0;
     pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->lock);
     return status;
@@ -253,7 +277,30 @@ static void deliver(loader *self, loader_batch *out) {
     self->held = 1;
 }
 
+/* A batch was delivered: what is known of its threads by now. Time between epochs is nobody's. */
+static void judge_threads(loader *self, double now, double waited) {
+    thread_window *window = &self->window;
+    bool first = self->delivered <= 0;
+    if (!first && self->unjudged > 0)
+        self->unjudged--;
+    else if (!first) {
+        window->batches++;
+        window->seconds += now - self->delivered;
+        window->waited_seconds += waited;
+        window->busy_seconds += self->work.busy_seconds - self->busy_before;
+    }
+    self->delivered = now;
+    self->busy_before = self->work.busy_seconds;
+    if (self->search.settled || window->batches < LEAST_BATCHES || window->seconds < LEAST_SECONDS)
+        return;
+    thread_search_next(&self->search, window);
+    start_window(self);
+    pthread_cond_broadcast(&self->changed);
+}
+
 int loader_next(loader *self, loader_batch *out, ls_error *error) {
+    double asked = clock_seconds();
+    bool missing = false;
     pthread_mutex_lock(&self->lock);
     if (self->held) {
         self->held = 0;
@@ -263,12 +310,18 @@ int loader_next(loader *self, loader_batch *out, ls_error *error) {
     int status = LS_OK;
     if (self->epoch == 0 || self->released == loader_batches(self))
         status = ls_fail(error, LS_FAILED, "loader: asked for a batch outside an epoch");
-    while (status == LS_OK && self->failure.code == LS_OK && self->filled == self->released)
+    while (status == LS_OK && self->failure.code == LS_OK && self->filled == self->released) {
+        missing = true;
         pthread_cond_wait(&self->changed, &self->lock);
+    }
     if (self->failure.code != LS_OK)
         status = ls_fail(error, self->failure.code, "%s", self->failure.text);
-    if (status == LS_OK)
+    if (status == LS_OK) {
+        double now = clock_seconds(), waited = missing ? now - asked : 0;
+        self->work.waited_seconds += waited;
         deliver(self, out);
+        judge_threads(self, now, waited);
+    }
     pthread_mutex_unlock(&self->lock);
     return status;
 }
@@ -276,8 +329,9 @@ int loader_next(loader *self, loader_batch *out, ls_error *error) {
 loader_work loader_worked(loader *self) {
     pthread_mutex_lock(&self->lock);
     loader_work work = self->work;
+    work.threads = self->search.threads;
+    work.searches = !self->search.settled;
     pthread_mutex_unlock(&self->lock);
-    work.threads = self->threads_started;
     return work;
 }
 

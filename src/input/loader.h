@@ -2,7 +2,8 @@
  * takes this rank's share of each (share_of), and fetches samples and labels into a ring of slots
  * of host memory, so that a batch is ready when a step asks for it. Several threads share a batch
  * sample by sample; batches come out in order, whoever fetched them. The short last batch of an
- * epoch is delivered, not padded and not dropped; a rank may get 0 samples of it. */
+ * epoch is delivered, not padded and not dropped; a rank may get 0 samples of it. How many threads
+ * fetch may be searched while batches are taken (thread_search.h). */
 #ifndef LOCKSTEP_INPUT_LOADER_H
 #define LOCKSTEP_INPUT_LOADER_H
 
@@ -18,6 +19,8 @@ typedef struct loader_settings {
     bool shuffled; /* training; not evaluation */
     int slots;     /* batches read ahead; at least 2 */
     int threads;   /* that fetch; 0 is 1 */
+    /* Over 0: `threads` is a first estimate, and the number is searched, up to this one. */
+    int most_threads;
     /* OS indices of the processing units that the threads may run on (a rank's own, so that it
      * need not share the compute thread's); count 0: where its creator may. Borrowed until
      * loader_create returns. */
@@ -50,9 +53,11 @@ int loader_next(loader *self, loader_batch *out, ls_error *error);
 
 /* What its threads did so far: samples, and the seconds that each was busy with them, summed. */
 typedef struct loader_work {
-    int threads;
+    int threads; /* that fetch now */
     int64_t fetched;
     double busy_seconds;
+    double waited_seconds; /* in loader_next, for a batch that was not there */
+    bool searches;         /* for a better number still */
 } loader_work;
 loader_work loader_worked(loader *self);
 

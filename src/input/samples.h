@@ -24,6 +24,7 @@ typedef struct sample_facts {
     int height, width, channels; /* of the network's input */
     int classes;
     size_t bytes;          /* of a fetched sample */
+    int longer_side;       /* of encoded images as they are stored, their mean; 0: pixels */
     char id[65];           /* hex SHA-256 of the data set: equal ids, equal data */
     sampler_blocks blocks; /* of its order where it is shuffled */
 } sample_facts;

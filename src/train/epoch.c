@@ -350,7 +350,9 @@ int trainer_train_epoch(trainer *self, epoch_record *record, double *cpu_seconds
     LS_TRY(train_steps(self, record, stop, error));
     if (*stop)
         return LS_OK;
-    record->seconds = at->seconds + clock_seconds() - at->started;
+    double own = clock_seconds() - at->started;
+    record->seconds = at->seconds + own;
+    self->clocks.trained += own;
     LS_TRY(collect_times(self, error));
     LS_TRY(read_done(self, &after, error));
     monitor_stop(self->monitor);

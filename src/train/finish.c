@@ -2,6 +2,7 @@
 #include "train/finish.h"
 #include "base/clock.h"
 #include "train/floor.h"
+#include "train/loading.h"
 #include "train/plan_choices.h"
 #include "train/profile.h"
 #include "train/trainer.h"
@@ -56,22 +57,6 @@ static int close_ledger(trainer *self, ls_error *error) {
     return LS_OK;
 }
 
-/* What the loaders would deliver; of images that are decoded, not of pixels that are copied. */
-static int note_loader(trainer *self, ls_error *error) {
-    const feed *train = &self->input.train;
-    loader_work work = {0};
-    if (train->loader && train->data->is->slow)
-        work = loader_worked(train->loader);
-    double sums[] = {work.busy_seconds > 0 ? (double)work.fetched * work.threads / work.busy_seconds
-                                           : 0};
-    int64_t threads = work.threads;
-    LS_TRY(comm_allreduce_double(self->control, sums, 1, REDUCTION_SUM, error));
-    LS_TRY(comm_allreduce_int64(self->control, &threads, 1, REDUCTION_MAX, error));
-    self->totals.loader_threads = (int)threads;
-    self->totals.loader_images_per_second = sums[0];
-    return LS_OK;
-}
-
 int trainer_finish(trainer *self, ls_error *error) {
     run_totals *totals = &self->totals;
     /* Each rank trained alone: they differ, and no hash is all's. Or nobody trained. */
@@ -79,7 +64,7 @@ int trainer_finish(trainer *self, ls_error *error) {
         totals->parameters_hash[0] = '\0';
     else
         LS_TRY(compare_parameters(self, error));
-    LS_TRY(note_loader(self, error));
+    LS_TRY(trainer_note_loader(self, error));
     LS_TRY(trainer_gather_usage(self, error));
     LS_TRY(trainer_write_samples(self, error));
     double times[] = {self->clocks.setup, self->clocks.warmup, self->clocks.to_first_step,

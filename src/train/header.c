@@ -124,6 +124,8 @@ static void describe_training(const trainer *self, run_facts *facts, fact_texts 
     facts->communication_note = texts->list[COMMUNICATION_NOTE].bytes;
     input_describe_augment(&self->input, &s->input, &texts->list[AUGMENTATION]);
     facts->augment = texts->list[AUGMENTATION].bytes;
+    facts->longer_side = input_facts(&self->input)->longer_side;
+    facts->loader_search = facts->longer_side > 0 && s->input.loader_threads <= 0;
     trainer_describe_warmup(texts->warmup_rule, sizeof texts->warmup_rule);
     facts->warmup_rule = texts->warmup_rule;
     facts->optimizer = s->optimizer.rule;

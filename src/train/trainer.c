@@ -6,6 +6,7 @@
 #include "train/fallbacks.h"
 #include "train/finish.h"
 #include "train/header.h"
+#include "train/loading.h"
 #include "train/profile.h"
 #include "train/resume.h"
 #include "train/setup.h"
@@ -73,6 +74,7 @@ static int one_epoch(trainer *self, int epoch, bool *stop, ls_error *error) {
     if (*stop)
         return saver_stop_evaluation(self, epoch, error);
     LS_TRY(trainer_tell_fallbacks(self, error));
+    LS_TRY(trainer_tell_loader(self, error));
     LS_TRY(trainer_epoch_usage(self, cpu_seconds, &record, error));
     trainer_add_epoch(self, &record);
     if (self->me->rank == 0)

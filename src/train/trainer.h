@@ -30,6 +30,7 @@ typedef struct run_clocks {
     double setup, warmup, to_first_step;
     double start_cpu;    /* of the process, before the first step */
     double training_cpu; /* in the training time of the epochs so far */
+    double trained;      /* this attempt's own training time of whole epochs */
 } run_clocks;
 
 /* --profile: profile.c's. */
@@ -38,10 +39,12 @@ typedef struct step_profile {
     int64_t first; /* step of epoch 1 (0, 1, ...) where it begins */
 } step_profile;
 
-/* What of the device's remarks the log has: fallbacks.c's. */
+/* What the log has of the device's remarks, fallbacks.c's; and of the loader's threads,
+ * loading.c's. */
 typedef struct told_remarks {
     int fallbacks, refusals;
     bool plans_differ; /* between the ranks of a strict run */
+    int loader_threads;
 } told_remarks;
 
 /* What all ranks say of themselves, by rank. */

@@ -105,6 +105,7 @@ static void derive_times(run_derived *out, const run_facts *facts, const run_tot
     out->exposed_communication_seconds = phases->communication;
     out->optimizer_seconds = phases->optimizer;
     out->other_seconds = other_seconds(totals->training_seconds, phases);
+    out->device_busy = device_busy(facts, totals);
     out->waiting_seconds = totals->ranks ? phases->waiting : NAN;
 }
 

@@ -1,5 +1,7 @@
 #include "report/facts/quantities.h"
 
+#include "report/facts/gpu_sums.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -11,6 +13,16 @@ double other_seconds(double seconds, const phase_seconds *phases) {
 
 double busy_seconds(const phase_seconds *phases) {
     return phases->data + phases->forward + phases->backward + phases->optimizer;
+}
+
+double device_busy(const run_facts *facts, const run_totals *totals) {
+    const phase_seconds *phases = &totals->phases;
+    double seconds = totals->training_seconds, waited = totals->loader_wait_share * seconds;
+    if (has_gpus(facts))
+        return GPU_SUM_UP(facts, totals->rank_usage, utilisation, EVERY_RANK).mean;
+    double making = isnan(waited) ? phases->data : fmax(phases->data - waited, 0);
+    double busy = making + phases->forward + phases->backward + phases->optimizer;
+    return seconds > 0 ? busy / seconds : NAN;
 }
 
 double rate(int64_t amount, double seconds) {

@@ -10,6 +10,9 @@ double other_seconds(double seconds, const phase_seconds *phases);
 /* What ranks did themselves: all but waiting in the comm, and what no phase accounts for. */
 double busy_seconds(const phase_seconds *phases);
 
+/* Share of the training time in which the device had work: totals.def's device_busy. */
+double device_busy(const run_facts *facts, const run_totals *totals);
+
 /* `amount` a second; NAN where no time passed. */
 double rate(int64_t amount, double seconds);
 

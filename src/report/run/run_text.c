@@ -185,28 +185,49 @@ static void add_attempts(text_buffer *out, const run_totals *totals) {
                  totals->uploads, totals->uploads + totals->uploads_failed);
 }
 
+/* How busy the device was, and how long it had to wait for data. */
+static void add_busy(text_buffer *out, const run_facts *facts, const run_totals *totals) {
+    double busy = device_busy(facts, totals), waited = totals->loader_wait_share;
+    if (only_loads(facts) || isnan(busy))
+        return;
+    text_add(out, "device busy for %s of the training time", percent(busy, 1).text);
+    if (!isnan(waited))
+        text_add(out, ", steps waited for data for %s", percent(waited, 1).text);
+    text_add(out, "\n");
+}
+
+/* What mends a loader that delivers `alone` images a second where steps would take `wanted`:
+ * decoding takes about as long as an image has pixels. */
+static void add_advice(text_buffer *out, const run_facts *facts, int threads, double alone,
+                       double wanted) {
+    double side = facts->longer_side * sqrt(alone / wanted);
+    if (alone < wanted)
+        text_add(out, "--loader-threads %d, where a rank has so many processors%s",
+                 (int)ceil(threads * wanted / alone), facts->ranks > 1 ? " to itself" : "");
+    else
+        text_add(out, "a processor of its own for each thread");
+    text_add(out, ", --decode fast, or smaller images (pack images --encoded --max-side");
+    if (alone < wanted && side >= 1)
+        text_add(out, " %d, where their longer side is %d now", (int)side, facts->longer_side);
+    text_add(out, ")\n");
+}
+
 /* How far the loader would have come, and what mends it where training waited for it. */
 static void add_loader(text_buffer *out, const run_facts *facts, const run_totals *totals) {
     const double least_share = 0.05;
-    double seconds = totals->training_seconds, alone = totals->loader_images_per_second;
-    double waited = totals->phases.data, images = (double)totals->images;
-    if (totals->loader_threads < 1 || !(alone > 0))
+    double alone = totals->loader_images_per_second, waited = totals->loader_wait_share;
+    int threads = totals->loader_threads;
+    if (threads < 1 || !(alone > 0))
         return;
-    text_add(out, "loader: %d thread%s a rank would deliver %s images/s if %s never waited\n",
-             totals->loader_threads, totals->loader_threads == 1 ? "" : "s", number(alone, 1).text,
-             totals->loader_threads == 1 ? "it" : "they");
-    if (only_loads(facts) || !(waited > least_share * seconds) || !(seconds > waited))
+    text_add(out, "loader: %d thread%s a rank%s would deliver %s images/s if %s never waited\n",
+             threads, threads == 1 ? "" : "s", facts->loader_search ? ", as the search found," : "",
+             number(alone, 1).text, threads == 1 ? "it" : "they");
+    if (only_loads(facts) || !(waited > least_share) || !(waited < 1))
         return;
-    double wanted = images / (seconds - waited);
-    int threads = (int)ceil(totals->loader_threads * wanted / alone);
-    text_add(out, "training waited for data for %s of its time: without, it would take %s images/s",
-             percent(waited / seconds, 1).text, number(wanted, 1).text);
-    if (threads > totals->loader_threads)
-        text_add(out, ": --loader-threads %d, where a rank has so many processors%s, ", threads,
-                 facts->ranks > 1 ? " to itself" : "");
-    else
-        text_add(out, ": a processor of its own for each thread, ");
-    text_add(out, "--decode fast, or smaller images (pack images --encoded --max-side)\n");
+    double wanted = rate(totals->images, totals->training_seconds) / (1 - waited);
+    text_add(out,
+             "without waiting for data training would take %s images/s: ", number(wanted, 1).text);
+    add_advice(out, facts, threads, alone, wanted);
 }
 
 /* What was trained on, and what came of it. */
@@ -243,6 +264,7 @@ static void add_outcome(text_buffer *out, const run_facts *facts, const run_tota
                  number(totals->suspended_seconds, 1).text,
                  totals->suspended_seconds > 0 ? "; these times are no measure of training" : "");
     add_done(out, facts, totals);
+    add_busy(out, facts, totals);
     add_loader(out, facts, totals);
     add_attempts(out, totals);
     if (totals->plan_id[0])

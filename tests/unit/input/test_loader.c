@@ -224,6 +224,49 @@ static void test_allocations(void) {
     check_case("the device's memory is asked for once");
 }
 
+static int fetch_slowly(const samples *self, int epoch, int64_t id, void *out, int32_t *label,
+                        ls_error *error) {
+    usleep(1000);
+    return images.base.is->fetch(self, epoch, id, out, label, error);
+}
+
+/* The number of threads changes while batches are taken, and no batch with it. The first window,
+ * of one thread, is judged within its first hundred batches, however slow the machine is. */
+static void test_search(void) {
+    ls_error error = {0};
+    data_kind slow = *images.base.is;
+    pixels slowly = images;
+    loader_settings settings = settings_of(16, 0, 1);
+    loader *tested = NULL;
+    slow.fetch = fetch_slowly;
+    slow.slow = true;
+    slowly.base.is = &slow;
+    settings.threads = 1;
+    settings.most_threads = 4;
+    CHECK(loader_create(&slowly.base, &fake, &settings, &tested, &error) == LS_OK, "%s",
+          error.text);
+    loader_work before = loader_worked(tested);
+    CHECK(before.threads == 1 && before.searches, "%d threads", before.threads);
+    for (int epoch = 1; epoch <= 2; epoch++)
+        CHECK(epoch_is_right(tested, &settings, epoch), "epoch %d", epoch);
+    loader_work after = loader_worked(tested);
+    CHECK(after.threads > 1 || !after.searches, "nothing was judged");
+    CHECK(after.threads >= 1 && after.threads <= 4, "%d threads", after.threads);
+    CHECK(after.fetched >= 1600 && after.busy_seconds >= 1.6 && after.waited_seconds > 0,
+          "%lld samples, busy for %g s, waited for %g s", (long long)after.fetched,
+          after.busy_seconds, after.waited_seconds);
+    loader_close(tested);
+    settings.most_threads = 0;
+    settings.threads = 3;
+    CHECK(loader_create(&slowly.base, &fake, &settings, &tested, &error) == LS_OK, "%s",
+          error.text);
+    CHECK(epoch_is_right(tested, &settings, 1));
+    after = loader_worked(tested);
+    CHECK(after.threads == 3 && !after.searches, "%d threads", after.threads);
+    loader_close(tested);
+    check_case("a search changes the number of threads and no batch; a given number stays");
+}
+
 int main(void) {
     ls_error error = {0};
     const char *folder = fixture_pack("data", 1);
@@ -242,6 +285,7 @@ int main(void) {
     test_refusals();
     test_failure();
     test_allocations();
+    test_search();
     dataset_close(data);
     fixture_end();
     return check_done();

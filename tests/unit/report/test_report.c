@@ -298,6 +298,41 @@ static void a_run_without_gpus(void) {
     check_case("without a GPU its columns are empty and its lines absent");
 }
 
+/* How busy the device was, how long it waited for data, and what would mend that. */
+static void a_loader_that_was_too_slow(void) {
+    fixture made;
+    fixture_make(&made, "single", 1, 64, 10);
+    made.facts.longer_side = 400;
+    made.facts.loader_search = true;
+    made.totals.loader_threads = 2;
+    made.totals.loader_images_per_second = 80;
+    made.totals.loader_wait_share = 0.0625;
+    write_or_say(&made, "waited");
+    const char *const log[] = {
+        "device busy for 78.1% of the training time, steps waited for data for 6.2%\n",
+        "loader: 2 threads a rank, as the search found, would deliver 80.0 images/s if they never "
+        "waited\n",
+        "without waiting for data training would take 320.0 images/s: --loader-threads 8, where a "
+        "rank has so many processors, --decode fast, or smaller images (pack images --encoded "
+        "--max-side 200, where their longer side is 400 now)\n"};
+    const char *const columns[][2] = {{"device_busy", "0.78125"},
+                                      {"loader_wait_share", "0.0625"},
+                                      {"loader_threads", "2"},
+                                      {"longer_side", "400"},
+                                      {"loader_search", "1"}};
+    expect_in_log("waited", log, 3);
+    expect_columns("waited", columns, 5);
+    made.facts.loader_search = false;
+    made.totals.loader_images_per_second = 400;
+    write_or_say(&made, "crowded");
+    const char *const shared[] = {
+        "loader: 2 threads a rank would deliver 400.0 images/s",
+        "a processor of its own for each thread, --decode fast, or smaller images (pack images "
+        "--encoded --max-side)\n"};
+    expect_in_log("crowded", shared, 2);
+    check_case("a loader that was too slow: how long, and what mends it");
+}
+
 static void what_the_monitors_saw(void) {
     usage_sample samples[2][3] = {{{.seconds = -0.25,
                                     .gpu_utilisation = 0,
@@ -483,6 +518,7 @@ int main(void) {
     a_run_leaves_its_files();
     the_summary_comes_back();
     a_run_without_gpus();
+    a_loader_that_was_too_slow();
     an_exchange_of_gradients();
     a_run_on_gpus();
     gpus_shared_or_unseen();
