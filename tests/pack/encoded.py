@@ -2,7 +2,7 @@
 """`lockstep pack images --encoded` as a user calls it: what it takes, what it refuses, each in one
 line; what it leaves out; that it goes on where it was killed; its memory.
 
-usage: encoded.py LOCKSTEP
+usage: encoded.py LOCKSTEP [VANISH]     VANISH: vanish.c's library, for a program without sanitisers
 """
 import os
 import shutil
@@ -319,6 +319,27 @@ def peak(*words):
     return usage.ru_maxrss / 1024, job.returncode, said
 
 
+def check_vanishing():
+    """A file that was there when the folder was listed and is not when it is read."""
+    if len(sys.argv) < 3:
+        skip("a file that vanishes", "a sanitised program takes no library before its own")
+        return
+    for name, more in ("refused", []), ("left out", ["--skip-bad"]):
+        source = good("vanishing")
+        gone = "vanishing/train/dog/2.jpg"
+        environment.update(LD_PRELOAD=sys.argv[2], VANISH_PATH=gone)
+        done = encode(source, f"vanished{len(more)}", *more)
+        del environment["LD_PRELOAD"], environment["VANISH_PATH"]
+        case("it was listed, and is gone", not os.path.exists(gone))
+        if not more:
+            refused("a file that vanishes is named", f"{gone}: expected a readable JPEG file: No such file", done)
+            continue
+        packed("--skip-bad leaves it out", done, "left out  1")
+        found = lines_of("vanished1/left-out.tsv")
+        case("and names it", [line[0] for line in found] == [gone] and "No such file" in found[0][1], found)
+        packed("the rest is whole", pack("--verify", "vanished1"), "7 images in 1 shard")
+
+
 def check_memory():
     # 48 MiB of images and pictures of 36 MB each when they are decoded.
     source = tree("large", {f"train/cat/{n}.jpg": jpeg(n, padding=2 << 20) for n in range(24)})
@@ -356,5 +377,6 @@ with tempfile.TemporaryDirectory() as work:
     check_conversions()
     check_resuming()
     check_mending()
+    check_vanishing()
     check_memory()
 sys.exit(tap.done())
