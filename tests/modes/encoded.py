@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Training on encoded images: neither ranks, nor threads of the loader, nor the memory for images change
 a bit of a --strict run; augmentation, decoding and shuffling do; a run that was stopped within an epoch
-goes on to the same bits; what does not fit is refused by name.
+goes on to the same bits; what does not fit is refused by name; a rank's memory holds its bound.
 
 usage: encoded.py LOCKSTEP  (the binary; needs mpirun, exit 77 where there is none)
 """
@@ -109,7 +109,43 @@ def check_resume(work, data, expected):
               resumed.returncode == 0 and row_of(resumed, again)["parameters_hash"] == expected, resumed.stderr)
 
 
+def pack_links(work, name, images, padding):
+    """A data set of `images` times one file and a few of test."""
+    source, packed = os.path.join(work, name), os.path.join(work, f"{name}-packed")
+    for split, count in ("train", images), ("val", 4):
+        for kind in "cat", "dog":
+            first = f"{source}/{split}/{kind}/0.jpg"
+            write(first, jpeg(f"{name}{kind}", padding=padding))
+            for number in range(1, count // 2):
+                os.link(first, f"{source}/{split}/{kind}/{number}.jpg")
+    kit.subprocess.run([lockstep, "pack", "images", source, packed, "--encoded", "--check", "header", "--shards", "3"],
+                       check=True, capture_output=True)
+    shutil.rmtree(source)
+    return packed
+
+
+def check_memory(work):
+    """A rank's memory with a data set of ten times its bound, over that with one of next to nothing."""
+    bound = 8_000_000
+    large, tiny = pack_links(work, "large", 2700, 30_000), pack_links(work, "tiny", 200, 0)
+    held = sum(os.path.getsize(path) for path in glob.glob(f"{large}/train-*.h5"))
+    tap.check("a data set of ten times the bound", held >= 10 * bound, held)
+    for how in "full", "block":
+        options = [*CROP, "--data-memory", str(bound // 1_000_000), "--shuffle", how, "--shuffle-window", "64",
+                   "--global-batch", "100"]
+        peaks = []
+        for data in tiny, large:
+            run.count += 1
+            results = os.path.join(work, f"run{run.count}")
+            done = kit.attempt(lockstep, data, results, 0, *options, epochs=1, step_log=False)
+            peaks.append(float(row_of(done, results)["rank_peak_memory_bytes"]))
+        tap.check(f"--shuffle {how}: no more than the bound", peaks[1] - peaks[0] <= bound,
+                  f"{peaks[1] - peaks[0]:.0f} bytes more than {peaks[0]:.0f}")
+    shutil.rmtree(large)
+
+
 with tempfile.TemporaryDirectory() as work:
+    check_memory(work)
     data = make(work)
     check_resume(work, data, check_same(work, data))
     refused(work, data, "crop-flip of encoded images", "--augment crop-flip", "--augment", "crop-flip")
