@@ -25,7 +25,7 @@ __device__ static inline double block_sum(double value) {
 enum { SUMMED_BLOCKS = 2048 };
 typedef struct block_sums {
     unsigned arrived; // blocks; 0 between kernels
-    double of_block[2][SUMMED_BLOCKS];
+    double of_block[3][SUMMED_BLOCKS];
 } block_sums;
 static_assert(sizeof(block_sums) <= KERNEL_UPDATES_AT, "the scratch memory is too small");
 

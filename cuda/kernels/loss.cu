@@ -20,24 +20,41 @@ __device__ static inline target target_of(float smoothing, int classes) {
     return {1.0f - smoothing, smoothing / (float)classes};
 }
 
-// Thread 0 of the last block adds what all blocks found. `loss` and `correct` are this block's, in
-// its thread 0.
-__device__ static inline void add_to_totals(double loss, double correct, int n,
+// Whether class c comes before the label, whose logit is `wanted`.
+__device__ static inline int comes_before(float z, int c, float wanted, int label) {
+    return z > wanted || (z == wanted && c < label);
+}
+
+// What a thread, and then a block, found in its rows.
+typedef struct found_totals {
+    double loss, correct, among_five;
+} found_totals;
+
+// Thread 0 of the last block adds what all threads found. `evaluates`: among_five is counted.
+__device__ static inline void add_to_totals(found_totals found, int n, bool evaluates,
                                             const step_state *state, loss_totals *totals,
                                             block_sums *scratch) {
+    found.loss = block_sum(found.loss);
+    found.correct = block_sum(found.correct);
+    if (evaluates)
+        found.among_five = block_sum(found.among_five);
     if (gridDim.x > 1) {
         if (threadIdx.x == 0) {
-            scratch->of_block[0][blockIdx.x] = loss;
-            scratch->of_block[1][blockIdx.x] = correct;
+            scratch->of_block[0][blockIdx.x] = found.loss;
+            scratch->of_block[1][blockIdx.x] = found.correct;
+            scratch->of_block[2][blockIdx.x] = found.among_five;
         }
         if (!is_last_block(&scratch->arrived))
             return;
-        loss = grid_sum(scratch, 0);
-        correct = grid_sum(scratch, 1);
+        found.loss = grid_sum(scratch, 0);
+        found.correct = grid_sum(scratch, 1);
+        if (evaluates)
+            found.among_five = grid_sum(scratch, 2);
     }
     if (threadIdx.x == 0) {
-        totals->loss_sum += loss;
-        totals->correct += (int64_t)correct;
+        totals->loss_sum += found.loss;
+        totals->correct += (int64_t)found.correct;
+        totals->among_five += (int64_t)found.among_five;
         totals->samples += n;
         if (!isfinite(totals->loss_sum) && totals->lost_step == 0 && state)
             totals->lost_step = state->step + state->skipped + 1;
@@ -63,6 +80,15 @@ template <typename T, int N> __device__ static inline void copy(T *to, const T *
             for (int tail = at; tail < count; tail++)
                 to[tail] = from[tail];
     }
+}
+
+// The label's place in a row: how many classes come before it.
+template <typename T> __device__ static inline int few_place(const T *row, int classes, int label) {
+    float wanted = to_float(row[label]);
+    int before = 0;
+    for (int c = 0; c < classes; c++)
+        before += comes_before(to_float(row[c]), c, wanted, label);
+    return before;
 }
 
 // The loss of one row, which becomes its gradient. Two classes at a time, the number of classes
@@ -113,7 +139,7 @@ static __global__ void few_cross_entropy(int n, int classes, const T *logits, co
                                          T *dlogits, loss_totals *totals, block_sums *scratch) {
     __shared__ vec<T, wide<T>> shared[FEW_ROWS * FEW / wide<T>];
     T *tile = shared[0].at;
-    double loss = 0, correct = 0;
+    found_totals found = {0, 0, 0};
     if (state)
         scale *= state->loss_scale;
     for (int64_t first = (int64_t)blockIdx.x * FEW_ROWS; first < n;
@@ -122,10 +148,13 @@ static __global__ void few_cross_entropy(int n, int classes, const T *logits, co
         copy<T, N>(tile, logits + first * classes, rows * classes);
         __syncthreads();
         if ((int)threadIdx.x < rows) {
+            T *row = tile + (int)threadIdx.x * classes;
+            int label = labels[first + threadIdx.x];
             bool right;
-            loss += few_classes(tile + (int)threadIdx.x * classes, classes,
-                                labels[first + threadIdx.x], smoothing, scale, &right);
-            correct += right;
+            if (!dlogits)
+                found.among_five += few_place(row, classes, label) < LOSS_PLACES;
+            found.loss += few_classes(row, classes, label, smoothing, scale, &right);
+            found.correct += right;
         }
         __syncthreads();
         if (dlogits) {
@@ -133,9 +162,7 @@ static __global__ void few_cross_entropy(int n, int classes, const T *logits, co
             __syncthreads();
         }
     }
-    loss = block_sum(loss);
-    correct = block_sum(correct);
-    add_to_totals(loss, correct, n, state, totals, scratch);
+    add_to_totals(found, n, !dlogits, state, totals, scratch);
 }
 
 // Calls f(class, logit) for this lane's classes of a row, in ascending order.
@@ -175,6 +202,18 @@ __device__ static inline bool is_first(const T *row, int lane, int lanes, float 
     for (int offset = lanes / 2; offset > 0; offset /= 2)
         lower |= __shfl_xor_sync(0xffffffffu, lower, offset);
     return reached && !lower;
+}
+
+// How many classes come before `label`.
+template <typename T, int N>
+__device__ static inline int place_of(const T *row, int classes, int lane, int lanes, int label) {
+    float wanted = to_float(row[label]);
+    int before = 0;
+    for_classes<T, N>(row, classes, lane, lanes,
+                      [&](int c, float z) { before += comes_before(z, c, wanted, label); });
+    for (int offset = lanes / 2; offset > 0; offset /= 2)
+        before += __shfl_xor_sync(0xffffffffu, before, offset);
+    return before;
 }
 
 template <typename T, int N>
@@ -221,7 +260,7 @@ static __global__ void softmax_cross_entropy(int n, int classes, int lanes, cons
                                              loss_totals *totals, block_sums *scratch) {
     int lane = (int)threadIdx.x & (lanes - 1);
     int64_t rows = THREADS / lanes; // of a block, at once
-    double loss = 0, correct = 0;
+    found_totals found = {0, 0, 0};
     if (state)
         scale *= state->loss_scale;
     // Every lane of a warp takes part in its shuffles: those past the last row repeat that one.
@@ -236,18 +275,18 @@ static __global__ void softmax_cross_entropy(int n, int classes, int lanes, cons
         float sum = exponentials<T, N>(z, classes, lane, lanes, largest);
         bool right = is_first<T, N>(z, lane, lanes, largest, label);
         double all = smoothing > 0 ? sum_of<T, N>(z, classes, lane, lanes) : 0;
+        int place = dlogits ? 0 : place_of<T, N>(z, classes, lane, lanes, label);
         if (exists && lane == 0) {
             double wanted = target_logit(to_float(z[label]), all, smoothing, classes);
-            loss += (double)logf(sum) + ((double)largest - wanted);
-            correct += right;
+            found.loss += (double)logf(sum) + ((double)largest - wanted);
+            found.correct += right;
+            found.among_five += !dlogits && place < LOSS_PLACES;
         }
         if (exists && dlogits)
             write_gradient<T, N>(z, classes, lane, lanes, largest, sum, label, smoothing, scale,
                                  dlogits + row * classes);
     }
-    loss = block_sum(loss);
-    correct = block_sum(correct);
-    add_to_totals(loss, correct, n, state, totals, scratch);
+    add_to_totals(found, n, !dlogits, state, totals, scratch);
 }
 
 // Enough that a lane has about one vector, or four classes one by one.

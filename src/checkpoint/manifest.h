@@ -25,7 +25,8 @@ typedef struct checkpoint_manifest {
     int64_t step;     /* updates of the run so far, skipped ones too */
     int64_t epoch;    /* that goes on: 1, 2, ...; the run's last + 1: it is over */
     int64_t position; /* images of that epoch that were trained on */
-    double test_accuracy, test_loss; /* of the last finished epoch; NAN: none has */
+    double test_accuracy,
+        test_loss; /* of the last finished epoch; NAN: none has, or it was not evaluated */
     checkpoint_array *arrays;
     int array_count;
     checkpoint_tensor *tensors;

@@ -10,6 +10,9 @@ typedef struct loss_totals {
     double loss_sum; /* sum over samples of the cross-entropy, in nats */
     int64_t correct; /* argmax equals the label (the lowest index wins a tie) */
     int64_t samples;
+    /* Of evaluation, where no gradient is written: samples whose label has one of the five largest
+     * logits (of equal ones the lower class comes first). */
+    int64_t among_five;
     int64_t lost_step; /* step of the run (1, 2, ...) at which loss_sum came to be no finite number;
                           0: it is one, or its steps have no step_state */
 } loss_totals;
@@ -42,6 +45,9 @@ typedef struct progress_word {
 static inline int64_t step_state_number(const step_state *state) {
     return state->step + state->skipped;
 }
+
+/* Fewer logits than this come before the label's where it is counted by among_five. */
+enum { LOSS_PLACES = 5 };
 
 /* What the loss does after it has added. NULL: steps without numbers. */
 static inline void loss_totals_look(loss_totals *totals, const step_state *state) {

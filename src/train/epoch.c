@@ -32,28 +32,35 @@ static int write_totals(trainer *self, const loss_totals *totals, ls_error *erro
     return device->is->stream_synchronize(device, self->engine.stream, error);
 }
 
-/* All ranks' totals; every image must have been counted exactly once. */
-static int sum_totals(trainer *self, const feed *split, const char *phase, double *loss,
-                      double *accuracy, ls_error *error) {
+/* What all ranks' totals come to; accuracies in [0, 1]. */
+typedef struct mean_totals {
+    double loss, accuracy, top5_accuracy;
+} mean_totals;
+
+/* Every image must have been counted exactly once. */
+static int sum_totals(trainer *self, const feed *split, const char *phase, mean_totals *out,
+                      ls_error *error) {
     loss_totals totals;
     LS_TRY(trainer_read_totals(self, &totals, error));
     double loss_sum = totals.loss_sum;
-    int64_t counts[2] = {totals.correct, totals.samples};
+    int64_t counts[] = {totals.correct, totals.samples, totals.among_five};
     LS_TRY(sum_over_ranks(self, &loss_sum, 1, error));
-    LS_TRY(comm_allreduce_int64(self->control, counts, 2, REDUCTION_SUM, error));
+    LS_TRY(comm_allreduce_int64(self->control, counts, 3, REDUCTION_SUM, error));
     if (counts[1] != split->data->facts.samples)
         return ls_fail(error, LS_FAILED, "%s counted %lld images of %lld", phase,
                        (long long)counts[1], (long long)split->data->facts.samples);
-    *loss = loss_sum / (double)counts[1];
-    *accuracy = (double)counts[0] / (double)counts[1];
-    if (!isfinite(*loss) && self->evaluates)
+    double images = (double)counts[1];
+    *out = (mean_totals){loss_sum / images, (double)counts[0] / images, (double)counts[2] / images};
+    if (isfinite(out->loss))
+        return LS_OK;
+    if (self->evaluates)
         return ls_fail(error, LS_FAILED,
                        "the loss is not a finite number (nor are the weights, or --precision %s is "
                        "too small for them)",
                        self->settings->model.precision);
-    if (!isfinite(*loss) && split == &self->input.train)
+    if (split == &self->input.train)
         LS_TRY(loss_watch_check(self, error)); /* which rank, and when */
-    if (!isfinite(*loss) && !trainer_ablates(self, "comm"))
+    if (!trainer_ablates(self, "comm"))
         return ls_fail(error, LS_FAILED,
                        "the loss of %s is not a finite number (--learning-rate %g is too high?)",
                        phase, self->settings->optimizer.learning_rate);
@@ -362,8 +369,11 @@ int trainer_train_epoch(trainer *self, epoch_record *record, double *cpu_seconds
     *at = (epoch_progress){0}; /* the next one begins at its start */
     if (trainer_ablates(self, "compute"))
         return LS_OK;
-    return sum_totals(self, &self->input.train, "training", &record->train_loss,
-                      &record->train_accuracy, error);
+    mean_totals means;
+    LS_TRY(sum_totals(self, &self->input.train, "training", &means, error));
+    record->train_loss = means.loss;
+    record->train_accuracy = means.accuracy;
+    return LS_OK;
 }
 
 int trainer_evaluate(trainer *self, epoch_record *record, bool *stop, ls_error *error) {
@@ -383,8 +393,11 @@ int trainer_evaluate(trainer *self, epoch_record *record, bool *stop, ls_error *
         if (*stop)
             return optimizer_exchange_average(&self->learner.optimizer, error);
     }
-    LS_TRY(sum_totals(self, &self->input.test, "evaluation", &record->test_loss,
-                      &record->test_accuracy, error));
+    mean_totals means;
+    LS_TRY(sum_totals(self, &self->input.test, "evaluation", &means, error));
+    record->test_loss = means.loss;
+    record->test_accuracy = means.accuracy;
+    record->test_top5_accuracy = means.top5_accuracy;
     LS_TRY(optimizer_exchange_average(&self->learner.optimizer, error));
     record->evaluation_seconds = clock_seconds() - start;
     return LS_OK;

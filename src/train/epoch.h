@@ -11,7 +11,8 @@ typedef struct trainer trainer;
  * (saver.h); the record is then not filled in. */
 int trainer_train_epoch(trainer *self, epoch_record *record, double *cpu_seconds, bool *stop,
                         ls_error *error);
-/* *stop: it was given up, for the run is to end. */
+/* The loss and accuracy of the test images, into the record. *stop: it was given up, for the run is
+ * to end. */
 int trainer_evaluate(trainer *self, epoch_record *record, bool *stop, ls_error *error);
 
 #endif

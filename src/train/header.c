@@ -136,6 +136,7 @@ static void describe_training(const trainer *self, run_facts *facts, fact_texts 
     facts->global_batch = self->global_batch;
     facts->batch_per_rank = self->global_batch / self->me->size;
     facts->epochs = (int)s->epochs;
+    facts->validate_every = s->validate_every > 1 ? (int)s->validate_every : 0;
     facts->seed = s->seed;
     facts->learning_rate = s->optimizer.learning_rate;
     facts->momentum = optimizer_momentum(&self->learner.optimizer);

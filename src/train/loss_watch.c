@@ -11,6 +11,7 @@ static void add_lanes(loss_totals *lanes, int count, loss_totals *out) {
             lanes[lane].loss_sum += lanes[lane + step].loss_sum;
             lanes[lane].correct += lanes[lane + step].correct;
             lanes[lane].samples += lanes[lane + step].samples;
+            lanes[lane].among_five += lanes[lane + step].among_five;
             if (lanes[lane].lost_step == 0 ||
                 (lanes[lane + step].lost_step > 0 &&
                  lanes[lane + step].lost_step < lanes[lane].lost_step))

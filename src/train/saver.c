@@ -284,9 +284,8 @@ static int64_t steps_to_next_talk(const saver *self, double now) {
 /* Time for a save, and for an evaluation that may come first, twice over. */
 static bool is_late(const trainer *self) {
     const saver *saver = &self->saver;
-    double epochs = (double)self->totals.images / (double)self->input.train.data->facts.samples;
     double save = saver->saved > 0 ? saver->write_seconds / (double)saver->saved : 5;
-    double margin = 2 * (save + self->totals.evaluation_seconds / fmax(epochs, 1)) + 5;
+    double margin = 2 * (save + self->totals.evaluation_seconds / fmax(self->evaluations, 1)) + 5;
     margin = fmin(margin, saver->limit_seconds / 4);
     return clock_since_process_start_seconds() > saver->limit_seconds - margin;
 }
@@ -393,9 +392,10 @@ int saver_after_step(trainer *self, int epoch, int64_t done, int64_t steps, bool
 
 int saver_before_evaluation(trainer *self, int epoch, ls_error *error) {
     record_free(&self->saver.trained);
-    return self->saver.on ? trainer_capture(self, epoch, self->input.train.batches,
-                                            &self->saver.trained, error)
-                          : LS_OK;
+    return self->saver.on && trainer_validates(self, epoch)
+               ? trainer_capture(self, epoch, self->input.train.batches, &self->saver.trained,
+                                 error)
+               : LS_OK;
 }
 
 int saver_in_evaluation(trainer *self, bool *stop, ls_error *error) {

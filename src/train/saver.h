@@ -90,7 +90,8 @@ int saver_after_step(trainer *self, int epoch, int64_t done, int64_t steps, bool
                      ls_error *error);
 /* An evaluation may take longer than whoever asks for an end will wait. It is given up then, and
  * what is saved is the state before it: after all batches of the epoch, `done` = batches. These
- * stand before it, after each of its batches, and where that said *stop. */
+ * stand before it (where the epoch is not evaluated, that does nothing), after each of its batches,
+ * and where that said *stop. */
 int saver_before_evaluation(trainer *self, int epoch, ls_error *error);
 int saver_in_evaluation(trainer *self, bool *stop, ls_error *error);
 int saver_stop_evaluation(trainer *self, int epoch, ls_error *error);

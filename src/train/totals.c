@@ -11,8 +11,11 @@ void trainer_add_epoch(trainer *self, epoch_record *record) {
         record->best = true;
         self->best = *record;
     }
+    if (!isnan(record->evaluation_seconds)) {
+        self->evaluations++;
+        totals->evaluation_seconds += record->evaluation_seconds;
+    }
     totals->training_seconds += record->seconds;
-    totals->evaluation_seconds += record->evaluation_seconds;
     totals->suspended_seconds += record->suspended_seconds;
     totals->images += record->images;
     totals->phases.data += record->phases.data;
@@ -26,4 +29,5 @@ void trainer_add_epoch(trainer *self, epoch_record *record) {
     totals->final_train_loss = record->train_loss;
     totals->final_test_loss = record->test_loss;
     totals->final_test_accuracy = record->test_accuracy;
+    totals->final_test_top5_accuracy = record->test_top5_accuracy;
 }

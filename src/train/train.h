@@ -22,7 +22,7 @@ typedef struct train_settings {
     const char *certificate;              /* "on" or "off" */
     const char *plan_cache;               /* a file, "off", or NULL: in the user's cache folder */
     int64_t batch_per_rank, global_batch; /* as given; 0: not given */
-    int64_t epochs, seed, profile, certificate_every, graph_steps;
+    int64_t epochs, validate_every, seed, profile, certificate_every, graph_steps;
     double label_smoothing, plan_seconds;
     input_choices input; /* seed and one_batch: filled in by set-up */
     model_options model;

@@ -9,6 +9,8 @@
 static const option training[] = {
     {"epochs", OPTION_INTEGER, AT(epochs), "N", "10", NULL, 1, 100000,
      "Pass N times over the training images.", false},
+    {"validate-every", OPTION_INTEGER, AT(validate_every), "N", "1", NULL, 1, 100000,
+     "Evaluate on the test images after each Nth epoch, and after the last.", false},
     {"batch-per-rank", OPTION_INTEGER, AT(batch_per_rank), "N", NULL, NULL, 1, 1 << 20,
      "Take N images a rank and step (64 when no batch is given).", false},
     {"global-batch", OPTION_INTEGER, AT(global_batch), "N", NULL, NULL, 1, 1 << 24,

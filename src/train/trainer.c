@@ -43,7 +43,7 @@ static int choose_batch(trainer *self, ls_error *error) {
     return LS_OK;
 }
 
-/* By --best. */
+/* By --best. NAN is no lower loss. */
 static bool is_best(trainer *self, const epoch_record *record) {
     const char *by = self->settings->checkpoints.best;
     bool lower = record->test_loss < self->best_loss;
@@ -54,12 +54,15 @@ static bool is_best(trainer *self, const epoch_record *record) {
     return strcmp(by, "accuracy") == 0 && record->best;
 }
 
+/* What is not measured stays NAN. */
 static int one_epoch(trainer *self, int epoch, bool *stop, ls_error *error) {
     epoch_record record = {.epoch = epoch,
                            .train_loss = NAN,
                            .train_accuracy = NAN,
                            .test_loss = NAN,
-                           .test_accuracy = NAN};
+                           .test_accuracy = NAN,
+                           .test_top5_accuracy = NAN,
+                           .evaluation_seconds = NAN};
     double cpu_seconds;
     if (epoch == 1)
         LS_TRY(trainer_align_profile(self, error));
@@ -69,7 +72,7 @@ static int one_epoch(trainer *self, int epoch, bool *stop, ls_error *error) {
     self->clocks.training_cpu += cpu_seconds;
     if (epoch == 1)
         LS_TRY(trainer_align_profile(self, error));
-    if (!trainer_ablates(self, "compute"))
+    if (trainer_validates(self, epoch))
         LS_TRY(trainer_evaluate(self, &record, stop, error));
     if (*stop)
         return saver_stop_evaluation(self, epoch, error);

@@ -107,6 +107,7 @@ struct trainer {
     int64_t only_loaded;      /* --ablate compute: images that the loader has delivered here */
     double parts[STEP_PARTS]; /* seconds in this epoch's sampled steps */
     run_totals totals;
+    int evaluations; /* epochs so far that were evaluated */
     epoch_record best;
     double best_loss; /* --best loss; INFINITY: no epoch has ended */
     epoch_progress at;
@@ -119,6 +120,12 @@ struct trainer {
 /* --ablate "comm", "data", "compute" or "none". */
 static inline bool trainer_ablates(const trainer *self, const char *what) {
     return strcmp(self->settings->ablate, what) == 0;
+}
+
+/* Whether the epoch is evaluated: --validate-every. */
+static inline bool trainer_validates(const trainer *self, int epoch) {
+    bool due = epoch % self->settings->validate_every == 0 || epoch == self->settings->epochs;
+    return due && !trainer_ablates(self, "compute");
 }
 
 /* --lanes, of a strict run. */

@@ -76,6 +76,7 @@ def records(path):
 SCALARS = {
     "loss/train": "train_loss", "loss/test": "test_loss",
     "accuracy/train": "train_accuracy", "accuracy/test": "test_accuracy",
+    "accuracy/test_top5": "test_top5_accuracy",
     "speed/images_per_second": "images_per_second", "utilisation/cpu": "cpu_utilisation_mean",
     "memory/peak_resident_bytes": "peak_memory_maximum_bytes",
     "seconds/training": "training_seconds", "seconds/evaluation": "evaluation_seconds",
@@ -122,6 +123,14 @@ try:
     found = [one.value for one in falls.Scalars("optimizer/learning_rate")]
     case("a scheduled one is each epoch's", all(abs(a / b - 1) < 1e-6 for a, b in zip(found, (1e-3, 5e-4, 2.5e-4)))
          and len(found) == 3, found)
+
+    run(*train, "--epochs", "3", "--validate-every", "2", "--results", "some")
+    some = EventAccumulator("some")
+    some.Reload()
+    case("an epoch that was not evaluated has no point of its test",
+         all([one.step for one in some.Scalars(tag)] == ends[1:] for tag in
+             ("loss/test", "accuracy/test", "accuracy/test_top5", "seconds/evaluation"))
+         and [one.step for one in some.Scalars("loss/train")] == ends, some.Tags())
 
     header = seen.Tensors("run/header")[0].tensor_proto.string_val[0].decode().splitlines()
     with open("run/log.txt", encoding="utf-8") as file:

@@ -120,6 +120,18 @@ static loss_totals totals_of(const loss_rows *rows, dtype type, int gpu, const m
     return sum;
 }
 
+/* How many classes come before the label's. */
+static int place_of(const loss_rows *rows, dtype type, int row) {
+    size_t first = (size_t)row * (size_t)rows->classes;
+    float own = get(type, rows->host, first + (size_t)rows->labels[row]);
+    int before = 0;
+    for (int c = 0; c < rows->classes; c++) {
+        float z = get(type, rows->host, first + (size_t)c);
+        before += z > own || (z == own && c < rows->labels[row]);
+    }
+    return before;
+}
+
 static loss_totals totals_in_double(const loss_rows *rows, dtype type) {
     loss_totals want = {.loss_sum = 100.5, .correct = 7, .samples = 9 + rows->n};
     for (int i = 0; i < rows->n; i++) {
@@ -134,6 +146,7 @@ static loss_totals totals_in_double(const loss_rows *rows, dtype type) {
         }
         want.loss_sum += log(sum) - label;
         want.correct += best == rows->labels[i];
+        want.among_five += place_of(rows, type, i) < 5;
     }
     return want;
 }
@@ -153,6 +166,8 @@ static void one_loss(dtype type, int n, int classes, const memory *scratch) {
         expect(got.correct == want.correct && got.samples == want.samples,
                "%lld of %lld correct, expected %lld of %lld", (long long)got.correct,
                (long long)got.samples, (long long)want.correct, (long long)want.samples);
+        expect(got.among_five == want.among_five, "%lld among five, expected %lld",
+               (long long)got.among_five, (long long)want.among_five);
         /* Exponentials, their sum and its logarithm in fp32: a few 2^-24 of log(classes) + 2. */
         double tolerance = 0x1p-21 * n * (log(classes) + 2);
         expect(fabs(got.loss_sum - want.loss_sum) <= tolerance, "loss %.12g, expected %.12g",

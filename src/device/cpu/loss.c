@@ -27,6 +27,17 @@ static double logit(const loss_row *row, size_t class) {
     return (double)load(row->of->type, row->of->logits, row->first + class);
 }
 
+/* How many classes come before `label` by their logits. */
+static size_t place_of(const loss_row *row, size_t label) {
+    double own = logit(row, label);
+    size_t before = 0;
+    for (size_t c = 0; c < (size_t)row->of->classes; c++) {
+        double other = logit(row, c);
+        before += other > own || (other == own && c < label);
+    }
+    return before;
+}
+
 static double mean_logit(const loss_row *row) {
     double sum = 0;
     for (size_t c = 0; c < (size_t)row->of->classes; c++)
@@ -49,8 +60,10 @@ static void one_row(const loss_row *row, size_t label, double scale, loss_totals
     totals->loss_sum += log(sum) + largest - wanted;
     totals->correct += best == label;
     totals->samples++;
-    if (!a->dlogits)
+    if (!a->dlogits) {
+        totals->among_five += place_of(row, label) < LOSS_PLACES;
         return;
+    }
     double elsewhere = smoothing / (double)classes;
     for (size_t c = 0; c < classes; c++) {
         double probability = exp(logit(row, c) - largest) / sum;

@@ -24,6 +24,15 @@ static int argmax(const ref_row *row) {
     return best;
 }
 
+/* How many classes come before `label` by their logits: 0, it is the answer. */
+static int place_of(const ref_row *row, int label) {
+    int before = 0;
+    for (int c = 0; c < row->classes; c++)
+        before +=
+            logit(row, c) > logit(row, label) || (logit(row, c) == logit(row, label) && c < label);
+    return before;
+}
+
 /* What the target is at a class. */
 static double target(const loss_arguments *a, int class, int label) {
     double smoothing = (double)a->smoothing;
@@ -47,6 +56,8 @@ int ref_softmax_cross_entropy(device *self, device_stream *stream, const loss_ar
         a->totals->loss_sum += loss;
         a->totals->correct += best == label;
         a->totals->samples += 1;
+        if (!a->dlogits)
+            a->totals->among_five += place_of(&row, label) < LOSS_PLACES;
         for (int c = 0; a->dlogits && c < a->classes; c++) {
             double probability = exp(logit(&row, c) - largest) / sum;
             ref_store(a->type, a->dlogits, row.first + (size_t)c,

@@ -31,9 +31,13 @@ static const column columns[] = {
     EPOCH(REAL, "train_accuracy", train_accuracy, .need = NEEDS_MEASURED,
           .meaning = "in [0, 1], of the same"),
     EPOCH(REAL, "test_loss", test_loss, .need = NEEDS_MEASURED,
-          .meaning = "mean over all test images, each once, after the epoch"),
+          .meaning =
+              "mean over all test images, each once, after the epoch; empty, as the next and "
+              "`evaluation_seconds`, where it was not evaluated (`--validate-every`)"),
     EPOCH(REAL, "test_accuracy", test_accuracy, .need = NEEDS_MEASURED,
           .meaning = "in [0, 1], of the same"),
+    EPOCH(REAL, "test_top5_accuracy", test_top5_accuracy,
+          .meaning = "test images whose label is among the five likeliest classes, in [0, 1]"),
     EPOCH(FLAG, "best", best, .meaning = "the highest test accuracy so far (`*` in the log)"),
     EPOCH(INT64, "images", images, .need = NEEDS_POSITIVE,
           .meaning = "trained on, by all ranks together: counted by the device inside the clock"),

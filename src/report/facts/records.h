@@ -74,11 +74,13 @@ typedef struct rank_epoch {
 typedef struct epoch_record {
     int epoch;
     double train_loss, train_accuracy; /* mean over the epoch's samples; accuracy in [0, 1] */
-    double test_loss, test_accuracy;
-    double seconds; /* training time of this epoch */
-    double evaluation_seconds;
-    double suspended_seconds; /* the longest that a rank did not run in this epoch's training */
-    int64_t images, steps;    /* trained on in this epoch, by all ranks together */
+    /* NAN: the epoch was not evaluated (--validate-every). top5: the label is among the five
+     * likeliest classes. */
+    double test_loss, test_accuracy, test_top5_accuracy;
+    double seconds;            /* training time of this epoch */
+    double evaluation_seconds; /* NAN likewise */
+    double suspended_seconds;  /* the longest that a rank did not run in this epoch's training */
+    int64_t images, steps;     /* trained on in this epoch, by all ranks together */
     phase_seconds phases;
     bool best; /* highest test accuracy so far */
     /* Where losses are scaled (fp16); loss_scale 0: they are not. */

@@ -53,6 +53,13 @@ static double place_of(const plot_run *run, size_t epoch) {
     return run->at ? run->at[epoch] : (double)epoch + 1;
 }
 
+/* An epoch that was not evaluated has no row, so that the line goes on from the one before to the
+ * one after; the first has its row, so that no block is empty. */
+static void add_point(text_buffer *out, size_t epoch, double place, double value) {
+    if (epoch == 0 || !isnan(value))
+        text_add(out, "%.9g %.9g\n", place, value);
+}
+
 /* The medians over the runs that have this epoch, of where it stands and of its value. */
 static void add_median(text_buffer *out, const plot_curves *self, const plot_curve *curve,
                        int panel, size_t epoch, double *room) {
@@ -64,7 +71,7 @@ static void add_median(text_buffer *out, const plot_curves *self, const plot_cur
     for (size_t run = 0; run < curve->run_count; run++)
         if (epoch < curve->runs[run].epochs && !isnan(curve->runs[run].values[panel][epoch]))
             room[measured++] = curve->runs[run].values[panel][epoch];
-    text_add(out, "%.9g %.9g\n", place, self->factor * median(room, measured));
+    add_point(out, epoch, place, self->factor * median(room, measured));
 }
 
 /* Block `$PANEL_CURVE`: index 0 is the median, the runs follow. */
@@ -82,14 +89,28 @@ static void add_data(text_buffer *out, const plot_curves *self, int panel, size_
     for (size_t run = 0; curve->run_count > 1 && run < curve->run_count; run++) {
         text_add(out, "\n\n");
         for (size_t epoch = 0; epoch < curve->runs[run].epochs; epoch++)
-            text_add(out, "%.9g %.9g\n", place_of(&curve->runs[run], epoch),
-                     self->factor * curve->runs[run].values[panel][epoch]);
+            add_point(out, epoch, place_of(&curve->runs[run], epoch),
+                      self->factor * curve->runs[run].values[panel][epoch]);
     }
     text_add(out, "END\n");
 }
 
-static void add_panel(text_buffer *out, const plot_curves *self, int panel, size_t epochs) {
+static size_t most_measured(const plot_curves *self, int panel) {
+    size_t most = 0;
+    for (size_t index = 0; index < self->count; index++)
+        for (size_t run = 0; run < self->curves[index].run_count; run++) {
+            const plot_run *from = &self->curves[index].runs[run];
+            size_t measured = 0;
+            for (size_t epoch = 0; epoch < from->epochs; epoch++)
+                measured += !isnan(from->values[panel][epoch]);
+            most = measured > most ? measured : most;
+        }
+    return most;
+}
+
+static void add_panel(text_buffer *out, const plot_curves *self, int panel) {
     const char *separator = "plot ";
+    size_t measured = most_measured(self, panel), every = (measured + POINTS - 1) / POINTS;
     for (int median = 0; median < 2; median++)
         for (size_t index = 0; index < self->count; index++) {
             size_t runs = self->curves[index].run_count;
@@ -100,7 +121,7 @@ static void add_panel(text_buffer *out, const plot_curves *self, int panel, size
             if (median && runs > 0) {
                 text_add(out, "%s$d%d_%zu index 0 using 1:2 with linespoints lw 2 dt %s pi %zu ",
                          separator, panel, index, index < PLOT_SERIES_COUNT ? "1" : "(6,4)",
-                         (epochs + POINTS - 1) / POINTS);
+                         every > 0 ? every : 1);
                 text_add(out, "pt %d ps 0.8 lc rgb series%d", script_point(index), colour);
                 separator = ", \\\n  ";
             }
@@ -162,7 +183,7 @@ void plot_curves_script(text_buffer *out, plot_format format, const plot_curves 
             script_add_ylabel(out, height, &area, self->unit);
         if (panel == PLOT_TEST)
             add_legend(out, height, self);
-        add_panel(out, self, panel, limits.epochs);
+        add_panel(out, self, panel);
         text_add(out, "unset label\n");
     }
     text_add(out, "unset multiplot\n");

@@ -69,6 +69,7 @@ int run_events_epoch(run_events *self, const epoch_record *epoch, ls_error *erro
         {"loss/test", epoch->test_loss},
         {"accuracy/train", epoch->train_accuracy},
         {"accuracy/test", epoch->test_accuracy},
+        {"accuracy/test_top5", epoch->test_top5_accuracy},
         {"speed/images_per_second", rate(epoch->images, epoch->seconds)},
         {"utilisation/cpu", epoch->cpu_utilisation},
         {"utilisation/gpu", epoch->gpu_utilisation},

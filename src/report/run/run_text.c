@@ -71,7 +71,7 @@ static void add_times(text_buffer *out, const run_totals *totals) {
              "the first real step to the last, loader included");
     add_time(&times, "warm-up", totals->warmup_seconds,
              "steps on scratch state, before the first real one");
-    add_time(&times, "evaluation", totals->evaluation_seconds, "test images, after each epoch");
+    add_time(&times, "evaluation", totals->evaluation_seconds, "test images, after epochs");
     add_time(&times, "set-up", totals->setup_seconds, "data set opened, model built");
     add_time(&times, "total", totals->total_seconds, "process start to here, on rank 0");
     add_time(&times, "to first step", totals->start_to_first_step_seconds,
@@ -242,7 +242,9 @@ static void add_done(text_buffer *out, const run_facts *facts, const run_totals 
     }
     text_add(out, "trained on %" PRId64 " images in %" PRId64 " steps, %s images/s\n",
              totals->images, totals->steps, speed.text);
-    text_add(out, "test accuracy %s at the end", percent(totals->final_test_accuracy, 2).text);
+    text_add(out, "test accuracy %s (top-5 %s) at the end",
+             percent(totals->final_test_accuracy, 2).text,
+             percent(totals->final_test_top5_accuracy, 2).text);
     if (totals->best_epoch > 0)
         text_add(out, ", best %s after epoch %d (*)", percent(totals->best_test_accuracy, 2).text,
                  totals->best_epoch);

@@ -109,6 +109,14 @@ static void call_loss(subject *s, const loss_case *c, const array *logits, const
     array_free(s, &state);
 }
 
+/* How many classes come before the label's. */
+static int place_of(const float *row, int classes, int label) {
+    int before = 0;
+    for (int k = 0; k < classes; k++)
+        before += row[k] > row[label] || (row[k] == row[label] && k < label);
+    return before;
+}
+
 static void one_loss(subject *s, const loss_case *c, uint64_t stream) {
     size_t count = (size_t)c->n * (size_t)c->classes;
     float *logits = logits_of(s, c, stream), *want = floats(count);
@@ -125,6 +133,8 @@ static void one_loss(subject *s, const loss_case *c, uint64_t stream) {
             2 * sample_loss(row, c->classes, labels[i], c->smoothing, probabilities);
         expected.correct += 2 * is_first_largest(row, c->classes, labels[i]);
         expected.samples += 2;
+        if (!c->gradient)
+            expected.among_five += 2 * (place_of(row, c->classes, labels[i]) < 5);
         for (int k = 0; k < c->classes; k++) {
             float gradient =
                 (float)((probabilities[k] - target(k, labels[i], c->classes, c->smoothing)) *
@@ -145,6 +155,8 @@ static void one_loss(subject *s, const loss_case *c, uint64_t stream) {
            (long long)found.correct, (long long)expected.correct);
     expect(found.samples == expected.samples, "samples is %lld, expected %lld",
            (long long)found.samples, (long long)expected.samples);
+    expect(found.among_five == expected.among_five, "among_five is %lld, expected %lld",
+           (long long)found.among_five, (long long)expected.among_five);
     /* An exponential and its sum in fp32 are good to a few 2^-24, the logarithm of the sum is at
      * most log(classes), and a sample's loss is at most as large as the logits' spread. */
     double tolerance = 0x1p-21 * c->n * (log(c->classes) + 2 * (double)c->magnitude + 1);

@@ -43,24 +43,25 @@ static void a_run_leaves_its_files(void) {
         "exposed communication   14.995  12.5%\n",
         "   1  node2     450.0 MB            87.5%\n",
         "trained on 3000 images in 24 steps, 25.0 images/s\n"
-        "test accuracy 50.00% at the end, best 75.00% after epoch 2 (*)\n",
+        "test accuracy 50.00% (top-5 87.50%) at the end, best 75.00% after epoch 2 (*)\n",
     };
     for (size_t index = 0; index < sizeof parts / sizeof parts[0]; index++)
         CHECK(strstr(log.bytes, parts[index]), "'%s' is not in:\n%s", parts[index], log.bytes);
     text_free(&log);
     check_file(
         "some/where/run/epochs.csv",
-        "format_version,epoch,train_loss,train_accuracy,test_loss,test_accuracy,best,images,"
+        "format_version,epoch,train_loss,train_accuracy,test_loss,test_accuracy,test_top5_accuracy,"
+        "best,images,"
         "steps,training_seconds,images_per_second,data_seconds,forward_seconds,"
         "backward_seconds,exposed_communication_seconds,optimizer_seconds,other_seconds,"
         "waiting_seconds,evaluation_seconds,skipped_updates,loss_scale,cpu_utilisation_mean,"
         "peak_memory_maximum_bytes,gpu_utilisation_mean,gpu_peak_memory_maximum_bytes,"
         "suspended_seconds,gradient_norm_mean\n"
-        "1,1,1,0.5,1.25,0.5,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,19.9933333,"
+        "1,1,1,0.5,1.25,0.5,0.875,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,19.9933333,"
         "4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,0,\n"
-        "1,2,0.5,0.625,0.625,0.75,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,"
+        "1,2,0.5,0.625,0.625,0.75,0.875,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,"
         "19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,0,\n"
-        "1,3,0.333333333,0.75,0.416666667,0.5,0,1000,8,39.9866667,25.0083361,2.49916667,"
+        "1,3,0.333333333,0.75,0.416666667,0.5,0.875,0,1000,8,39.9866667,25.0083361,2.49916667,"
         "9.99666667,19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,0,\n");
     check_case("a run leaves log.txt (what it printed), epochs.csv");
 }

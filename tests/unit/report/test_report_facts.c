@@ -242,22 +242,32 @@ static void rows_come_back(void) {
          .peak_memory_bytes = 123456789012.0,
          .gpu_utilisation = NAN,
          .gpu_peak_memory_bytes = NAN},
-        {.epoch = 2, .test_loss = 1e-300, .images = 1, .gradient_norm = 17}};
+        {.epoch = 2, .test_loss = 1e-300, .images = 1, .gradient_norm = 17},
+        {.epoch = 3,
+         .train_loss = 0.5,
+         .test_loss = NAN,
+         .test_accuracy = NAN,
+         .test_top5_accuracy = NAN,
+         .images = 1,
+         .evaluation_seconds = NAN}}; /* not evaluated */
     text_buffer file = {0}, again = {0};
     epoch_record *read = NULL;
     ls_error error = {0};
     int count = 0;
     column_table_names(&file, &epoch_columns);
-    for (int row = 0; row < 2; row++)
+    for (int row = 0; row < 3; row++)
         epoch_add_row(&file, &written[row]);
+    CHECK(strstr(file.bytes, "\n1,3,0.5,0,,,,0,1,"), "%s", file.bytes);
     CHECK(epoch_read_rows("x", file.bytes, file.length, &read, &count, &error) == LS_OK, "%s",
           error.text);
-    CHECK(count == 2);
+    CHECK(count == 3);
     column_table_names(&again, &epoch_columns);
     for (int row = 0; row < count; row++)
         epoch_add_row(&again, &read[row]);
     CHECK(strcmp(again.bytes, file.bytes) == 0, "%s is not %s", again.bytes, file.bytes);
-    CHECK(count == 2 && read[0].best && read[0].skipped_updates == 2 && read[1].loss_scale == 0 &&
+    CHECK(isnan(read[2].test_loss) && isnan(read[2].test_accuracy) &&
+          isnan(read[2].test_top5_accuracy) && isnan(read[2].evaluation_seconds));
+    CHECK(count == 3 && read[0].best && read[0].skipped_updates == 2 && read[1].loss_scale == 0 &&
           isnan(read[0].phases.waiting) && read[1].gradient_norm == 17);
     free(read);
     read = NULL;
