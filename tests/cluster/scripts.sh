@@ -102,6 +102,52 @@ case_speedup() {
     expect_one_line refused.txt epochs
 }
 
+# One node and two from one script, on encoded images: what ran, what was evaluated, the tables.
+case_resnet18() {
+    "$python" -B - "$repository/tests/pack" <<'END'
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from pictures import jpeg
+for split, count in (("train", 12), ("test", 6)):
+    for name in ("cat", "dog"):
+        folder = os.path.join("photos", split, name)
+        os.makedirs(folder)
+        for number in range(count):
+            with open(os.path.join(folder, f"{number}.jpg"), "wb") as file:
+                file.write(jpeg(f"{split}{name}{number}", "colour" if name == "cat" else "grey"))
+END
+    "$lockstep" pack images photos photos.packed --encoded >pack.txt 2>&1 || {
+        grep -q libjpeg pack.txt && skip "this build has no libjpeg-turbo"
+        cat pack.txt
+        fail "no encoded data set"
+    }
+    job=$(LOCKSTEP_DATA=$PWD/photos.packed LOCKSTEP_MODEL=resnet18-small LOCKSTEP_IMAGE_SIZE=32 LOCKSTEP_EPOCHS=3 \
+        LOCKSTEP_PRECISION=fp32 LOCKSTEP_GLOBAL_BATCH=8 LOCKSTEP_LEARNING_RATE=0.01 LOCKSTEP_SCHEDULE=step LOCKSTEP_SMOOTHING=0.1 \
+        LOCKSTEP_VALIDATE_EVERY=2 LOCKSTEP_LOADER_THREADS=1 LOCKSTEP_CHECKPOINT=epoch submit resnet18)
+    expect_job "$job" 240 COMPLETED 0:0
+    for run in one-rank-1:single:1 2-nodes-1:ddp:2; do
+        folder=results/$job-${run%%:*} count=${run##*:}
+        summary=$folder/summary.csv
+        for fact in mode="$(echo $run | cut -d : -f 2)" ranks="$count" nodes="$count" model=resnet18-small global_batch=8 \
+            optimizer=sgd momentum=0.9 weight_decay=0.0001 label_smoothing=0.1 validate_every=2 attempts=1; do
+            expect "${fact%%=*} of $run" "$(csv "$summary" "${fact%%=*}")" "${fact#*=}"
+        done
+        csv "$summary" schedule | grep -q 'warm' || fail "no warm-up in the schedule: $(csv "$summary" schedule)"
+        csv "$summary" augment | grep -q resized-crop || fail "augment is $(csv "$summary" augment)"
+        expect "epochs of $run" "$(csv "$folder/epochs.csv" images all | tr '\n' ' ')" "24 24 24 "
+        for column in test_accuracy test_top5_accuracy; do
+            expect "$column of epoch 1" "$(csv "$folder/epochs.csv" $column 1)" ""
+            for row in 2 3; do holds "0 <= $(csv "$folder/epochs.csv" $column $row) <= 1"; done
+        done
+        holds "$(csv "$folder/epochs.csv" test_top5_accuracy 3) == 1" # of two classes
+        [ -s "$folder/checkpoints/last" ] || fail "no checkpoint of $run"
+    done
+    ratio=$("$python" -IS -c 'import sys; a, b = map(float, sys.argv[1:]); print("%.2fx" % (a / b))' \
+        "$(seconds one-rank-1)" "$(seconds 2-nodes-1)")
+    sed -n '/^== what/,$p' "slurm-$job.out" >tables.txt
+    grep DDP tables.txt | grep -q -F "$ratio" || { cat tables.txt; fail "the speedup $ratio is not in the table"; }
+}
+
 # A real requeue while the second of five runs trains: the first is kept, the second is done anew
 # (it finds the claim of the attempt before), the output holds both attempts.
 case_requeue() {

@@ -131,6 +131,62 @@ for script in scripts:
                     LOCKSTEP_CHECKPOINT="10m")
     tap.check(f"{script}: a job that Slurm requeued is not requeued again", code == 4 and not calls("scontrol") and
               out.endswith("requeued by Slurm\n"), f"{code}: {out} {calls('scontrol')}")
+# Several runs in one job.
+script, TWO = "resnet18", {"SLURM_NNODES": "2", "SLURM_NTASKS": "2"}
+
+
+def asked_for():
+    """Of each run: nodes, ranks, mode."""
+    return [(line.split("--nodes=")[1].split()[0], line.split("--ntasks=")[1].split()[0], line.split("--mode ")[1].split()[0])
+            for line in calls("srun") if "--nodes=" in line]
+
+
+ONE, BOTH = ("1", "1", "single"), ("2", "2", "ddp")
+code, out = run(script, **TWO)
+tap.check(f"{script}: one rank, then two nodes", code == 0 and asked_for() == [ONE, BOTH], f"{code}: {out} {calls('srun')}")
+tap.check(f"{script}: the recipe", all(words in calls("srun")[0] for words in (
+    "--momentum 0.9 --weight-decay 1e-4", "--schedule cosine --warmup-epochs 1", "--precision bf16", "--validate-every 1",
+    "--checkpoint-every 10m", "--loader-threads auto", "--global-batch 256")), calls("srun")[0])
+code, out = run(script, SLURM_NNODES="2", SLURM_NTASKS="8", LOCKSTEP_SCHEDULE="step", LOCKSTEP_EPOCHS="90", LOCKSTEP_CHECKPOINT="off")
+tap.check(f"{script}: where a node has several, it is a run of its own", code == 0 and
+          asked_for() == [ONE, ("1", "4", "ddp"), ("2", "8", "ddp")] and "--step-epochs 30" in calls("srun")[0] and
+          "--checkpoint-every" not in calls("srun")[0], f"{code}: {out} {calls('srun')}")
+code, out = run(script, SLURM_NNODES="1", SLURM_NTASKS="1", LOCKSTEP_REPEATS="2")
+tap.check(f"{script}: one node, twice", code == 0 and asked_for() == [ONE, ONE], f"{code}: {out} {calls('srun')}")
+for name in ("LOCKSTEP_SCHEDULE", "LOCKSTEP_REPEATS", "LOCKSTEP_EPOCHS"):
+    code, out = run(script, **TWO, **{name: "often"})
+    tap.check(f"{script}: {name} says what it expects", code == 2 and not calls("srun") and name in out and "found 'often'" in out, out)
+code, out = run(script, FAKE_CODE="4", **TWO)
+tap.check(f"{script}: saved, and requeued once", code == 0 and calls("scontrol") == ["requeue 7"] and asked_for() == [ONE],
+          f"{code}: {out} {calls('scontrol')}")
+code, out = run(script, FAKE_CODE="4", FAKE_REQUEUE="1", **TWO)
+tap.check(f"{script}: where requeue is forbidden it says what to submit", code == 4 and
+          f"LOCKSTEP_RUN='7' sbatch slurm/{script}.sbatch" in out, f"{code}: {out}")
+code, out = told(script, FAKE_WAITS="20", **TWO)
+tap.check(f"{script}: a signal to the script reaches the step", code == 0 and "USR1" in calls("srun") and
+          calls("scontrol") == ["requeue 7"] and asked_for() == [ONE], f"{code}: {out} {calls('srun')}")
+code, out = told(script, signal.SIGTERM, FAKE_WAITS="20", **TWO)
+tap.check(f"{script}: TERM goes to the tasks through Slurm", code == 0 and "TERM-from-Slurm" in calls("srun") and
+          "killed" not in calls("srun"), f"{code}: {out} {calls('srun')}")
+code, out = told(script, FAKE_WAITS="1", LOCKSTEP_CHECKPOINT="off", **TWO)
+tap.check(f"{script}: runs that save nothing have their whole time", code == 0 and "USR1" not in calls("srun") and
+          asked_for() == [ONE, BOTH], f"{code}: {out} {calls('srun')}")
+code, out = run(script, FAKE_CODE="1", **TWO)
+tap.check(f"{script}: where the first run fails nothing follows", code == 1 and asked_for() == [ONE], f"{code}: {out}")
+code, out = run(script, FAKE_CODES="0 5", **TWO)
+tap.check(f"{script}: where another fails the job says which", code == 5 and asked_for() == [ONE, BOTH] and
+          "2-nodes-1 (exit code 5)" in out and "== what 1 run" in out, f"{code}: {out}")
+first = os.path.join(scratch, "results", "7-one-rank-1")
+code, out = run(script, FAKE_CODES="137 0 0", FAKE_SAVES=os.path.join(first, "checkpoints"), **TWO)
+tap.check(f"{script}: goes on in the same job", code == 0 and asked_for() == [ONE, ONE, BOTH] and "(restart 1)" in out,
+          f"{code}: {out} {calls('srun')}")
+with open(os.path.join(first, "summary.csv"), "w", encoding="ascii"):
+    pass
+code, out = run(script, SLURM_RESTART_COUNT="1", FAKE_REQUEUES="1", **TWO)
+tap.check(f"{script}: after a requeue what is finished is not done again", code == 0 and asked_for() == [BOTH] and
+          "finished before" in out, f"{code}: {out} {calls('srun')}")
+shutil.rmtree(first)
+
 # A failure, with checkpoints: one of the scripts stands for the text that they share.
 script = "ddp"
 saved = os.path.join(scratch, "results", f"7-{script}", "checkpoints")
