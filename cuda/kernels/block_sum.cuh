@@ -27,22 +27,26 @@ typedef struct block_sums {
     unsigned arrived; // blocks; 0 between kernels
     double of_block[3][SUMMED_BLOCKS];
 } block_sums;
-static_assert(sizeof(block_sums) <= KERNEL_UPDATES_AT, "the scratch memory is too small");
+static_assert(sizeof(block_sums) <= KERNEL_TILES_AT, "the scratch memory is too small");
 
-// Whether this is the last block of the grid to come here: it then sees what the thread 0 of every
+// Whether this is the last of `blocks` blocks to come here: it then sees what the thread 0 of every
 // block wrote to global memory before. After the example for memory fence functions in the CUDA C++
 // Programming Guide.
-__device__ static inline bool is_last_block(unsigned *arrived) {
+__device__ static inline bool is_last_of(unsigned *arrived, unsigned blocks) {
     __shared__ bool is_last;
     if (threadIdx.x == 0) {
         __threadfence();
-        is_last = atomicAdd(arrived, 1u) == gridDim.x - 1;
+        is_last = atomicAdd(arrived, 1u) == blocks - 1;
         if (is_last)
             *arrived = 0;
         __threadfence();
     }
     __syncthreads();
     return is_last;
+}
+
+__device__ static inline bool is_last_block(unsigned *arrived) {
+    return is_last_of(arrived, gridDim.x);
 }
 
 // The sum of all blocks' sums number `which`, for thread 0 of the last block, whose threads all

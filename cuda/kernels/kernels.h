@@ -25,8 +25,13 @@ extern "C" {
 
 /* What sums over blocks need: zero before the first kernel that is given it, used by one stream at
  * a time. Each kernel leaves it fit for the next. Updates, which may have a stream of their own,
- * are given what begins at KERNEL_UPDATES_AT in it. */
-enum { KERNEL_SCRATCH_BYTES = 64 * 1024, KERNEL_UPDATES_AT = 63 * 1024 };
+ * are given what begins at KERNEL_UPDATES_AT in it; from KERNEL_TILES_AT to there lie counters of
+ * norm.cu's tiles of channels. */
+enum {
+    KERNEL_SCRATCH_BYTES = 64 * 1024,
+    KERNEL_TILES_AT = 48 * 1024,
+    KERNEL_UPDATES_AT = 63 * 1024
+};
 
 /* --- elementwise.cu */
 
@@ -151,6 +156,85 @@ cudaError_t kernel_maxpool2d_backward_sums(cudaStream_t stream, int processors, 
                                            const pool_arguments *arguments, const void *dy,
                                            const void *y, const uint8_t *saved, void *dx,
                                            float *sums, void *workspace, void *scratch);
+
+/* --- windows.cu: max pooling of any window, stride and padding, channels last; saved: one byte an
+ * output */
+
+typedef struct window_arguments {
+    int n, height, width, channels; /* of the input */
+    int out_height, out_width;
+    int window, stride, padding; /* window at most 16; each window holds a pixel */
+    bool relu_input;
+} window_arguments;
+
+/* Whether 32 bits count the elements on both sides. */
+bool kernel_windows_fit(const window_arguments *arguments);
+cudaError_t kernel_windows_forward(cudaStream_t stream, dtype type,
+                                   const window_arguments *arguments, const void *x, void *y,
+                                   uint8_t *saved);
+/* Each element of x gathers, added up in fp32, what the windows that it won hand down. */
+cudaError_t kernel_windows_backward(cudaStream_t stream, dtype type,
+                                    const window_arguments *arguments, const void *dy,
+                                    const void *y, const uint8_t *saved, void *dx);
+
+/* --- means.cu: global average pooling; x [n, pixels, channels], y [n, channels] */
+
+typedef struct mean_arguments {
+    int n, pixels, channels;
+} mean_arguments;
+
+/* Whether 32 bits count the elements. */
+bool kernel_means_fit(const mean_arguments *arguments);
+cudaError_t kernel_means_forward(cudaStream_t stream, dtype type, const mean_arguments *arguments,
+                                 const void *x, void *y);
+cudaError_t kernel_means_backward(cudaStream_t stream, dtype type, const mean_arguments *arguments,
+                                  const void *dy, void *dx);
+
+/* --- norm.cu: batch normalisation (device/kinds/batchnorm2d.h) of x [rows, channels]. Sums are in
+ * an order that sizes and `processors` alone decide. `state`, of kernel_norm_state_bytes(), goes
+ * from call to call; workspace, of kernel_norm_workspace(), does not. */
+
+typedef struct norm_arguments {
+    size_t rows; /* n * height * width */
+    int channels;
+    bool relu;
+    double epsilon, momentum;
+} norm_arguments;
+
+typedef struct norm_buffers { /* [channels] each */
+    const float *gamma, *beta;
+    float *running_mean, *running_variance;
+} norm_buffers;
+
+/* Whether a grid and its counters have room for it. */
+bool kernel_norm_fits(const norm_arguments *arguments);
+size_t kernel_norm_state_bytes(int channels);
+size_t kernel_norm_workspace(int processors, dtype type, const norm_arguments *arguments);
+
+/* state of x's statistics, to which the running ones move. */
+cudaError_t kernel_norm_statistics(cudaStream_t stream, int processors, dtype type,
+                                   const norm_arguments *arguments, const norm_buffers *buffers,
+                                   const void *x, float *state, void *workspace, void *scratch);
+/* state of the running statistics, which stay. */
+cudaError_t kernel_norm_running(cudaStream_t stream, const norm_arguments *arguments,
+                                const norm_buffers *buffers, float *state);
+/* other NULL: nothing is added. */
+cudaError_t kernel_norm_forward(cudaStream_t stream, dtype type, const norm_arguments *arguments,
+                                const float *state, const void *x, const void *other, void *y);
+
+/* y: what tells where the ReLU let through; NULL: that is made again of x. */
+typedef struct norm_tensors {
+    const void *x, *y, *dy;
+} norm_tensors;
+
+/* dgamma, dbeta, and of state what the other needs; masked_dy: dy where the ReLU let through, NULL:
+ * not wanted. */
+cudaError_t kernel_norm_gradients(cudaStream_t stream, int processors, dtype type,
+                                  const norm_arguments *arguments, const norm_tensors *tensors,
+                                  float *state, void *masked_dy, float *dgamma, float *dbeta,
+                                  void *workspace, void *scratch);
+cudaError_t kernel_norm_backward(cudaStream_t stream, dtype type, const norm_arguments *arguments,
+                                 const norm_tensors *tensors, const float *state, void *dx);
 
 /* --- batch.cu: batch_arguments of ops.h, channels last */
 

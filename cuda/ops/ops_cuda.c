@@ -15,7 +15,16 @@ static tensor_layout choose_layout(const device *self, layout_role role, int cha
 }
 
 /* Kinds of ops: one that is not here is refused by name. */
-const op *const cuda_kinds[] = {&cuda_conv2d, &cuda_linear, &cuda_maxpool2d, &cuda_join, NULL};
+const op *const cuda_kinds[] = {&cuda_conv2d, &cuda_linear,      &cuda_maxpool2d,
+                                &cuda_join,   &cuda_batchnorm2d, &cuda_avgpool2d,
+                                NULL};
+
+int cuda_check_type(const char *kind, dtype type, ls_error *error) {
+    if (type == DTYPE_F32 || type == DTYPE_BF16 || type == DTYPE_F16)
+        return LS_OK;
+    return ls_fail(error, LS_FAILED, "cuda %s: expected fp32, bf16 or fp16 activations, found %s",
+                   kind, dtype_name(type));
+}
 
 const ops ops_cuda = {
     .choose_layout = choose_layout,

@@ -8,9 +8,11 @@
 /* ops_cuda.c: the tables. */
 extern const ops ops_cuda;
 extern const op *const cuda_kinds[]; /* ended by NULL */
+/* LS_FAILED where our kernels have no such activations. */
+int cuda_check_type(const char *kind, dtype type, ls_error *error);
 
-/* ops_pool.c, ops_join.c: kinds of device/op.h. */
-extern const op cuda_maxpool2d, cuda_join;
+/* ops_pool.c, ops_join.c, ops_norm.c, ops_average.c: kinds of device/op.h. */
+extern const op cuda_maxpool2d, cuda_join, cuda_batchnorm2d, cuda_avgpool2d;
 
 /* ops_loss.c */
 int cuda_softmax_cross_entropy(device *self, device_stream *stream, const loss_arguments *arguments,

@@ -53,5 +53,6 @@ void test_sgd_ranges(void);
 void test_alignments(void);
 void test_direct(void);
 void test_pool_sums(void);
+void test_norm(void);
 
 #endif

@@ -23,5 +23,6 @@ int main(void) {
     test_alignments();
     test_direct();
     test_pool_sums();
+    test_norm();
     return all_done();
 }

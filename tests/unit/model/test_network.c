@@ -3,7 +3,6 @@
 #include "../../support/packed_memory.h"
 #include "../check.h"
 #include "base/random.h"
-#include "device/kinds/batchnorm2d.h"
 #include "model/layers.h"
 
 #include <math.h>
@@ -483,19 +482,6 @@ static void check_plan_id(const char *device_name) {
     close_fixture(&f);
 }
 
-/* A device of the host takes ref's op where it has none; a GPU's refuses. */
-static bool has_op(const char *device_name, const op_kind *kind) {
-    ls_error error = {0};
-    device *opened;
-    device_request request = {.local_size = 1, .threads = 1};
-    MUST(device_open(device_name, &request, &opened, &error));
-    bool found = opened->facts.host_addressable;
-    for (const op *const *each = opened->is->kinds; *each; each++)
-        found |= (*each)->kind == kind;
-    device_close(opened);
-    return found;
-}
-
 int main(int argc, char **argv) {
     const char *device_name = argc > 1 ? argv[1] : "ref";
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -504,14 +490,10 @@ int main(int argc, char **argv) {
     check_case("gradients of a residual network against finite differences");
     check_against_ref(device_name, build_residual, 3);
     check_case("gradients of a residual network against ref");
-    if (has_op(device_name, &op_batchnorm2d)) {
-        check_gradients(device_name, build_normed, 7);
-        check_case("gradients of one with norms against finite differences");
-        check_against_ref(device_name, build_normed, 3);
-        check_case("its gradients, running statistics and evaluation against ref");
-    } else {
-        check_case("a network with norms # SKIP this device has no op of them");
-    }
+    check_gradients(device_name, build_normed, 7);
+    check_case("gradients of one with norms against finite differences");
+    check_against_ref(device_name, build_normed, 3);
+    check_case("its gradients, running statistics and evaluation against ref");
     check_references(device_name);
     check_case("plans that are a library's reference are told");
     check_plan_id(device_name);
