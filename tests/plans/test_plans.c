@@ -9,7 +9,7 @@
  * more each: they are left out, and with them the form of the 16 bit graphs whose bias or dw is
  * fp32 (conv_graph.h); the form shown is the one that the program tries first.
  *
- * usage: test_plans NAME.json...   for these GPUs
+ * usage: test_plans [--every] NAME.json...   for these GPUs; --every: resnet50's shapes too
  *        test_plans this-gpu       for GPU 0 of this machine, whose descriptor is printed too, to
  *                                  be compared with the files; skipped where there is none
  */
@@ -49,7 +49,7 @@ typedef struct named_shape {
 
 #define PADDED "cnn conv1 of 8"
 
-static const named_shape shapes[] = {
+static const named_shape cnn[] = {
     CNN(64),
     CNN(512),
     CNN(4096),
@@ -57,11 +57,45 @@ static const named_shape shapes[] = {
     /* As the device asks for it in 16 bits: conv.h. */
     {PADDED " n=64", SHAPE(64, 32, 8, 64, 3, 1, 1, true, false)},
     {PADDED " n=16", SHAPE(16, 32, 8, 64, 3, 1, 1, true, false)},
+};
+
+/* The convolutions of resnet18 and resnet34 at 224 x 224, each once. conv1 has 3 channels in fp32,
+ * and in 16 bits 8. */
+static const named_shape resnet18[] = {
     {"resnet 7x7/2 3-64", BARE(64, 224, 3, 64, 7, 2, 3, false)},
+    {"resnet 7x7/2 8-64", BARE(64, 224, 8, 64, 7, 2, 3, false)},
     {"resnet 3x3 64-64", BARE(64, 56, 64, 64, 3, 1, 1, true)},
     {"resnet 3x3/2 64-128", BARE(64, 56, 64, 128, 3, 2, 1, true)},
     {"resnet 1x1/2 64-128", BARE(64, 56, 64, 128, 1, 2, 0, true)},
+    {"resnet 3x3 128-128", BARE(64, 28, 128, 128, 3, 1, 1, true)},
+    {"resnet 3x3/2 128-256", BARE(64, 28, 128, 256, 3, 2, 1, true)},
+    {"resnet 1x1/2 128-256", BARE(64, 28, 128, 256, 1, 2, 0, true)},
+    {"resnet 3x3 256-256", BARE(64, 14, 256, 256, 3, 1, 1, true)},
+    {"resnet 3x3/2 256-512", BARE(64, 14, 256, 512, 3, 2, 1, true)},
+    {"resnet 1x1/2 256-512", BARE(64, 14, 256, 512, 1, 2, 0, true)},
     {"resnet 3x3 512-512", BARE(64, 7, 512, 512, 3, 1, 1, true)},
+};
+
+/* Those of resnet50 that resnet18 has not. */
+static const named_shape resnet50[] = {
+    {"resnet 1x1 64-64", BARE(64, 56, 64, 64, 1, 1, 0, true)},
+    {"resnet 1x1 64-256", BARE(64, 56, 64, 256, 1, 1, 0, true)},
+    {"resnet 1x1 256-64", BARE(64, 56, 256, 64, 1, 1, 0, true)},
+    {"resnet 1x1 256-128", BARE(64, 56, 256, 128, 1, 1, 0, true)},
+    {"resnet 3x3/2 128-128", BARE(64, 56, 128, 128, 3, 2, 1, true)},
+    {"resnet 1x1 128-512", BARE(64, 28, 128, 512, 1, 1, 0, true)},
+    {"resnet 1x1/2 256-512", BARE(64, 56, 256, 512, 1, 2, 0, true)},
+    {"resnet 1x1 512-128", BARE(64, 28, 512, 128, 1, 1, 0, true)},
+    {"resnet 1x1 512-256", BARE(64, 28, 512, 256, 1, 1, 0, true)},
+    {"resnet 3x3/2 256-256", BARE(64, 28, 256, 256, 3, 2, 1, true)},
+    {"resnet 1x1 256-1024", BARE(64, 14, 256, 1024, 1, 1, 0, true)},
+    {"resnet 1x1/2 512-1024", BARE(64, 28, 512, 1024, 1, 2, 0, true)},
+    {"resnet 1x1 1024-256", BARE(64, 14, 1024, 256, 1, 1, 0, true)},
+    {"resnet 1x1 1024-512", BARE(64, 14, 1024, 512, 1, 1, 0, true)},
+    {"resnet 3x3/2 512-512", BARE(64, 14, 512, 512, 3, 2, 1, true)},
+    {"resnet 1x1 512-2048", BARE(64, 7, 512, 2048, 1, 1, 0, true)},
+    {"resnet 1x1/2 1024-2048", BARE(64, 14, 1024, 2048, 1, 2, 0, true)},
+    {"resnet 1x1 2048-512", BARE(64, 7, 2048, 512, 1, 1, 0, true)},
 };
 
 /* cuDNN's own description of GPU 0. False: there is none, or no driver. */
@@ -169,8 +203,24 @@ static void check_shape(const char *gpu, const named_shape *named, precision wan
     check_case(name);
 }
 
+/* An input of 3 channels lies as one of 8 in 16 bits, and only there (the CNN's is tried both
+ * ways).
+ */
+static bool is_of(const named_shape *named, precision wanted, const named_shape *shapes) {
+    bool narrow = precision_type(wanted) != DTYPE_F32;
+    return shapes == cnn || named->shape.in_channels != (narrow ? 3 : 8);
+}
+
+static void check_shapes(const char *gpu, const named_shape *shapes, size_t count,
+                         const dnn_target *target) {
+    for (size_t shape = 0; shape < count; shape++)
+        for (int wanted = 0; wanted < PRECISION_COUNT; wanted++)
+            if (is_of(&shapes[shape], (precision)wanted, shapes))
+                check_shape(gpu, &shapes[shape], (precision)wanted, target);
+}
+
 /* False: skipped. */
-static bool check_gpu(const char *argument) {
+static bool check_gpu(const char *argument, bool every) {
     char gpu[32];
     dnn_target target = {NULL};
     ls_error error = {0};
@@ -183,9 +233,10 @@ static bool check_gpu(const char *argument) {
         check_case(gpu);
         return true;
     }
-    for (size_t shape = 0; shape < sizeof shapes / sizeof shapes[0]; shape++)
-        for (int wanted = 0; wanted < PRECISION_COUNT; wanted++)
-            check_shape(gpu, &shapes[shape], (precision)wanted, &target);
+    check_shapes(gpu, cnn, sizeof cnn / sizeof *cnn, &target);
+    check_shapes(gpu, resnet18, sizeof resnet18 / sizeof *resnet18, &target);
+    if (every)
+        check_shapes(gpu, resnet50, sizeof resnet50 / sizeof *resnet50, &target);
     descriptor_destroy(&target.properties);
     return true;
 }
@@ -194,8 +245,9 @@ int main(int count, char **arguments) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("# cuDNN %zu; the first %d compiled engines of each graph are built\n",
            cudnnGetVersion(), MOST_BUILT);
-    for (int index = 1; index < count; index++)
-        if (!check_gpu(arguments[index])) {
+    bool every = count > 1 && strcmp(arguments[1], "--every") == 0;
+    for (int index = every ? 2 : 1; index < count; index++)
+        if (!check_gpu(arguments[index], every)) {
             printf("1..0 # SKIP no GPU that cuDNN can describe\n");
             return 0;
         }
