@@ -4,6 +4,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import tarfile
 
 DEVICE = os.environ.get("LOCKSTEP_DEVICE", "cpu")  # of every run
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
@@ -64,6 +65,32 @@ class Cluster:
 def synthetic(lockstep, folder, images, test_images):
     subprocess.run([lockstep, "pack", "synthetic", folder, "--images", str(images),
                     "--test-images", str(test_images)], check=True, capture_output=True)
+    return folder
+
+
+def photographs(source, folder, images):
+    """`images` links to the JPEGs of `source` (a tar archive or folder, as often as it takes), as class folders
+    in train/ and one of each class in val/."""
+    unpacked = source
+    if not os.path.isdir(source):
+        unpacked = os.path.join(folder, "unpacked")
+        with tarfile.open(source) as archive:
+            archive.extractall(unpacked, filter="data")
+    paths = sorted(os.path.join(top, name) for top, _, names in os.walk(unpacked) for name in names
+                   if name.lower().endswith((".jpg", ".jpeg")))
+    for number in range(images):
+        path = paths[number % len(paths)]
+        for split in ("train", "val") if number < 4 else ("train",):
+            place = os.path.join(folder, "tree", split, f"class{number % 4}")
+            os.makedirs(place, exist_ok=True)
+            os.link(path, os.path.join(place, f"{number}.jpg"))
+    return os.path.join(folder, "tree")
+
+
+def encoded(lockstep, tree, folder):
+    """A tree of photographs as shards, the JPEGs as they are."""
+    subprocess.run([lockstep, "pack", "images", tree, folder, "--encoded", "--check", "header"], check=True,
+                   capture_output=True)
     return folder
 
 
