@@ -1,6 +1,7 @@
 /* Convolutions by our own Winograd (winograd.h), else by oneDNN. Weights are blocked as oneDNN
  * wants them, in the activations' type, one copy a direction where the directions differ, made from
  * the canonical masters by `pack` (called in the optimizer's pass). */
+#include "device/cpu/conv2d_parts.h"
 #include "device/cpu/cpu.h"
 
 #include <stdio.h>
@@ -10,16 +11,15 @@
 typedef struct conv_plan {
     plan base;
     conv2d_shape shape;
-    onednn_call forward, backward_data, backward_weights;
+    onednn_call forward, backward_data;
+    conv2d_weights backward_weights;
     /* oneDNN's own blocked weights, one copy for each direction, and its blocked gradient, which
      * goes to the canonical array right after it was made (there is no fast implementation that
      * writes canonical gradients: oneDNN 2.6 falls back to its reference). */
     onednn_desc packed_forward, packed_backward; /* forward's and backward_data's */
     size_t packed_backward_offset;               /* of the second copy in the packed memory */
-    onednn_call pack_forward, pack_backward, unpack_gradient;
-    size_t gradient_offset, gradient_bytes; /* of the blocked gradient in the workspace */
-    bool has_idle_taps;                     /* of the filter: they meet no pixel */
-    bool by_winograd;                       /* all of it by winograd.h */
+    onednn_call pack_forward, pack_backward;
+    bool by_winograd; /* all of it by winograd.h */
     winograd winograd;
 } conv_plan;
 
@@ -29,35 +29,6 @@ static onednn *engine_of(const conv_plan *self) {
 
 static size_t align64(size_t bytes) {
     return (bytes + 63) & ~(size_t)63;
-}
-
-typedef struct conv_descs {
-    onednn_desc x, y, bias, weights_any, gradient_any, canonical;
-    onednn_window window;
-} conv_descs;
-
-static conv_descs describe(const conv2d_shape *shape) {
-    int out_height = (shape->height + 2 * shape->padding - shape->kernel) / shape->stride + 1;
-    int out_width = (shape->width + 2 * shape->padding - shape->kernel) / shape->stride + 1;
-    return (conv_descs){.x = onednn_activation(shape->type, shape->in_layout, shape->n,
-                                               shape->height, shape->width, shape->in_channels),
-                        .y = onednn_activation(shape->type, shape->out_layout, shape->n, out_height,
-                                               out_width, shape->out_channels),
-                        .bias = shape->no_bias ? NULL : onednn_vector(shape->out_channels),
-                        .weights_any = onednn_filter_any(shape->type, shape->out_channels,
-                                                         shape->in_channels, shape->kernel),
-                        .gradient_any = onednn_filter_any(DTYPE_F32, shape->out_channels,
-                                                          shape->in_channels, shape->kernel),
-                        .canonical = onednn_filter_canonical(shape->out_channels,
-                                                             shape->in_channels, shape->kernel),
-                        .window = {.stride = shape->stride, .padding = shape->padding}};
-}
-
-static void forget(const conv_descs *descs) {
-    onednn_desc made[] = {
-        descs->x, descs->y, descs->bias, descs->weights_any, descs->gradient_any, descs->canonical};
-    for (size_t index = 0; index < sizeof made / sizeof made[0]; index++)
-        onednn_desc_release(made[index]);
 }
 
 /* Adds a copy of the weights to the packed memory, and the call that fills it. */
@@ -70,7 +41,7 @@ static int add_copy(conv_plan *self, onednn_desc canonical, onednn_desc packed, 
     return LS_OK;
 }
 
-static int prepare_forward(conv_plan *self, const conv_descs *descs, const conv_plan *like,
+static int prepare_forward(conv_plan *self, const conv2d_descs *descs, const conv_plan *like,
                            ls_error *error) {
     onednn *engine = engine_of(self);
     onednn_desc weights = like ? like->packed_forward : descs->weights_any;
@@ -81,7 +52,7 @@ static int prepare_forward(conv_plan *self, const conv_descs *descs, const conv_
     return add_copy(self, descs->canonical, self->packed_forward, &self->pack_forward, error);
 }
 
-static int prepare_backward_data(conv_plan *self, const conv_descs *descs, const conv_plan *like,
+static int prepare_backward_data(conv_plan *self, const conv2d_descs *descs, const conv_plan *like,
                                  ls_error *error) {
     onednn *engine = engine_of(self);
     onednn_desc weights = like ? like->packed_backward : descs->weights_any;
@@ -94,57 +65,27 @@ static int prepare_backward_data(conv_plan *self, const conv_descs *descs, const
     return add_copy(self, descs->canonical, self->packed_backward, &self->pack_backward, error);
 }
 
-/* Whether each row (or column) of the filter meets one of the image's. */
-static bool all_taps_meet(const conv2d_shape *shape, int size) {
-    int outputs = (size + 2 * shape->padding - shape->kernel) / shape->stride + 1;
-    for (int tap = 0; tap < shape->kernel; tap++) {
-        bool meets = false;
-        for (int output = 0; output < outputs && !meets; output++) {
-            int at = output * shape->stride + tap - shape->padding;
-            meets = at >= 0 && at < size;
-        }
-        if (!meets)
-            return false;
-    }
-    return true;
-}
-
-static int prepare_backward_weights(conv_plan *self, const conv_descs *descs, ls_error *error) {
-    onednn *engine = engine_of(self);
-    LS_TRY(onednn_convolution_backward_weights(engine, descs->x, descs->gradient_any, descs->bias,
-                                               descs->y, descs->window, &self->forward,
-                                               &self->backward_weights, error));
-    onednn_desc blocked = onednn_call_desc(&self->backward_weights, DNNL_ARG_DIFF_WEIGHTS);
-    self->gradient_offset = align64(self->backward_weights.scratchpad_bytes);
-    self->gradient_bytes = onednn_desc_bytes(blocked);
-    self->has_idle_taps = !all_taps_meet(&self->shape, self->shape.height) ||
-                          !all_taps_meet(&self->shape, self->shape.width);
-    plan_need_workspace(&self->base, self->gradient_offset + self->gradient_bytes);
-    return onednn_reorder(engine, blocked, descs->canonical, &self->unpack_gradient, error);
-}
-
 static int prepare_by_library(conv_plan *made, onednn_algorithm algorithm, const conv_plan *like,
                               ls_error *error) {
     const conv2d_shape *shape = &made->shape;
-    conv_descs descs = describe(shape);
-    descs.window.algorithm = algorithm;
+    conv2d_descs descs = cpu_conv2d_describe(shape, algorithm);
     int status = descs.bias || shape->no_bias
                      ? prepare_forward(made, &descs, like, error)
                      : ls_fail(error, LS_FAILED, "oneDNN: it refused to describe a bias");
     if (status == LS_OK && shape->need_dx)
         status = prepare_backward_data(made, &descs, like, error);
     if (status == LS_OK)
-        status = prepare_backward_weights(made, &descs, error);
-    forget(&descs);
+        status = cpu_conv2d_weights_prepare(engine_of(made), shape, &descs, &made->forward,
+                                            &made->backward_weights, error);
+    cpu_conv2d_forget(&descs);
     if (status != LS_OK)
         return status;
-    if (made->unpack_gradient.scratchpad_bytes)
-        return ls_fail(error, LS_FAILED, "oneDNN wants scratch memory for a reorder of gradients");
     plan_need_workspace(&made->base, made->forward.scratchpad_bytes);
     plan_need_workspace(&made->base, made->backward_data.scratchpad_bytes);
+    plan_need_workspace(&made->base, made->backward_weights.workspace_bytes);
     text_add(&made->base.description, "%s / %s / %s", made->forward.implementation,
              shape->need_dx ? made->backward_data.implementation : "-",
-             made->backward_weights.implementation);
+             made->backward_weights.calls[0].implementation);
     return LS_OK;
 }
 
@@ -210,8 +151,9 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
 
 static void release(plan *base) {
     conv_plan *self = (conv_plan *)base;
-    onednn_call *calls[] = {&self->forward,      &self->backward_data, &self->backward_weights,
-                            &self->pack_forward, &self->pack_backward, &self->unpack_gradient};
+    onednn_call *calls[] = {&self->forward, &self->backward_data, &self->pack_forward,
+                            &self->pack_backward};
+    cpu_conv2d_weights_release(&self->backward_weights);
     for (size_t index = 0; index < sizeof calls / sizeof calls[0]; index++)
         onednn_call_release(calls[index]);
 }
@@ -270,18 +212,8 @@ static int backward_parameters(plan *base, const op_arguments *a, ls_error *erro
                                       a->gradients[1], a->workspace);
         return LS_OK;
     }
-    void *blocked = (char *)a->workspace + self->gradient_offset;
-    /* Of taps that meet nothing but padding oneDNN 2.6 adds up, in bf16, scratch memory that it has
-     * not written. */
-    if (self->has_idle_taps)
-        memset(a->workspace, 0, self->gradient_offset + self->gradient_bytes);
-    onednn_argument arguments[] = {{DNNL_ARG_SRC, a->x[0]},
-                                   {DNNL_ARG_DIFF_DST, a->dy},
-                                   {DNNL_ARG_DIFF_WEIGHTS, blocked},
-                                   {DNNL_ARG_DIFF_BIAS, a->gradients[1]}};
-    LS_TRY(onednn_call_run(&self->backward_weights, arguments, 4, a->workspace, error));
-    onednn_argument unpack[] = {{DNNL_ARG_FROM, blocked}, {DNNL_ARG_TO, a->gradients[0]}};
-    return onednn_call_run(&self->unpack_gradient, unpack, 2, NULL, error);
+    return cpu_conv2d_weights_run(&self->backward_weights, a->x[0], a->dy, a->gradients[0],
+                                  a->gradients[1], a->workspace, error);
 }
 
 const op cpu_conv2d = {
