@@ -113,8 +113,10 @@ typedef struct update {
 static void copy_piece(const float *from, float *to, size_t count) {
     bool aligned = (uintptr_t)to % 64 == 0;
     size_t whole = aligned ? count / LANES * LANES : 0;
-    for (size_t i = 0; i < whole; i += LANES)
-        put(true, to + i, (const floats *)(from + i));
+    for (size_t i = 0; i < whole; i += LANES) {
+        floats value = *(const floats_there *)(from + i);
+        put(true, to + i, &value);
+    }
     for (size_t i = whole; i < count; i++)
         to[i] = from[i];
 }

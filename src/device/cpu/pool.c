@@ -10,19 +10,19 @@
 ALWAYS_INLINE void load_vector(bool bf16, const void *array, size_t index, floats *out) {
     if (bf16)
         *(words *)out =
-            __builtin_convertvector(*(const halves *)((const uint16_t *)array + index), words)
+            __builtin_convertvector(*(const halves_there *)((const uint16_t *)array + index), words)
             << 16;
     else
-        *out = *(const floats *)((const float *)array + index);
+        *out = *(const floats_there *)((const float *)array + index);
 }
 
 /* Of a value that was loaded: nothing is rounded. */
 ALWAYS_INLINE void store_vector(bool bf16, void *array, size_t index, const floats *value) {
     if (bf16)
-        *(halves *)((uint16_t *)array + index) =
+        *(halves_there *)((uint16_t *)array + index) =
             __builtin_convertvector(*(const words *)value >> 16, halves);
     else
-        *(floats *)((float *)array + index) = *value;
+        *(floats_there *)((float *)array + index) = *value;
 }
 
 ALWAYS_INLINE void window_vector_forward(bool bf16, const void *x, size_t at, void *y, size_t to,
@@ -42,7 +42,7 @@ ALWAYS_INLINE void window_vector_forward(bool bf16, const void *x, size_t at, vo
             winner = (winner & ~better) | (better & (h * by.window + w));
         }
     store_vector(bf16, y, to, &best);
-    *(bytes *)saved = __builtin_convertvector(winner, bytes);
+    *(bytes_there *)saved = __builtin_convertvector(winner, bytes);
 }
 
 /* Any number of channels. */

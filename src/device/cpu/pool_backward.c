@@ -16,12 +16,12 @@ typedef struct row_gradient {
 
 ALWAYS_INLINE void window_vector_backward_fp32(bool streams, const row_gradient *r, size_t from,
                                                size_t to, const uint8_t *saved, pool_steps by) {
-    ints gradient = *(const ints *)((const float *)r->dy + from); /* the bits */
+    ints gradient = *(const ints_there *)((const float *)r->dy + from); /* the bits */
     prefetch1(false, r->dy, from + by.out_row);
     prefetch1(false, r->y, from + by.out_row);
-    ints winner = __builtin_convertvector(*(const bytes *)saved, ints);
+    ints winner = __builtin_convertvector(*(const bytes_there *)saved, ints);
     if (r->masked)
-        gradient &= *(const floats *)((const float *)r->y + from) > 0;
+        gradient &= *(const floats_there *)((const float *)r->y + from) > 0;
     for (int position = 0, h = 0; h < by.window; h++)
         for (int w = 0; w < by.window; w++, position++) {
             ints routed = gradient & (winner == position);
@@ -33,15 +33,15 @@ ALWAYS_INLINE void window_vector_backward_fp32(bool streams, const row_gradient 
 /* As bits: a bf16 is positive where they are above zero and not above infinity's. */
 ALWAYS_INLINE void window_vector_backward_bf16(const row_gradient *r, size_t from, size_t to,
                                                const uint8_t *saved, pool_steps by) {
-    shorts gradient = *(const shorts *)((const int16_t *)r->dy + from);
-    shorts winner = __builtin_convertvector(*(const bytes *)saved, shorts);
+    shorts gradient = *(const shorts_there *)((const int16_t *)r->dy + from);
+    shorts winner = __builtin_convertvector(*(const bytes_there *)saved, shorts);
     if (r->masked) {
-        shorts y = *(const shorts *)((const int16_t *)r->y + from);
+        shorts y = *(const shorts_there *)((const int16_t *)r->y + from);
         gradient &= (y > 0) & (y <= 0x7F80);
     }
     for (int position = 0, h = 0; h < by.window; h++)
         for (int w = 0; w < by.window; w++, position++)
-            *(shorts *)((int16_t *)r->dx + to + (size_t)h * by.row + (size_t)w * by.column) =
+            *(shorts_there *)((int16_t *)r->dx + to + (size_t)h * by.row + (size_t)w * by.column) =
                 gradient & (winner == (int16_t)position);
 }
 

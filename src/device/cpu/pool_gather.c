@@ -22,7 +22,7 @@ ALWAYS_INLINE pool_part windows_with(const pool_steps *by, int at, int outputs) 
 ALWAYS_INLINE ints load_winners(const uint8_t *from, size_t lanes) {
     bytes out = {0};
     if (lanes == LANES)
-        out = *(const bytes *)from;
+        out = *(const bytes_there *)from;
     else
         memcpy(&out, from, lanes);
     return __builtin_convertvector(out, ints);

@@ -34,8 +34,8 @@ enum {
 };
 
 ALWAYS_INLINE void tile_interleave(const uint16_t *even, const uint16_t *odd, floats *to) {
-    words low = __builtin_convertvector(*(const halves *)even, words);
-    words high = __builtin_convertvector(*(const halves *)odd, words);
+    words low = __builtin_convertvector(*(const halves_there *)even, words);
+    words high = __builtin_convertvector(*(const halves_there *)odd, words);
     *(words *)to = low | high << 16;
 }
 
@@ -47,10 +47,10 @@ ALWAYS_INLINE void tile_b(const int how, const tile *t, size_t k, int v, int vec
         tile_interleave((const uint16_t *)even, (const uint16_t *)odd, b);
         __builtin_prefetch((v & 1 ? odd : even) + 2 * TILE_FETCHED_AHEAD * t->b_depth);
     } else {
-        *b = *(const floats *)from;
+        *b = *(const floats_there *)from;
     }
     if (how & TILE_KEEPS)
-        *(floats *)(t->kept + (k * (size_t)vectors + (size_t)v) * LANES) = *b;
+        *(floats_there *)(t->kept + (k * (size_t)vectors + (size_t)v) * LANES) = *b;
     if ((how & TILE_KEEPS) && !(how & TILE_INTERLEAVES))
         __builtin_prefetch(from + TILE_FETCHED_AHEAD * t->b_depth);
 }
@@ -80,10 +80,11 @@ ALWAYS_INLINE void tile_multiply(const int rows, const int vectors, const int ho
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
-        for (int v = 0; v < vectors; v++)
-            sums[i][v] = how & TILE_ADDS
-                             ? *(const floats *)(t->c + (size_t)i * t->c_row + LANES * v)
-                             : (floats){0};
+        for (int v = 0; v < vectors; v++) {
+            sums[i][v] = (floats){0};
+            if (how & TILE_ADDS)
+                sums[i][v] = *(const floats_there *)(t->c + (size_t)i * t->c_row + LANES * v);
+        }
     const size_t lines = how & TILE_PAIRS ? TILE_FETCHED_LINES / 2 : TILE_FETCHED_LINES;
     for (size_t k = 0; k < t->depth; k++) {
         if (how & TILE_FETCHES)
@@ -166,11 +167,11 @@ ALWAYS_INLINE void tile_transpose(const float *from, size_t from_row, float *to,
     floats rows[LANES];
 #pragma GCC unroll 16
     for (int i = 0; i < LANES; i++)
-        rows[i] = *(const floats *)(from + (size_t)i * from_row);
+        rows[i] = *(const floats_there *)(from + (size_t)i * from_row);
     TILE_STAGES(rows)
 #pragma GCC unroll 16
     for (int i = 0; i < LANES; i++)
-        *(floats *)(to + (size_t)i * to_row) = rows[i];
+        *(floats_there *)(to + (size_t)i * to_row) = rows[i];
 }
 
 #endif

@@ -33,7 +33,7 @@ ALWAYS_INLINE void put_past_caches(float *to, const floats *value) {
 }
 #else
 ALWAYS_INLINE void put_past_caches(float *to, const floats *value) {
-    *(floats *)to = *value;
+    *(floats_there *)to = *value;
 }
 #endif
 
@@ -41,7 +41,7 @@ ALWAYS_INLINE void put(bool streams, float *to, const floats *value) {
     if (streams)
         put_past_caches(to, value);
     else
-        *(floats *)to = *value;
+        *(floats_there *)to = *value;
 }
 
 /* What was written past the caches is seen by all before what comes next: once on each thread. */

@@ -12,14 +12,14 @@
 ALWAYS_INLINE floats load_floats(const float *from, size_t lanes) {
     floats out = {0};
     if (lanes == LANES)
-        return *(const floats *)from;
+        return *(const floats_there *)from;
     memcpy(&out, from, lanes * sizeof *from);
     return out;
 }
 
 ALWAYS_INLINE void store_floats(float *to, size_t lanes, const floats *value) {
     if (lanes == LANES)
-        *(floats *)to = *value;
+        *(floats_there *)to = *value;
     else
         memcpy(to, value, lanes * sizeof *to);
 }
@@ -39,12 +39,12 @@ ALWAYS_INLINE void narrow(bool streams, const words *value, uint16_t *to) {
 }
 #else
 ALWAYS_INLINE words widened(const uint16_t *from) {
-    return __builtin_convertvector(*(const halves *)from, words);
+    return __builtin_convertvector(*(const halves_there *)from, words);
 }
 
 ALWAYS_INLINE void narrow(bool streams, const words *value, uint16_t *to) {
     (void)streams;
-    *(halves *)to = __builtin_convertvector(*value, halves);
+    *(halves_there *)to = __builtin_convertvector(*value, halves);
 }
 #endif
 
