@@ -81,6 +81,9 @@ int graph_end_layer(graph *self, graph_layer *layer, graph_tensor shape) {
         ls_fail(&self->error, LS_BAD_INPUT, "model: %s: the output would be %d x %d x %d",
                 layer->name, shape.height * shape.tokens, shape.width, shape.channels);
     shape.activation = layer->activation;
+    shape.wants_gradient = layer->unit >= 0;
+    for (int input = 0; input < layer->input_count; input++)
+        shape.wants_gradient |= self->tensors[layer->inputs[input]].wants_gradient;
     return layer->output = new_tensor(self, shape, (int)(layer - self->layers));
 }
 
@@ -113,8 +116,8 @@ void graph_give(graph *self, graph_layer *layer, const graph_parameter *wanted) 
     self->parameters = records;
     graph_parameter *made = &self->parameters[self->record_count];
     *made = *wanted;
-    if (snprintf(made->name, sizeof made->name, "%s.%s", layer->name, wanted->name) >=
-        (int)sizeof made->name)
+    if (!wanted->whole_name && snprintf(made->name, sizeof made->name, "%s.%s", layer->name,
+                                        wanted->name) >= (int)sizeof made->name)
         ls_fail(&self->error, LS_FAILED, "model: %s: a tensor's name is too long", layer->name);
     made->number = records_of(self, layer, made->trained);
     if (made->number == (made->trained ? OP_PARAMETERS : OP_BUFFERS)) {

@@ -29,6 +29,7 @@ typedef struct graph_tensor {
     int use_count;
     activation activation; /* its producer applied it */
     bool flattened;        /* some layer reads it as a vector, in [h, w, c] order */
+    bool wants_gradient;   /* it depends on what is trained */
 } graph_tensor;
 
 typedef struct layer_interface layer_interface; /* model/layer.h */
@@ -45,7 +46,8 @@ typedef struct graph_initialiser {
 
 /* A parameter tensor, or a buffer where it is not trained. */
 typedef struct graph_parameter {
-    char name[96]; /* "conv1.weight": the layer's and the tensor's as PyTorch names it */
+    char name[96];   /* "conv1.weight": the layer's and the tensor's as PyTorch names it */
+    bool whole_name; /* the tensor's alone is all of it: "cls_token" */
     int dims[4], dim_count;
     graph_initialiser initialiser;
     bool trained;
@@ -110,10 +112,15 @@ static inline size_t graph_tensor_elements(const graph_tensor *tensor) {
            (size_t)tensor->channels;
 }
 
-/* Models by name ("cnn", "resnet18"). *out is overwritten; released by the caller, also after a
- * failure. */
+/* Models by name ("cnn", "resnet18"; a vision transformer's ends in the side of its patches,
+ * "vit-s14"). *out is overwritten; released by the caller, also after a failure. */
 int model_build(const char *name, int height, int width, int channels, int classes, graph *out,
                 ls_error *error);
 extern const char model_choices[]; /* for the option table: "cnn|resnet18|..." */
+
+/* The vision transformer of that name with patches of another side. LS_BAD_INPUT where there is no
+ * such model. */
+enum { MODEL_NAME_BYTES = 32 };
+int model_vit_patch(const char *name, int wanted, char out[MODEL_NAME_BYTES], ls_error *error);
 
 #endif

@@ -70,6 +70,10 @@ static inline graph_tensor image_of(int height, int width, int channels) {
     return (graph_tensor){
         .kind = TENSOR_IMAGE, .height = height, .width = width, .tokens = 1, .channels = channels};
 }
+static inline graph_tensor tokens_of(int tokens, int channels) {
+    return (graph_tensor){
+        .kind = TENSOR_TOKENS, .height = 1, .width = 1, .tokens = tokens, .channels = channels};
+}
 static inline graph_tensor vector_of(int channels) {
     return (graph_tensor){
         .kind = TENSOR_VECTOR, .height = 1, .width = 1, .tokens = 1, .channels = channels};

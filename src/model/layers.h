@@ -22,7 +22,23 @@ int graph_batchnorm2d(graph *self, const char *name, int input, int added, activ
 int graph_maxpool2d(graph *self, const char *name, int input, int window, int stride, int padding);
 /* The mean of all pixels: a vector of the channels. */
 int graph_avgpool2d(graph *self, const char *name, int input);
+/* Of an image, flattened, or of a vector: a vector. Of tokens: each of them by itself. */
 int graph_linear(graph *self, const char *name, int input, int out_features, activation activation);
+/* Of tokens that are patches of `side` x `side` pixels, with the weights of a convolution, [out,
+ * side, side, channels]. */
+int graph_patch_linear(graph *self, const char *name, int input, int out_features, int side);
+/* An image cut into patches of `side` x `side` pixels: tokens of [side * side * channels]. */
+int graph_patches(graph *self, const char *name, int input, int side);
+/* A class token before the others, and positions added to all; the tensors are "cls_token" and
+ * "pos_embed" alone, as timm names them. */
+int graph_embedding(graph *self, const char *name, int input);
+/* Layer normalisation over the channels (Ba et al., "Layer Normalization", 2016) of tokens, each by
+ * itself, or of a vector. */
+int graph_layernorm(graph *self, const char *name, int input, double epsilon);
+/* Self-attention: of [tokens, 3 * heads * d], queries, keys and values, to [tokens, heads * d]. */
+int graph_attention(graph *self, const char *name, int input, int heads);
+/* The first token, or the mean of all others: a vector. */
+int graph_tokenpool(graph *self, const char *name, int input, bool mean);
 /* a + b, then the activation: a residual join. */
 int graph_join(graph *self, const char *name, int a, int b, activation activation);
 /* `output` is the logits. Checks that every other tensor is used. */

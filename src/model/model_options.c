@@ -4,12 +4,15 @@
 #include "model/graph.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
 #define AT(field) offsetof(model_options, field)
 
 static const option options[] = {
     {"model", OPTION_CHOICE, AT(model), "NAME", "cnn", model_choices, 0, 0, "Train this model.",
      false},
+    {"patch", OPTION_CHOICE, AT(patch), "N", NULL, "4|8|14|16|32", 0, 0,
+     "Cut images into patches of N x N pixels (a vision transformer; 16 without it).", false},
     {"precision", OPTION_CHOICE, AT(precision), "TYPE", "fp32", PRECISION_CHOICES, 0, 0,
      "Compute in this type; parameters and optimizer stay fp32; fp16 scales its loss.", false},
     {"zero-init-residual", OPTION_FLAG, AT(zero_init_residual), NULL, NULL, NULL, 0, 0,
@@ -18,4 +21,12 @@ static const option options[] = {
 
 int model_add_options(option_groups *list, size_t offset, ls_error *error) {
     return option_add_group(list, (option_group){"Model and precision", options, offset}, error);
+}
+
+int model_check_options(model_options *self, ls_error *error) {
+    if (!self->patch)
+        return LS_OK;
+    LS_TRY(model_vit_patch(self->model, atoi(self->patch), self->named, error));
+    self->model = self->named;
+    return LS_OK;
 }

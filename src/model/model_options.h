@@ -3,16 +3,22 @@
 #define LOCKSTEP_MODEL_MODEL_OPTIONS_H
 
 #include "base/option.h"
+#include "model/graph.h"
 
 #include <stdbool.h>
 
 typedef struct model_options {
-    const char *model;     /* of model_choices (model_build) */
+    const char *model;     /* as model_build knows it */
+    const char *patch;     /* the side of its patches; NULL: as the model's name says */
     const char *precision; /* of PRECISION_CHOICES (precision_of) */
     bool zero_init_residual;
+    char named[MODEL_NAME_BYTES]; /* what model points to, once patch has changed it */
 } model_options;
 
 /* The group of a command whose settings hold a model_options at `offset`. */
 int model_add_options(option_groups *list, size_t offset, ls_error *error);
+
+/* Changes the model's name to that of the one with such patches. LS_BAD_INPUT where it has none. */
+int model_check_options(model_options *self, ls_error *error);
 
 #endif

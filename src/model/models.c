@@ -11,11 +11,15 @@ static const struct {
               {"resnet50", model_resnet50},
               {"resnet18-small", model_resnet18_small}};
 
-const char model_choices[] = "cnn|resnet18|resnet34|resnet50|resnet18-small";
+const char model_choices[] =
+    "cnn|resnet18|resnet34|resnet50|resnet18-small|vit-ti16|vit-s16|vit-b16|vit-l16";
 
 int model_build(const char *name, int height, int width, int channels, int classes, graph *out,
                 ls_error *error) {
+    int logits;
     *out = (graph){0};
+    if (model_vit(out, name, height, width, channels, classes, &logits))
+        return graph_finish(out, logits, error);
     for (size_t index = 0; index < sizeof models / sizeof models[0]; index++)
         if (strcmp(models[index].name, name) == 0)
             return graph_finish(out, models[index].build(out, height, width, channels, classes),

@@ -156,7 +156,7 @@ static bool wants_dx(const layer_pass *here) {
  * op's own. */
 static int mask(const network *self, const layer_pass *here, device_stream *stream,
                 const network_hooks *hooks, ls_error *error) {
-    if (here->layer->activation != ACTIVATION_RELU || here->dy_masked ||
+    if (here->layer->activation != ACTIVATION_RELU || here->dy_masked || !here->dy ||
         here->layer->is->masks_itself)
         return LS_OK;
     begin_range(self, hooks, "relu");

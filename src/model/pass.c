@@ -49,6 +49,8 @@ static void lay_out_tensor(pass *self, const graph *graph, int tensor, dtype typ
         return;
     self->activation[tensor] =
         new_buffer(self, bytes, forward_moment(t->producer), last_read(graph, tensor));
+    if (!t->wants_gradient)
+        return;
     /* The gradient is first written by the last reader's backward (the loss, for the logits). */
     int first =
         t->use_count ? backward_moment(graph, t->uses[t->use_count - 1]) : graph->layer_count;
@@ -69,7 +71,7 @@ static void lay_out_extra(pass *self, const graph *graph, int index, dtype type)
     for (int input = 0; input < layer->input_count; input++) {
         const graph_tensor *t = &graph->tensors[layer->inputs[input]];
         bool first_writer = t->uses[t->use_count - 1] == index && !read_before(layer, input);
-        if (t->producer < 0 || first_writer)
+        if (!t->wants_gradient || first_writer)
             continue;
         size_t bytes = graph_tensor_elements(t) * (size_t)self->n * dtype_bytes(type);
         int moment = backward_moment(graph, index);
@@ -85,7 +87,7 @@ static int prepare_layer(pass *self, const graph *graph, device *device, precisi
     made->elements = graph_tensor_elements(&graph->tensors[layer->output]) * (size_t)self->n;
     bool need_dx = false;
     for (int input = 0; input < layer->input_count; input++) {
-        need_dx |= graph->tensors[layer->inputs[input]].producer >= 0;
+        need_dx |= graph->tensors[layer->inputs[input]].wants_gradient;
         if (layouts[layer->inputs[input]] != layouts[layer->inputs[0]])
             return ls_fail(error, LS_FAILED, "model: %s: joins tensors of different layouts",
                            layer->name);

@@ -13,11 +13,11 @@ static double input_elements(const graph *graph, const graph_layer *layer, int n
     return sum;
 }
 
-/* Those of a layer's inputs whose gradient is wanted: all but the network's own. */
+/* Those of a layer's inputs whose gradient is wanted. */
 static double gradient_elements(const graph *graph, const graph_layer *layer, int n) {
     double sum = 0;
     for (int input = 0; input < layer->input_count; input++)
-        if (graph->tensors[layer->inputs[input]].producer >= 0)
+        if (graph->tensors[layer->inputs[input]].wants_gradient)
             sum += elements(graph, layer->inputs[input], n);
     return sum;
 }

@@ -35,7 +35,7 @@ static layer_row *add(row_list *self, const graph_layer *layer, layer_phase phas
 
 static bool wants_data_gradient(const graph *graph, const graph_layer *layer) {
     for (int input = 0; input < layer->input_count; input++)
-        if (graph->tensors[layer->inputs[input]].producer >= 0)
+        if (graph->tensors[layer->inputs[input]].wants_gradient)
             return true;
     return false;
 }

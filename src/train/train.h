@@ -45,7 +45,7 @@ int train_add_options(option_groups *list, ls_error *error);
 int train_add_rank_options(option_groups *list, ls_error *error);
 /* LS_BAD_INPUT where what every run needs was not given. The rest is checked where the number of
  * ranks is known, by the rooms. */
-int train_check_options(const train_settings *settings, ls_error *error);
+int train_check_options(train_settings *settings, ls_error *error);
 /* As `lockstep train` without options has them. */
 int train_default_settings(train_settings *out, ls_error *error);
 

@@ -80,7 +80,8 @@ int train_add_options(option_groups *list, ls_error *error) {
     return add(list, "Diagnosis", diagnosis, error);
 }
 
-int train_check_options(const train_settings *settings, ls_error *error) {
+int train_check_options(train_settings *settings, ls_error *error) {
+    LS_TRY(model_check_options(&settings->model, error));
     LS_TRY(input_check_options(&settings->input, error));
     if (!settings->results)
         return ls_fail(error, LS_BAD_INPUT,

@@ -27,6 +27,8 @@ suite.refused("an operand", 2, "unexpected operand 'more'", train(data, "more"))
 for option, value, expected in (
         ("--mode", "dpd", r"--mode: expected one of .*'dpd'"),
         ("--model", "cnnn", r"--model: expected one of .*'cnnn'"),
+        ("--patch", "15", r"--patch: expected one of .*'15'"),
+        ("--patch", "8", r"--patch: expected a vision transformer .*--model cnn"),
         ("--device", "tpu", r"--device: expected one of .*'tpu'"),
         ("--precision", "fp8", r"--precision: .*fp32.*'fp8'"),
         ("--optimizer", "adamw2", r"--optimizer: expected one of .*'adamw2'"),

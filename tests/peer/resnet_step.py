@@ -1,4 +1,4 @@
-"""A training step of a residual network by torchvision, written for resnet_step.c to compare with.
+"""A training step of a residual network by torchvision, written for torchvision_step.c to compare with.
 
     resnet_step.py MODEL SIDE BATCH CLASSES TYPE WEIGHTS OUT
 

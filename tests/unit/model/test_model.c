@@ -125,6 +125,68 @@ static void check_resnets(void) {
     check_case("residual networks have torchvision's parameters");
 }
 
+/* timm's counts of parameters and of entries of its state_dict (vit_tiny_patch16_224, ...). */
+static void check_vits(void) {
+    static const struct {
+        const char *name;
+        int side;
+        size_t parameters;
+        int records, tokens;
+    } known[] = {{"vit-ti16", 224, 5717416, 152, 197},  {"vit-s16", 224, 22050664, 152, 197},
+                 {"vit-b16", 224, 86567656, 152, 197},  {"vit-l16", 224, 304326632, 296, 197},
+                 {"vit-s14", 518, 22431976, 152, 1370}, {"vit-b8", 224, 86576872, 152, 785},
+                 {"vit-b32", 224, 88224232, 152, 50}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        static graph g;
+        build(&g, known[i].name, known[i].side, 1000);
+        CHECK(g.parameter_count == known[i].parameters && g.buffer_count == 0, "%s: %zu parameters",
+              known[i].name, g.parameter_count);
+        CHECK(g.record_count == known[i].records, "%s: %d records", known[i].name, g.record_count);
+        const graph_parameter *positions = record_of(&g, "pos_embed");
+        CHECK(positions->dims[1] == known[i].tokens && !positions->decays, "%s: %d positions",
+              known[i].name, positions->dims[1]);
+        graph_release(&g);
+    }
+    check_case("vision transformers have timm's parameters");
+}
+
+static void check_vit_records(void) {
+    static graph g;
+    ls_error error = {0};
+    char name[MODEL_NAME_BYTES];
+    build(&g, "vit-ti8", 32, 10);
+    const graph_parameter *qkv = record_of(&g, "blocks.3.attn.qkv.weight");
+    const graph_parameter *bias = record_of(&g, "blocks.3.attn.qkv.bias");
+    const graph_parameter *scale = record_of(&g, "blocks.11.norm2.weight");
+    const graph_parameter *patch = record_of(&g, "patch_embed.proj.weight");
+    CHECK(qkv->dims[0] == 576 && qkv->dims[1] == 192 && qkv->decays, "%s", qkv->name);
+    CHECK(qkv->initialiser.kind == INITIALISE_NORMAL && qkv->initialiser.value == 0.02f,
+          "%s begins", qkv->name);
+    CHECK(bias->initialiser.kind == INITIALISE_CONSTANT && bias->initialiser.value == 0 &&
+              !bias->decays,
+          "%s begins", bias->name);
+    CHECK(scale->initialiser.value == 1 && !scale->decays, "%s begins", scale->name);
+    CHECK(patch->dim_count == 4 && patch->dims[1] == 8 && patch->dims[3] == 3 &&
+              patch->initialiser.kind == INITIALISE_UNIFORM,
+          "%s", patch->name);
+    CHECK(!g.tensors[g.layers[patch->layer].inputs[0]].wants_gradient,
+          "nobody wants the gradient of an image's patches");
+    graph_release(&g);
+    CHECK(model_build("vit-ti16", 28, 32, 3, 10, &g, &error) == LS_BAD_INPUT &&
+              strstr(error.text, "28 x 32") && strstr(error.text, "16 x 16"),
+          "said: %s", error.text);
+    graph_release(&g);
+    error = (ls_error){0};
+    CHECK(model_vit_patch("vit-s16", 14, name, &error) == LS_OK && strcmp(name, "vit-s14") == 0,
+          "made of it: %s", name);
+    CHECK(model_vit_patch("vit-s16", 15, name, &error) == LS_BAD_INPUT, "15");
+    error = (ls_error){0};
+    CHECK(model_vit_patch("resnet18", 14, name, &error) == LS_BAD_INPUT &&
+              strstr(error.text, "resnet18"),
+          "said: %s", error.text);
+    check_case("records of a vision transformer; patches that do not fit are refused");
+}
+
 /* Which records decay, and what the norms begin with. */
 static void check_resnet_records(void) {
     static graph g;
@@ -217,6 +279,8 @@ static void check_alignment(void) {
             static graph g;
             ls_error error = {0};
             const int *d = data[i];
+            if (strncmp(name, "vit-", 4) == 0 && (d[0] % 16 || d[1] % 16))
+                continue; /* no whole patches */
             CHECK(model_build(name, d[0], d[1], d[2], d[3], &g, &error) == LS_OK, "%s", error.text);
             for (int record = 0; record < g.record_count; record++) {
                 const graph_parameter *p = &g.parameters[record];
@@ -235,6 +299,8 @@ int main(void) {
     check_case("the CNN has 4,275,594 parameters; a model that does not fit is refused");
     check_resnets();
     check_resnet_records();
+    check_vits();
+    check_vit_records();
     check_normal();
     check_draws();
     check_alignment();

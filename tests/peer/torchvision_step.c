@@ -1,8 +1,8 @@
-/* A training step of a residual network on a device against torchvision's, tensor by tensor: logits
- * and loss, each parameter's gradient, the running statistics after it, and the logits of an
- * evaluation with these. Of each the norm of the difference over the norm of torchvision's.
+/* A training step of a model on a device against torchvision's, tensor by tensor: logits and loss,
+ * each parameter's gradient, the running statistics after it, and the logits of an evaluation with
+ * these. Of each the norm of the difference over the norm of torchvision's.
  *
- *   resnet_step MODEL WEIGHTS FILE DEVICE (both files from resnet_step.py) */
+ *   torchvision_step MODEL WEIGHTS FILE DEVICE (both files from resnet_step.py or vit_step.py) */
 #include "../unit/check.h"
 #include "cnn_step.h"
 #include "model/state_dict.h"
@@ -181,7 +181,7 @@ int main(int argc, char **argv) {
     static cnn_step step;
     safetensors *golden;
     if (argc != 5) {
-        fprintf(stderr, "resnet_step: expected MODEL, WEIGHTS, FILE and DEVICE\n");
+        fprintf(stderr, "torchvision_step: expected MODEL, WEIGHTS, FILE and DEVICE\n");
         return 2;
     }
     must(safetensors_open(argv[3], &golden, &error));

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A training step of a residual network against torchvision's.
-#   resnet_step.sh RESNET_STEP MODEL SIDE BATCH CLASSES TYPE DEVICE...
+# A training step of a model against torchvision's.
+#   torchvision_step.sh TORCHVISION_STEP MODEL SIDE BATCH CLASSES TYPE DEVICE...
 # TYPE: what torchvision computes in, float or double.
 # Exit 77 (skipped) where no Python can import torchvision.
 set -eu
@@ -14,7 +14,11 @@ if ! "$python" -c 'import torchvision' 2>/dev/null; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$python" "$(dirname "$0")/resnet_step.py" "$model" "$side" "$batch" "$classes" "$type" \
+case $model in
+vit-*) peer=vit_step.py ;;
+*) peer=resnet_step.py ;;
+esac
+"$python" "$(dirname "$0")/$peer" "$model" "$side" "$batch" "$classes" "$type" \
     "$work/weights.safetensors" "$work/golden.safetensors"
 for device in "$@"; do
     echo "# device $device"
