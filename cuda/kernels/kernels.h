@@ -29,7 +29,7 @@ extern "C" {
  * norm.cu's tiles of channels. */
 enum {
     KERNEL_SCRATCH_BYTES = 64 * 1024,
-    KERNEL_TILES_AT = 48 * 1024,
+    KERNEL_TILES_AT = 49 * 1024,
     KERNEL_UPDATES_AT = 63 * 1024
 };
 
