@@ -116,10 +116,12 @@ static tensor_layout cpu_choose_layout(const device *base, layout_role role, int
 }
 
 extern const op cpu_conv2d, cpu_linear, cpu_maxpool2d, cpu_join, cpu_batchnorm2d, cpu_avgpool2d,
-    cpu_layernorm;
+    cpu_layernorm, cpu_attention, cpu_patches, cpu_embedding, cpu_tokenpool;
 
-static const op *const cpu_kinds[] = {&cpu_conv2d,      &cpu_linear,    &cpu_maxpool2d, &cpu_join,
-                                      &cpu_batchnorm2d, &cpu_avgpool2d, &cpu_layernorm, NULL};
+static const op *const cpu_kinds[] = {&cpu_conv2d,    &cpu_linear,      &cpu_maxpool2d,
+                                      &cpu_join,      &cpu_batchnorm2d, &cpu_avgpool2d,
+                                      &cpu_layernorm, &cpu_attention,   &cpu_patches,
+                                      &cpu_embedding, &cpu_tokenpool,   NULL};
 
 static const ops cpu_ops = {
     .choose_layout = cpu_choose_layout,

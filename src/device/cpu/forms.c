@@ -1,5 +1,6 @@
 #include "device/cpu/forms.h"
 
+#include "device/cpu/attention.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/layernorm.h"
 #include "device/cpu/norm.h"
@@ -63,6 +64,13 @@ FORMS(void, cpu_layernorm_forward, (const layernorm_job *self, size_t row, size_
 FORMS(void, cpu_layernorm_backward,
       (const layernorm_job *self, size_t row, size_t end, float *partial),
       (self, row, end, partial))
+FORMS(size_t, cpu_attention_workspace_bytes, (const attention_shape *shape), (shape))
+FORMS(void, cpu_attention_forward,
+      (const attention_job *self, size_t sample, size_t head, float *workspace),
+      (self, sample, head, workspace))
+FORMS(void, cpu_attention_backward,
+      (const attention_job *self, size_t sample, size_t head, float *workspace),
+      (self, sample, head, workspace))
 FORMS(void, cpu_gelu, (dtype type, size_t count, const void *z, void *y), (type, count, z, y))
 FORMS(void, cpu_gelu_backward, (dtype type, size_t count, const void *dy, void *z),
       (type, count, dy, z))
