@@ -18,6 +18,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from by_rank import by_rank  # noqa: E402
+from tap import Tap  # noqa: E402
 
 MARK = "LOCKSTEP_BADINPUT_CASE"
 LIMIT_SECONDS = 60
@@ -272,18 +273,15 @@ class Suite:
 
     def finish(self):
         chosen = [case for case in self.cases if self.only in case[0]]
-        failures = 0
-        print(f"1..{len(chosen)}", flush=True)
+        tap = Tap()
         try:
             with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
-                for number, (name, state, why) in enumerate(pool.map(self.run_case, chosen), 1):
-                    failures += state == "no"
-                    print(f"{'not ok' if state == 'no' else 'ok'} {number} - {name}"
-                          + (f" # SKIP {why}" if state == "skip" else ""), flush=True)
-                    if state == "no":
-                        print("".join(f"# {line}\n" for line in why.splitlines()), end="",
-                              flush=True)
+                for name, state, why in pool.map(self.run_case, chosen):
+                    if state == "skip":
+                        tap.skip(name, why)
+                    else:
+                        tap.check(name, state == "yes", why)
         finally:
             subprocess.run(["chmod", "-R", "u+rwx", self.work], check=False, capture_output=True)
             shutil.rmtree(self.work, ignore_errors=True)
-        sys.exit(failures != 0)
+        sys.exit(tap.done())

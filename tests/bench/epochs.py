@@ -13,6 +13,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
 lockstep = os.path.abspath(sys.argv[1])
 check = "--check" in sys.argv[2:]
 
@@ -20,7 +23,7 @@ check = "--check" in sys.argv[2:]
 def watch(process, path):
     """(reads, what was wrong) of a reader that never stops."""
     reads, before = 0, 0
-    while process.poll() is None:
+    while not os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):  # it stays, with its counts
         try:
             with open(path, "rb") as file:
                 found = file.read()
@@ -43,11 +46,9 @@ def train(epochs, read=False):
          "--oversubscribe", "--certificate", "off", "--epochs", str(epochs), "--results", results],
         stdout=subprocess.DEVNULL)
     wrong = watch(process, f"{results}/epochs.csv") if read else (0, "")
-    written = 0
-    if not read:
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        with open(f"/proc/{process.pid}/io", encoding="ascii") as file:
-            written = int(dict(line.split(": ") for line in file)["wchar"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with open(f"/proc/{process.pid}/io", encoding="ascii") as file:
+        written = int(dict(line.split(": ") for line in file)["wchar"])
     if process.wait():
         sys.exit(f"Bail out! {epochs} epochs: exit code {process.returncode}")
     with open(f"{results}/summary.csv", newline="", encoding="ascii") as file:
@@ -67,15 +68,13 @@ with tempfile.TemporaryDirectory(prefix="lockstep-epochs-") as work:
     subprocess.run([lockstep, "pack", "synthetic", "data", "--images", "64", "--test-images", "16",
                     "--size", "8"], check=True, stdout=subprocess.DEVNULL)
     if check:
-        few, many, seen = train(100), train(1500), train(1500, read=True)
-        good = many["bytes"] < 1.2 * few["bytes"]
-        whole = seen["wrong"][0] > 10 and not seen["wrong"][1] and seen["rows"] == 1500
-        print("1..2")
-        print(f"{'ok' if good else 'not ok'} 1 - bytes an epoch: {few['bytes']:.0f} of 100 epochs, "
-              f"{many['bytes']:.0f} of 1,500")
-        print(f"{'ok' if whole else 'not ok'} 2 - {seen['wrong'][0]} reads of a growing epochs.csv "
-              f"found whole rows {seen['wrong'][1]}")
-        sys.exit(not (good and whole))
+        few, many = train(100), train(1500, read=True)
+        tap = Tap()
+        tap.check(f"bytes an epoch: {few['bytes']:.0f} of 100 epochs, {many['bytes']:.0f} of 1,500",
+                  many["bytes"] < 1.2 * few["bytes"])
+        tap.check(f"{many['wrong'][0]} reads of a growing epochs.csv found whole rows",
+                  many["wrong"][0] > 10 and not many["wrong"][1] and many["rows"] == 1500, many)
+        sys.exit(tap.done())
     print("epochs  ms an epoch  of it beside steps and evaluation  bytes written an epoch")
     for count in (10, 100, 1000, 10000):
         found = train(count)

@@ -15,6 +15,9 @@ import shutil
 import subprocess
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
 CANDIDATES = ["clang", *(f"clang-{n}" for n in range(14, 23)), *(f"gcc-{n}" for n in range(11, 17))]
 # What names a file that would be written, and what is of this build alone.
 DROPPED_WITH_VALUE, DROPPED = {"-o", "-MF", "-MQ"}, {"-c", "-MD", "-pipe"}
@@ -74,21 +77,18 @@ def main():
     if not compilers:
         print("1..0 # SKIP neither clang nor a second GCC is installed")
         return 0
-    failed = 0
-    print(f"1..{len(compilers)}")
-    for number, name in enumerate(compilers, 1):
+    tap = Tap()
+    for name in compilers:
         probe = subprocess.run([name, "-fopenmp", "-fsyntax-only", "-x", "c", "-"], input="#include <omp.h>\n",
                                capture_output=True, text=True, check=False)
         if probe.returncode:
-            print(f"ok {number} - {name} # SKIP it has no OpenMP (libomp-dev)")
+            tap.skip(name, "it has no OpenMP (libomp-dev)")
             continue
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             wrong = [text for text in pool.map(lambda job: refuses(name, job), jobs) if text]
-        failed += bool(wrong)
-        print(f"{'not ' if wrong else ''}ok {number} - {version(name)}: {len(jobs)} files, {len(wrong)} refused")
-        for text in wrong[:10]:
-            print("\n".join("# " + line for line in text.split("\n")[:6]))
-    return failed > 0
+        tap.check(f"{version(name)}: {len(jobs)} files, {len(wrong)} refused", not wrong,
+                  "\n".join(line for text in wrong[:10] for line in text.split("\n")[:6]))
+    return tap.done()
 
 
 sys.exit(main())

@@ -12,13 +12,16 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
 STEPS = sys.argv[1]
 DEADLINE_SECONDS = 2
 NO_DEADLINE_SECONDS = 100  # where an error is to be seen before any deadline
 GRACE_SECONDS = 8  # start, joining, the echo's patience, the end; generous for a sanitised build
 FAILED, BAD_LAUNCH = 1, 3
 
-number = failures = 0
+tap = Tap()
 
 
 def run(ranks, kind, mode, steps, gpus, fault="", deadline=NO_DEADLINE_SECONDS):
@@ -48,15 +51,7 @@ def run(ranks, kind, mode, steps, gpus, fault="", deadline=NO_DEADLINE_SECONDS):
 
 
 def case(name, problems, stderr=""):
-    global number, failures
-    number += 1
-    print(f"{'not ok' if problems else 'ok'} {number} - {name}")
-    for problem in problems:
-        print(f"# {problem}")
-    if problems:
-        failures += 1
-        print("".join(f"#   stderr: {line}\n" for line in stderr.splitlines()), end="")
-    sys.stdout.flush()
+    tap.check(name, not problems, "\n".join([*problems, *(f"  stderr: {line}" for line in stderr.splitlines())]))
 
 
 def goes_well(name, *arguments):
@@ -132,8 +127,7 @@ def main():
          r"--comm nccl: rank 0 \(host \S+\) and rank 1 \(host \S+\) share one GPU \(GPU-.*"
          r"--gpu-bind=single:1", code=BAD_LAUNCH, limit=GRACE_SECONDS)
     goes_well("two ranks on one GPU, auto", 2, "cuda/auto", "eager", 5, 1)
-    print(f"1..{number}")
-    return failures != 0
+    return tap.done()
 
 
 sys.exit(main())

@@ -13,17 +13,11 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from by_rank import by_rank  # noqa: E402
+from tap import Tap  # noqa: E402
 
 lockstep = sys.argv[1]
-failures = cases = 0
-
-
-def check(name, good, why):
-    global failures, cases
-    cases += 1
-    failures += not good
-    print(f"{'ok' if good else 'not ok'} {cases} - {name}" + ("" if good else "\n# " + "\n# ".join(str(why).splitlines())),
-          flush=True)
+tap = Tap()
+check = tap.check
 
 
 def run(work, name, *options, ranks=("",), avoid="", plans="off"):
@@ -127,5 +121,4 @@ with tempfile.TemporaryDirectory() as folder:
     kept(folder)
     if shutil.which("mpirun"):
         two(folder)
-print(f"1..{cases}")
-sys.exit(failures != 0)
+sys.exit(tap.done())

@@ -14,15 +14,12 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
 lockstep = sys.argv[1]
-failures = cases = 0
-
-
-def check(name, good, why):
-    global failures, cases
-    cases += 1
-    failures += not good
-    print(f"{'ok' if good else 'not ok'} {cases} - {name}" + ("" if good else f"\n# {why}"), flush=True)
+tap = Tap()
+check = tap.check
 
 
 def short(label):
@@ -119,5 +116,4 @@ with tempfile.TemporaryDirectory() as folder:
         # One bucket: how many pay is measured, and would be another number on a slow day.
         launches, _ = holds(folder, name, most, 2, "--mode", "ddp", "--factor-comm", factors, "--bucket-mb", "64")
         urgencies(name, launches)
-print(f"1..{cases}")
-sys.exit(failures != 0)
+sys.exit(tap.done())

@@ -15,15 +15,12 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
 lockstep, part = sys.argv[1:]
-failures = cases = 0
-
-
-def check(name, good, why):
-    global failures, cases
-    cases += 1
-    failures += not good
-    print(f"{'ok' if good else 'not ok'} {cases} - {name}" + ("" if good else f"\n# {why}"), flush=True)
+tap = Tap()
+check = tap.check
 
 
 def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random", data="data", step_log=True):
@@ -309,5 +306,4 @@ with tempfile.TemporaryDirectory() as folder:
         raise SystemExit(f"Bail out! {reason}")
     check("cpu's own run has 12 steps and 2 epochs", len(reference) == 14, f"{reference}")
     {"single": single, "precisions": precisions, "ranks": ranks, "strict": strict, "brief": brief}[part](folder, reference)
-print(f"1..{cases}")
-sys.exit(failures != 0)
+sys.exit(tap.done())

@@ -20,6 +20,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
 build = os.path.abspath(sys.argv[1])
 parts = (sys.argv[2] if len(sys.argv) > 2 else "kernels,overflow,epochs_bf16,floors_bf16,comm").split(",")
 emulated = os.path.join(os.path.dirname(os.path.abspath(__file__)), "emulated.sh")
@@ -30,16 +33,11 @@ MOMENTS = [(signal.SIGKILL, "lines", 1), (signal.SIGTERM, "lines", 12), (signal.
            (signal.SIGKILL, "lines", 40), (signal.SIGTERM, "report", 2), (signal.SIGKILL, "report", 3),
            (signal.SIGTERM, "lines", 70), (signal.SIGKILL, "lines", 25), (signal.SIGKILL, "report", 2),
            (signal.SIGKILL, "lines", 4)]
-cases = failures = 0
+tap = Tap()
 
 
 def check(name, complaints):
-    global cases, failures
-    cases += 1
-    failures += bool(complaints)
-    print(f"{'not ' if complaints else ''}ok {cases} - {name}", flush=True)
-    for text in complaints:
-        print("# " + text[:1500].replace("\n", "\n# "), flush=True)
+    tap.check(name, not complaints, "\n".join(text[:1500] for text in complaints))
 
 
 def read(name):
@@ -223,5 +221,4 @@ try:
     check("nothing of any of them is left behind", wrong + ([f"{left}"] if left else []))
 finally:
     shutil.rmtree(folder, ignore_errors=True)
-print(f"1..{cases}")
-sys.exit(failures != 0)
+sys.exit(tap.done())

@@ -13,18 +13,16 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
 lockstep, stand_in = map(os.path.abspath, sys.argv[1:])
-count = failures = 0
+tap = Tap()
 
 
 def case(name, *complaints):
-    global count, failures
-    count += 1
-    found = [text for wrong, text in complaints if wrong]
-    failures += bool(found)
-    print(f"{'not ' if found else ''}ok {count} - {name}")
-    for text in found:
-        print(f"# {text}".replace("\n", "\n# "))
+    found = [str(text) for wrong, text in complaints if wrong]
+    tap.check(name, not found, "\n".join(found))
 
 
 def train(results, nvml, *more, launcher=()):
@@ -88,9 +86,7 @@ def unseen():
 def shared():
     mpirun = shutil.which("mpirun")
     if not mpirun:
-        global count
-        count += 1
-        return print(f"ok {count} - two ranks on one GPU # SKIP mpirun is not installed")
+        return tap.skip("two ranks on one GPU", "mpirun is not installed")
     log, summary, samples = train(
         "shared", stand_in, "--mode", "ddp", "--share-gpu", "--oversubscribe", "--batch-per-rank",
         "4", "--epochs", "1", launcher=[mpirun, "--oversubscribe", "--bind-to", "none", "-n", "2"])
@@ -111,5 +107,4 @@ with tempfile.TemporaryDirectory() as folder:
     unseen()
     shared()
     os.chdir("/")
-print(f"1..{count}")
-sys.exit(failures > 0)
+sys.exit(tap.done())

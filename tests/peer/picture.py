@@ -13,14 +13,14 @@ import sys
 import tarfile
 import tempfile
 
-cases = failures = 0
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
+tap = Tap()
 
 
 def case(name, problem=""):
-    global cases, failures
-    cases += 1
-    failures += bool(problem)
-    print(f"{'not ok' if problem else 'ok'} {cases} - {name}" + (f"\n# {problem}" if problem else ""))
+    tap.check(name, not problem, problem)
 
 
 def skip(why):
@@ -146,9 +146,8 @@ def main():
             case(f"{len(asked)} views of {source}: all pixels are torchvision's",
                  compare(program, asked) if asked else "no JPEG files there")
         else:
-            print(f"ok {cases + 1} - real images # SKIP LOCKSTEP_IMAGES names no archive or folder of them")
-    print(f"1..{cases + (not source)}")
-    sys.exit(bool(failures))
+            tap.skip("real images", "LOCKSTEP_IMAGES names no archive or folder of them")
+    sys.exit(tap.done())
 
 
 main()

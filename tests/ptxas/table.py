@@ -10,6 +10,9 @@ import re
 import subprocess
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
 GPUS = ("sm_80", "sm_90")
 
 
@@ -58,7 +61,7 @@ def faults(kernel):
 
 
 def main():
-    case, failed = 0, 0
+    tap = Tap()
     print(f"# {'registers':>9} {'shared B':>8} {'spilt B':>7} {'local B':>7}  kernel")
     for path in sys.argv[1:]:
         name = os.path.splitext(os.path.basename(path))[0] + ".cu"
@@ -66,20 +69,13 @@ def main():
             kernels = kernels_of(report.read())
         for gpu in GPUS:
             mine = [(mangled, numbers) for found, mangled, numbers in kernels if found == gpu]
-            ok = bool(mine)
+            found = [] if mine else ["no kernel"]
             for title, (_, k) in sorted(zip(demangled([mangled for mangled, _ in mine]), mine)):
                 print(f"# {k.get('registers', '?'):>9} {k['shared']:>8} {k.get('stores', '?'):>7} "
                       f"{k.get('frame', '?'):>7}  {gpu} {title}")
-                fault = faults(k)
-                if fault:
-                    ok = False
-                    print(f"# {title} {fault}")
-            case += 1
-            failed += not ok
-            print(f"{'ok' if ok else 'not ok'} {case} - {name} for {gpu}: {len(mine)} kernels, "
-                  f"{'none spills' if ok else 'see above'}")
-    print(f"1..{case}")
-    return 1 if failed or not case else 0
+                found += [f"{title} {fault}"] if (fault := faults(k)) else []
+            tap.check(f"{name} for {gpu}: {len(mine)} kernels, none spills", not found, "\n".join(found))
+    return tap.done() or not tap.cases
 
 
 if __name__ == "__main__":

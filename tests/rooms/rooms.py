@@ -16,17 +16,14 @@ import re
 import subprocess
 import sys
 
-cases = failures = 0
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
+tap = Tap()
 
 
 def case(name, problems):
-    global cases, failures
-    cases += 1
-    problems = sorted(problems)
-    failures += bool(problems)
-    print(f"{'not ok' if problems else 'ok'} {cases} - {name}")
-    for line in problems:
-        print(f"#   {line}")
+    tap.check(name, not problems, "\n".join(sorted(problems)))
 
 
 def sources(root):
@@ -145,8 +142,7 @@ def main():
     calls = called(build)
     case("the objects were read", [] if len(calls) > 100 else [f"{len(calls)} objects in {build}"])
     case("no circle of files", circles(calls, lambda file: calls[file]))
-    print(f"1..{cases}")
-    sys.exit(failures > 0)
+    sys.exit(tap.done())
 
 
 main()

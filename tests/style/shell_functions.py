@@ -11,6 +11,9 @@ import re
 import shutil
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
 root = sys.argv[1]
 NAME = r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+"
 CALL = re.compile(r"(?:^|&&|\|\||[;|!{]|\bthen|\bdo|\belse|\bif|\bwhile|\buntil|\$\((?!\())\s*(" + NAME + r")(?=\s|$|;|\))")
@@ -40,14 +43,13 @@ scripts = sorted(os.path.relpath(os.path.join(folder, name), root) for top in ("
                  for folder, _, names in os.walk(os.path.join(root, top)) for name in names
                  if name.endswith((".sh", ".sbatch")))
 texts = {script: open(os.path.join(root, script)).read() for script in scripts}
-print(f"1..{len(scripts)}")
-for case, script in enumerate(scripts, 1):
+tap = Tap()
+for script in scripts:
     folder = os.path.dirname(script)
     sourced = set(SOURCED.findall(texts[script]))
     known = {name for other, text in texts.items()
              if os.path.dirname(other) == folder or os.path.basename(other) in sourced for name in DEFINED.findall(text)}
     unknown = [f"line {number}: {name}" for number, line in without_documents(texts[script])
                for name in CALL.findall(line) if name not in known and not shutil.which(name)]
-    print(f"{'not ok' if unknown else 'ok'} {case} - {script}")
-    for line in unknown:
-        print(f"# {line}: nobody defines it")
+    tap.check(script, not unknown, "\n".join(f"{line}: nobody defines it" for line in unknown))
+sys.exit(tap.done() or not scripts)
