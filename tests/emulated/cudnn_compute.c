@@ -99,8 +99,8 @@ static double *transposed(const double *from, size_t rows, size_t columns) {
     return to;
 }
 
-HOT static void add_scaled(double *restrict to, const double *restrict from, double factor,
-                           int count) {
+HOT static inline void add_scaled(double *restrict to, const double *restrict from, double factor,
+                                  int count) {
     for (int index = 0; index < count; index++)
         to[index] += factor * from[index];
 }
@@ -133,16 +133,16 @@ HOT static void for_each_pair(const dnn_problem *problem, visit_pair *visit, con
 }
 
 /* x, w [tap, in, out] -> y */
-HOT static void forward_pair(const conv2d_shape *shape, const double *x, const double *w, double *y,
-                             size_t in, size_t out, size_t tap) {
+WIDE static void forward_pair(const conv2d_shape *shape, const double *x, const double *w,
+                              double *y, size_t in, size_t out, size_t tap) {
     size_t inputs = (size_t)shape->in_channels, outputs = (size_t)shape->out_channels;
     for (size_t c = 0; c < inputs; c++)
         add_scaled(&y[out], &w[(tap * inputs + c) * outputs], x[in + c], shape->out_channels);
 }
 
 /* dy, w [out, tap, in] -> dx */
-HOT static void data_pair(const conv2d_shape *shape, const double *dy, const double *w, double *dx,
-                          size_t in, size_t out, size_t tap) {
+WIDE static void data_pair(const conv2d_shape *shape, const double *dy, const double *w, double *dx,
+                           size_t in, size_t out, size_t tap) {
     size_t inputs = (size_t)shape->in_channels, outputs = (size_t)shape->out_channels;
     size_t taps = (size_t)(shape->kernel * shape->kernel);
     for (size_t k = 0; k < outputs; k++)
@@ -150,8 +150,8 @@ HOT static void data_pair(const conv2d_shape *shape, const double *dy, const dou
 }
 
 /* x, dy -> dw [tap, in, out] */
-HOT static void weights_pair(const conv2d_shape *shape, const double *x, const double *dy,
-                             double *dw, size_t in, size_t out, size_t tap) {
+WIDE static void weights_pair(const conv2d_shape *shape, const double *x, const double *dy,
+                              double *dw, size_t in, size_t out, size_t tap) {
     size_t inputs = (size_t)shape->in_channels, outputs = (size_t)shape->out_channels;
     for (size_t c = 0; c < inputs; c++)
         add_scaled(&dw[(tap * inputs + c) * outputs], &dy[out], x[in + c], shape->out_channels);

@@ -5,7 +5,10 @@
 // New memory is filled with 0xff: every float of it is a NaN.
 //
 // A window of device work opens what it touches, as it faults: a step has some hundred windows, and
-// most touch a few of some hundred allocations.
+// most touch a few of some hundred allocations. Its end closes them; with
+// LOCKSTEP_EMULATED_WINDOWS=N one in N does, drawn from the seed: two traps and two changes of a
+// page table for each allocation are most of the time of a small run, and what the host does in
+// each step is caught all the same.
 //
 // Why page protection: ASan's own poisoning would miss what is not instrumented (MPI, memcpy in
 // the kernel), and protection keys are not on every CPU.
@@ -31,7 +34,7 @@
 namespace emulated {
 namespace {
 
-constexpr size_t RANGE_BYTES = (size_t)1 << 40, PAGE = 4096;
+constexpr size_t RANGE_BYTES = (size_t)1 << 40, PAGE = 4096, LARGE = (size_t)2 << 20;
 constexpr unsigned char TAIL = 0xda;
 
 // promised: the call has returned, but the stream has not reached the allocation yet.
@@ -123,11 +126,11 @@ void fault(int signal, siginfo_t *info, void *context) {
 void reserve() {
     if (range)
         return;
-    void *got =
-        mmap(nullptr, RANGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *got = mmap(nullptr, RANGE_BYTES + LARGE, PROT_NONE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (got == MAP_FAILED)
         emulated_violation("no address range for device memory");
-    range = range_next = (char *)got;
+    range = range_next = (char *)got + (LARGE - (size_t)got % LARGE) % LARGE;
     struct sigaction action = {};
     action.sa_sigaction = fault;
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
@@ -176,6 +179,8 @@ emulated_progress make_memory(void *context) {
     size_t bytes = found->second.bytes;
     memory_open window;
     open_block(base, found->second);
+    if (bytes >= LARGE)
+        madvise(base, bytes / LARGE * LARGE, MADV_HUGEPAGE); // a hint
     memset(base, 0xff, bytes);
     memset(base + bytes, TAIL, pages(bytes) - bytes);
     ASAN_POISON_MEMORY_REGION(base + bytes, pages(bytes) - bytes);
@@ -229,8 +234,10 @@ cudaError_t promise_memory(void **out, size_t bytes, bool pooled) {
     if (!(pooled && take_kept(bytes)) && (bytes > memory_bytes() || taken > memory_bytes() - bytes))
         return cudaErrorMemoryAllocation;
     reserve();
-    if (range_next + pages(bytes) + PAGE > range + RANGE_BYTES)
+    if (range_next + pages(bytes) + PAGE + LARGE > range + RANGE_BYTES)
         emulated_violation("the address range for device memory is used up");
+    if (bytes >= LARGE) // whole large pages: to fill one costs a fault, not 512
+        range_next = range + (size_t)(range_next - range + LARGE - 1) / LARGE * LARGE;
     blocks()[range_next] = {bytes, ++blocks_made, state::promised, pooled, false, nullptr, nullptr};
     *out = range_next;
     range_next += pages(bytes) + PAGE;
@@ -273,8 +280,18 @@ memory_open::memory_open() {
     windows_open++;
 }
 
+// Draws of its own: the order of device work does not depend on it.
+static bool window_closes() {
+    static const char *text = getenv("LOCKSTEP_EMULATED_WINDOWS"),
+                      *seed = getenv("LOCKSTEP_EMULATED_SEED");
+    static const unsigned one_in = text ? (unsigned)atoi(text) : 1;
+    static uint64_t state = seed ? strtoull(seed, nullptr, 10) : 0;
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return one_in < 2 || (state >> 33) % one_in == 0;
+}
+
 memory_open::~memory_open() {
-    if (--windows_open == 0)
+    if (--windows_open == 0 && first_open && window_closes())
         for (; first_open; first_open = first_open->next_open) {
             protect(first_open->base, *first_open, PROT_NONE);
             first_open->open = false;
