@@ -21,8 +21,8 @@ static const double START_SECONDS = 120, ANSWER_SECONDS = 3;
 /* For the rank that speaks: it may have begun to wait later than this one, and asks first. */
 static const double SPEAKER_SECONDS = 15;
 
-/* How often the thread looks whether MPI has started PMIx. */
-static const double LOOK_SECONDS = 0.01;
+/* How often the thread looks whether MPI has started PMIx; and how long past the deadline. */
+static const double LOOK_SECONDS = 0.01, SLOW_START_SECONDS = 15;
 
 enum { NAMED_RANKS = 8 };
 
@@ -139,12 +139,14 @@ static bool sleep_until_overdue(double seconds) {
     return overdue;
 }
 
-/* Who this rank is, and that it is here, as soon as MPI has started PMIx. Where it has not by the
- * deadline, PMIx is started all the same: this run ends, and somebody must say why. False where MPI
- * was complete first, or there is one rank. */
+/* Who this rank is, and that it is here, as soon as MPI has started PMIx, for which it needs no
+ * other rank: a rank that is slow to come so far goes past a short deadline, since MPI fails where
+ * somebody else starts PMIx before it. Where MPI never comes so far, PMIx is started all the same:
+ * this run ends, and somebody must say why. False where MPI was complete first, or there is one
+ * rank. */
 static bool introduce(double began) {
     ls_error error = {0};
-    while (!pmix_is_up() && clock_seconds() - began < watch.seconds)
+    while (!pmix_is_up() && clock_seconds() - began < watch.seconds + SLOW_START_SECONDS)
         if (!sleep_until_overdue(LOOK_SECONDS))
             return false;
     if (pmix_start(&watch.me, &error) != LS_OK ||

@@ -12,6 +12,9 @@ if ! command -v mpirun >/dev/null; then
     echo '1..0 # SKIP mpirun is not installed'
     exit 0
 fi
+# What a sanitised probe finds in the libraries below it.
+ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}suppressions=$(cd "$(dirname "$0")" && pwd)/asan.txt
+export ASAN_OPTIONS
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 number=0 failures=0 case_failed=0
@@ -319,13 +322,22 @@ END
     found=$?
 }
 
+# On a busy machine the others are late, too, for a short deadline: a longer one is tried then.
+expect_missing() { # WHICH-OF-HOW-MANY NAMES RANKS COMMAND-OF-THE-LATE LATE-RANK...
+    counts=$1 names=$2
+    shift 2
+    for seconds in 1 4 16; do
+        late_start $seconds "$@"
+        wanted="$counts ranks did not arrive within $seconds s: $names: .*LOCKSTEP_START_SECONDS"
+        ! grep -q "^lockstep: $wanted\$" "$folder/err" || break
+    done
+    [ $found -eq 3 ] || complain "exit code $found, expected 3"
+    expect_line "$wanted"
+}
+
 case_late() {
-    late_start 1 3 'kill -STOP $$' 1
-    [ $found -eq 3 ] || complain "exit code $found, expected 3"
-    expect_line '1 of 3 ranks did not arrive within 1 s: rank 1 (host [^)]*): .*LOCKSTEP_START_SECONDS'
-    late_start 1 4 'sleep 100' 0 2
-    [ $found -eq 3 ] || complain "exit code $found, expected 3"
-    expect_line '2 of 4 ranks did not arrive within 1 s: rank 0 (host [^)]*), rank 2 (host [^)]*): .*'
+    expect_missing '1 of 3' 'rank 1 (host [^)]*)' 3 'kill -STOP $$' 1
+    expect_missing '2 of 4' 'rank 0 (host [^)]*), rank 2 (host [^)]*)' 4 'sleep 100' 0 2
     late_start 30 2 'sleep 1.5' 1
     [ $found -eq 0 ] || complain "in time: exit code $found"
     [ "$(grep -c '^rank ' "$folder/out")" -eq 2 ] || complain "in time: two ranks did not start"
