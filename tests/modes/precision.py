@@ -89,7 +89,7 @@ with tempfile.TemporaryDirectory() as work:
     more = kit.pack(lockstep, os.path.join(work, "more"), 96, "--size", "8", "--test-images", "8")
     overflow(work, more, ["--global-batch", "12", "--learning-rate", "0.1"])
     # 24, 24 and 1: with 4 ranks three have none of the last batch.
-    data = kit.pack(lockstep, os.path.join(work, "data"), 49, "--test-images", "50")
+    data = kit.pack(lockstep, os.path.join(work, "data"), 49, "--test-images", "50", "--size", "16")
     if not kit.has_bf16():
         tap.skip("cpu: bf16", "this CPU has no bf16")
     else:

@@ -47,7 +47,7 @@ def near(text, expected, tolerance):
 
 def seen():
     log, summary, samples = train("seen", stand_in, "--mode", "single", "--batch-per-rank", "4",
-                                "--epochs", "2")
+                                "--epochs", "24")
     if not summary:
         return case("a run that is seen", (True, log))
     seconds = float(summary["training_seconds"])
@@ -101,7 +101,7 @@ def shared():
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    subprocess.run([lockstep, "pack", "synthetic", "data", "--images", "8", "--test-images", "2"],
+    subprocess.run([lockstep, "pack", "synthetic", "data", "--images", "8", "--test-images", "2", "--size", "8"],
                    check=True, capture_output=True)
     seen()
     unseen()
