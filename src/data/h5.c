@@ -87,6 +87,13 @@ hid_t h5_create(const char *path) {
     return file;
 }
 
+hid_t h5_reopen(const char *path) {
+    hid_t access = access_properties(H5F_LIBVER_V18);
+    hid_t file = h5_keep(H5Fopen(path, H5F_ACC_RDWR, access));
+    H5Pclose(access);
+    return file;
+}
+
 /* What HDF5 would say less clearly. */
 static int openable(const char *path, ls_error *error) {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

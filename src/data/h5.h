@@ -19,6 +19,9 @@ int64_t h5_keep(int64_t status);
  * contents are the same bytes. Negative on failure. */
 hid_t h5_create(const char *path);
 
+/* An existing file of these, to add to; closes nothing. Negative on failure. */
+hid_t h5_reopen(const char *path);
+
 /* A part's type in the file (little-endian) and in memory. */
 hid_t h5_stored_type(const part_form *form);
 hid_t h5_memory_type(const part_form *form);

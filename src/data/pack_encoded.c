@@ -9,10 +9,11 @@
 #include "data/memory.h"
 #include "data/pack_notes.h"
 #include "data/pack_stage.h"
-#include "data/shard.h"
+#include "data/shard_stream.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What the threads share. HDF5 is entered with `hdf5` held. */
 typedef struct packing {
@@ -25,10 +26,13 @@ typedef struct packing {
     pthread_mutex_t hdf5;
 } packing;
 
-/* The memory of one thread: a shard that grows. */
+/* The memory of one thread: a shard that grows, or what of it is not in its file yet. */
 typedef struct shard_memory {
     uint8_t *bytes;
     int64_t capacity, used; /* of bytes */
+    shard_stream *stream;   /* NULL: the shard is written when it is whole */
+    bool unplanned;         /* it will not be what the stream has room for */
+    int64_t places;         /* of the split that are done */
     int64_t images;
     int32_t *labels, *sizes;
     int64_t *offsets;
@@ -76,6 +80,18 @@ static int memory_reserve(packing *packer, shard_memory *self, int64_t bytes, ls
     return LS_OK;
 }
 
+/* Whole blocks go into the file; at the end all. */
+static int memory_flush(shard_memory *self, bool all, ls_error *error) {
+    int64_t blocks = self->used / FORMAT_BLOCK_BYTES * FORMAT_BLOCK_BYTES;
+    int64_t gone = all ? self->used : blocks;
+    if (!self->stream || gone == 0)
+        return LS_OK;
+    LS_TRY(shard_stream_add(self->stream, self->bytes, gone, error));
+    memmove(self->bytes, self->bytes + gone, (size_t)(self->used - gone));
+    self->used -= gone;
+    return LS_OK;
+}
+
 static void memory_add(shard_memory *self, int32_t label, const image_file *file) {
     int64_t index = self->images++;
     self->labels[index] = label;
@@ -83,7 +99,7 @@ static void memory_add(shard_memory *self, int32_t label, const image_file *file
     self->sizes[2 * index + 1] = file->width;
     self->crcs[index] = crc32c(self->bytes + self->used, file->length);
     self->used += (int64_t)file->length;
-    self->offsets[index + 1] = self->used;
+    self->offsets[index + 1] = self->offsets[index] + (int64_t)file->length;
 }
 
 /* Which image lies at a place of a split. */
@@ -130,6 +146,8 @@ static int pack_image(packing *self, stage_job *job, int64_t index, shard_memory
     const image_entry *entry = &self->from->splits[job->split].entries[index];
     LS_TRY(image_folder_path(self->from, job->split, index, path, sizeof path, error));
     int status = take_file(self, path, memory, &file, &why);
+    memory->unplanned |=
+        status == LS_OK ? (int64_t)file.length != entry->bytes : self->choices->skip_bad;
     if (status == LS_OK) {
         memory_add(memory, entry->label, &file);
         note(&file, path, record);
@@ -143,45 +161,82 @@ static int pack_image(packing *self, stage_job *job, int64_t index, shard_memory
     }
     atomic_fetch_add(&self->crew.done_images, 1);
     atomic_fetch_add(&self->crew.done_bytes, entry->bytes);
-    return LS_OK;
+    return memory_flush(memory, false, error);
 }
 
-static int write_shard(packing *self, stage_job *job, const shard_memory *memory,
-                       pack_record *record, ls_error *error) {
+static shard_header header_of(const packing *self, const stage_job *job, int64_t images,
+                              int64_t bytes) {
+    return (shard_header){.kind = CONTENT_ENCODED,
+                          .split = split_names[job->split],
+                          .images = images,
+                          .number = job->number,
+                          .bytes = bytes,
+                          .classes = &self->from->classes};
+}
+
+/* With HDF5 to itself. What is whole is written in one piece, or ends its stream. */
+static int write_values(packing *self, const stage_job *job, const atomic_file *file,
+                        const shard_memory *memory, pack_record *record, ls_error *error) {
     const void *values[] = {memory->bytes, memory->labels, memory->offsets, memory->sizes,
                             memory->crcs};
-    shard_header header = {.kind = CONTENT_ENCODED,
-                           .split = split_names[job->split],
-                           .images = memory->images,
-                           .number = job->number,
-                           .bytes = memory->used,
-                           .classes = &self->from->classes};
-    atomic_file file;
-    LS_TRY(shard_digest(&header, values, record->sha256, error));
-    LS_TRY(atomic_file_begin(&file, job->path, error));
-    pthread_mutex_lock(&self->hdf5);
-    int status = LS_OK;
-    if (!atomic_load(&self->crew.stop))
-        status = shard_write(file.temporary, file.path, &header, record->sha256, values, error);
+    shard_header header = header_of(self, job, memory->images, memory->used);
+    if (memory->stream)
+        return shard_stream_end(memory->stream, values, record->sha256, error);
+    return shard_write(file->temporary, file->path, &header, record->sha256, values, error);
+}
+
+static int digest_values(packing *self, const stage_job *job, const shard_memory *memory,
+                         pack_record *record, ls_error *error) {
+    const void *values[] = {memory->bytes, memory->labels, memory->offsets, memory->sizes,
+                            memory->crcs};
+    shard_header header = header_of(self, job, memory->images, memory->used);
+    return shard_digest(&header, values, record->sha256, error);
+}
+
+/* Before the next thread enters a failed HDF5, all are told to stop. */
+static int leave_hdf5(packing *self, int status) {
     if (status != LS_OK)
-        atomic_store(&self->crew.stop, 1); /* before the next thread enters a failed HDF5 */
+        atomic_store(&self->crew.stop, 1);
     pthread_mutex_unlock(&self->hdf5);
-    if (status == LS_OK && !atomic_load(&self->crew.stop)) {
-        LS_TRY(atomic_file_commit(&file, error));
-        return stage_finish(self->stage, job, record, error);
-    }
-    atomic_file_discard(&file);
     return status;
 }
 
-static int pack_job_run(packing *self, stage_job *job, shard_memory *memory, pack_record *record,
-                        ls_error *error) {
-    memory->used = memory->images = 0;
+/* The file stays the caller's to discard. */
+static int write_shard(packing *self, stage_job *job, atomic_file *file, shard_memory *memory,
+                       pack_record *record, ls_error *error) {
+    int status = LS_OK;
+    if (memory->stream)
+        LS_TRY(memory_flush(memory, true, error));
+    else
+        LS_TRY(digest_values(self, job, memory, record, error));
+    pthread_mutex_lock(&self->hdf5);
+    if (!atomic_load(&self->crew.stop))
+        status = write_values(self, job, file, memory, record, error);
+    LS_TRY(leave_hdf5(self, status));
+    if (atomic_load(&self->crew.stop))
+        return LS_OK;
+    LS_TRY(atomic_file_commit(file, error));
+    return stage_finish(self->stage, job, record, error);
+}
+
+static int take_files(packing *self, stage_job *job, shard_memory *memory, pack_record *record,
+                      ls_error *error) {
+    memory->used = memory->images = memory->places = 0;
     memory->offsets[0] = 0;
-    for (int64_t place = 0; place < job->images && !atomic_load(&self->crew.stop); place++) {
-        int64_t index = image_at(self, job->split, job->first + place);
+    memory->unplanned = false;
+    while (memory->places < job->images && !atomic_load(&self->crew.stop) &&
+           !(memory->stream && memory->unplanned)) {
+        int64_t index = image_at(self, job->split, job->first + memory->places++);
         LS_TRY(pack_image(self, job, index, memory, record, error));
     }
+    return LS_OK;
+}
+
+static int pack_files(packing *self, stage_job *job, atomic_file *file, shard_memory *memory,
+                      pack_record *record, ls_error *error) {
+    LS_TRY(take_files(self, job, memory, record, error));
+    if (memory->stream && memory->unplanned)
+        return LS_OK;
     LS_TRY(text_buffer_check(&record->converted_list, error));
     LS_TRY(text_buffer_check(&record->left_out_list, error));
     if (memory->images + record->left_out < job->images || atomic_load(&self->crew.stop))
@@ -192,8 +247,63 @@ static int pack_job_run(packing *self, stage_job *job, shard_memory *memory, pac
                        "files each)",
                        job->path, (long long)job->images);
     record->images = memory->images;
-    record->bytes = memory->used;
-    return write_shard(self, job, memory, record, error);
+    record->bytes = memory->offsets[memory->images];
+    return write_shard(self, job, file, memory, record, error);
+}
+
+/* Writes the shard while its files are read, as what they were listed as. Nothing is done where
+ * they are not that any more, or become other files: memory->unplanned. */
+static int pack_as_listed(packing *self, stage_job *job, atomic_file *file, shard_memory *memory,
+                          pack_record *record, ls_error *error) {
+    shard_stream stream;
+    shard_header header = header_of(self, job, job->images, job->bytes);
+    pthread_mutex_lock(&self->hdf5);
+    int status = shard_stream_begin(&stream, file->temporary, file->path, &header, error);
+    LS_TRY(leave_hdf5(self, status));
+    memory->stream = &stream;
+    status = pack_files(self, job, file, memory, record, error);
+    memory->stream = NULL;
+    shard_stream_close(&stream);
+    return status;
+}
+
+/* What was counted of a job that begins again. */
+static void uncount(packing *self, const stage_job *job, const shard_memory *memory) {
+    for (int64_t place = 0; place < memory->places; place++) {
+        int64_t index = image_at(self, job->split, job->first + place);
+        atomic_fetch_sub(&self->crew.done_bytes,
+                         self->from->splits[job->split].entries[index].bytes);
+    }
+    atomic_fetch_sub(&self->crew.done_images, memory->places);
+}
+
+static void start_record(pack_record *self, const stage_job *job) {
+    pack_record_release(self);
+    *self = (pack_record){0};
+    memcpy(self->plan, job->plan, sizeof self->plan);
+}
+
+static int pack_job_run(packing *self, stage_job *job, shard_memory *memory, pack_record *record,
+                        ls_error *error) {
+    const image_file_settings *choices = &self->choices->file;
+    bool as_listed = job->bytes > 0 && !choices->encode_all && !choices->max_side;
+    atomic_file file;
+    memory->unplanned = !as_listed;
+    start_record(record, job);
+    LS_TRY(atomic_file_begin(&file, job->path, error));
+    int status = LS_OK;
+    if (as_listed)
+        status = pack_as_listed(self, job, &file, memory, record, error);
+    if (status == LS_OK && memory->unplanned && !atomic_load(&self->crew.stop)) {
+        if (as_listed) {
+            uncount(self, job, memory);
+            start_record(record, job);
+            unlink(file.temporary);
+        }
+        status = pack_files(self, job, &file, memory, record, error);
+    }
+    atomic_file_discard(&file); /* nothing, where it has its name */
+    return status;
 }
 
 static int run_jobs(crew *threads, ls_error *error) {
@@ -203,7 +313,6 @@ static int run_jobs(crew *threads, ls_error *error) {
     for (int index = 0; status == LS_OK && (index = crew_next(threads)) >= 0;) {
         stage_job *job = &self->stage->jobs[index];
         pack_record record = {0};
-        memcpy(record.plan, job->plan, sizeof record.plan);
         if (!job->done)
             status = pack_job_run(self, job, &memory, &record, error);
         pack_record_release(&record);

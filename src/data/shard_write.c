@@ -1,9 +1,10 @@
 #include "data/digest.h"
 #include "data/shard.h"
+#include "data/shard_parts.h"
 
 #include <stdlib.h>
 
-static int put_header(hid_t file, const shard_header *header, const char *sha256) {
+int shard_put_header(hid_t file, const shard_header *header) {
     bool encoded = header->kind == CONTENT_ENCODED;
     return h5_put_text(file, "format", "lockstep shard") < 0 ||
                    h5_put_integer(file, "format_version", content_version(header->kind)) < 0 ||
@@ -11,14 +12,12 @@ static int put_header(hid_t file, const shard_header *header, const char *sha256
                    h5_put_text(file, "split", header->split) < 0 ||
                    h5_put_integer(file, encoded ? "shard" : "first_index",
                                   encoded ? header->number : header->first) < 0 ||
-                   h5_put_names(file, "classes", header->classes) < 0 ||
-                   h5_put_text(file, "sha256", sha256) < 0
+                   h5_put_names(file, "classes", header->classes) < 0
                ? -1
                : 0;
 }
 
-/* A data set with its blocks' checksums beside it. */
-static int put_checked(hid_t file, const part_form *form, const void *values) {
+int shard_put_checked(hid_t file, const part_form *form, const void *values) {
     int64_t bytes = part_bytes(form);
     uint32_t *crcs = malloc((size_t)crc_blocks(bytes) * sizeof *crcs);
     if (!crcs)
@@ -33,10 +32,11 @@ static int put_checked(hid_t file, const part_form *form, const void *values) {
 int shard_write(const char *temporary, const char *path, const shard_header *header,
                 const char *sha256, const void *const *values, ls_error *error) {
     hid_t file = h5_create(temporary);
-    int failed = file < 0 || put_header(file, header, sha256) < 0;
+    int failed =
+        file < 0 || shard_put_header(file, header) < 0 || h5_put_text(file, "sha256", sha256) < 0;
     for (int part = 0; !failed && part < shard_parts(header->kind); part++) {
         part_form form = shard_part(header, part);
-        failed = put_checked(file, &form, values[part]) < 0;
+        failed = shard_put_checked(file, &form, values[part]) < 0;
     }
     failed = failed || h5_keep(H5Fclose(file)) < 0;
     return failed ? h5_fail(error, LS_FAILED, path, "write") : LS_OK;
