@@ -47,6 +47,9 @@ if "$peers/bin/python" -c 'import h5py, numpy' 2>/dev/null; then
     "$peers/bin/python" -c 'import tensorboard, google.protobuf' 2>/dev/null ||
         "$peers/bin/pip" install --quiet --no-deps tensorboard protobuf absl-py packaging >/dev/null 2>&1 ||
         say "tensorboard could not be installed: what needs it is skipped"
+    "$peers/bin/python" -c 'import pandas' 2>/dev/null ||
+        "$peers/bin/pip" install --quiet pandas >/dev/null 2>&1 ||
+        say "pandas could not be installed: what needs it is skipped"
 fi
 
 # PyTorch, whose training steps ours are compared with (tests/peer): Debian's, or what

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A run's event file as TensorBoard's own reader sees it.
+"""A run's event file as TensorBoard's own reader sees it, and its CSV files as pandas does.
 
-usage: events.py LOCKSTEP   (run with a Python that has tensorboard)
+usage: events.py LOCKSTEP   (run with a Python that has tensorboard; pandas' cases are skipped without it)
 
 Prints TAP. Exit code 1 where a case failed; without tensorboard the plan says skipped.
 """
@@ -23,6 +23,11 @@ try:
 except ImportError as missing:
     print(f"1..0 # SKIP {missing}")
     sys.exit(0)
+
+try:
+    import pandas
+except ImportError:
+    pandas = None
 
 lockstep = os.path.abspath(sys.argv[1])
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -71,6 +76,35 @@ def records(path):
             return count, "end" if not str(end) or "No more" in str(end) else str(end)
         except errors.DataLossError as loss:
             return count, f"data loss: {loss}"
+
+
+def frames_hold(folder, scalars):
+    """read_csv without an option: numbers are numbers, what was not measured is NaN, and the event file says the
+    same. `scalars`: its accumulator."""
+    epochs = pandas.read_csv(os.path.join(folder, "epochs.csv"))
+    numbers = epochs.select_dtypes("number")
+    case("pandas: every column of epochs.csv is numbers", list(numbers.columns) == list(epochs.columns) and len(epochs) == 3,
+         epochs.dtypes.to_string())
+    test = epochs["test_loss"].isna().tolist()
+    case("pandas: an epoch that was not evaluated is NaN", test == [True, False, False] ==
+         epochs["test_top5_accuracy"].isna().tolist() == epochs["evaluation_seconds"].isna().tolist(), epochs.to_string())
+    ends = epochs["steps"].cumsum().tolist()
+    wrong = []
+    for tag, column in SCALARS.items():
+        points = pandas.DataFrame(scalars.Scalars(tag)).set_index("step")["value"]
+        wanted = epochs.set_index(pandas.Index(ends))[column].dropna().astype("float32")
+        if points.index.tolist() != wanted.index.tolist() or ((points - wanted).abs() > 2e-7 * wanted.abs()).any():
+            wrong.append((tag, points.to_dict(), wanted.to_dict()))
+    case("pandas: the event file joins epochs.csv by its steps", not wrong, wrong)
+    summary = pandas.read_csv(os.path.join(folder, "summary.csv"))
+    case("pandas: summary.csv is one row of both", len(summary) == 1 and summary["mode"][0] == "single" and
+         summary["epochs"][0] == 3 and summary["validate_every"][0] == 2 and
+         abs(summary["training_seconds"][0] - epochs["training_seconds"].sum()) < 1e-6 and
+         abs(summary["final_test_accuracy"][0] - epochs["test_accuracy"].iloc[-1]) < 1e-9, summary.T.to_string())
+    for name in ("ranks.csv", "attempts.csv", "certificate.csv"):
+        frame = pandas.read_csv(os.path.join(folder, name))
+        case(f"pandas: {name} has its columns", len(frame) > 0 and not any(column.startswith("Unnamed") for column in frame.columns),
+             frame.to_string())
 
 
 SCALARS = {
@@ -131,6 +165,10 @@ try:
          all([one.step for one in some.Scalars(tag)] == ends[1:] for tag in
              ("loss/test", "accuracy/test", "accuracy/test_top5", "seconds/evaluation"))
          and [one.step for one in some.Scalars("loss/train")] == ends, some.Tags())
+    if pandas:
+        frames_hold("some", some)
+    else:
+        tap.skip("the CSV files as pandas has them", "no pandas here")
 
     header = seen.Tensors("run/header")[0].tensor_proto.string_val[0].decode().splitlines()
     with open("run/log.txt", encoding="utf-8") as file:
