@@ -19,6 +19,8 @@ static const option options[] = {
      "Take the weights of this checkpoint, or FILE.safetensors (names as PyTorch's).", false},
     {"model", OPTION_CHOICE, AT(run.model.model), "NAME", NULL, model_choices, 0, 0,
      "They are this model's; without it: what they say of themselves, or cnn.", false},
+    {"patch", OPTION_CHOICE, AT(run.model.patch), "N", NULL, MODEL_PATCH_CHOICES, 0, 0,
+     "The model, a vision transformer, cuts images into patches of N x N pixels.", false},
     {"precision", OPTION_CHOICE, AT(run.model.precision), "TYPE", "fp32", PRECISION_CHOICES, 0, 0,
      "Compute in this type.", false},
     {"batch-per-rank", OPTION_INTEGER, AT(run.batch_per_rank), "N", "64", NULL, 1, 1 << 20,
@@ -41,14 +43,14 @@ static int check(const evaluate_settings *settings, ls_error *error) {
     return output_check("--logits", settings->logits, error);
 }
 
-/* --model, or what the weights say. */
+/* --model, or what the weights say; with --patch, its like. */
 static int choose_model(evaluate_settings *settings, ls_error *error) {
     static char said[64];
     if (settings->run.model.model)
-        return LS_OK;
+        return model_check_options(&settings->run.model, error);
     LS_TRY(evaluate_model_of(settings->from, said, sizeof said, error));
     settings->run.model.model = said[0] ? said : "cnn";
-    return LS_OK;
+    return model_check_options(&settings->run.model, error);
 }
 
 static int run(const command *self, int argc, char **argv, ls_error *error) {

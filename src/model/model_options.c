@@ -11,7 +11,7 @@
 static const option options[] = {
     {"model", OPTION_CHOICE, AT(model), "NAME", "cnn", model_choices, 0, 0, "Train this model.",
      false},
-    {"patch", OPTION_CHOICE, AT(patch), "N", NULL, "4|8|14|16|32", 0, 0,
+    {"patch", OPTION_CHOICE, AT(patch), "N", NULL, MODEL_PATCH_CHOICES, 0, 0,
      "Cut images into patches of N x N pixels (a vision transformer; 16 without it).", false},
     {"precision", OPTION_CHOICE, AT(precision), "TYPE", "fp32", PRECISION_CHOICES, 0, 0,
      "Compute in this type; parameters and optimizer stay fp32; fp16 scales its loss.", false},

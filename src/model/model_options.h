@@ -7,6 +7,9 @@
 
 #include <stdbool.h>
 
+/* Of --patch. */
+#define MODEL_PATCH_CHOICES "4|8|14|16|32"
+
 typedef struct model_options {
     const char *model;     /* as model_build knows it */
     const char *patch;     /* the side of its patches; NULL: as the model's name says */

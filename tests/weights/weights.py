@@ -170,6 +170,42 @@ def check_refusals():
                  re.search(pattern, lines[0]), f"{done.returncode}: {done.stderr}")
 
 
+def vit_shapes(width=192, side=8, tokens=17, blocks=12, classes=10):
+    """timm's tensors of a vision transformer for 32 x 32 pixels."""
+    shapes = {"cls_token": (1, 1, width), "pos_embed": (1, tokens, width),
+              "patch_embed.proj.weight": (width, 3, side, side), "patch_embed.proj.bias": (width,)}
+    layers = {"norm": (width,), "head": (classes, width)}
+    for block in range(blocks):
+        layers.update({f"blocks.{block}.{name}": shape for name, shape in (
+            ("norm1", (width,)), ("attn.qkv", (3 * width, width)), ("attn.proj", (width, width)),
+            ("norm2", (width,)), ("mlp.fc1", (4 * width, width)), ("mlp.fc2", (width, 4 * width)))})
+    for name, shape in layers.items():
+        shapes.update({f"{name}.weight": shape, f"{name}.bias": shape[:1]})
+    return shapes
+
+
+def check_vit():
+    """timm's names in, out, and evaluated with patches of another side than the model's name has."""
+    draw = numpy.random.default_rng(4)
+    weights = {name: draw.uniform(-0.1, 0.1, shape).astype(numpy.float32) for name, shape in vit_shapes().items()}
+    save_file(weights, at("vit.safetensors"))
+    run("checkpoint", "import", at("vit.safetensors"), "vit-ti8", at("data"), at("vit"))
+    folder = at(os.path.join("vit", next(name for name in os.listdir(at("vit")) if name.startswith("step-"))))
+    run("checkpoint", "export", folder, at("vit-out.safetensors"))
+    back = load_file(at("vit-out.safetensors"))
+    case("a vision transformer of timm's names, imported and exported: the same bits", set(back) == set(weights) and
+         all((back[name] == weights[name]).all() for name in back))
+    said = [numbers(done.stdout) for done in (
+        evaluate(at("vit.safetensors"), "--model", "vit-ti16", "--patch", 8),
+        evaluate(at("vit-out.safetensors")))]
+    case("evaluated with --patch 8, and by what it says of itself", said[0] == said[1], said)
+    for words, pattern in ((("--patch", 8), r"--patch: expected a vision transformer .*--model cnn"),
+                           (("--model", "vit-ti16"), r"pos_embed")):
+        done = evaluate(at("vit.safetensors"), *words, good=False)
+        case(f"refused: {' '.join(map(str, words))}", done.returncode == 2 and re.search(pattern, done.stderr),
+             done.stderr)
+
+
 def has_torch():
     return not subprocess.run([PEER, "-c", "import torch, safetensors"], capture_output=True).returncode
 
@@ -220,6 +256,7 @@ def main():
     check_checkpoints()
     check_types()
     check_refusals()
+    check_vit()
     check_trained()
     check_torch()
     return tap.done()
