@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 
-from kit import Refusal, Suite
+from kit import LIMIT_SECONDS, Refusal, Suite
 
 # Whoever started the tests by nohup ignores it, and so would the runs.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -70,7 +70,7 @@ def in_set_up(title, number):
         job.until("the handler", lambda: catches(job.process.pid, number))
         time.sleep(moment)
         os.kill(job.process.pid, number)
-        suite.check(job, CODES[number], f"interrupted by {number.name}($|{AT})", limit=30)
+        suite.check(job, CODES[number], f"interrupted by {number.name}($|{AT})")
 
 
 def in_training(title, number, ranks, whom, mode="ddp"):
@@ -88,12 +88,12 @@ def in_training(title, number, ranks, whom, mode="ddp"):
         raise Refusal(f"expected {ranks} ranks, found {found}")
     if whom == "mpirun":
         os.kill(job.process.pid, number)
-        suite.check(job, (1, 130, 143), f"interrupted by SIGTERM{STEP}", limit=30, errors=ERRORS)
+        suite.check(job, (1, 130, 143), f"interrupted by SIGTERM{STEP}", errors=ERRORS)
         return
     for rank, pid in found.items():
         if whom in ("all", rank):
             os.kill(pid, number)
-    suite.check(job, CODES[number], f"interrupted by {number.name}{STEP}", limit=30)
+    suite.check(job, CODES[number], f"interrupted by {number.name}{STEP}")
 
 
 def in_evaluation(title, number, ranks):
@@ -102,7 +102,7 @@ def in_evaluation(title, number, ranks):
     time.sleep(0.8)  # past the second epoch's one batch, in evaluation's twelve thousand images
     for pid in job.ranks().values():
         os.kill(pid, number)
-    suite.check(job, CODES[number], f"interrupted by {number.name} in evaluation", limit=30)
+    suite.check(job, CODES[number], f"interrupted by {number.name} in evaluation")
 
 
 def with_step_log(title, number):
@@ -110,7 +110,7 @@ def with_step_log(title, number):
     job = started(title, 0, ["--step-log"])
     training(job)
     os.kill(job.process.pid, number)
-    suite.check(job, CODES[number], f"interrupted by {number.name}{STEP}", limit=30)
+    suite.check(job, CODES[number], f"interrupted by {number.name}{STEP}")
 
 
 def taken_apart(title, ranks):
@@ -129,7 +129,7 @@ def taken_apart(title, ranks):
         if len(takes) != 1 or pid in takes:
             raise Refusal(f"process {pid}: threads that take signals: {takes}")
         os.kill(pid, signal.SIGTERM)
-    suite.check(job, 143, f"interrupted by SIGTERM{STEP}", limit=30)
+    suite.check(job, 143, f"interrupted by SIGTERM{STEP}")
 
 
 def twice(title):
@@ -140,7 +140,7 @@ def twice(title):
         for pid in job.ranks().values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT)
-    suite.check(job, 130, f"interrupted by SIGINT{STEP}", limit=30)
+    suite.check(job, 130, f"interrupted by SIGINT{STEP}")
 
 
 def nohup(title, ranks):
@@ -156,7 +156,7 @@ def nohup(title, ranks):
     job.until("more epochs", lambda: job.epochs() > before + 1)
     for pid in job.ranks().values():
         os.kill(pid, signal.SIGTERM)
-    suite.check(job, 143, f"interrupted by SIGTERM{STEP}", limit=30)
+    suite.check(job, 143, f"interrupted by SIGTERM{STEP}")
 
 
 def leaves_no_steps(title):
@@ -208,7 +208,7 @@ def killed(title, ranks, victim, mode="ddp"):
     job = started(title, ranks, mode=mode)
     training(job)
     os.kill(job.ranks()[victim], signal.SIGKILL)
-    suite.check(job, 137, rf"rank {victim} \(host {os.uname().nodename}\) died.*{STEP}", limit=30)
+    suite.check(job, 137, rf"rank {victim} \(host {os.uname().nodename}\) died.*{STEP}")
 
 
 def stopped(title, ranks, victim, seconds="3"):
@@ -219,7 +219,7 @@ def stopped(title, ranks, victim, seconds="3"):
     os.kill(pid, signal.SIGSTOP)
     try:
         suite.check(job, 1, rf"rank {victim} \(host .*\) has not answered for {seconds} s.*{STEP}",
-                    limit=30 + int(seconds))
+                    limit=LIMIT_SECONDS + int(seconds))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -236,7 +236,7 @@ def paused(title):
     before = job.epochs()
     job.until("more epochs", lambda: job.epochs() > before + 1)
     os.kill(job.ranks()[0], signal.SIGTERM)
-    suite.check(job, 143, f"interrupted by SIGTERM{STEP}", limit=30)
+    suite.check(job, 143, f"interrupted by SIGTERM{STEP}")
 
 
 # The longest, so that others run beside it.

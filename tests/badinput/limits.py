@@ -60,7 +60,7 @@ def little_space(title):
         space = begins + more
         program = suite.command(0, *train(data, "--threads", "2", mode="single"))
         job = suite.start(f"{title} {number}", limited(f"--as={space * 1024}", program))
-        if job.wait(60) == 0:
+        if job.wait() == 0:
             break
         lines = [line for line in job.error_lines() if line.startswith("lockstep: ")]
         named += len(lines) == 1 and f"address space is limited to {space // 1024} MiB" in lines[0]
@@ -85,7 +85,7 @@ def doctor_of_processes(title):
     user, binary, folder = as_lonely(title)
     job = suite.start(title, [*user, *limited("--nproc=5", [binary, "doctor", "--json"])],
                       folder=folder, HOME=folder)
-    job.wait(30)
+    job.wait()
     job.out.seek(0)
     try:
         checks = {each["check"]: each for each in json.load(job.out)["checks"]}
@@ -111,7 +111,7 @@ def few_ports(title):
     for last in range(40000, 40012):
         program = suite.command(0, *train(data))
         job = suite.start(f"{title} {last}", [*alone, str(last), *MPIRUN, "-n", "2", *program])
-        code = job.wait(60)
+        code = job.wait()
         lines = [line for line in job.error_lines() if line.startswith("lockstep: ")]
         found += [line for line in lines if "sysctl net.ipv4.ip_local_port_range" in line]
         if code == 0:

@@ -84,8 +84,8 @@ def few_files(title, limit, ranks, pattern):
     job = suite.start(title, [*MPIRUN, "-n", str(ranks), "sh", "-c",
                               f'ulimit -n {limit}; exec "$@"', "sh", *program])
     if pattern:
-        suite.check(job, 3, pattern, limit=15)
-    elif job.wait(30):
+        suite.check(job, 3, pattern)
+    elif job.wait():
         raise Refusal(job.said())
 
 
@@ -94,7 +94,7 @@ def soft_limit(title):
     program = suite.command(0, *train(data))
     job = suite.start(title, [*MPIRUN, "-n", "2", "sh", "-c",
                               'ulimit -S -n 30; exec "$@"', "sh", *program])
-    if job.wait(30):
+    if job.wait():
         raise Refusal(job.said())
 
 

@@ -30,9 +30,9 @@ spaces = subprocess.run(["unshare", "-m", "--propagation", "private", "true"], c
                         capture_output=True).returncode == 0
 
 
-def findings(job, code, limit=20):
+def findings(job, code):
     """The one JSON document that it printed."""
-    found = job.wait(limit)
+    found = job.wait()
     job.out.seek(0)
     text = job.out.read().decode()
     if found not in code:
@@ -90,7 +90,7 @@ names("a batch script without srun", doctor(), "pmix", "warning", r"in a job of 
 
 def other_task():
     job = suite.start("another task", doctor(), SLURM_PROCID="1", **as_task)
-    if job.wait(20) != 3 or job.said().strip() != "--- stdout":
+    if job.wait() != 3 or job.said().strip() != "--- stdout":
         raise Refusal(f"a second task says it too, or left with {job.process.returncode}\n{job.said()}")
 
 
@@ -204,7 +204,7 @@ def cpu_quota():
 def trained(title, command):
     """Its warnings and its summary."""
     job = suite.start(title, command)
-    if job.wait(60) != 0:
+    if job.wait() != 0:
         raise Refusal(job.said())
     with open(os.path.join(job.folder, "run", "log.txt"), encoding="utf-8") as file:
         warnings = [line for line in file.read().splitlines() if line.startswith("warning  cpu quota")]
@@ -346,7 +346,7 @@ on_gpus("GPUs that are not connected", (), "gpu peers", "warning",
 def text_of_all():
     job = suite.start("text", [argument for argument in doctor(
         *share, "--data", data, "--results", "run", ranks=2) if argument != "--json"])
-    code = job.wait(20)
+    code = job.wait()
     job.out.seek(0)
     lines = job.out.read().decode().splitlines()
     names_found = [line.split()[0] for line in lines if not line.startswith(" ")]
@@ -370,7 +370,7 @@ def late():
 
 
 def findings_or_line(job):
-    if job.wait(30) != 3:
+    if job.wait() != 3:
         raise Refusal(f"exit code {job.process.returncode}\n{job.said()}")
     return "\n".join(job.error_lines())
 
@@ -383,7 +383,7 @@ def hangs():
     job = suite.start("hangs", doctor(*share, "--data", data, ranks=2,
                                       apart=("env", "LD_PRELOAD=" + shim, "SHIM_FLOCK_ERRNO=0")),
                       LOCKSTEP_STALL_SECONDS="2")
-    code = job.wait(30)
+    code = job.wait()
     lines = [line for line in job.error_lines() if line.startswith("lockstep: ")]
     if code == 0 or len(lines) != 1 or not re.search(
             r"rank 1 \(host \S+\).* no progress for 2 s in doctor: files$", lines[0]):
@@ -400,7 +400,7 @@ def warned(title, expected, *apart, **environment):
     def run():
         program = [suite.lockstep, *suite.train(data, "--batch-per-rank", "20")]
         job = suite.start(title, suite.unlike(program, [*apart, *program]), **environment)
-        if job.wait(60) != 0:
+        if job.wait() != 0:
             raise Refusal(job.said())
         with open(os.path.join(job.folder, "run", "log.txt"), encoding="utf-8") as file:
             found = [line for line in file.read().splitlines() if line.startswith("warning  ")]

@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "modes"))
 import kit  # noqa: E402
 
-PATIENCE = 30  # seconds: nothing may hang for longer
+PATIENCE = 90  # seconds: nothing may hang for longer, on a machine with other work for its cores
 
 
 def command(lockstep, data, results, ranks, *options, epochs=2, strict=True, mode=None, device="cpu",
