@@ -366,7 +366,7 @@ int trainer_train_epoch(trainer *self, epoch_record *record, double *cpu_seconds
     *cpu_seconds = at->cpu_seconds + clock_cpu_seconds() - at->cpu_started;
     LS_TRY(saver_before_evaluation(self, record->epoch, error));
     LS_TRY(end_epoch(self, &after, record, error));
-    *at = (epoch_progress){0}; /* the next one begins at its start */
+    *at = (epoch_progress){.seconds = record->seconds}; /* which no total has yet */
     if (trainer_ablates(self, "compute"))
         return LS_OK;
     mean_totals means;

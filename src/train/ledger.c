@@ -49,8 +49,13 @@ int ledger_open(trainer *self, const run_facts *facts, ls_error *error) {
     row->first_step = self->resumed.on ? self->resumed.from.manifest.step : 0;
     attempt_record now = row_now(self);
     bool again = self->saver.on && strcmp(self->settings->checkpoints.resume, "auto") == 0;
-    return attempts_open(self->settings->results, &now, self->resumed.on || again,
-                         &self->ledger.attempts, error);
+    ls_error unread = {0};
+    LS_TRY(attempts_open(self->settings->results, &now, self->resumed.on || again,
+                         &self->ledger.attempts, &unread, error));
+    if (!unread.text[0])
+        return LS_OK;
+    return run_note(self->run, error, "warning  earlier attempts are no longer listed: %s",
+                    unread.text);
 }
 
 void ledger_start(trainer *self) {

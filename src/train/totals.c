@@ -16,6 +16,7 @@ void trainer_add_epoch(trainer *self, epoch_record *record) {
         totals->evaluation_seconds += record->evaluation_seconds;
     }
     totals->training_seconds += record->seconds;
+    self->at.seconds = 0; /* the next epoch begins at its start */
     totals->suspended_seconds += record->suspended_seconds;
     totals->images += record->images;
     totals->phases.data += record->phases.data;

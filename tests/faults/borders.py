@@ -3,6 +3,7 @@
 which is taken, or refused by the option's name.
 
 usage: borders.py LOCKSTEP"""
+import csv
 import os
 import shutil
 import sys
@@ -51,6 +52,20 @@ summary, found = must("from", 2, "--resume", checkpoint("at-5", LAST))
 tap.check("from the last step: nothing is trained, and the result is the same", found == whole, f"{found} is not {whole}")
 code, out, error = run("at-5", 1)
 tap.check("after the end, in its own folder: it says so, and 0", code == 0 and "nothing to do" in out, f"{code}: {out} {error}")
+
+# A run that goes on in mid-epoch, its ledger read all the time: a save is in place while it evaluates.
+bare = faults.kit.pack(lockstep, at("bare"), 150, "--test-images", "20000", "--size", "8", "--shards", "1")
+running = faults.start(faults.command(lockstep, bare, at("ledger"), 1, "--resume", checkpoint("at-6", 6), "--allow", "data",
+                                      "--checkpoint-every", "1"))
+seen, ledger = [], at("ledger", "attempts.csv")
+while running.poll() is None:
+    if os.path.exists(ledger):
+        with open(ledger, newline="", encoding="ascii") as file:
+            seen += list(csv.DictReader(file))
+code, out, error = faults.finish(running)
+times = [float(row["training_seconds"]) for row in seen if row["attempt"] == "1"]
+tap.check("no row of its ledger has less time in it than the one before", code == 0 and len(times) > 1 and min(times) >= 0 and
+          times == sorted(times), f"{code}: {error} {times[:3]} {min(times)}")
 
 # As another kind of run.
 saved = checkpoint("at-4", 4)

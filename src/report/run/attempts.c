@@ -72,9 +72,12 @@ static bool is_of_job(const attempt_record *list, int count, const char *job) {
     return false;
 }
 
-static void take_earlier(attempts *self, const attempt_record *first, bool goes_on) {
-    ls_error ignored = {0};
-    if (attempts_read(self->path, &self->list, &self->count, &ignored) != LS_OK)
+static void take_earlier(attempts *self, const attempt_record *first, bool goes_on,
+                         ls_error *unread) {
+    *unread = (ls_error){0};
+    if (access(self->path, F_OK) != 0)
+        return;
+    if (attempts_read(self->path, &self->list, &self->count, unread) != LS_OK)
         return;
     if (!goes_on && !is_of_job(self->list, self->count, first->slurm_job_id))
         self->count = 0;
@@ -97,14 +100,14 @@ static int add(attempts *self, const attempt_record *first, ls_error *error) {
 }
 
 int attempts_open(const char *folder, const attempt_record *first, bool goes_on, attempts **out,
-                  ls_error *error) {
+                  ls_error *unread, ls_error *error) {
     attempts *self = calloc(1, sizeof *self);
     *out = NULL;
     if (!self)
         return ls_fail(error, LS_FAILED, "%s: out of memory", folder);
     pthread_mutex_init(&self->mutex, NULL);
     snprintf(self->path, sizeof self->path, "%.2100s/" ATTEMPTS_FILE, folder);
-    take_earlier(self, first, goes_on);
+    take_earlier(self, first, goes_on, unread);
     int status = add(self, first, error);
     if (status != LS_OK) {
         attempts_close(self);

@@ -12,10 +12,11 @@ typedef struct attempts attempts;
 
 /* Reads what is in the folder, where this attempt `goes_on` from a checkpoint, or would where there
  * was one, or is of the same Slurm job as one that is listed; else the file begins anew. `first` is
- * the new row, whose number is filled in. A file that cannot be read is begun anew, too: it is no
- * part of the result. The folder is claimed. One run a process. */
+ * the new row, whose number is filled in. A file that cannot be read is begun anew, too, for it is
+ * no part of the result: `unread` says why, else it is empty. The folder is claimed. One run a
+ * process. */
 int attempts_open(const char *folder, const attempt_record *first, bool goes_on, attempts **out,
-                  ls_error *error);
+                  ls_error *unread, ls_error *error);
 
 /* True where the row on the disk is more than a second old. */
 bool attempts_due(const attempts *self);
