@@ -252,8 +252,11 @@ static int create(onednn *self, const request *wanted, dnnl_alg_kind_t algorithm
  * blocked for another batch size may suit only the algorithm that was chosen for that, and what is
  * left is the reference, a thousand times slower: then the others are asked for. */
 
+/* By its name: "ref:any", or "gemm:ref", products by plain code, where no library has better ones
+ * (aarch64 without SVE). */
 bool onednn_is_reference(const onednn_call *call) {
-    return strncmp(call->implementation, "ref", strlen("ref")) == 0;
+    const char *name = call->implementation, *last = strrchr(name, ':');
+    return strncmp(name, "ref", strlen("ref")) == 0 || (last && strcmp(last, ":ref") == 0);
 }
 
 static int create_convolution(onednn *self, const request *wanted, onednn_call *out,
