@@ -3,7 +3,7 @@
 and 4 ranks, each with a GPU of its own (nccl) or all on one (mpi, staged), as a graph and without,
 in every precision, under several orders of the device's work.
 
-usage: train.py LOCKSTEP-EMULATED PART  (single, precisions, ranks, strict, or brief; needs mpirun)
+usage: train.py LOCKSTEP-EMULATED PART  (single, precisions, ranks, strict, resnet, or brief; needs mpirun)
 
 It shows that the host code of cuda/ orders its work rightly and asks the libraries for the right
 thing. What it cannot show stands in README.md; no number of it is a GPU's.
@@ -53,6 +53,12 @@ def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random", dat
             losses += [float(row["test_loss"])] if step_log else [float(row["train_loss"]), float(row["test_loss"])]
     with open(os.path.join(results, "summary.csv"), newline="") as file:
         return losses, next(csv.DictReader(file))
+
+
+def pack(work, name, images, size):
+    subprocess.run([lockstep, "pack", "synthetic", os.path.join(work, name), "--images", images, "--size", size,
+                    "--test-images", "20", "--seed", "3"], check=True, capture_output=True,
+                   env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
 
 
 def follows(name, got, want, early=2e-5, late=5e-3):
@@ -273,6 +279,33 @@ def strict(work, want):
     check("without --strict the bits are others", plain and row["parameters_hash"] != expected[0], f"{row}")
 
 
+def resnet(work, _):
+    """A residual network of 11 million parameters for two steps: batch norms, joins, strides and the mean. What is
+    compared of lanes are bits alone, of images as small as can be."""
+    for size in "16", "8":
+        pack(work, "size " + size, "12", size)
+    columns = ["parameters_hash", "final_train_loss", "final_test_loss"]
+    options = ["--model", "resnet18-small", "--epochs", "1", "--plan-seconds", "0.001", "--optimizer", "sgd",
+               "--learning-rate", "0.001", "--momentum", "0.9"]
+
+    def go(name, device, ranks, *more, **how):
+        return run(work, "resnet " + name, device, ranks, *options, *more, **{"data": "size 16", **how})
+
+    def bits(got):
+        return [got[1][column] for column in columns] if got[0] else got[1]
+
+    want, why = go("cpu", "cpu", 1, "--mode", "single")
+    follows("resnet18-small follows cpu", go("graph", "cuda", 1, "--mode", "single"), want or [why], 5e-5, 5e-4)
+    low = go("bf16", "cuda", 1, "--mode", "single", "--precision", "bf16", order="late")
+    follows("resnet18-small in bf16 stays near fp32", low, want or [why], 5e-2, 5e-2)
+    says("resnet18-small", low, "graph", "yes")
+    lanes = ["--mode", "single", "--strict", "--lanes", "2", "--precision", "fp16"]
+    strict_bits = [bits(go(f"strict {more}", "cuda", 1, *lanes, *more, data="size 8", seed=5 + len(more)))
+                   for more in ([], ["--no-graph"])]
+    check("resnet18-small, strict in fp16, has the same bits without a graph",
+          isinstance(strict_bits[0], list) and strict_bits[0] == strict_bits[1], f"{strict_bits}")
+
+
 def brief(work, want):
     """Each way through the host's code once, for a sanitised build, in which a run takes three times as long."""
     graph = run(work, "graph", "cuda", 1, "--mode", "single", seed=3, order="late")
@@ -298,12 +331,11 @@ if not shutil.which("mpirun"):
     sys.exit(0)
 with tempfile.TemporaryDirectory() as folder:
     for data, images in ("data", "44"), ("more", "76"):
-        subprocess.run([lockstep, "pack", "synthetic", os.path.join(folder, data), "--images", images, "--size", "8",
-                        "--test-images", "20", "--seed", "3"], check=True, capture_output=True,
-                       env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
+        pack(folder, data, images, "8")
     reference, reason = run(folder, "cpu", "cpu", 1, "--mode", "single")
     if reference is None:
         raise SystemExit(f"Bail out! {reason}")
     check("cpu's own run has 12 steps and 2 epochs", len(reference) == 14, f"{reference}")
-    {"single": single, "precisions": precisions, "ranks": ranks, "strict": strict, "brief": brief}[part](folder, reference)
+    {"single": single, "precisions": precisions, "ranks": ranks, "strict": strict, "resnet": resnet,
+     "brief": brief}[part](folder, reference)
 sys.exit(tap.done())
