@@ -1,10 +1,11 @@
 #include "input/crop.h"
 
 #include "base/random.h"
+#include "input/hue.h"
 
 #include <math.h>
 
-enum { TRIES = 10, DRAW_FLIP = TRIES, DRAW_JITTER, DRAWS = 16 };
+enum { TRIES = 10, DRAW_FLIP = TRIES, DRAW_JITTER, DRAW_HUE = DRAW_JITTER + 2, DRAWS = 16 };
 
 static const double least_area = 0.08, least_ratio = 3.0 / 4.0, most_ratio = 4.0 / 3.0;
 
@@ -109,15 +110,30 @@ static void saturate(float factor, uint8_t *pixels, size_t count) {
     }
 }
 
-void crop_jitter(const crop_draw *draw, float strength, uint8_t *pixels, size_t count) {
+/* Before the change of this number, of three: as often as in any order of four. */
+static int turn_of(const crop_draw *draw, float hue, double *turn) {
+    uint32_t drawn[4];
+    numbers(draw, DRAW_HUE, drawn);
+    *turn = between(drawn[0], -hue, hue);
+    return below(drawn[1], 4);
+}
+
+void crop_jitter(const crop_draw *draw, float strength, float hue, uint8_t *pixels, size_t count) {
     void (*changes[])(float, uint8_t *, size_t) = {brighten, contrast, saturate};
     uint32_t factors[4], order[4];
+    double turn = 0;
+    int turns = hue > 0 ? turn_of(draw, hue, &turn) : -1;
     numbers(draw, DRAW_JITTER, factors);
     numbers(draw, DRAW_JITTER + 1, order);
     for (int left = 3; left > 0; left--) {
         int pick = below(order[left], left);
         double factor = between(factors[left], strength < 1 ? 1 - strength : 0, 1 + strength);
-        changes[pick]((float)factor, pixels, count);
+        if (turns == 3 - left)
+            hue_turn(turn, pixels, count);
+        if (strength > 0)
+            changes[pick]((float)factor, pixels, count);
         changes[pick] = changes[left - 1];
     }
+    if (turns == 3)
+        hue_turn(turn, pixels, count);
 }

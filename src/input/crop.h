@@ -24,7 +24,8 @@ view crop_resized(const crop_draw *draw, int height, int width, int size);
 view crop_centre(int height, int width, int size);
 
 /* Brightness, contrast and saturation by factors uniform in [max(0, 1 - strength), 1 + strength],
- * in an order drawn, in Pillow's arithmetic (ImageEnhance): pixels [count, 3], in place. */
-void crop_jitter(const crop_draw *draw, float strength, uint8_t *pixels, size_t count);
+ * and, where hue > 0, a turn of the hue (hue.h) uniform in [-hue, hue], in an order drawn, in
+ * Pillow's arithmetic (ImageEnhance): pixels [count, 3], in place. Strength 0: the hue alone. */
+void crop_jitter(const crop_draw *draw, float strength, float hue, uint8_t *pixels, size_t count);
 
 #endif

@@ -16,6 +16,8 @@ static const option options[] = {
      false},
     {"color-jitter", OPTION_REAL, AT(jpegs.jitter), "S", "0", NULL, 0, 1,
      "Change brightness, contrast and saturation of encoded training images by up to S.", false},
+    {"color-hue", OPTION_REAL, AT(jpegs.hue), "T", "0", NULL, 0, 0.5,
+     "Turn the hue of encoded training images by up to T of the circle, either way.", false},
     {"data-place", OPTION_CHOICE, AT(place), "WHERE", "auto", FEED_PLACES, 0, 0,
      "Keep the images there; auto: on the GPU where they fit.", false},
     {"shuffle", OPTION_CHOICE, AT(jpegs.shuffle), "HOW", "full", SHUFFLE_CHOICES, 0, 0,
@@ -60,6 +62,8 @@ void input_describe_augment(const input *self, const input_choices *choices, tex
     text_add(out, " %d, decode %s", self->train.data->facts.width, jpegs->decode);
     if (jpegs->jitter > 0)
         text_add(out, ", color jitter %g", jpegs->jitter);
+    if (jpegs->hue > 0)
+        text_add(out, ", hue %g", jpegs->hue);
     if (self->train.data->facts.blocks.window > 0)
         text_add(out, ", shuffled in windows of %lld", (long long)jpegs->shuffle_window);
     if (strcmp(jpegs->mean, JPEGS_MEAN) != 0 || strcmp(jpegs->std, JPEGS_STD) != 0)

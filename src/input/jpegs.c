@@ -30,7 +30,7 @@ typedef struct jpegs {
     jpeg_store *store;
     bool training, crops; /* crops: at random */
     decode_how how;
-    float jitter;
+    float jitter, hue;
     uint64_t seed;
     int64_t memory; /* bytes, of this split */
     float scale[CHANNELS], shift[CHANNELS];
@@ -84,6 +84,7 @@ static int choose(jpegs *self, const sample_choices *choices, bool training, ls_
     self->training = training;
     self->how = strcmp(mine->decode, "fast") == 0 ? DECODE_FAST : DECODE_EXACT;
     self->jitter = training ? (float)mine->jitter : 0;
+    self->hue = training ? (float)mine->hue : 0;
     self->seed = choices->seed;
     self->memory = mine->memory_mb * 1000000 / 2;
     if (training && block)
@@ -193,8 +194,8 @@ static int decode(const jpegs *self, picture *picture, const crop_draw *draw,
     view view = self->crops ? crop_resized(draw, picture->height, picture->width, size)
                             : crop_centre(picture->height, picture->width, size);
     LS_TRY(picture_take(picture, &view, self->how, out, error));
-    if (self->jitter > 0)
-        crop_jitter(draw, self->jitter, out, (size_t)size * (size_t)size);
+    if (self->jitter > 0 || self->hue > 0)
+        crop_jitter(draw, self->jitter, self->hue, out, (size_t)size * (size_t)size);
     return LS_OK;
 }
 

@@ -13,6 +13,7 @@ typedef struct jpegs_choices {
     int64_t shuffle_window; /* images */
     int64_t memory_mb;      /* of a rank's encoded images, both splits */
     double jitter;          /* strength of colour jitter; 0: none */
+    double hue;             /* of it, in turns of the circle; 0: none */
     const char *mean, *std; /* three numbers with commas between: of red, green, blue */
 } jpegs_choices;
 

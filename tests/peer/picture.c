@@ -1,8 +1,10 @@
 /* For picture.py: decodes what it is asked for.
  *   picture OUT PILLOW < requests       PILLOW: 13 and later, or before: which pass comes first
  * A request is a line: exact|fast LEFT WIDTH COLUMNS FIRST COUNT TOP HEIGHT ROWS FIRST COUNT
- * MIRRORED and, behind a tab, a file. Their pixels go into OUT, one after the other. */
+ * MIRRORED and, behind a tab, a file. Their pixels go into OUT, one after the other. Or hue TURN
+ * and, behind a tab, a file of pixels as bytes: these, turned. */
 #include "input/picture.h"
+#include "input/hue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +50,16 @@ static int serve(picture *picture, const char *line, const char *path, FILE *out
     return failed;
 }
 
+static int serve_hue(const char *turn, const char *path, FILE *out) {
+    size_t count = 0;
+    uint8_t *pixels = read_file(path, &count);
+    if (pixels)
+        hue_turn(strtod(turn, NULL), pixels, count / 3);
+    int failed = !pixels || fwrite(pixels, 1, count, out) != count;
+    free(pixels);
+    return failed;
+}
+
 int main(int count, char **arguments) {
     char line[8192];
     picture picture;
@@ -60,7 +72,10 @@ int main(int count, char **arguments) {
     while (!failed && fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
         char *path = strchr(line, '\t');
-        failed = !path || serve(&picture, line, path + 1, out);
+        if (path && strncmp(line, "hue ", 4) == 0)
+            failed = serve_hue(line + 4, path + 1, out);
+        else
+            failed = !path || serve(&picture, line, path + 1, out);
     }
     picture_close(&picture);
     return fclose(out) != 0 || failed;

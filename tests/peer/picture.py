@@ -115,6 +115,20 @@ def crops(paths, rng):
             yield (f"exact 0 {image.width} {w} {x} {size} 0 {image.height} {h} {y} {size} 0\t{path}", made)
 
 
+def hues(folder):
+    """Turns of the hue of every third value of each channel, and of what lies around the ends."""
+    import numpy
+    from PIL import Image
+    import torchvision.transforms.functional as F
+    values = numpy.unique(numpy.r_[0:256:3, 1, 2, 127, 128, 254]).astype("uint8")
+    colours = numpy.stack(numpy.meshgrid(values, values, values, indexing="ij"), -1).reshape(-1, len(values), 3)
+    path = os.path.join(folder, "colours")
+    with open(path, "wb") as out:
+        out.write(colours.tobytes())
+    for turn in (0, 0.5, -0.5, 0.1, -0.037):
+        yield f"hue {turn}\t{path}", F.adjust_hue(Image.fromarray(colours), turn)
+
+
 def compare(program, asked):
     """Asks the program; the first difference as text."""
     import PIL
@@ -138,6 +152,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         asked = list(crops(make_images(folder, rng), rng))
         case(f"{len(asked)} views of made images: all pixels are torchvision's", compare(program, asked))
+        turned = list(hues(folder))
+        case(f"{len(turned)} turns of the hue: all pixels are torchvision's", compare(program, turned))
         broken = [(asked[0][0], asked[1][1])]
         case("another view's pixels are told apart", "" if compare(program, broken) else "they passed")
         source = os.environ.get("LOCKSTEP_IMAGES")

@@ -200,13 +200,28 @@ static void test_jitter(void) {
     for (int64_t sample = 0; sample < 50; sample++) {
         crop_draw draw = {.seed = 9, .epoch = 2, .sample = sample};
         memcpy(pixels, before, sizeof pixels);
-        crop_jitter(&draw, 0, pixels, 100);
+        crop_jitter(&draw, 0, 0, pixels, 100);
         CHECK(memcmp(pixels, before, sizeof pixels) == 0, "strength 0 changes pixels");
-        crop_jitter(&draw, 0.4f, pixels, 100);
+        crop_jitter(&draw, 0.4f, 0, pixels, 100);
         changed += memcmp(pixels, before, sizeof pixels) != 0;
     }
     CHECK(changed == 50, "%d", changed);
     check_case("jitter of strength 0 is none");
+    changed = 0;
+    for (int64_t sample = 0; sample < 50; sample++) {
+        crop_draw draw = {.seed = 9, .epoch = 2, .sample = sample};
+        uint8_t with_hue[300], again[300];
+        memcpy(pixels, before, sizeof pixels);
+        memcpy(with_hue, before, sizeof with_hue);
+        memcpy(again, before, sizeof again);
+        crop_jitter(&draw, 0.4f, 0, pixels, 100);
+        crop_jitter(&draw, 0.4f, 0.5f, with_hue, 100);
+        crop_jitter(&draw, 0.4f, 0.5f, again, 100);
+        CHECK(memcmp(with_hue, again, sizeof again) == 0, "it is no function of the draw");
+        changed += memcmp(with_hue, pixels, sizeof pixels) != 0;
+    }
+    CHECK(changed >= 45, "%d", changed); /* a turn may be next to nothing */
+    check_case("a turn of the hue is a function of seed, epoch and sample");
 }
 
 int main(void) {
