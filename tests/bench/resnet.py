@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A residual network's training step on the CPU: lockstep over PyTorch, images/s, memory and rates.
+"""A training step of one of torchvision's models on the CPU: lockstep over PyTorch, images/s, memory and rates.
 
     resnet.py RESNET_RATE [--model resnet18] [--side 224] [--batch 32] [--rounds 5] [--steps 1]
               [--threads 1,2] [--precision fp32,bf16] [--ways eager,eager-last,compiled,compiled-last]
@@ -18,12 +18,15 @@ Memory is the processes' peak after two steps: PyTorch's has Python and its libr
 """
 import argparse
 import os
+import re
 import statistics
 import subprocess
 import sys
 import time
 
 PYTHON = os.environ.get("LOCKSTEP_PEER_PYTHON", sys.executable)
+VITS = {"ti": (192, 12, 3), "s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16)}
+VIT_BARS = {"fp32": {"images/s": 1.0, "rate": 0.95}, "bf16": {"images/s": 1.15, "rate": 0.85}}
 BARS = {"fp32": {"images/s": 1.3, "rate": 1.2}, "bf16": {"images/s": 1.05, "rate": 0.9}}
 MEMORY_BAR = 0.7
 CLASSES = 1000
@@ -46,6 +49,21 @@ def torch_rate(torch, precision):
     return 2 * side ** 3 / best
 
 
+def bars_of(model):
+    return VIT_BARS if model.startswith("vit-") else BARS
+
+
+def build(torchvision, model, side):
+    """torchvision's model of lockstep's name for it."""
+    found = re.fullmatch(r"vit-([a-z]+)(\d+)", model)
+    if not found:
+        return getattr(torchvision.models, model)(num_classes=CLASSES)
+    width, blocks, heads = VITS[found[1]]
+    return torchvision.models.VisionTransformer(image_size=side, patch_size=int(found[2]), num_layers=blocks,
+                                                num_heads=heads, hidden_dim=width, mlp_dim=4 * width,
+                                                num_classes=CLASSES)
+
+
 def peer(model, side, batch, threads, precision, way):
     """PyTorch's side: what resnet_rate.c does, for one way."""
     import contextlib
@@ -56,7 +74,7 @@ def peer(model, side, batch, threads, precision, way):
     base = peak_bytes()
     torch.manual_seed(1)
     layout = torch.channels_last if way.endswith("-last") else torch.contiguous_format
-    net = getattr(torchvision.models, model)(num_classes=CLASSES).to(memory_format=layout)
+    net = build(torchvision, model, side).to(memory_format=layout)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
     criterion = torch.nn.CrossEntropyLoss()
     images = (torch.rand(batch, 3, side, side) * 2 - 1).contiguous(memory_format=layout)
@@ -121,7 +139,7 @@ def judged(value, bar, least=True):
 
 
 def report(options, threads, precision, ours, peers, rates):
-    images = options.batch * options.steps
+    images, bars = options.batch * options.steps, bars_of(options.model)[precision]
     print(f"\n{options.model}, {options.side} px, batch {options.batch}, {precision}, {threads} thread(s), "
           f"{options.rounds} interleaved rounds of {options.steps} step(s)")
     for name, runner in {**peers, "lockstep": ours}.items():
@@ -135,15 +153,15 @@ def report(options, threads, precision, ours, peers, rates):
     print(f"  matrix rate {statistics.median(rates) / 1e9:.1f} GFLOP/s; a step is {flop / 1e9:.1f} GFLOP")
     if peers:
         print("  images/s over the best of PyTorch:", judged(
-            min(ratio(p.seconds, ours.seconds) for p in peers.values()), BARS[precision]["images/s"]))
+            min(ratio(p.seconds, ours.seconds) for p in peers.values()), bars["images/s"]))
         if threads == 1:
             print("  the same by processor time:", judged(
-                min(ratio(p.processor, ours.processor) for p in peers.values()), BARS[precision]["images/s"]))
+                min(ratio(p.processor, ours.processor) for p in peers.values()), bars["images/s"]))
         best = min(peers.values(), key=lambda p: ratio(p.seconds, ours.seconds))
         print("  peak memory over that way's:", judged(ours.peak / best.peak, MEMORY_BAR, least=False))
     if threads == 1:
         over = statistics.median(flop / seconds / rate for seconds, rate in zip(step_seconds, rates))
-        print("  step over the matrix rate (processor time):", judged(over, BARS[precision]["rate"]))
+        print("  step over the matrix rate (processor time):", judged(over, bars["rate"]))
 
 
 def compare(options, threads, precision):

@@ -1,4 +1,4 @@
-/* A residual network's training step on demand, for resnet.py: batches of uint8 images in memory,
+/* A model's training step on demand, for resnet.py: batches of uint8 images in memory,
  * SGD with momentum, device cpu. Prints the step's multiplications and additions; then reads a
  * number of steps a line, runs them, and answers with the seconds and the processor's seconds that
  * they took, their mean loss, and the peak memory of the process so far in bytes. A line "rate"
