@@ -48,6 +48,14 @@ typedef struct op_kind {
 
 enum { OP_INPUTS = 4, OP_PARAMETERS = 8, OP_BUFFERS = 4 };
 
+/* Adds up what several ranks' ops found over their parts of one batch: values [count] in host
+ * memory become the sums over the ranks; NULL: this rank has no part, and waits with the others.
+ * Every rank calls it, in the same order. */
+typedef struct op_sums {
+    void *context;
+    int (*add_up)(void *context, double *values, size_t count, ls_error *error);
+} op_sums;
+
 /* What a call reads and writes. A kind's header says which members it uses and in which order;
  * what it does not use is NULL. */
 typedef struct op_arguments {
@@ -74,6 +82,9 @@ typedef struct op_arguments {
      * and what it saved. */
     struct plan *x_plan;
     const void *x_saved;
+    /* In training, of a kind that says so: what it sums over the batch is all ranks'. On a device
+     * of the host alone. NULL: the batch is this call's. */
+    const op_sums *sums;
     void *workspace; /* plan.workspace_bytes of scratch */
     bool training;   /* forward: a backward follows; false in evaluation */
 } op_arguments;

@@ -10,6 +10,7 @@
  * R * 2^-8 * sum |g_r| * (1 + 2^-8)^R, in any order of adding. One rank sends nothing and rounds
  * nothing. */
 #include "comm/tree.h"
+#include "mode/batch_sums.h"
 #include "mode/exchange.h"
 #include "mode/factors.h"
 #include "mode/outstanding.h"
@@ -23,6 +24,7 @@ typedef struct ddp_state {
     factors *factors; /* NULL: no unit goes as factors */
     pair *pair;       /* NULL: sums are made by the comm */
     outstanding works;
+    batch_sums sums;
     uint16_t *low; /* bf16 [parameter_count]: gradients on their way; NULL: they go in fp32 */
     comm_work overflow;
     int bucket_count, started, finished; /* in this order; [0, finished) were waited for */
@@ -228,8 +230,10 @@ static int setup(mode *self, ls_error *error) {
         self->hooks.delta_ready = delta_ready;
     }
     LS_TRY(cut_buckets(self, factored, error));
+    ddp_state *state = self->state;
     if (self->settings.between_nodes && !self->settings.device->facts.asynchronous)
-        LS_TRY(outstanding_start_pump(&((ddp_state *)self->state)->works, error));
+        LS_TRY(outstanding_start_pump(&state->works, error));
+    LS_TRY(batch_sums_open(&state->sums, self, &state->works, error));
     return allocate(self, factored, any, error);
 }
 
@@ -239,12 +243,14 @@ static void teardown(mode *self) {
     factors_destroy(state->factors);
     pair_close(state->pair);
     store_give_back(self->store, state->low);
+    store_give_back(self->store, state->sums.shared);
     free(state);
 }
 
 const mode_interface mode_ddp = {
     .name = "ddp",
     .capturable = true,
+    .adds_sums = true,
     .has_lanes = true,
     .takes_made = true,
     .exchanges = true,

@@ -2,6 +2,7 @@
 #include "mode/mode.h"
 #include "base/hash.h"
 #include "mode/accumulate.h"
+#include "mode/batch_sums.h"
 #include "mode/lanes.h"
 #include "mode/modes.h"
 #include "mode/parts.h"
@@ -94,6 +95,7 @@ int mode_create(const char *name, const mode_settings *settings, mode **out, ls_
     const mode_interface *chosen = mode_find(name, error);
     if (!chosen)
         return error->code;
+    LS_TRY(batch_sums_check(settings, error));
     mode *self = calloc(1, sizeof *self);
     if (!self)
         return ls_fail(error, LS_FAILED, "out of memory");

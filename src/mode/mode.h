@@ -36,6 +36,7 @@ typedef struct mode_settings {
     factor_choice factors;      /* ddp */
     float label_smoothing;      /* of training's loss: loss_arguments */
     double measure_seconds;     /* ddp: for what is measured before it chooses, all in all */
+    bool sync_batchnorm; /* ddp: what ops sum over a batch is all ranks' (mode/batch_sums.h) */
     int lanes; /* --strict: of the global batch, over all ranks (mode/lanes.h); 0: not strict */
     int micro_batches;    /* a step's, one after the other (mode/accumulate.h); 0 is 1 */
     int64_t global_batch; /* the largest that will come */
@@ -112,6 +113,7 @@ struct mode_interface {
     const char *name;
     bool one_rank;   /* runs on exactly one */
     bool exchanges;  /* has --grad-comm, --factor-comm and buckets */
+    bool adds_sums;  /* has --sync-batchnorm */
     bool has_lanes;  /* --strict: computes its share in lanes (mode/lanes.h) */
     bool capturable; /* nothing between begin and the update needs the host */
     bool takes_made; /* begin takes a batch that is made already, in either place */

@@ -13,10 +13,12 @@
 /* Independent of the number of ranks, as runs that are to match need it. */
 enum { DEFAULT_LANES = 4 };
 
-static const option mode_itself[] = {{"mode", OPTION_CHOICE, AT(mode), "MODE", "single",
-                                      mode_choices, 0, 0, "Choose when the ranks communicate what.",
-                                      false},
-                                     {0}};
+static const option mode_itself[] = {
+    {"mode", OPTION_CHOICE, AT(mode), "MODE", "single", mode_choices, 0, 0,
+     "Choose when the ranks communicate what.", false},
+    {"sync-batchnorm", OPTION_FLAG, AT(sync_batchnorm), NULL, NULL, NULL, 0, 0,
+     "Normalise by all ranks' images of a step, not by each rank's own (ddp).", false},
+    {0}};
 
 static const option exchange[] = {
     {"bucket-mb", OPTION_REAL, AT(bucket_mb), "X|auto", "auto", "auto", 0.001, 65536,
@@ -59,6 +61,10 @@ static bool exchanges(const mode_interface *mode) {
     return mode->exchanges;
 }
 
+static bool adds_sums(const mode_interface *mode) {
+    return mode->adds_sums;
+}
+
 static bool has_lanes(const mode_interface *mode) {
     return mode->has_lanes;
 }
@@ -73,6 +79,22 @@ static int check_exchange(const mode_options *self, const mode_interface *chosen
         return ls_fail(error, LS_BAD_INPUT,
                        "--factor-comm on belongs to --mode %s; found it with --mode %s",
                        modes_that(exchanges, modes_with, sizeof modes_with), self->mode);
+    return LS_OK;
+}
+
+static int check_sync(const mode_options *self, const mode_interface *chosen, ls_error *error) {
+    char modes_with[128];
+    if (!self->sync_batchnorm)
+        return LS_OK;
+    if (!chosen->adds_sums)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--sync-batchnorm belongs to --mode %s; found it with --mode %s, whose "
+                       "replicas normalise by their own images as DataParallel's do",
+                       modes_that(adds_sums, modes_with, sizeof modes_with), self->mode);
+    if (self->strict)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--sync-batchnorm and --strict: what a lane normalises by is its own, so "
+                       "that ranks and threads change no bit: give one");
     return LS_OK;
 }
 
@@ -136,6 +158,7 @@ int mode_check_options(const mode_options *self, int size, int64_t global_batch,
         return error->code;
     LS_TRY(mode_check(self->mode, size, error));
     LS_TRY(check_exchange(self, chosen, error));
+    LS_TRY(check_sync(self, chosen, error));
     LS_TRY(check_accumulation(self, size, global_batch, error));
     if (self->strict)
         return check_strict(self, chosen, size, global_batch, error);
@@ -159,4 +182,5 @@ void mode_take_options(const mode_options *self, bool strict, mode_settings *out
     out->factors = factors ? factors_of(self->factor_comm) : FACTORS_OFF;
     out->lanes = strict ? (int)mode_options_lanes(self) : 0;
     out->micro_batches = (int)self->accumulate;
+    out->sync_batchnorm = self->sync_batchnorm;
 }

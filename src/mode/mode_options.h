@@ -9,7 +9,7 @@ typedef struct mode_options {
     const char *mode;
     double bucket_mb; /* 0: auto */
     const char *grad_comm, *factor_comm;
-    bool strict;
+    bool sync_batchnorm, strict;
     int64_t lanes;      /* 0: not given */
     int64_t accumulate; /* micro-batches a step */
 } mode_options;

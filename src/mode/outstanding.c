@@ -51,6 +51,20 @@ int outstanding_allreduce(outstanding *self, void *buffer, size_t count, dtype t
     return let_go(self, status);
 }
 
+int outstanding_allreduce_now(outstanding *self, void *buffer, size_t count, dtype type,
+                              reduction how, ls_error *error) {
+    comm_work work = {0};
+    int status = hold(self, error);
+    if (status == LS_OK)
+        status = make_room(self, error);
+    if (status == LS_OK)
+        status = self->comm->is->allreduce(self->comm, self->stream, buffer, count, type, how,
+                                           &work, error);
+    if (status == LS_OK)
+        status = self->comm->is->wait(self->comm, self->stream, &work, error);
+    return let_go(self, status);
+}
+
 int outstanding_allgather(outstanding *self, void *buffer, const int64_t *counts, dtype type,
                           device_stream *reader, comm_work *work, ls_error *error) {
     int status = hold(self, error);

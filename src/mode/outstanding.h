@@ -35,6 +35,9 @@ int outstanding_sum_tree(outstanding *self, float *rows, size_t count, int row_c
                          device_stream *reader, comm_work *work, ls_error *error);
 int outstanding_offer(outstanding *self, void *buffer, size_t bytes, device_stream *reader,
                       comm_work *work, ls_error *error);
+/* At once: done when it returns. */
+int outstanding_allreduce_now(outstanding *self, void *buffer, size_t count, dtype type,
+                              reduction how, ls_error *error);
 int outstanding_wait(outstanding *self, comm_work *work, device_stream *reader, ls_error *error);
 int outstanding_progress(outstanding *self, ls_error *error);
 /* All have been waited for. */

@@ -48,6 +48,7 @@ static int finish(mode *self, ls_error *error) {
 const mode_interface mode_single = {
     .name = "single",
     .one_rank = true,
+    .adds_sums = true,
     .capturable = true,
     .has_lanes = true,
     .takes_made = true,

@@ -37,6 +37,9 @@ struct layer_interface {
     bool takes_padded_input;
     /* PyTorch's module of this kind has one more tensor, behind its others: num_batches_tracked. */
     bool counts_batches;
+    /* Where the op sums over its batch (op_arguments.sums): how many values at once, in forward and
+     * in backward_parameters; NULL: it does not. */
+    size_t (*summed)(const graph *graph, const graph_layer *layer);
     /* The op's parameters and buffers are the layer's records in their order. */
     int (*prepare)(const layer_setting *setting, plan **out, ls_error *error);
     /* What a pass cannot avoid to do (model/work.h); all zero where the layer has no such pass. */

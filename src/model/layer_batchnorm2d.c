@@ -34,11 +34,16 @@ static work work_of(const graph *graph, const graph_layer *layer, layer_pass_kin
     return out;
 }
 
+static size_t summed(const graph *graph, const graph_layer *layer) {
+    return batchnorm2d_sums(graph->tensors[layer->inputs[0]].channels);
+}
+
 static const layer_interface layer_batchnorm2d = {
     .kind = "batchnorm2d",
     .backward_reads_input = true,
     .masks_itself = true,
     .counts_batches = true,
+    .summed = summed,
     .prepare = prepare,
     .work = work_of,
 };
@@ -50,6 +55,7 @@ static const layer_interface layer_batchnorm2d_joining = {
     .backward_reads_output = true,
     .masks_itself = true,
     .counts_batches = true,
+    .summed = summed,
     .prepare = prepare,
     .work = work_of,
 };

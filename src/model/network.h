@@ -49,6 +49,9 @@ typedef struct network_hooks {
     bool (*takes_factors)(void *context, int unit);
     int (*input_ready)(void *context, int unit, const void *x, ls_error *error);
     int (*delta_ready)(void *context, int unit, const void *dy, ls_error *error);
+    /* Of a batch that other ranks have parts of: handed to each op of training; a pass of 0 samples
+     * joins in where its layer says that it sums. NULL: an op's batch is its own. */
+    const op_sums *sums;
     bool quiet; /* no named ranges: they belong to another thread */
 } network_hooks;
 
@@ -101,6 +104,11 @@ int network_forward(network *self, pass *pass, bool training, device_stream *str
                     const network_hooks *hooks, ls_error *error);
 int network_backward(network *self, pass *pass, device_stream *stream, const network_hooks *hooks,
                      ls_error *error);
+
+/* The most values that an op of the graph adds up at once where the hooks have `sums`; 0: none
+ * does.
+ */
+size_t graph_most_sums(const graph *graph);
 
 /* One layer of it (0 .. layer_count-1 in forward, the other way round in backward). */
 int network_forward_layer(network *self, pass *pass, int index, bool training,

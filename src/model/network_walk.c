@@ -99,6 +99,25 @@ static void end_range(const network *self, const network_hooks *hooks) {
         device_range_end(self->device);
 }
 
+size_t graph_most_sums(const graph *graph) {
+    size_t most = 0;
+    for (int index = 0; index < graph->layer_count; index++) {
+        const graph_layer *layer = &graph->layers[index];
+        size_t count = layer->is->summed ? layer->is->summed(graph, layer) : 0;
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
+/* A pass of 0 samples has nothing to add to the layer's sums, for which the other ranks wait. */
+static int join_sums(const network *self, const graph_layer *layer, const network_hooks *hooks,
+                     ls_error *error) {
+    const op_sums *sums = hooks->sums;
+    if (!sums || !layer->is->summed)
+        return LS_OK;
+    return sums->add_up(sums->context, NULL, layer->is->summed(self->graph, layer), error);
+}
+
 int network_forward_layer(network *self, pass *pass, int index, bool training,
                           device_stream *stream, const network_hooks *hooks, ls_error *error) {
     const graph_layer *layer = &self->graph->layers[index];
@@ -106,12 +125,15 @@ int network_forward_layer(network *self, pass *pass, int index, bool training,
     op_arguments arguments = here->at;
     arguments.stream = stream;
     arguments.training = training;
+    arguments.sums = hooks->sums;
     begin_range(self, hooks, layer->name);
     LS_TRY(find_unit(self, layer, false, hooks, &arguments, error));
     if (goes_as_factors(layer, hooks))
         LS_TRY(hooks->input_ready(hooks->context, layer->unit, here->at.x[0], error));
     if (pass->n > 0)
         LS_TRY(here->plan->is->forward(here->plan, &arguments, error));
+    else if (training)
+        LS_TRY(join_sums(self, layer, hooks, error));
     LS_TRY(between(hooks, error));
     LS_TRY(released(layer, hooks, error));
     end_range(self, hooks);
@@ -173,6 +195,7 @@ static int backward_layer(network *self, pass *pass, int index, device_stream *s
     op_arguments arguments = here->at;
     arguments.stream = stream;
     arguments.training = true;
+    arguments.sums = hooks->sums;
     LS_TRY(find_unit(self, layer, true, hooks, &arguments, error));
     LS_TRY(share_sums(self, here, hooks, &arguments, error));
     LS_TRY(mask(self, here, stream, hooks, error));
@@ -206,6 +229,7 @@ static int empty_unit(network *self, int unit, device_stream *stream, const netw
         return hooks->delta_ready(hooks->context, unit, NULL, error);
     LS_TRY(hooks->parameters(hooks->context, unit, &parameters, error));
     LS_TRY(hooks->gradient(hooks->context, unit, &gradient, error));
+    LS_TRY(join_sums(self, layer, hooks, error));
     LS_TRY(self->device->is->fill_zero(self->device, stream, gradient,
                                        self->graph->units[unit].count * sizeof(float), error));
     LS_TRY(gradient_ready(unit, hooks, error));

@@ -176,6 +176,7 @@ static void describe_exchange(const trainer *self, run_facts *facts, fact_texts 
     facts->grad_comm = self->settings->mode.grad_comm;
     facts->lanes = self->learner.mode->settings.lanes;
     facts->strict = facts->lanes > 0;
+    facts->sync_batchnorm = self->settings->mode.sync_batchnorm;
     int parts = self->learner.mode->settings.micro_batches;
     facts->accumulate = parts > 1 ? parts : 0;
     facts->hop_latency_seconds = facts->hop_bytes_per_second = NAN;

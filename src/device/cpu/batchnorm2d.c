@@ -15,14 +15,17 @@ typedef struct norm_plan {
     norm_view view;
 } norm_plan;
 
-/* Of `saved`: [channels] each. sum and product are backward_parameters' for backward_inputs. */
+/* Of `saved`: [channels] each. mean_dy and mean_product (of dy times the normalised x) are
+ * backward_parameters' for backward_inputs. */
 typedef struct saved_channels {
-    float *mean, *inverse, *sum, *product;
+    float *mean, *inverse, *mean_dy, *mean_product;
 } saved_channels;
 
-/* Of the workspace: tiles' sums [tile of a block][block][3][group], and coefficients. */
+/* Of the workspace: tiles' sums [tile of a block][block][3][group], coefficients, and what is added
+ * up over the ranks [batchnorm2d_sums]. */
 typedef struct scratch {
     float *partial, *mean, *scale, *slope, *base;
+    double *sums;
 } scratch;
 
 enum { TILE_VALUES = 32768, LEAST_TILE = 64, MOST_TILE = 1024, SLAB_BYTES = 1 << 20 };
@@ -53,10 +56,18 @@ static saved_channels saved_of(const norm_plan *self, void *saved) {
     return (saved_channels){at, at + channels, at + 2 * channels, at + 3 * channels};
 }
 
+/* Of the scratch in fp32, whole doubles. */
+static size_t scratch_floats(const norm_plan *self) {
+    size_t tiles = (size_t)self->view.tiles;
+    return ((4 + 3 * tiles) * (size_t)self->shape.channels + 1) / 2 * 2;
+}
+
 static scratch scratch_of(const norm_plan *self, void *workspace) {
     size_t channels = (size_t)self->shape.channels;
     float *at = workspace;
-    return (scratch){at + 4 * channels, at, at + channels, at + 2 * channels, at + 3 * channels};
+    return (scratch){at + 4 * channels, at,
+                     at + channels,     at + 2 * channels,
+                     at + 3 * channels, (double *)(void *)(at + scratch_floats(self))};
 }
 
 static int prepare(plan *base, const void *wanted, const plan *like, ls_error *error) {
@@ -72,9 +83,9 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
                        planes);
     self->shape = *shape;
     self->view = cpu_norm_view(shape);
-    size_t channels = (size_t)shape->channels, tiles = (size_t)self->view.tiles;
-    base->saved_bytes = 4 * channels * sizeof(float);
-    plan_need_workspace(base, (4 + 3 * tiles) * channels * sizeof(float));
+    base->saved_bytes = 4 * (size_t)shape->channels * sizeof(float);
+    plan_need_workspace(base, scratch_floats(self) * sizeof(float) +
+                                  batchnorm2d_sums(shape->channels) * sizeof(double));
     text_add(&base->description, "loop");
     return LS_OK;
 }
@@ -141,18 +152,43 @@ static void scale_channel(const norm_call *self, int channel, double mean, doubl
         (float)((double)self->arguments->parameters[0][channel] * inverse);
 }
 
-static void finish_forward(const norm_call *self, int channel) {
+/* Of a channel; squares: the sum of those around the mean. */
+typedef struct moments {
+    double count, mean, squares;
+} moments;
+
+static moments own_moments(const norm_call *self, int channel) {
     const norm_view *v = &self->job.view;
+    double mean = mean_of(self, channel / v->group, channel % v->group);
+    return (moments){(double)v->pixels, mean,
+                     squares_of(self, mean, channel / v->group, channel % v->group)};
+}
+
+/* Over the ranks' parts of the batch. */
+static moments all_moments(const norm_call *self, int channel) {
+    const double *sums = self->scratch.sums;
+    double mean = sums[1 + 2 * channel] / sums[0];
+    double squares = sums[2 + 2 * channel] - sums[0] * mean * mean;
+    return (moments){sums[0], mean, squares < 0 ? 0 : squares}; /* a NaN stays one */
+}
+
+static void finish_sums(const norm_call *self, int channel) {
+    moments own = own_moments(self, channel);
+    self->scratch.sums[1 + 2 * channel] = own.count * own.mean;
+    self->scratch.sums[2 + 2 * channel] = own.squares + own.count * own.mean * own.mean;
+}
+
+static void finish_forward(const norm_call *self, int channel) {
     const op_arguments *a = self->arguments;
     const batchnorm2d_shape *shape = &self->plan->shape;
-    double count = (double)v->pixels, mean = mean_of(self, channel / v->group, channel % v->group);
-    double squares = squares_of(self, mean, channel / v->group, channel % v->group);
-    double inverse = 1 / sqrt(squares / count + shape->epsilon);
-    move(&a->buffers[0][channel], shape->momentum, mean);
-    move(&a->buffers[1][channel], shape->momentum, count > 1 ? squares / (count - 1) : 0);
-    self->saved.mean[channel] = (float)mean;
+    moments of = a->sums ? all_moments(self, channel) : own_moments(self, channel);
+    double unbiased = of.count > 1 ? of.squares / (of.count - 1) : 0;
+    double inverse = 1 / sqrt(of.squares / of.count + shape->epsilon);
+    move(&a->buffers[0][channel], shape->momentum, of.mean);
+    move(&a->buffers[1][channel], shape->momentum, unbiased);
+    self->saved.mean[channel] = (float)of.mean;
     self->saved.inverse[channel] = (float)inverse;
-    scale_channel(self, channel, mean, (double)self->saved.inverse[channel]);
+    scale_channel(self, channel, of.mean, (double)self->saved.inverse[channel]);
 }
 
 static void finish_evaluation(const norm_call *self, int channel) {
@@ -176,18 +212,26 @@ static void finish_gradients(const norm_call *self, int channel) {
         product += (double)p[v->group];
     }
     product *= (double)self->saved.inverse[channel];
-    self->saved.sum[channel] = self->arguments->gradients[1][channel] = (float)sum;
-    self->saved.product[channel] = self->arguments->gradients[0][channel] = (float)product;
+    self->arguments->gradients[0][channel] = (float)product;
+    self->arguments->gradients[1][channel] = (float)sum;
+    self->scratch.sums[1 + 2 * channel] = sum;
+    self->scratch.sums[2 + 2 * channel] = product;
+}
+
+static void finish_means(const norm_call *self, int channel) {
+    const double *sums = self->scratch.sums;
+    self->saved.mean_dy[channel] = (float)(sums[1 + 2 * channel] / sums[0]);
+    self->saved.mean_product[channel] = (float)(sums[2 + 2 * channel] / sums[0]);
 }
 
 /* dx = gamma / std * (dy - the mean of dy - normalised x * the mean of dy * normalised x). */
 static void finish_dx(const norm_call *self, int channel) {
-    double inverse = (double)self->saved.inverse[channel], count = (double)self->job.view.pixels;
+    double inverse = (double)self->saved.inverse[channel];
     double gain = (double)self->arguments->parameters[0][channel] * inverse;
     restore_scale(self, channel);
     self->scratch.slope[channel] =
-        (float)(-gain * inverse * (double)self->saved.product[channel] / count);
-    self->scratch.base[channel] = (float)(-gain * (double)self->saved.sum[channel] / count);
+        (float)(-gain * inverse * (double)self->saved.mean_product[channel]);
+    self->scratch.base[channel] = (float)(-gain * (double)self->saved.mean_dy[channel]);
 }
 
 /* --- threads */
@@ -264,10 +308,25 @@ static bool streams(const norm_job *job, const void *to) {
     return whole && stream_serves(to, bytes);
 }
 
+/* The workspace's sums become all ranks'. */
+static int add_up(const norm_call *call, ls_error *error) {
+    const op_sums *with = call->arguments->sums;
+    double *sums = call->scratch.sums;
+    sums[0] = (double)call->job.view.pixels;
+    if (!with)
+        return LS_OK;
+    return with->add_up(with->context, sums, batchnorm2d_sums(call->job.view.channels), error);
+}
+
 static int forward(plan *base, const op_arguments *a, ls_error *error) {
-    (void)error;
     norm_call call = call_of(base, a);
     call.sums = a->training ? cpu_norm_sums : NULL;
+    if (a->training && a->sums) {
+        call.finish = finish_sums;
+        run(&call);
+        LS_TRY(add_up(&call, error));
+        call.sums = NULL;
+    }
     call.finish = a->training ? finish_forward : finish_evaluation;
     call.result = cpu_norm_forward;
     call.job.streams = streams(&call.job, a->y);
@@ -276,7 +335,6 @@ static int forward(plan *base, const op_arguments *a, ls_error *error) {
 }
 
 static int backward_parameters(plan *base, const op_arguments *a, ls_error *error) {
-    (void)error;
     norm_call call = call_of(base, a);
     call.job.masked_dy = call.job.other ? a->dx[1] : NULL;
     call.sums = cpu_norm_backward_sums;
@@ -284,6 +342,9 @@ static int backward_parameters(plan *base, const op_arguments *a, ls_error *erro
     for (int channel = 0; channel < call.job.view.channels; channel++)
         restore_scale(&call, channel);
     run(&call);
+    LS_TRY(add_up(&call, error));
+    for (int channel = 0; channel < call.job.view.channels; channel++)
+        finish_means(&call, channel);
     return LS_OK;
 }
 

@@ -11,6 +11,11 @@
  * with the unbiased variance, as PyTorch has it. (A channel of a single value has the variance 0;
  * PyTorch refuses it.) Evaluation: mean and variance are the running ones, which stay.
  *
+ * Where op_arguments.sums is given, the batch is that of all ranks (as PyTorch's SyncBatchNorm has
+ * it): n * h * w, mean and variance in forward, and the sums that dx[0] is made of in
+ * backward_parameters, are added up, batchnorm2d_sums values each time. The gradients of gamma and
+ * beta stay this rank's part.
+ *
  * Backward. dy is the gradient of y as it was stored: the op applies the ReLU's derivative itself,
  * and a dy that is masked already gives the same. backward_parameters comes first: it writes the
  * gradients of gamma and beta and, where it is wanted, dx[1], which is the masked dy; then
@@ -32,5 +37,12 @@ typedef struct batchnorm2d_shape {
 } batchnorm2d_shape;
 
 extern const op_kind op_batchnorm2d;
+
+/* What ranks add up: how many values a channel has; then of each channel, in forward, their sum and
+ * the sum of their squares, in backward the sums of dy and of dy times the normalised x. In double,
+ * a variance that is 2^-40 of the squared mean is still good to 2^-12. */
+static inline size_t batchnorm2d_sums(int channels) {
+    return 1 + 2 * (size_t)channels;
+}
 
 #endif

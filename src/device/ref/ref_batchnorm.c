@@ -1,6 +1,6 @@
 /* Batch normalisation as its definition has it: the mean, then the variance around it. `saved`
  * holds four doubles a channel: the mean, the inverse standard deviation, and what
- * backward_parameters leaves for backward_inputs: the sums of the masked dy, and of it times the
+ * backward_parameters leaves for backward_inputs: the means of the masked dy, and of it times the
  * normalised x. */
 #include "device/kinds/batchnorm2d.h"
 #include "device/ref/ref.h"
@@ -15,8 +15,13 @@ typedef struct ref_batchnorm2d_plan {
 } ref_batchnorm2d_plan;
 
 typedef struct channel_state {
-    double mean, inverse, sum, product;
+    double mean, inverse, mean_dy, mean_product;
 } channel_state;
+
+/* What is summed over a channel, of `count` values. */
+typedef struct channel_sums {
+    double count, first, second;
+} channel_sums;
 
 static const batchnorm2d_shape *shape_of(const plan *self) {
     return &((const ref_batchnorm2d_plan *)self)->shape;
@@ -41,6 +46,7 @@ static int prepare(plan *self, const void *wanted, const plan *like, ls_error *e
     LS_TRY(plan_refuse_activation(self, shape->activation, error));
     ((ref_batchnorm2d_plan *)self)->shape = *shape;
     self->saved_bytes = (size_t)shape->channels * sizeof(channel_state);
+    plan_need_workspace(self, batchnorm2d_sums(shape->channels) * sizeof(double));
     text_add(&self->description, "ref");
     return LS_OK;
 }
@@ -65,17 +71,56 @@ static void move(float *running, double momentum, double to) {
     *running = (float)((1 - momentum) * (double)*running + momentum * to);
 }
 
+/* Completes the workspace's sums: this rank's own, or all ranks'. */
+static int add_up(const batchnorm2d_shape *shape, const op_arguments *a, ls_error *error) {
+    double *sums = a->workspace;
+    sums[0] = (double)values_of(shape);
+    if (!a->sums)
+        return LS_OK;
+    return a->sums->add_up(a->sums->context, sums, batchnorm2d_sums(shape->channels), error);
+}
+
+static void put_sums(const op_arguments *a, int c, double first, double second) {
+    double *sums = a->workspace;
+    sums[1 + 2 * c] = first;
+    sums[2 + 2 * c] = second;
+}
+
+static channel_sums sums_at(const op_arguments *a, int c) {
+    const double *sums = a->workspace;
+    return (channel_sums){sums[0], sums[1 + 2 * c], sums[2 + 2 * c]};
+}
+
+/* Of a batch that several ranks have parts of: all their sums of values and of squares. */
+static int moments(const batchnorm2d_shape *shape, const op_arguments *a, ls_error *error) {
+    double count = (double)values_of(shape);
+    if (!a->sums)
+        return LS_OK;
+    for (int c = 0; c < shape->channels; c++) {
+        double mean = mean_of(shape, a->x[0], c);
+        put_sums(a, c, count * mean, squares_of(shape, a->x[0], mean, c) + count * mean * mean);
+    }
+    return add_up(shape, a, error);
+}
+
 /* The batch's statistics, to which the running ones move; or, in evaluation, these. */
 static channel_state statistics(const batchnorm2d_shape *shape, const op_arguments *a, int c) {
-    double count = (double)values_of(shape);
+    double count = (double)values_of(shape), squares;
     channel_state out = {0};
     if (!a->training) {
         out.mean = (double)a->buffers[0][c];
         out.inverse = 1 / sqrt((double)a->buffers[1][c] + shape->epsilon);
         return out;
     }
-    out.mean = mean_of(shape, a->x[0], c);
-    double squares = squares_of(shape, a->x[0], out.mean, c);
+    if (a->sums) {
+        channel_sums all = sums_at(a, c);
+        count = all.count;
+        out.mean = all.first / count;
+        squares = fmax(all.second - count * out.mean * out.mean, 0);
+    } else {
+        out.mean = mean_of(shape, a->x[0], c);
+        squares = squares_of(shape, a->x[0], out.mean, c);
+    }
     out.inverse = 1 / sqrt(squares / count + shape->epsilon);
     move(&a->buffers[0][c], shape->momentum, out.mean);
     move(&a->buffers[1][c], shape->momentum, count > 1 ? squares / (count - 1) : 0);
@@ -96,8 +141,9 @@ static double result(const batchnorm2d_shape *shape, const op_arguments *a, cons
 }
 
 static int forward(plan *self, const op_arguments *a, ls_error *error) {
-    (void)error;
     const batchnorm2d_shape *shape = shape_of(self);
+    if (a->training)
+        LS_TRY(moments(shape, a, error));
     for (int c = 0; c < shape->channels; c++) {
         channel_state of = statistics(shape, a, c);
         for (size_t i = 0; i < values_of(shape); i++) {
@@ -122,21 +168,27 @@ static double masked(const batchnorm2d_shape *shape, const op_arguments *a, cons
 }
 
 static int backward_parameters(plan *self, const op_arguments *a, ls_error *error) {
-    (void)error;
     const batchnorm2d_shape *shape = shape_of(self);
+    channel_state *saved = a->saved;
     for (int c = 0; c < shape->channels; c++) {
-        channel_state *of = &((channel_state *)a->saved)[c];
-        of->sum = of->product = 0;
+        double sum = 0, product = 0;
         for (size_t i = 0; i < values_of(shape); i++) {
             size_t index = index_of(shape, i, c);
-            double dy = masked(shape, a, of, index, c);
-            of->sum += dy;
-            of->product += dy * normalised(shape, a, of, index);
+            double dy = masked(shape, a, &saved[c], index, c);
+            sum += dy;
+            product += dy * normalised(shape, a, &saved[c], index);
             if (shape->joins && a->dx[1])
                 ref_store(shape->type, a->dx[1], index, dy);
         }
-        a->gradients[0][c] = (float)of->product;
-        a->gradients[1][c] = (float)of->sum;
+        a->gradients[0][c] = (float)product;
+        a->gradients[1][c] = (float)sum;
+        put_sums(a, c, sum, product);
+    }
+    LS_TRY(add_up(shape, a, error));
+    for (int c = 0; c < shape->channels; c++) {
+        channel_sums all = sums_at(a, c);
+        saved[c].mean_dy = all.first / all.count;
+        saved[c].mean_product = all.second / all.count;
     }
     return LS_OK;
 }
@@ -145,14 +197,13 @@ static int backward_parameters(plan *self, const op_arguments *a, ls_error *erro
 static int backward_inputs(plan *self, const op_arguments *a, ls_error *error) {
     (void)error;
     const batchnorm2d_shape *shape = shape_of(self);
-    double count = (double)values_of(shape);
     for (int c = 0; c < shape->channels && a->dx[0]; c++) {
         const channel_state *of = &((const channel_state *)a->saved)[c];
         double scale = (double)a->parameters[0][c] * of->inverse;
         for (size_t i = 0; i < values_of(shape); i++) {
             size_t index = index_of(shape, i, c);
-            double away = masked(shape, a, of, index, c) - of->sum / count -
-                          normalised(shape, a, of, index) * of->product / count;
+            double away = masked(shape, a, of, index, c) - of->mean_dy -
+                          normalised(shape, a, of, index) * of->mean_product;
             ref_store(shape->type, a->dx[0], index, scale * away);
         }
     }

@@ -116,6 +116,9 @@ static void change_lanes(fixture *f) {
     f->facts.strict = true;
     f->facts.lanes = 4;
 }
+static void change_sync(fixture *f) {
+    f->facts.sync_batchnorm = true;
+}
 static void change_accumulate(fixture *f) {
     f->facts.accumulate = 4;
 }
@@ -128,6 +131,7 @@ const fixture_change fixture_changes[] = {
     {change_lanes, "strict",
      "strictness is 0 in single but 1 in other; number of lanes is not given in single but 4 in "
      "other"},
+    {change_sync, "model", "synchronisation of batch norms is 0 in single but 1 in other"},
     {change_accumulate, "accumulate",
      "number of micro-batches is not given in single but 4 in other"},
     {change_certificate, "certificate",

@@ -1,0 +1,45 @@
+#include "mode/batch_sums.h"
+
+#include <string.h>
+
+static int add_up(void *context, double *values, size_t count, ls_error *error) {
+    batch_sums *self = context;
+    size_t bytes = count * sizeof *values;
+    if (values)
+        memcpy(self->shared, values, bytes);
+    else
+        memset(self->shared, 0, bytes);
+    LS_TRY(step_clock_waiting(self->mode->clock, error));
+    LS_TRY(outstanding_allreduce_now(self->works, self->shared, count, DTYPE_F64, REDUCTION_SUM,
+                                     error));
+    LS_TRY(step_clock_resumed(self->mode->clock, error));
+    if (values)
+        memcpy(values, self->shared, bytes);
+    return LS_OK;
+}
+
+int batch_sums_open(batch_sums *self, mode *mode, outstanding *works, ls_error *error) {
+    const mode_settings *s = &mode->settings;
+    if (!s->sync_batchnorm || s->size == 1)
+        return LS_OK;
+    *self = (batch_sums){.given = {self, add_up}, .mode = mode, .works = works};
+    mode->hooks.sums = &self->given;
+    return store_take(mode->store, MEMORY_COMMUNICATION, true,
+                      graph_most_sums(s->graph) * sizeof *self->shared, "sums of batch norms",
+                      (void **)&self->shared, error);
+}
+
+int batch_sums_check(const mode_settings *settings, ls_error *error) {
+    if (!settings->sync_batchnorm)
+        return LS_OK;
+    if (graph_most_sums(settings->graph) == 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--sync-batchnorm: this model has no batch norm (leave it out)");
+    if (settings->device->facts.asynchronous)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--sync-batchnorm: device %s normalises in one piece, with no point at "
+                       "which ranks could add their sums up: expected device cpu or ref (or leave "
+                       "it out: each rank then normalises by its own images)",
+                       settings->device->is->name);
+    return LS_OK;
+}
