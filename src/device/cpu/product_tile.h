@@ -77,34 +77,36 @@ ALWAYS_INLINE void tile_add_product(const int how, floats *sum, const float *a, 
  * registers at most and 12 of 16. Each element is summed in the order of k, whatever the tile. */
 ALWAYS_INLINE void tile_multiply(const int rows, const int vectors, const int how, const tile *t) {
     floats sums[TILE_MOST_ROWS][TILE_MOST_VECTORS], b[TILE_MOST_VECTORS];
-#pragma GCC unroll 12
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+    CPU_UNROLL(12)
+    for (int i = 0; i < rows; i++) {
+        CPU_UNROLL(4)
         for (int v = 0; v < vectors; v++) {
             sums[i][v] = (floats){0};
             if (how & TILE_ADDS)
                 sums[i][v] = *(const floats_there *)(t->c + (size_t)i * t->c_row + LANES * v);
         }
+    }
     const size_t lines = how & TILE_PAIRS ? TILE_FETCHED_LINES / 2 : TILE_FETCHED_LINES;
     for (size_t k = 0; k < t->depth; k++) {
         if (how & TILE_FETCHES)
             __builtin_prefetch(t->next + k / lines * t->b_next + k % lines * 16, 0, 2);
-#pragma GCC unroll 4
+        CPU_UNROLL(4)
         for (int v = 0; v < vectors; v++)
             tile_b(how, t, k, v, vectors, &b[v]);
-#pragma GCC unroll 12
+        CPU_UNROLL(12)
         for (int i = 0; i < rows; i++) {
             const float *a = t->a + (size_t)i * t->a_row + k * t->a_depth;
-#pragma GCC unroll 4
+            CPU_UNROLL(4)
             for (int v = 0; v < vectors; v++)
                 tile_add_product(how, &sums[i][v], a, &b[v]);
         }
     }
-#pragma GCC unroll 12
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+    CPU_UNROLL(12)
+    for (int i = 0; i < rows; i++) {
+        CPU_UNROLL(4)
         for (int v = 0; v < vectors; v++)
             put((how & TILE_STREAMS) != 0, t->c + (size_t)i * t->c_row + LANES * v, &sums[i][v]);
+    }
 }
 
 /* `rows` rows in tiles of at most `most`, the last ones in fewer. */
@@ -145,7 +147,7 @@ ALWAYS_INLINE void tile_rows(const int most, const int vectors, const int how, t
 #endif
 
 #define TILE_STAGE(rows, s)                                                                        \
-    _Pragma("GCC unroll 16") for (int i_ = 0; i_ < LANES; i_++) if (!(i_ & (s))) {                 \
+    CPU_UNROLL(16) for (int i_ = 0; i_ < LANES; i_++) if (!(i_ & (s))) {                           \
         floats a_ = rows[i_], b_ = rows[i_ + (s)];                                                 \
         rows[i_] = TILE_SHUFFLE(a_, b_, TILE_LOWER, s);                                            \
         rows[i_ + (s)] = TILE_SHUFFLE(a_, b_, TILE_UPPER, s);                                      \
@@ -165,11 +167,11 @@ ALWAYS_INLINE void tile_rows(const int most, const int vectors, const int how, t
  * Computers C-21, 1972). */
 ALWAYS_INLINE void tile_transpose(const float *from, size_t from_row, float *to, size_t to_row) {
     floats rows[LANES];
-#pragma GCC unroll 16
+    CPU_UNROLL(16)
     for (int i = 0; i < LANES; i++)
         rows[i] = *(const floats_there *)(from + (size_t)i * from_row);
     TILE_STAGES(rows)
-#pragma GCC unroll 16
+    CPU_UNROLL(16)
     for (int i = 0; i < LANES; i++)
         *(floats_there *)(to + (size_t)i * to_row) = rows[i];
 }

@@ -16,7 +16,12 @@ typedef float vector __attribute__((vector_size(WINOGRAD_WIDTH * 4), may_alias))
 typedef float vector_there __attribute__((vector_size(WINOGRAD_WIDTH * 4), aligned(4), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
+/* Loops of a constant number of turns; clang does not know GCC's pragma, and says nothing. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 36")
+#endif
 
 #include "device/cpu/winograd_lines.h"
 
