@@ -3,6 +3,7 @@
  * each halving of the image, in four stages; in a bottleneck the stride is the 3 x 3 convolution's.
  * With 1000 classes: resnet18 has 11,689,512 parameters, resnet34 21,797,672, resnet50 25,557,032.
  * resnet18-small has a stem for images of 32 or 64 pixels: 3 x 3 and no pooling. */
+#include "model/layer_name.h"
 #include "model/models.h"
 
 #include <stdio.h>
@@ -12,17 +13,6 @@ typedef struct resnet {
     bool bottleneck;
     bool small;
 } resnet;
-
-/* "layer1.0", "conv1" -> "layer1.0.conv1"; what is too long, the layer refuses. */
-typedef struct layer_name {
-    char text[64];
-} layer_name;
-
-static layer_name name_of(const char *block, const char *part) {
-    layer_name out;
-    snprintf(out.text, sizeof out.text, "%s.%s", block, part);
-    return out;
-}
 
 /* A convolution that keeps the image's size but for its stride. */
 static int conv(graph *g, const char *block, const char *part, int x, int channels, int kernel,

@@ -4,6 +4,7 @@
  * vit-s16 22,050,664, vit-b16 86,567,656, vit-l16 304,326,632.
  *
  * The last norm comes behind the pooling, which is the same: it goes token by token. */
+#include "model/layer_name.h"
 #include "model/models.h"
 
 #include <stdio.h>
@@ -50,17 +51,6 @@ int model_vit_patch(const char *name, int wanted, char out[MODEL_NAME_BYTES], ls
             return LS_OK;
         }
     return ls_fail(error, LS_BAD_INPUT, "--patch: expected 4, 8, 14, 16 or 32, found %d", wanted);
-}
-
-/* "blocks.0", "attn.qkv" -> "blocks.0.attn.qkv"; what is too long, the layer refuses. */
-typedef struct layer_name {
-    char text[64];
-} layer_name;
-
-static layer_name name_of(const char *block, const char *part) {
-    layer_name out;
-    snprintf(out.text, sizeof out.text, "%s.%s", block, part);
-    return out;
 }
 
 static int attention_branch(graph *g, const char *block, int x, const vit *of) {

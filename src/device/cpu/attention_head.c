@@ -256,11 +256,12 @@ static void weigh(const head *h, const block *b, const forward_memory *m, runnin
     }
 }
 
-/* sums += weights * values. */
-static void add_values(const head *h, const block *b, const forward_memory *m) {
-    tile t = {.a = m->scores,
-              .b = m->values + b->key * h->width,
-              .c = m->sums,
+/* sums[queries][width] += rows[queries][KEYS] * of[keys][width]; the first keys begin the sums. */
+static void add_to_queries(const head *h, const block *b, const float *rows, const float *of,
+                           float *sums) {
+    tile t = {.a = rows,
+              .b = of + b->key * h->width,
+              .c = sums,
               .a_row = KEYS,
               .a_depth = 1,
               .b_depth = h->width,
@@ -305,7 +306,7 @@ static void forward_queries(const head *h, const forward_memory *m, size_t query
         block b = {query, queries, key, smaller(KEYS, h->tokens - key)};
         make_scores(h, &b, m->queries, m->turned, m->scores);
         weigh(h, &b, m, of);
-        add_values(h, &b, m);
+        add_to_queries(h, &b, m->scores, m->values, m->sums);
     }
     for (size_t i = 0; i < queries; i++) {
         saved[query + i] = of[i].most + logf(of[i].sum);
@@ -373,21 +374,6 @@ static void add_to_keys(const head *h, const block *b, const float *rows, const 
         product_added(t, b->keys, h->width);
 }
 
-static void add_to_queries(const head *h, const block *b, const backward_memory *m) {
-    tile t = {.a = m->dscores,
-              .b = m->keys + b->key * h->width,
-              .c = m->dqueries,
-              .a_row = KEYS,
-              .a_depth = 1,
-              .b_depth = h->width,
-              .c_row = h->width,
-              .depth = b->keys};
-    if (b->key == 0)
-        product(t, b->queries, h->width);
-    else
-        product_added(t, b->queries, h->width);
-}
-
 static void backward_queries(const head *h, const backward_memory *m, size_t query,
                              size_t queries) {
     float means[QUERIES];
@@ -400,7 +386,7 @@ static void backward_queries(const head *h, const backward_memory *m, size_t que
         derive(h, &b, m, means);
         add_to_keys(h, &b, m->weights, m->deltas, m->dvalues);
         add_to_keys(h, &b, m->dscores, m->queries, m->dkeys);
-        add_to_queries(h, &b, m);
+        add_to_queries(h, &b, m->dscores, m->keys, m->dqueries);
     }
     for (size_t i = 0; i < queries; i++)
         store(h, m->dqueries + i * h->width, h->scale, h->job->dx,
