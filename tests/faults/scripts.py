@@ -36,7 +36,7 @@ echo "$FAKE_NODES"
 """
 SCONTROL = """#!/bin/sh
 [ "$1" != show ] || { echo "JobId=7 JobName=x JobState=${FAKE_STATE-RUNNING} Reason=None Restarts=${FAKE_REQUEUES:-0} \
-SubmitTime=2026-03-01T23:59:30 StartTime=2026-03-02T00:01:00 "; exit; }
+SubmitTime=2026-03-01T23:59:30 StartTime=2026-03-02T00:01:00 Command=${FAKE_SUBMITTED:-(null)} WorkDir=/"; exit; }
 echo "$*" >>calls.scontrol
 exit "${FAKE_REQUEUE:-0}"
 """
@@ -52,12 +52,12 @@ for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("scancel", SCANCEL),
     os.chmod(path, 0o755)
 
 
-def start(script, **environment):
+def start(script, path=None, **environment):
     for name in ("calls.srun", "calls.scontrol", "calls.scancel", "srun.pid", "waited.txt"):
         if os.path.exists(os.path.join(scratch, name)):
             os.unlink(os.path.join(scratch, name))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "LOCKSTEP"))}
-    return subprocess.Popen(["sh", os.path.join(root, "slurm", script + ".sbatch")], cwd=scratch, text=True,
+    return subprocess.Popen(["sh", path or os.path.join(root, "slurm", script + ".sbatch")], cwd=scratch, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             env=dict(clean, PATH=scratch + ":" + os.environ["PATH"], SLURM_JOB_ID="7",
                                      LOCKSTEP=os.path.join(scratch, "lockstep"), **environment))
@@ -82,8 +82,8 @@ def told(script, number=signal.SIGUSR1, **environment):
     return process.returncode, out
 
 
-def run(script, **environment):
-    process = start(script, **environment)
+def run(script, path=None, **environment):
+    process = start(script, path, **environment)
     out, _ = process.communicate(timeout=60)
     return process.returncode, out
 
@@ -136,12 +136,12 @@ script, TWO = "resnet18", {"SLURM_NNODES": "2", "SLURM_NTASKS": "2"}
 
 
 def asked_for():
-    """Of each run: nodes, ranks, mode."""
-    return [(line.split("--nodes=")[1].split()[0], line.split("--ntasks=")[1].split()[0], line.split("--mode ")[1].split()[0])
-            for line in calls("srun") if "--nodes=" in line]
+    """Of each run: nodes and ranks, or all of the job's; mode."""
+    return [(*(line.partition(f"--{what}=")[2].partition(" ")[0] or "all" for what in ("nodes", "ntasks")),
+             line.split("--mode ")[1].split()[0]) for line in calls("srun") if "--mode " in line]
 
 
-ONE, BOTH = ("1", "1", "single"), ("2", "2", "ddp")
+ONE, BOTH = ("1", "1", "single"), ("all", "all", "ddp")
 code, out = run(script, **TWO)
 tap.check(f"{script}: one rank, then two nodes", code == 0 and asked_for() == [ONE, BOTH], f"{code}: {out} {calls('srun')}")
 tap.check(f"{script}: the recipe", all(words in calls("srun")[0] for words in (
@@ -149,11 +149,11 @@ tap.check(f"{script}: the recipe", all(words in calls("srun")[0] for words in (
     "--checkpoint-every 10m", "--loader-threads auto", "--global-batch 256")), calls("srun")[0])
 code, out = run(script, SLURM_NNODES="2", SLURM_NTASKS="8", LOCKSTEP_SCHEDULE="step", LOCKSTEP_EPOCHS="90", LOCKSTEP_CHECKPOINT="off")
 tap.check(f"{script}: where a node has several, it is a run of its own", code == 0 and
-          asked_for() == [ONE, ("1", "4", "ddp"), ("2", "8", "ddp")] and "--step-epochs 30" in calls("srun")[0] and
+          asked_for() == [ONE, ("1", "4", "ddp"), BOTH] and "--step-epochs 30" in calls("srun")[0] and
           "--checkpoint-every" not in calls("srun")[0], f"{code}: {out} {calls('srun')}")
 code, out = run(script, SLURM_NNODES="1", SLURM_NTASKS="1", LOCKSTEP_REPEATS="2")
-tap.check(f"{script}: one node, twice", code == 0 and asked_for() == [ONE, ONE], f"{code}: {out} {calls('srun')}")
-for name in ("LOCKSTEP_SCHEDULE", "LOCKSTEP_REPEATS", "LOCKSTEP_EPOCHS"):
+tap.check(f"{script}: one node, twice", code == 0 and asked_for() == [("all", "all", "single")] * 2, f"{code}: {out} {calls('srun')}")
+for name in ("LOCKSTEP_SCHEDULE", "LOCKSTEP_REPEATS", "LOCKSTEP_EPOCHS", "LOCKSTEP_SPARE_NODES"):
     code, out = run(script, **TWO, **{name: "often"})
     tap.check(f"{script}: {name} says what it expects", code == 2 and not calls("srun") and name in out and "found 'often'" in out, out)
 code, out = run(script, FAKE_CODE="4", **TWO)
@@ -186,6 +186,31 @@ code, out = run(script, SLURM_RESTART_COUNT="1", FAKE_REQUEUES="1", **TWO)
 tap.check(f"{script}: after a requeue what is finished is not done again", code == 0 and asked_for() == [BOTH] and
           "finished before" in out, f"{code}: {out} {calls('srun')}")
 shutil.rmtree(first)
+two = os.path.join(scratch, "results", "7-2-nodes-1", "checkpoints")
+spare = {"SLURM_NNODES": "3", "SLURM_NTASKS": "3", "SLURM_JOB_NODELIST": "n[1-3]", "LOCKSTEP_SPARE_NODES": "1"}
+code, out = run(script, FAKE_CODES="0 137 0", FAKE_SAVES=two, FAKE_NODES="n1 allocated\nn2 down*\nn3 allocated", **spare)
+tap.check(f"{script}: without the node that failed", code == 0 and asked_for() == [ONE, ("2", "2", "ddp"), ("2", "2", "ddp")] and
+          ["--exclude=n2 " in line for line in calls("srun")] == [False, False, True], f"{code}: {out} {calls('srun')}")
+shutil.rmtree(os.path.dirname(two))
+code, out = run(script, FAKE_CODES="0 137", FAKE_SAVES=two, FAKE_NODES="n1 down\nn2 down*\nn3 allocated", **spare)
+tap.check(f"{script}: too few nodes are left", code == 137 and asked_for() == [ONE, ("2", "2", "ddp")] and
+          "not restarted: n1,n2 failed, 1 of the 2 node(s) that it needs are left" in out and "== what 1 run" not in out,
+          f"{code}: {out} {calls('srun')}")
+shutil.rmtree(os.path.dirname(two))
+
+# Slurm runs a copy of a script, beside which nothing lies.
+submission = os.path.join(scratch, "submission")
+os.mkdir(submission)
+os.symlink(os.path.join(root, "slurm"), os.path.join(submission, "slurm"))
+for script in ("smoke", *scripts, "speedup", "resnet18"):
+    copy = shutil.copy(os.path.join(root, "slurm", script + ".sbatch"), os.path.join(scratch, "slurm_script"))
+    for name, where in (("where it was submitted from", {"FAKE_SUBMITTED": f"{root}/slurm/{script}.sbatch"}),
+                        ("in the folder of submission", {"SLURM_SUBMIT_DIR": submission})):
+        code, out = run(script, path=copy, LOCKSTEP_REPEATS="1", **where)
+        tap.check(f"{script}: finds its parts {name}", code == 0, f"{code}: {out}")
+    code, out = run(script, path=copy)
+    tap.check(f"{script}: says what it does not find", code == 2 and not calls("srun") and out.count("\n") == 1 and
+              out.startswith(f"{script}.sbatch: no job.sh "), f"{code}: {out}")
 
 # A failure, with checkpoints: one of the scripts stands for the text that they share.
 script = "ddp"
