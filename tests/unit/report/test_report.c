@@ -1,8 +1,5 @@
 /* What a run leaves, and reading it back. */
-#include "../check.h"
-#include "report/read/finished_run.h"
-#include "report/run/gpu_csv.h"
-#include "report_fixture.h"
+#include "report_checks.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -13,23 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void write_or_say(fixture *self, const char *folder) {
-    ls_error error = {0};
-    CHECK(fixture_write(self, folder, &error) == LS_OK, "%s: %s", folder, error.text);
-}
-
-static void check_file(const char *path, const char *expected) {
-    text_buffer found = fixture_read(path);
-    CHECK(strcmp(found.bytes, expected) == 0, "%s holds:\n%s", path, found.bytes);
-    text_free(&found);
-}
-
 static void a_run_leaves_its_files(void) {
     fixture made;
     fixture_make(&made, "ddp", 2, 64, 119.96);
-    write_or_say(&made, "some/where/run");
+    fixture_write_or_say(&made, "some/where/run");
     text_buffer log = fixture_read("some/where/run/log.txt");
-    check_file("stdout.txt", log.bytes);
+    fixture_expect_file("stdout.txt", log.bytes);
     static const char *const parts[] = {
         "lockstep 0.0.0-test: ddp, 2 ranks on 2 nodes\n",
         "rank  host   device  NUMA  threads  cores\n   0  node1  a CPU      -        2  0-1\n",
@@ -48,7 +34,7 @@ static void a_run_leaves_its_files(void) {
     for (size_t index = 0; index < sizeof parts / sizeof parts[0]; index++)
         CHECK(strstr(log.bytes, parts[index]), "'%s' is not in:\n%s", parts[index], log.bytes);
     text_free(&log);
-    check_file(
+    fixture_expect_file(
         "some/where/run/epochs.csv",
         "format_version,epoch,train_loss,train_accuracy,test_loss,test_accuracy,test_top5_accuracy,"
         "best,images,"
@@ -105,29 +91,6 @@ static void the_summary_comes_back(void) {
     check_case("summary.csv is read back, every value by its column's name");
 }
 
-static void expect_columns(const char *folder, const char *const (*expected)[2], size_t count) {
-    finished_run run;
-    ls_error error = {0};
-    CHECK(finished_run_read(&run, folder, &error) == LS_OK, "%s", error.text);
-    for (size_t index = 0; index < count; index++) {
-        const char *found = csv_get(&run.summary, 0, expected[index][0]);
-        CHECK(found && strcmp(found, expected[index][1]) == 0, "%s: expected '%s', found '%s'",
-              expected[index][0], expected[index][1], found ? found : "no such column");
-    }
-    finished_run_free(&run);
-}
-
-static void expect_in_log(const char *folder, const char *const *parts, size_t count) {
-    char path[256];
-    snprintf(path, sizeof path, "%s/log.txt", folder);
-    text_buffer log = fixture_read(path);
-    for (size_t index = 0; index < count; index++)
-        CHECK(strstr(log.bytes, parts[index]), "'%s' is not in:\n%s", parts[index], log.bytes);
-    text_free(&log);
-}
-
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
 static void an_exchange_of_gradients(void) {
     static const char *const columns[][2] = {{"grad_comm", "bf16"},
                                              {"factor_comm", "auto"},
@@ -148,7 +111,7 @@ static void an_exchange_of_gradients(void) {
     ls_error error = {0};
     fixture_make(&made, "ddp", 2, 64, 141);
     CHECK(fixture_write(&made, "plain", &error) == LS_OK, "%s", error.text);
-    expect_columns("plain", none, COUNT(none));
+    fixture_expect_columns("plain", none, FIXTURE_COUNT(none));
     run_facts *facts = &made.facts;
     facts->grad_comm = "bf16";
     facts->factor_comm = "auto";
@@ -162,141 +125,9 @@ static void an_exchange_of_gradients(void) {
     facts->hop_latency_seconds = 250e-6;
     facts->hop_bytes_per_second = INFINITY;
     CHECK(fixture_write(&made, "exchanging", &error) == LS_OK, "%s", error.text);
-    expect_columns("exchanging", columns, COUNT(columns));
-    expect_in_log("exchanging", lines, COUNT(lines));
+    fixture_expect_columns("exchanging", columns, FIXTURE_COUNT(columns));
+    fixture_expect_in_log("exchanging", lines, FIXTURE_COUNT(lines));
     check_case("an exchange of gradients says what was chosen, and by what");
-}
-
-static void a_run_on_gpus(void) {
-    static const char *const columns[][2] = {
-        {"graph", "yes"},
-        {"graph_requested", "1"},
-        {"communication_note", "a note, with a comma"},
-        {"rank_gpu_uuids", "GPU-00000000-0000-0000-0000-00000000abc0;"
-                           "GPU-00000000-0000-0000-0000-00000000abc1"},
-        {"rank_gpu_numa_nodes", "0;0"},
-        {"rank_gpu_drivers", "580.1;570.2"},
-        {"gpu_utilisation_minimum", "0.5"},
-        {"gpu_utilisation_mean", "0.625"},
-        {"gpu_peak_memory_maximum_bytes", "1000000001"},
-        {"gpu_energy_joules", "2500"},
-        {"gpu_mean_power_watts", "125"},
-        {"gpu_maximum_temperature_celsius", "41"},
-        {"gpu_clocks_held_back_by", "power cap, thermal (hardware)"},
-        {"host_cpu_utilisation_mean", "0.25"},
-        {"rank_gpu_utilisation", "0.5;0.75"},
-        {"rank_gpu_energy_joules", "1000;1500"},
-        {"skipped_updates", "5"},
-        {"final_loss_scale", "32768"},
-        {"sampled_steps", "4"},
-        {"step_seconds", "5.11829333"}, /* 119.96 s * 128 / 3000 images */
-        {"step_floor_seconds", "1.25"},
-    };
-    static const char *const parts[] = {
-        "GPU driver     580.1; on rank 1 570.2\n",
-        "communication  mpi (a note, with a comma)\nCUDA graph     yes\n",
-        "rank  host   device  UUID      its NUMA  NUMA  threads  cores\n"
-        "   0  node1  a GPU   0000abc0         0     0        2  0-1\n"
-        "   1  node2  a GPU   0000abc1         0     1        2  0-1\n"
-        "cores on another NUMA node than the GPU: rank 1\n",
-        "   3.1%  0 updates skipped, loss scale 65536\n",
-        "   3.1%  1 update skipped, loss scale 32768\n",
-        "phases as in 4 sampled steps, timed without a graph\n",
-        "a step of 128 images took 5118293.3 us by the epochs' clock (4 of 24 were launched one "
-        "call at a time), 4.09 times its floor of 1250000.0 us: of each layer and phase the larger "
-        "of FLOP at 200.0 GFLOP/s and bytes at 10.00 GB/s, both measured here\n",
-        "rank  GPU       GPU utilisation  GPU memory    energy  mean power  hottest  clocks held "
-        "back by\n"
-        "   0  0000abc0            50.0%   1000.0 MB  1000.0 J     100.0 W     40 C  power cap, "
-        "thermal (hardware)\n"
-        "   1  0000abc1            75.0%   1000.0 MB  1500.0 J     150.0 W     41 C  -\n"
-        "GPUs in training time: utilisation 62.5%, energy 2500.0 J, host CPUs 25.0% busy\n",
-        "5 updates skipped, loss scale 32768 at the end\n",
-    };
-    fixture made;
-    fixture_make(&made, "ddp", 2, 64, 119.96);
-    fixture_on_gpus(&made);
-    strcpy(made.ranks[1].driver, "570.2");
-    made.facts.communication_note = "a note, with a comma";
-    made.epochs[0].loss_scale = 65536;
-    made.epochs[1].loss_scale = made.totals.final_loss_scale = 32768;
-    made.epochs[1].skipped_updates = 1;
-    made.totals.skipped_updates = 5;
-    made.totals.sampled_steps = 4;
-    made.totals.step_floor = (step_rates){1.25, 2e11, 1e10};
-    write_or_say(&made, "gpus");
-    expect_columns("gpus", columns, COUNT(columns));
-    expect_in_log("gpus", parts, COUNT(parts));
-    text_buffer epochs = fixture_read("gpus/epochs.csv");
-    CHECK(strstr(epochs.bytes, ",0.5,0,65536,0.75,") &&
-              strstr(epochs.bytes, ",0.5,1,32768,0.75,") &&
-              strstr(epochs.bytes, ",0.5,,,0.75,400000000,,,0,\n"),
-          "epochs.csv holds:\n%s", epochs.bytes);
-    text_free(&epochs);
-    check_case("GPUs: header, loss scale, what the monitor saw");
-}
-
-/* Two ranks on one GPU draw its power once; a GPU that was not measured leaves no sum. */
-static void gpus_shared_or_unseen(void) {
-    static const char *const shared_columns[][2] = {
-        {"gpu_energy_joules", "1000"}, {"gpu_mean_power_watts", "100"}, {"skipped_updates", ""}};
-    static const char *const unseen_columns[][2] = {
-        {"gpu_energy_joules", ""},           {"gpu_utilisation_mean", "0.5"},
-        {"rank_gpu_energy_joules", "1000;"}, {"gpu_clocks_held_back_by", "none"},
-        {"graph", "no (mode dp)"},           {"graph_requested", "0"}};
-    static const char *const nothing_columns[][2] = {
-        {"gpu_energy_joules", ""},    {"gpu_utilisation_mean", ""},
-        {"rank_gpu_utilisation", ""}, {"gpu_clocks_held_back_by", ""},
-        {"rank_gpu_numa_nodes", ";"}, {"host_cpu_utilisation_mean", "0.25"}};
-    fixture shared, unseen, nothing;
-    fixture_make(&shared, "ddp", 2, 64, 119.96);
-    fixture_on_gpus(&shared);
-    unseen = nothing = shared;
-    strcpy(shared.ranks[1].gpu_uuid, shared.ranks[0].gpu_uuid);
-    write_or_say(&shared, "shared");
-    expect_columns("shared", shared_columns, COUNT(shared_columns));
-    unseen.usage[1].gpu = (gpu_usage){0};
-    unseen.usage[0].gpu.throttle_reasons = 1; /* idle at times: nothing held it back */
-    unseen.facts.graph_requested = false;
-    unseen.facts.graph = "no (mode dp)";
-    write_or_say(&unseen, "unseen");
-    expect_columns("unseen", unseen_columns, COUNT(unseen_columns));
-    static const char *const row[] = {
-        "   1  0000abc1                -           -         -           -        -  -\n"
-        "GPUs in training time: utilisation 50.0%, energy -, host CPUs 25.0% busy\n"};
-    expect_in_log("unseen", row, COUNT(row));
-    nothing.usage[0].gpu = (gpu_usage){0};
-    nothing.usage[1].gpu = (gpu_usage){.measured = true,
-                                       .utilisation = NAN,
-                                       .peak_memory_bytes = NAN,
-                                       .energy_joules = NAN,
-                                       .mean_power_watts = NAN,
-                                       .maximum_temperature_celsius = NAN,
-                                       .host_cpu_utilisation = 0.25}; /* the host, without NVML */
-    nothing.ranks[0].gpu_numa_node = nothing.ranks[1].gpu_numa_node = -1;
-    write_or_say(&nothing, "nothing-seen");
-    expect_columns("nothing-seen", nothing_columns, COUNT(nothing_columns));
-    text_buffer log = fixture_read("nothing-seen/log.txt");
-    CHECK(!strstr(log.bytes, "GPU utilisation") && !strstr(log.bytes, "in training time") &&
-              !strstr(log.bytes, "another NUMA node"),
-          "%s", log.bytes);
-    text_free(&log);
-    check_case("a GPU that is shared counts once, one that was not seen leaves no sum");
-}
-
-static void a_run_without_gpus(void) {
-    static const char *const columns[][2] = {
-        {"graph", ""},           {"graph_requested", ""},   {"communication_note", ""},
-        {"rank_gpu_uuids", ""},  {"rank_gpu_drivers", ""},  {"rank_gpu_numa_nodes", ""},
-        {"skipped_updates", ""}, {"final_loss_scale", ""},  {"gpu_utilisation_mean", ""},
-        {"sampled_steps", ""},   {"gpu_energy_joules", ""}, {"gpu_peak_memory_maximum_bytes", ""},
-    };
-    expect_columns("some/where/run", columns, COUNT(columns));
-    text_buffer log = fixture_read("some/where/run/log.txt");
-    CHECK(!strstr(log.bytes, "GPU") && !strstr(log.bytes, "graph") && !strstr(log.bytes, "skipped"),
-          "%s", log.bytes);
-    text_free(&log);
-    check_case("without a GPU its columns are empty and its lines absent");
 }
 
 /* How busy the device was, how long it waited for data, and what would mend that. */
@@ -308,7 +139,7 @@ static void a_loader_that_was_too_slow(void) {
     made.totals.loader_threads = 2;
     made.totals.loader_images_per_second = 80;
     made.totals.loader_wait_share = 0.0625;
-    write_or_say(&made, "waited");
+    fixture_write_or_say(&made, "waited");
     const char *const log[] = {
         "device busy for 78.1% of the training time, steps waited for data for 6.2%\n",
         "loader: 2 threads a rank, as the search found, would deliver 80.0 images/s if they never "
@@ -321,62 +152,17 @@ static void a_loader_that_was_too_slow(void) {
                                       {"loader_threads", "2"},
                                       {"longer_side", "400"},
                                       {"loader_search", "1"}};
-    expect_in_log("waited", log, 3);
-    expect_columns("waited", columns, 5);
+    fixture_expect_in_log("waited", log, 3);
+    fixture_expect_columns("waited", columns, 5);
     made.facts.loader_search = false;
     made.totals.loader_images_per_second = 400;
-    write_or_say(&made, "crowded");
+    fixture_write_or_say(&made, "crowded");
     const char *const shared[] = {
         "loader: 2 threads a rank would deliver 400.0 images/s",
         "a processor of its own for each thread, --decode fast, or smaller images (pack images "
         "--encoded --max-side)\n"};
-    expect_in_log("crowded", shared, 2);
+    fixture_expect_in_log("crowded", shared, 2);
     check_case("a loader that was too slow: how long, and what mends it");
-}
-
-static void what_the_monitors_saw(void) {
-    usage_sample samples[2][3] = {{{.seconds = -0.25,
-                                    .gpu_utilisation = 0,
-                                    .gpu_memory_bytes = 12345678901,
-                                    .power_watts = 99.5,
-                                    .sm_clock_hertz = 1980e6,
-                                    .memory_clock_hertz = 2619e6,
-                                    .temperature_celsius = 41,
-                                    .host_cpu_utilisation = NAN,
-                                    .own_cpu_cores = NAN,
-                                    .throttle_known = true,
-                                    .throttle_reasons = 1},
-                                   {.seconds = 0.125,
-                                    .gpu_utilisation = 0.75,
-                                    .gpu_memory_bytes = NAN,
-                                    .power_watts = NAN,
-                                    .sm_clock_hertz = NAN,
-                                    .memory_clock_hertz = NAN,
-                                    .temperature_celsius = NAN,
-                                    .host_cpu_utilisation = 0.5,
-                                    .own_cpu_cores = 1.5,
-                                    .throttle_known = true,
-                                    .throttle_reasons = 0xa4,
-                                    .training = true},
-                                   {.seconds = NAN}},
-                                  {{.seconds = NAN}, {.seconds = NAN}, {.seconds = NAN}}};
-    ls_error error = {0}, full = {0};
-    samples[1][0] = samples[0][1];
-    samples[1][0].throttle_known = false;
-    mkdir("seen", 0777);
-    CHECK(gpu_csv_write("seen", &samples[0][0], 2, 3, &error) == LS_OK, "%s", error.text);
-    check_file("seen/gpu.csv",
-               "seconds,rank,training,gpu_utilisation_percent,gpu_memory_bytes,"
-               "power_watts,sm_clock_mhz,memory_clock_mhz,temperature_celsius,"
-               "clocks_held_back_by,host_cpu_percent,own_cpu_cores\n"
-               "-0.25,0,0,0,12345678901,99.5,1980,2619,41,none,,\n"
-               "0.125,0,1,75,,,,,,\"power cap, thermal (software), power brake\",50,"
-               "1.5\n"
-               "0.125,1,1,75,,,,,,,50,1.5\n");
-    CHECK(gpu_csv_write("nowhere", &samples[0][0], 2, 3, &full) == LS_FAILED &&
-              strstr(full.text, "nowhere/gpu.csv: cannot write"),
-          "%s", full.text);
-    check_case("gpu.csv: a row a sample, empty where nothing was measured");
 }
 
 static void a_folder_that_will_not_do(void) {
@@ -518,12 +304,8 @@ int main(void) {
     fixture_enter_folder();
     a_run_leaves_its_files();
     the_summary_comes_back();
-    a_run_without_gpus();
     a_loader_that_was_too_slow();
     an_exchange_of_gradients();
-    a_run_on_gpus();
-    gpus_shared_or_unseen();
-    what_the_monitors_saw();
     a_folder_that_will_not_do();
     a_disk_that_is_full();
     other_ranks_do_nothing();
