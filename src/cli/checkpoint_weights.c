@@ -3,7 +3,6 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/checkpoint_verbs.h"
 #include "input/samples.h"
-#include "safetensors/safetensors.h"
 #include "weights/weights.h"
 
 #include <stdio.h>
@@ -16,8 +15,9 @@ static float *memory_of(const graph *graph) {
 }
 
 static int build(const weights_model *model, graph *out, ls_error *error) {
-    return model_build(model->name, model->height, model->width, model->channels, model->classes,
-                       out, error);
+    LS_TRY(model_build(model->name, model->height, model->width, model->channels, model->classes,
+                       out, error));
+    return graph_set_layernorm_epsilon(out, model->epsilon, error);
 }
 
 /* Batches that the model has seen, as PyTorch's norms count them: micro-batches. A checkpoint that
@@ -33,7 +33,7 @@ static int64_t batches_of(const checkpoint *from) {
 static int write_file(const checkpoint *from, const weights_model *model, const char *path,
                       ls_error *error) {
     static graph graph;
-    char step[32], epoch[32];
+    char step[32], epoch[32], epsilon[32];
     float *values = NULL;
     snprintf(step, sizeof step, "%lld", (long long)from->manifest.step);
     snprintf(epoch, sizeof epoch, "%lld", (long long)from->manifest.epoch);
@@ -41,7 +41,10 @@ static int write_file(const checkpoint *from, const weights_model *model, const 
                                       {"lockstep", LOCKSTEP_VERSION},
                                       {WEIGHTS_MODEL, model->name},
                                       {"step", step},
-                                      {"epoch", epoch}};
+                                      {"epoch", epoch},
+                                      {WEIGHTS_EPSILON, epsilon}};
+    int about_count = sizeof about / sizeof about[0] - (model->epsilon == 0);
+    format_plain(epsilon, sizeof epsilon, "%.17g", model->epsilon);
     int status = build(model, &graph, error);
     if (status == LS_OK)
         status = weights_check_checkpoint(&graph, from, error);
@@ -51,7 +54,7 @@ static int write_file(const checkpoint *from, const weights_model *model, const 
     if (status == LS_OK)
         status = weights_from_checkpoint(&graph, from, values, buffers, error);
     if (status == LS_OK)
-        status = weights_save(&graph, path, about, sizeof about / sizeof about[0], batches_of(from),
+        status = weights_save(&graph, NAMING_OWN, path, about, about_count, batches_of(from),
                               values, buffers, error);
     if (status == LS_OK)
         printf("%s: %s of %s, %d tensors, %zu parameters\n", path, model->name, from->folder,
@@ -92,31 +95,46 @@ static int describe(const char *name, const char *data, weights_model *out, ls_e
     return LS_OK;
 }
 
-static int read_file(const graph *graph, const char *path, float *values, ls_error *error) {
-    safetensors *file = NULL;
-    LS_TRY(safetensors_open(path, &file, error));
-    int status = weights_load(graph, file, path, values, values + graph->parameter_count, error);
-    safetensors_close(file);
+static int read_source(const graph *graph, const weights_source *from, float *values,
+                       ls_error *error) {
+    text_buffer notes = {0};
+    int status = weights_load(graph, from, (weights_rules){0}, values,
+                              values + graph->parameter_count, &notes, error);
+    if (status == LS_OK)
+        printf("%s", notes.length ? notes.bytes : "");
+    text_free(&notes);
+    return status;
+}
+
+/* Into a checkpoint in `dir`. */
+static int import(const weights_source *from, const weights_model *model, const char *dir,
+                  ls_error *error) {
+    static graph graph;
+    char name[CHECKPOINT_FOLDER_BYTES];
+    int status = build(model, &graph, error);
+    float *values = status == LS_OK ? memory_of(&graph) : NULL;
+    if (status == LS_OK && !values)
+        status = ls_fail(error, LS_FAILED, "out of memory");
+    if (status == LS_OK)
+        status = read_source(&graph, from, values, error);
+    if (status == LS_OK)
+        status = weights_to_checkpoint(&graph, model, dir, values, values + graph.parameter_count,
+                                       name, error);
+    if (status == LS_OK)
+        printf("%s/%s: %s, %d tensors, %zu parameters\n", dir, name, model->name,
+               graph.record_count, graph.parameter_count);
+    free(values);
+    graph_release(&graph);
     return status;
 }
 
 int checkpoint_verb_import(char **operands, ls_error *error) {
-    static graph graph;
     weights_model model;
-    char name[CHECKPOINT_FOLDER_BYTES];
+    weights_source from;
     LS_TRY(describe(operands[1], operands[2], &model, error));
-    LS_TRY(build(&model, &graph, error));
-    float *values = memory_of(&graph);
-    int status = values ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
-    if (status == LS_OK)
-        status = read_file(&graph, operands[0], values, error);
-    if (status == LS_OK)
-        status = weights_to_checkpoint(&graph, &model, operands[3], values,
-                                       values + graph.parameter_count, name, error);
-    if (status == LS_OK)
-        printf("%s/%s: %s, %d tensors, %zu parameters\n", operands[3], name, model.name,
-               graph.record_count, graph.parameter_count);
-    free(values);
-    graph_release(&graph);
+    LS_TRY(weights_source_open(operands[0], &from, error));
+    model.epsilon = from.epsilon;
+    int status = import(&from, &model, operands[3], error);
+    weights_source_close(&from);
     return status;
 }

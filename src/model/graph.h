@@ -102,6 +102,13 @@ void graph_release(graph *self);
  * section 5.1): the scale at the end of each. LS_BAD_INPUT where the model has none. */
 int graph_zero_branches(graph *self, ls_error *error);
 
+/* Gives all layer norms another epsilon than the model's own, as weights of other programs want it
+ * (1e-12 in HuggingFace's ViT); 0 changes nothing. Before a network is made of it. LS_BAD_INPUT
+ * where there is no layer norm. */
+int graph_set_layernorm_epsilon(graph *self, double epsilon, ls_error *error);
+/* Of the first layer norm; 0: there is none. */
+double graph_layernorm_epsilon(const graph *self);
+
 /* The layer that a unit is. */
 static inline const graph_layer *graph_unit_layer(const graph *self, int unit) {
     return &self->layers[self->units[unit].layer];
@@ -122,5 +129,14 @@ extern const char model_choices[]; /* for the option table: "cnn|resnet18|..." *
  * such model. */
 enum { MODEL_NAME_BYTES = 32 };
 int model_vit_patch(const char *name, int wanted, char out[MODEL_NAME_BYTES], ls_error *error);
+
+/* What a vision transformer's name stands for. False: there is no such model. */
+typedef struct vit_facts {
+    int width, blocks, heads;
+    int hidden; /* of a block's MLP */
+    int patch;  /* side */
+} vit_facts;
+bool model_vit_facts(const char *name, vit_facts *out);
+bool model_vit_named(const vit_facts *facts, char out[MODEL_NAME_BYTES]);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef LOCKSTEP_MODEL_LAYER_H
 #define LOCKSTEP_MODEL_LAYER_H
 
+#include "base/text_buffer.h"
 #include "device/ops.h"
 #include "model/graph.h"
 #include "model/work.h"
@@ -40,6 +41,9 @@ struct layer_interface {
     /* Where the op sums over its batch (op_arguments.sums): how many values at once, in forward and
      * in backward_parameters; NULL: it does not. */
     size_t (*summed)(const graph *graph, const graph_layer *layer);
+    /* Adds what it computes with beside shapes and type, for its plans' text and id; NULL: nothing.
+     */
+    void (*describe)(const graph_layer *layer, text_buffer *out);
     /* The op's parameters and buffers are the layer's records in their order. */
     int (*prepare)(const layer_setting *setting, plan **out, ls_error *error);
     /* What a pass cannot avoid to do (model/work.h); all zero where the layer has no such pass. */

@@ -33,9 +33,16 @@ static work work_of(const graph *graph, const graph_layer *layer, layer_pass_kin
     return (work){0};
 }
 
+/* What the shape of a plan does not show. */
+static void describe(const graph_layer *layer, text_buffer *out) {
+    const layernorm_settings *settings = layer->settings;
+    text_add(out, "epsilon %g", settings->epsilon);
+}
+
 static const layer_interface layer_layernorm = {
     .kind = "layernorm",
     .backward_reads_input = true,
+    .describe = describe,
     .prepare = prepare,
     .work = work_of,
 };
@@ -61,4 +68,24 @@ int graph_layernorm(graph *self, const char *name, int input, double epsilon) {
     return graph_end_layer(self, layer,
                            x.kind == TENSOR_TOKENS ? tokens_of(x.tokens, x.channels)
                                                    : vector_of(x.channels));
+}
+
+double graph_layernorm_epsilon(const graph *self) {
+    for (int layer = 0; layer < self->layer_count; layer++)
+        if (self->layers[layer].is == &layer_layernorm)
+            return ((const layernorm_settings *)self->layers[layer].settings)->epsilon;
+    return 0;
+}
+
+int graph_set_layernorm_epsilon(graph *self, double epsilon, ls_error *error) {
+    if (epsilon == 0)
+        return LS_OK;
+    if (graph_layernorm_epsilon(self) == 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "the weights have layer norms with an epsilon of %g, the model has none",
+                       epsilon);
+    for (int layer = 0; layer < self->layer_count; layer++)
+        if (self->layers[layer].is == &layer_layernorm)
+            ((layernorm_settings *)self->layers[layer].settings)->epsilon = epsilon;
+    return LS_OK;
 }

@@ -16,7 +16,12 @@ typedef struct reader {
 
 static void read_plan(reader *to, const graph_layer *layer, int n, const char *kind, plan *plan) {
     text_buffer line = {0};
-    text_add(&line, "%s n=%d%s: %s\n", layer->name, n, kind, plan_describe(plan));
+    text_add(&line, "%s n=%d%s", layer->name, n, kind);
+    if (layer->is->describe) {
+        text_add(&line, " ");
+        layer->is->describe(layer, &line);
+    }
+    text_add(&line, ": %s\n", plan_describe(plan));
     if (line.bytes)
         to->line(to, line.bytes);
     text_free(&line);

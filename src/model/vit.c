@@ -22,6 +22,7 @@ static const vit sizes[] = {
 
 static const int sides[] = {4, 8, 14, 16, 32};
 
+enum { HIDDEN = 4 }; /* of an MLP, over the width */
 enum { SIZES = sizeof sizes / sizeof *sizes, SIDES = sizeof sides / sizeof *sides };
 
 /* The size that a name begins with, and the side of the patches that it ends with. */
@@ -53,6 +54,27 @@ int model_vit_patch(const char *name, int wanted, char out[MODEL_NAME_BYTES], ls
     return ls_fail(error, LS_BAD_INPUT, "--patch: expected 4, 8, 14, 16 or 32, found %d", wanted);
 }
 
+bool model_vit_facts(const char *name, vit_facts *out) {
+    const vit *of = find(name, &out->patch);
+    if (!of)
+        return false;
+    out->width = of->width;
+    out->blocks = of->blocks;
+    out->heads = of->heads;
+    out->hidden = HIDDEN * of->width;
+    return true;
+}
+
+bool model_vit_named(const vit_facts *facts, char out[MODEL_NAME_BYTES]) {
+    vit_facts found;
+    for (int size = 0; size < SIZES; size++) {
+        snprintf(out, MODEL_NAME_BYTES, "%s%d", sizes[size].name, facts->patch);
+        if (model_vit_facts(out, &found) && memcmp(&found, facts, sizeof found) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int attention_branch(graph *g, const char *block, int x, const vit *of) {
     int y = graph_layernorm(g, name_of(block, "norm1").text, x, EPSILON);
     y = graph_linear(g, name_of(block, "attn.qkv").text, y, 3 * of->width, ACTIVATION_NONE);
@@ -63,7 +85,7 @@ static int attention_branch(graph *g, const char *block, int x, const vit *of) {
 
 static int mlp_branch(graph *g, const char *block, int x, const vit *of) {
     int y = graph_layernorm(g, name_of(block, "norm2").text, x, EPSILON);
-    y = graph_linear(g, name_of(block, "mlp.fc1").text, y, 4 * of->width, ACTIVATION_GELU);
+    y = graph_linear(g, name_of(block, "mlp.fc1").text, y, HIDDEN * of->width, ACTIVATION_GELU);
     y = graph_linear(g, name_of(block, "mlp.fc2").text, y, of->width, ACTIVATION_NONE);
     return graph_join(g, name_of(block, "join2").text, x, y, ACTIVATION_NONE);
 }

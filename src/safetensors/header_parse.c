@@ -1,32 +1,9 @@
-/* The header's JSON, by jansson, which checks syntax, UTF-8, depth, the range of integers and names
- * that stand twice. */
-#include "base/utf8.h"
+/* The header's JSON. */
 #include "safetensors/header.h"
+#include "safetensors/json.h"
 
-#include <jansson.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* jansson's memory while a header is parsed: what its values take is many times their text, and the
- * text is a stranger's. (Its allocator is one of the process: this room is all that uses it.) */
-static _Thread_local size_t memory_left;
-
-static void *take(size_t bytes) {
-    if (bytes > memory_left)
-        return NULL;
-    void *memory = malloc(bytes);
-    if (!memory)
-        return NULL;
-    size_t usable = malloc_usable_size(memory);
-    memory_left -= usable < memory_left ? usable : memory_left;
-    return memory;
-}
-
-static void give_back(void *memory) {
-    memory_left += memory ? malloc_usable_size(memory) : 0;
-    free(memory);
-}
 
 typedef struct parser {
     const char *path;
@@ -35,19 +12,9 @@ typedef struct parser {
     ls_error *error;
 } parser;
 
-/* A name as a line may show it. */
-typedef struct shown {
-    char text[256];
-} shown;
-
-static shown show(const char *name) {
-    shown out;
-    utf8_escape(name, out.text, sizeof out.text);
-    return out;
-}
-
 static int refuse(const parser *self, const char *name, const char *what) {
-    return ls_fail(self->error, LS_BAD_INPUT, "%s: %.200s: %s", self->path, show(name).text, what);
+    return ls_fail(self->error, LS_BAD_INPUT, "%s: %.200s: %s", self->path, json_show(name).text,
+                   what);
 }
 
 static int parse_type(const parser *self, const json_t *entry, safetensors_tensor *out) {
@@ -57,7 +24,7 @@ static int parse_type(const parser *self, const json_t *entry, safetensors_tenso
     int type = safetensors_type_of(name);
     if (type < 0)
         return ls_fail(self->error, LS_BAD_INPUT, "%s: %.200s: unknown type '%.40s'", self->path,
-                       show(out->name).text, show(name).text);
+                       json_show(out->name).text, json_show(name).text);
     out->type = (safetensors_type)type;
     return LS_OK;
 }
@@ -95,7 +62,7 @@ static int parse_offsets(const parser *self, const json_t *entry, safetensors_te
         return ls_fail(self->error, LS_BAD_INPUT,
                        "%s: %.200s ends at byte %lld of the tensors' bytes, of which the file has "
                        "%lld",
-                       self->path, show(out->name).text, (long long)end,
+                       self->path, json_show(out->name).text, (long long)end,
                        (long long)self->data_bytes);
     out->first = first;
     out->bytes = end - first;
@@ -152,20 +119,9 @@ static int parse_all(parser *self, json_t *root) {
 int safetensors_parse(const char *path, const char *text, size_t length, int64_t data_bytes,
                       size_t memory_bytes, safetensors_header *out, ls_error *error) {
     parser self = {path, data_bytes, out, error};
-    json_error_t found = {0};
     *out = (safetensors_header){0};
-    memory_left = memory_bytes;
-    json_set_alloc_funcs(take, give_back);
-    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &found);
-    int status = LS_OK;
-    if (root)
-        status = parse_all(&self, root);
-    else if (!found.text[0]) /* it has no text for memory that it did not get */
-        status = ls_fail(error, LS_BAD_INPUT,
-                         "%s: its header wants more memory than the file has bytes", path);
-    else
-        status = ls_fail(error, LS_BAD_INPUT, "%s: the header's JSON, byte %d: %.120s", path,
-                         found.position, show(found.text).text);
+    json_t *root = json_parse(path, "the header", text, length, memory_bytes, error);
+    int status = root ? parse_all(&self, root) : LS_BAD_INPUT;
     json_decref(root);
     if (status != LS_OK)
         safetensors_header_free(out);

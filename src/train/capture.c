@@ -90,7 +90,8 @@ static void put_identity(trainer *self, record *out) {
     weights_model model = {.height = facts->height,
                            .width = facts->width,
                            .channels = facts->channels,
-                           .classes = facts->classes};
+                           .classes = facts->classes,
+                           .epsilon = graph_layernorm_epsilon(&self->graph)};
     snprintf(model.name, sizeof model.name, "%s", self->settings->model.model);
     weights_model_put(&model, out);
     record_put_text(out, "options", self->options_text);

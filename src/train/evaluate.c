@@ -24,13 +24,12 @@ static int model_of_checkpoint(const char *from, char *out, size_t capacity, ls_
 }
 
 int evaluate_model_of(const char *from, char *out, size_t capacity, ls_error *error) {
-    safetensors *file = NULL;
-    if (!weights_is_file(from))
+    weights_source source;
+    if (!weights_source_is(from))
         return model_of_checkpoint(from, out, capacity, error);
-    LS_TRY(safetensors_open(from, &file, error));
-    const char *model = safetensors_about(file, WEIGHTS_MODEL);
-    snprintf(out, capacity, "%s", model ? model : "");
-    safetensors_close(file);
+    LS_TRY(weights_source_open(from, &source, error));
+    snprintf(out, capacity, "%s", source.model);
+    weights_source_close(&source);
     return LS_OK;
 }
 
@@ -43,13 +42,20 @@ static void fill_in(const launch *me, train_settings *run) {
     run->certificate = run->tensorboard = "off";
 }
 
+/* A line each. */
+static void print_notes(const text_buffer *notes) {
+    for (const char *line = notes->bytes; line && *line; line = strchr(line, '\n') + 1)
+        printf("weights %.*s\n", (int)strcspn(line, "\n"), line);
+}
+
 static int print(const trainer *self, const answers *answers, const epoch_record *record,
-                 ls_error *error) {
+                 const text_buffer *notes, ls_error *error) {
     double images = (double)answers->count;
     int64_t first = answers_among(answers, 1), five = answers_among(answers, 5);
     printf("model   %s, %s on %s: %d rank%s, batches of %lld a rank\n", self->settings->model.model,
            self->settings->model.precision, self->engine.device->is->name, self->me->size,
            self->me->size == 1 ? "" : "s", (long long)(self->global_batch / self->me->size));
+    print_notes(notes);
     printf("images  %lld of %s, in %.3g s\n", (long long)answers->count,
            self->settings->input.folder, record->evaluation_seconds);
     printf("loss    %.6f\n", record->test_loss);
@@ -67,11 +73,11 @@ static int write_files(const evaluate_settings *settings, const answers *answers
 }
 
 static int run_phases(trainer *self, answers *answers, const evaluate_settings *settings,
-                      ls_error *error) {
+                      text_buffer *notes, ls_error *error) {
     epoch_record record = {.epoch = 1};
     bool stop = false; /* nobody asks: nothing is saved */
     LS_TRY(trainer_setup(self, error));
-    LS_TRY(trainer_load_weights(self, settings->from, error));
+    LS_TRY(trainer_load_weights(self, notes, error));
     LS_TRY(answers_open(answers, &self->learner, &self->input.test, settings->logits, error));
     self->answers = answers;
     LS_TRY(trainer_evaluate(self, &record, &stop, error));
@@ -79,22 +85,25 @@ static int run_phases(trainer *self, answers *answers, const evaluate_settings *
     if (self->me->rank != 0)
         return LS_OK;
     LS_TRY(write_files(settings, answers, error));
-    return print(self, answers, &record, error);
+    return print(self, answers, &record, notes, error);
 }
 
 int evaluate_run(launch *me, evaluate_settings *settings, const char *options_text,
                  ls_error *error) {
     static trainer self; /* the graph alone is too large for a stack */
     answers answers = {0};
+    text_buffer notes = {0};
     memset(&self, 0, sizeof self);
     fill_in(me, &settings->run);
+    settings->run.weights.init = settings->from;
     self.me = me;
     self.settings = &settings->run;
     self.options_text = options_text;
     self.evaluates = true;
     self.global_batch = settings->run.batch_per_rank * me->size;
     self.clocks.started = clock_seconds();
-    int status = run_phases(&self, &answers, settings, error);
+    int status = run_phases(&self, &answers, settings, &notes, error);
+    text_free(&notes);
     answers_close(&answers);
     if (status == LS_OK)
         trainer_close(&self);

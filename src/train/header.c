@@ -116,6 +116,7 @@ static void describe_training(const trainer *self, run_facts *facts, fact_texts 
     const train_settings *s = self->settings;
     facts->mode = s->mode.mode;
     facts->model = s->model.model;
+    facts->init = s->weights.init ? s->weights.init : "";
     facts->device = self->engine.device->is->name;
     facts->device_library = self->engine.device->facts.library;
     facts->precision = s->model.precision;

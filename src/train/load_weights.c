@@ -1,18 +1,103 @@
 /* A model's weights from a file into the mode's store: rank 0 reads, the others are told. */
 #include "train/load_weights.h"
 #include "checkpoint/checkpoint.h"
-#include "safetensors/safetensors.h"
 #include "train/trainer.h"
 #include "weights/checkpoint_weights.h"
 #include "weights/weights.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static int read_checkpoint(const trainer *self, const char *from, float *values, ls_error *error) {
+/* --- what they say */
+
+static const char *from_of(const trainer *self) {
+    return self->settings->weights.init;
+}
+
+bool trainer_begins_with_weights(const trainer *self) {
+    return from_of(self) && !self->resumed.on;
+}
+
+static weights_rules rules_of(const trainer *self) {
+    return (weights_rules){.new_head = !self->evaluates,
+                           .partial = self->settings->weights.partial};
+}
+
+static int open_checkpoint(const char *from, checkpoint *out, ls_error *error) {
     char folder[4096];
-    checkpoint found;
     LS_TRY(checkpoint_resolve(from, folder, sizeof folder, error));
-    LS_TRY(checkpoint_open(&found, folder, error));
+    return checkpoint_open(out, folder, error);
+}
+
+static int describe_checkpoint(const char *from, weights_model *out, ls_error *error) {
+    checkpoint found;
+    LS_TRY(open_checkpoint(from, &found, error));
+    int status = weights_model_get(&found, out, error);
+    checkpoint_close(&found);
+    return status;
+}
+
+static int describe_source(const char *from, weights_model *out, ls_error *error) {
+    weights_source source;
+    LS_TRY(weights_source_open(from, &source, error));
+    snprintf(out->name, sizeof out->name, "%s", source.model);
+    out->epsilon = source.epsilon;
+    weights_source_close(&source);
+    return LS_OK;
+}
+
+/* Weights may fit another model's shapes and mean something else there: attention's heads have no
+ * shape of their own. evaluate's user has said which model it is. */
+static int check_name(const trainer *self, const weights_model *found, ls_error *error) {
+    const char *name = self->settings->model.model;
+    if (self->evaluates || self->settings->weights.partial || !found->name[0] ||
+        strcmp(found->name, name) == 0)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT,
+                   "--init: %s has weights of %s, and the model is %s: expected --model (and "
+                   "--patch) as theirs",
+                   from_of(self), found->name, name);
+}
+
+int trainer_describe_weights(trainer *self, ls_error *error) {
+    weights_model found = {0};
+    if (self->resumed.on) {
+        LS_TRY(weights_model_get(&self->resumed.from, &found, error));
+    } else if (from_of(self)) {
+        bool source = weights_source_is(from_of(self));
+        if (self->me->rank == 0)
+            LS_TRY((source ? describe_source : describe_checkpoint)(from_of(self), &found, error));
+        LS_TRY(comm_broadcast_bytes(self->control, &found, sizeof found, 0, error));
+        LS_TRY(check_name(self, &found, error));
+    }
+    self->epsilon = found.epsilon;
+    return LS_OK;
+}
+
+int trainer_check_weights(const trainer *self, ls_error *error) {
+    const char *from = from_of(self);
+    weights_source source;
+    checkpoint found;
+    if (!trainer_begins_with_weights(self) || self->me->rank != 0)
+        return LS_OK;
+    if (!weights_source_is(from)) {
+        LS_TRY(open_checkpoint(from, &found, error));
+        int status = weights_check_checkpoint(&self->graph, &found, error);
+        checkpoint_close(&found);
+        return status;
+    }
+    LS_TRY(weights_source_open(from, &source, error));
+    int status = weights_check(&self->graph, &source, rules_of(self), error);
+    weights_source_close(&source);
+    return status;
+}
+
+/* --- reading */
+
+static int read_checkpoint(const trainer *self, float *values, ls_error *error) {
+    checkpoint found;
+    LS_TRY(open_checkpoint(from_of(self), &found, error));
     int status = weights_check_checkpoint(&self->graph, &found, error);
     if (status == LS_OK)
         status = weights_from_checkpoint(&self->graph, &found, values,
@@ -22,14 +107,18 @@ static int read_checkpoint(const trainer *self, const char *from, float *values,
 }
 
 /* values: parameters, then buffers. */
-static int read_values(const trainer *self, const char *from, float *values, ls_error *error) {
-    safetensors *file = NULL;
-    if (!weights_is_file(from))
-        return read_checkpoint(self, from, values, error);
-    LS_TRY(safetensors_open(from, &file, error));
-    int status =
-        weights_load(&self->graph, file, from, values, values + self->graph.parameter_count, error);
-    safetensors_close(file);
+static int read_values(const trainer *self, float *values, text_buffer *notes, ls_error *error) {
+    weights_source source;
+    float *buffers = values + self->graph.parameter_count;
+    if (!weights_source_is(from_of(self)))
+        return read_checkpoint(self, values, error);
+    if (!self->evaluates) {
+        network_initialise(&self->graph, (uint64_t)self->settings->seed, values);
+        network_initialise_buffers(&self->graph, (uint64_t)self->settings->seed, buffers);
+    }
+    LS_TRY(weights_source_open(from_of(self), &source, error));
+    int status = weights_load(&self->graph, &source, rules_of(self), values, buffers, notes, error);
+    weights_source_close(&source);
     return status;
 }
 
@@ -43,12 +132,12 @@ static int write_values(trainer *self, const float *values, ls_error *error) {
     return mode_parameters_written(self->learner.mode, error);
 }
 
-int trainer_load_weights(trainer *self, const char *from, ls_error *error) {
+int trainer_load_weights(trainer *self, text_buffer *notes, ls_error *error) {
     size_t count = self->graph.parameter_count + self->graph.buffer_count;
     float *values = malloc((count + 1) * sizeof *values);
     int status = values ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
     if (status == LS_OK && self->me->rank == 0)
-        status = read_values(self, from, values, error);
+        status = read_values(self, values, notes, error);
     if (status == LS_OK)
         status = comm_broadcast_bytes(self->control, values, count * sizeof *values, 0, error);
     if (status == LS_OK)

@@ -5,6 +5,7 @@
 #include "train/agree.h"
 #include "train/examine.h"
 #include "train/gather_ranks.h"
+#include "train/load_weights.h"
 #include "train/plan_choices.h"
 #include "train/profile.h"
 #include "train/resume.h"
@@ -169,6 +170,8 @@ static int prepare_network(trainer *self, ls_error *error) {
     const sample_facts *facts = input_facts(&self->input);
     LS_TRY(model_build(self->settings->model.model, facts->height, facts->width, facts->channels,
                        facts->classes, &self->graph, error));
+    LS_TRY(graph_set_layernorm_epsilon(&self->graph, self->epsilon, error));
+    LS_TRY(trainer_check_weights(self, error));
     if (self->settings->model.zero_init_residual)
         LS_TRY(graph_zero_branches(&self->graph, error));
     LS_TRY(make_network(self, error));
@@ -289,6 +292,7 @@ int trainer_setup(trainer *self, ls_error *error) {
     LS_TRY(trainer_agree(self, error));
     if (!self->evaluates)
         LS_TRY(trainer_find_checkpoint(self, error));
+    LS_TRY(trainer_describe_weights(self, error));
     LS_TRY(open_engine(self, error));
     LS_TRY(trainer_gather_ranks(self, error));
     LS_TRY(trainer_check_gpus(self, error));

@@ -12,6 +12,7 @@
 #include "train/checkpoint_options.h"
 #include "train/optimizer.h"
 #include "train/uploader.h"
+#include "weights/weights_options.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@ typedef struct train_settings {
     double label_smoothing, plan_seconds;
     input_choices input; /* seed and one_batch: filled in by set-up */
     model_options model;
+    weights_options weights;
     device_options device;
     comm_options comm;
     mode_options mode;

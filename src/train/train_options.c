@@ -69,6 +69,7 @@ int train_add_rank_options(option_groups *list, ls_error *error) {
 int train_add_options(option_groups *list, ls_error *error) {
     LS_TRY(input_add_options(list, AT(input), error));
     LS_TRY(model_add_options(list, AT(model), error));
+    LS_TRY(weights_add_options(list, AT(weights), error));
     LS_TRY(add(list, "Training", training, error));
     LS_TRY(optimizer_add_options(list, AT(optimizer), error));
     LS_TRY(schedule_add_options(list, AT(schedule), error));
@@ -82,6 +83,7 @@ int train_add_options(option_groups *list, ls_error *error) {
 
 int train_check_options(train_settings *settings, ls_error *error) {
     LS_TRY(model_check_options(&settings->model, error));
+    LS_TRY(weights_check_options(&settings->weights, error));
     LS_TRY(input_check_options(&settings->input, error));
     if (!settings->results)
         return ls_fail(error, LS_BAD_INPUT,

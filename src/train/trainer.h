@@ -81,6 +81,7 @@ struct trainer {
     /* `lockstep evaluate`: nothing is trained, so there is no training split on the device, no
      * results folder, no warm-up. */
     bool evaluates;
+    double epsilon; /* of the layer norms; 0: the model's own (load_weights.c) */
 
     comm *control; /* host memory: agreement, totals */
     comm *comm;    /* device memory: the mode's */

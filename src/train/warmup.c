@@ -4,12 +4,14 @@
  * left. */
 #include "train/warmup.h"
 #include "launch/lifeline.h"
+#include "train/load_weights.h"
 #include "train/price.h"
 #include "train/step.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { TRAINING_STEPS = 2 };
 
@@ -75,12 +77,30 @@ static int set_initial(trainer *self, store_kind kind,
     return status;
 }
 
+static int set_random_weights(trainer *self, ls_error *error) {
+    LS_TRY(set_initial(self, STORE_PARAMETERS, network_initialise, error));
+    LS_TRY(set_initial(self, STORE_BUFFERS, network_initialise_buffers, error));
+    return mode_parameters_written(self->learner.mode, error);
+}
+
+/* --init; the log has what was done beside reading. */
+static int set_given_weights(trainer *self, ls_error *error) {
+    text_buffer notes = {0};
+    int status = trainer_load_weights(self, &notes, error);
+    if (status == LS_OK)
+        status = text_buffer_check(&notes, error);
+    for (char *rest = notes.bytes, *line = rest ? strtok_r(rest, "\n", &rest) : NULL;
+         line && status == LS_OK; line = strtok_r(NULL, "\n", &rest))
+        status = run_note(self->run, error, "init  %s", line);
+    text_free(&notes);
+    return status;
+}
+
 static int set_initial_state(trainer *self, ls_error *error) {
     store *store = self->learner.mode->store;
     LS_TRY(store_clear(store, self->engine.stream, STORE_BUFFERS, error)); /* the lanes' too */
-    LS_TRY(set_initial(self, STORE_PARAMETERS, network_initialise, error));
-    LS_TRY(set_initial(self, STORE_BUFFERS, network_initialise_buffers, error));
-    LS_TRY(mode_parameters_written(self->learner.mode, error));
+    LS_TRY(trainer_begins_with_weights(self) ? set_given_weights(self, error)
+                                             : set_random_weights(self, error));
     LS_TRY(store_clear(store, self->engine.stream, STORE_GRADIENTS, error));
     for (store_kind kind = STORE_AVERAGE; kind < STORE_KINDS; kind++)
         LS_TRY(store_clear(store, self->engine.stream, kind, error));

@@ -8,12 +8,25 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char model_name[] = "model", shape_name[] = "image_shape_and_classes";
+static const char model_name[] = "model", shape_name[] = "image_shape_and_classes",
+                  epsilon_name[] = "layer_norm_epsilon";
 
 void weights_model_put(const weights_model *self, record *out) {
     int64_t shape[] = {self->height, self->width, self->channels, self->classes};
     record_put_text(out, model_name, self->name);
     record_put_integers(out, shape_name, shape, 4);
+    record_put_real(out, epsilon_name, self->epsilon);
+}
+
+/* Those of older versions have the model's own. */
+static int get_epsilon(const checkpoint *from, double *out, ls_error *error) {
+    if (!record_find(&from->manifest.state, epsilon_name))
+        return LS_OK;
+    LS_TRY(record_get_real(&from->manifest.state, from->folder, epsilon_name, out, error));
+    if (*out >= 0 && *out <= 1)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT, "%s: %s: expected a number from 0 to 1", from->folder,
+                   epsilon_name);
 }
 
 int weights_model_get(const checkpoint *from, weights_model *out, ls_error *error) {
@@ -35,7 +48,7 @@ int weights_model_get(const checkpoint *from, weights_model *out, ls_error *erro
                            .channels = (int)shape[2],
                            .classes = (int)shape[3]};
     snprintf(out->name, sizeof out->name, "%s", name);
-    return LS_OK;
+    return get_epsilon(from, &out->epsilon, error);
 }
 
 static bool is_tensor_of(const checkpoint *from, const checkpoint_tensor *tensor,

@@ -9,6 +9,7 @@
 typedef struct weights_model {
     char name[64]; /* as --model has it */
     int height, width, channels, classes;
+    double epsilon; /* of its layer norms; 0: it has none, or the model's own */
 } weights_model;
 
 /* To and from a checkpoint's state. LS_BAD_INPUT where it says none ("DIR: ..."). */

@@ -1,185 +1,97 @@
+/* A model's weights from a file. */
 #include "weights/weights.h"
-#include "base/text_buffer.h"
 #include "model/state_dict.h"
+#include "weights/account.h"
 
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAMED = 4 }; /* tensors in one line */
-
-static bool ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), wanted = strlen(end);
-    return length >= wanted && strcmp(text + length - wanted, end) == 0;
-}
-
-bool weights_is_file(const char *path) {
-    return ends_with(path, ".safetensors");
-}
-
-/* What does not fit, the first few by name. */
-typedef struct account {
-    text_buffer text;
-    int count;
-} account;
-
-static void add_to(account *self, const char *name, const char *what) {
-    if (self->count < NAMED)
-        text_add(&self->text, "%s%.100s%s", self->count ? ", " : "", name, what);
-    self->count++;
-}
-
-static void add_shape(text_buffer *out, const int64_t *dims, int count) {
-    text_add(out, "[");
-    for (int dim = 0; dim < count; dim++)
-        text_add(out, "%s%lld", dim ? ", " : "", (long long)dims[dim]);
-    text_add(out, "]");
-}
-
-/* Whether a tensor of the file has the shape that the model's record has there. */
-static bool fits(const graph *graph, int record, const safetensors_tensor *tensor, account *wrong) {
-    int64_t dims[4];
-    int count = state_dict_shape(graph, record, dims);
-    if (count == tensor->dim_count && memcmp(dims, tensor->dims, (size_t)count * sizeof *dims) == 0)
-        return true;
-    text_buffer what = {0};
-    text_add(&what, " (expected ");
-    add_shape(&what, dims, count);
-    text_add(&what, ", found ");
-    add_shape(&what, tensor->dims, tensor->dim_count);
-    text_add(&what, ")");
-    add_to(wrong, tensor->name, what.failed ? "" : what.bytes);
-    text_free(&what);
-    return false;
-}
-
-static bool is_of_model(const graph *graph, const char *name) {
-    for (int record = 0; record < graph->record_count; record++)
-        if (strcmp(graph->parameters[record].name, name) == 0)
-            return true;
-    return false;
-}
-
-/* The accounts as one line; all are freed. */
-static int settle(const char *path, account accounts[3], ls_error *error) {
-    static const char *const what[3] = {"missing", "unexpected", "of another shape"};
-    text_buffer line = {0};
-    for (int kind = 0; kind < 3; kind++) {
-        const account *one = &accounts[kind];
-        if (one->count == 0)
-            continue;
-        text_add(&line, "%s%d %s: %s%s", line.length ? "; " : "", one->count, what[kind],
-                 one->text.failed ? "?" : one->text.bytes, one->count > NAMED ? ", ..." : "");
-    }
-    int status = LS_OK;
-    if (line.length)
-        status = ls_fail(error, LS_BAD_INPUT, "%s: its tensors are not the model's: %s", path,
-                         line.bytes);
-    for (int kind = 0; kind < 3; kind++)
-        text_free(&accounts[kind].text);
-    text_free(&line);
+int weights_check(const graph *graph, const weights_source *from, weights_rules rules,
+                  ls_error *error) {
+    account account;
+    int status = account_open(graph, from, rules, &account, error);
+    account_close(&account);
     return status;
 }
 
-static int compare(const graph *graph, const safetensors *file, const char *path, ls_error *error) {
-    account accounts[3] = {0};
-    for (int record = 0; record < graph->record_count; record++) {
-        const char *name = graph->parameters[record].name;
-        const safetensors_tensor *tensor = safetensors_find(file, name);
-        if (!tensor)
-            add_to(&accounts[0], name, "");
-        else
-            fits(graph, record, tensor, &accounts[2]);
-    }
-    for (int index = 0; index < safetensors_count(file); index++) {
-        const char *name = safetensors_at(file, index)->name;
-        if (!is_of_model(graph, name) && !state_dict_is_count(name))
-            add_to(&accounts[1], name, "");
-    }
-    return settle(path, accounts, error);
-}
-
-/* Of the largest record. */
-static float *scratch_of(const graph *graph) {
+/* Of the largest record, and of what any is made of. */
+static float *scratch_of(const graph *graph, const account *account) {
     size_t most = 1;
-    for (int record = 0; record < graph->record_count; record++)
-        most = graph->parameters[record].count > most ? graph->parameters[record].count : most;
+    for (int record = 0; record < graph->record_count; record++) {
+        const record_account *of = &account->records[record];
+        size_t count = graph->parameters[record].count;
+        if (of->use == RECORD_INTERPOLATED)
+            count = (size_t)of->parts[0]->elements;
+        most = count > most ? count : most;
+    }
     return malloc(most * sizeof(float));
 }
 
-int weights_load(const graph *graph, const safetensors *file, const char *path, float *parameters,
-                 float *buffers, ls_error *error) {
-    LS_TRY(compare(graph, file, path, error));
-    float *scratch = scratch_of(graph);
-    int status = scratch ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
-    for (int record = 0; record < graph->record_count && status == LS_OK; record++) {
-        const graph_parameter *of = &graph->parameters[record];
-        float *to = (of->trained ? parameters : buffers) + of->first;
-        status = safetensors_read_floats(file, safetensors_find(file, of->name), scratch, error);
-        if (status == LS_OK)
-            state_dict_import(graph, record, scratch, to);
-    }
-    free(scratch);
-    return status;
-}
-
-static int put_all(const graph *graph, safetensors_writer *writer, int64_t batches,
-                   const float *parameters, const float *buffers, ls_error *error) {
-    char name[STATE_DICT_NAME_BYTES];
-    float *scratch = scratch_of(graph);
-    int status = scratch ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
-    for (int record = 0; record < graph->record_count && status == LS_OK; record++) {
-        const graph_parameter *of = &graph->parameters[record];
-        state_dict_export(graph, record, (of->trained ? parameters : buffers) + of->first, scratch);
-        status = safetensors_put(writer, scratch, of->count * sizeof *scratch, error);
-        if (status == LS_OK && state_dict_count_follows(graph, record, name))
-            status = safetensors_put(writer, &batches, sizeof batches, error);
-    }
-    free(scratch);
-    return status;
-}
-
-/* A file's tensors, and the names that no record has. */
-typedef struct table {
-    safetensors_tensor *tensors;
-    char (*names)[STATE_DICT_NAME_BYTES];
-    int count;
-} table;
-
-/* The caller frees tensors and names, also after a failure. */
-static int list_tensors(const graph *graph, table *out, ls_error *error) {
-    size_t most = 2 * (size_t)graph->record_count + 1;
-    *out = (table){calloc(most, sizeof *out->tensors), calloc(most, sizeof *out->names), 0};
-    if (!out->tensors || !out->names)
-        return ls_fail(error, LS_FAILED, "out of memory");
-    for (int record = 0; record < graph->record_count; record++) {
-        safetensors_tensor *made = &out->tensors[out->count++];
-        made->name = graph->parameters[record].name;
-        made->type = SAFETENSORS_F32;
-        made->dim_count = state_dict_shape(graph, record, made->dims);
-        char *name = out->names[out->count];
-        if (state_dict_count_follows(graph, record, name))
-            out->tensors[out->count++] =
-                (safetensors_tensor){.name = name, .type = SAFETENSORS_I64};
+static int read_parts(const weights_source *from, const record_account *of, float *out,
+                      ls_error *error) {
+    for (int part = 0; part < of->part_count; part++) {
+        LS_TRY(safetensors_set_read_floats(from->tensors, of->parts[part], out, error));
+        out += of->parts[part]->elements;
     }
     return LS_OK;
 }
 
-int weights_save(const graph *graph, const char *path, const safetensors_text *about,
-                 int about_count, int64_t batches, const float *parameters, const float *buffers,
-                 ls_error *error) {
-    safetensors_writer *writer = NULL;
-    table table;
-    int status = list_tensors(graph, &table, error);
+/* The class token's position as it is, the others' from their grid to the model's. */
+static int interpolate(const graph *graph, int record, const safetensors_tensor *of,
+                       const float *from, float *to, text_buffer *notes, ls_error *error) {
+    int channels = graph->parameters[record].dims[2];
+    int side = (int)(sqrt((double)(of->dims[1] - 1)) + 0.5);
+    position_grid here = account_grid(graph, record), there = {side, side};
+    memcpy(to, from, (size_t)channels * sizeof *to);
+    text_add(notes, "position embeddings of %d x %d patches are interpolated to %d x %d, bicubic\n",
+             side, side, here.rows, here.columns);
+    return positions_interpolate(from + channels, there, to + channels, here, channels, error);
+}
+
+static int load_record(const graph *graph, int record, const weights_source *from,
+                       const record_account *of, float *scratch, float *to, text_buffer *notes,
+                       ls_error *error) {
+    LS_TRY(read_parts(from, of, scratch, error));
+    if (of->use == RECORD_INTERPOLATED)
+        return interpolate(graph, record, of->parts[0], scratch, to, notes, error);
+    state_dict_import(graph, record, scratch, to);
+    return LS_OK;
+}
+
+static int load_all(const graph *graph, const weights_source *from, account *account,
+                    float *parameters, float *buffers, ls_error *error) {
+    float *scratch = scratch_of(graph, account);
+    int status = scratch ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
+    for (int record = 0; record < graph->record_count && status == LS_OK; record++) {
+        const graph_parameter *to = &graph->parameters[record];
+        const record_account *of = &account->records[record];
+        if (of->use != RECORD_KEPT)
+            status = load_record(graph, record, from, of, scratch,
+                                 (to->trained ? parameters : buffers) + to->first, &account->notes,
+                                 error);
+    }
+    free(scratch);
+    return status;
+}
+
+static void describe(const graph *graph, const weights_source *from, const account *account,
+                     text_buffer *out) {
+    text_add(out, "%s: %d tensors, %s", from->path, safetensors_set_count(from->tensors),
+             weights_naming_text(from->naming));
+    if (graph_layernorm_epsilon(graph) > 0)
+        text_add(out, ", epsilon of layer norms %g", graph_layernorm_epsilon(graph));
+    text_add(out, "\n%s", account->notes.length ? account->notes.bytes : "");
+}
+
+int weights_load(const graph *graph, const weights_source *from, weights_rules rules,
+                 float *parameters, float *buffers, text_buffer *notes, ls_error *error) {
+    account account;
+    int status = account_open(graph, from, rules, &account, error);
     if (status == LS_OK)
-        status = safetensors_create(path, table.tensors, table.count, about, about_count, &writer,
-                                    error);
-    free(table.tensors);
-    free(table.names);
-    LS_TRY(status);
-    status = put_all(graph, writer, batches, parameters, buffers, error);
-    if (status == LS_OK)
-        return safetensors_finish(writer, error);
-    safetensors_give_up(writer);
+        status = load_all(graph, from, &account, parameters, buffers, error);
+    if (status == LS_OK && notes)
+        describe(graph, from, &account, notes);
+    account_close(&account);
     return status;
 }

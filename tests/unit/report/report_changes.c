@@ -11,6 +11,9 @@ static void change_libraries(fixture *f) {
 static void change_model(fixture *f) {
     f->facts.model = "resnet18";
 }
+static void change_init(fixture *f) {
+    f->facts.init = "vit-b16";
+}
 static void change_parameters(fixture *f) {
     f->facts.parameters = 11;
 }
@@ -174,6 +177,7 @@ const fixture_change fixture_changes[] = {
     {change_schedule, "optimizer", "schedule is not given in single but cosine to 0 in other"},
     {change_decay, "optimizer", "decay is not given in single but weights in other"},
     {change_clipping, "optimizer", "clipping is not given in single but norm at most 1 in other"},
+    {change_init, "model", "initial weights is not given in single but vit-b16 in other"},
     {change_average, "optimizer", "moving average is not given in single but 0.99 in other"},
     {change_smoothing, "optimizer", "label smoothing is not given in single but 0.1 in other"},
     {change_warmup, "warm-up",

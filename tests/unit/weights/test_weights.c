@@ -21,11 +21,11 @@ static void build(graph *g) {
 }
 
 static int load(const graph *g, const char *path, float *out, ls_error *error) {
-    safetensors *file = NULL;
+    weights_source source;
     *error = (ls_error){0};
-    LS_TRY(safetensors_open(path, &file, error));
-    int status = weights_load(g, file, path, out, NULL, error);
-    safetensors_close(file);
+    LS_TRY(weights_source_open(path, &source, error));
+    int status = weights_load(g, &source, (weights_rules){0}, out, NULL, NULL, error);
+    weights_source_close(&source);
     return status;
 }
 
@@ -65,7 +65,8 @@ static void test_round_trip(const graph *g, const char *path, const float *value
     static const safetensors_text about[] = {{WEIGHTS_MODEL, "tiny"}};
     float *back = calloc(g->parameter_count, sizeof *back);
     ls_error error = {0};
-    CHECK(weights_save(g, path, about, 1, 0, values, NULL, &error) == LS_OK, "%s", error.text);
+    CHECK(weights_save(g, NAMING_OWN, path, about, 1, 0, values, NULL, &error) == LS_OK, "%s",
+          error.text);
     CHECK(load(g, path, back, &error) == LS_OK, "%s", error.text);
     CHECK(memcmp(back, values, g->parameter_count * sizeof *back) == 0);
     free(back);
