@@ -87,6 +87,22 @@ int graph_end_layer(graph *self, graph_layer *layer, graph_tensor shape) {
     return layer->output = new_tensor(self, shape, (int)(layer - self->layers));
 }
 
+void graph_begin_block(graph *self) {
+    self->in_block = true;
+    self->block_units = 0;
+}
+
+void graph_end_block(graph *self) {
+    self->in_block = false;
+}
+
+/* Of the unit that comes next. */
+static int block_of(graph *self) {
+    bool joins = self->in_block && self->block_units > 0;
+    self->block_units++;
+    return joins ? self->block_count - 1 : self->block_count++;
+}
+
 /* The unit of a layer, begun with its first trained parameter. NULL: no memory. */
 static graph_unit *unit_of(graph *self, graph_layer *layer) {
     if (layer->unit < 0) {
@@ -95,8 +111,9 @@ static graph_unit *unit_of(graph *self, graph_layer *layer) {
             return NULL;
         self->units = units;
         layer->unit = self->unit_count++;
-        self->units[layer->unit] =
-            (graph_unit){.layer = (int)(layer - self->layers), .first = self->parameter_count};
+        self->units[layer->unit] = (graph_unit){.layer = (int)(layer - self->layers),
+                                                .block = block_of(self),
+                                                .first = self->parameter_count};
     }
     return &self->units[layer->unit];
 }

@@ -64,9 +64,10 @@ typedef struct graph_parameter {
     int unit;   /* of its layer; -1: not trained */
 } graph_parameter;
 
-/* A unit's block of the flat arrays: its layer's trained parameters, one after the other. */
+/* A unit's part of the flat arrays: its layer's trained parameters, one after the other. */
 typedef struct graph_unit {
     int layer;
+    int block; /* 0, 1, ...: of the units that its model says are used together, or its own */
     size_t first, count;
 } graph_unit;
 
@@ -89,6 +90,9 @@ typedef struct graph {
     /* All records, trained or not, in the order of the layers: [record_count]. */
     graph_parameter *parameters;
     int tensor_count, layer_count, unit_count, record_count;
+    int block_count;        /* of units */
+    bool in_block;          /* between graph_begin_block and graph_end_block */
+    int block_units;        /* since the first of these */
     int output;             /* tensor: the logits */
     size_t parameter_count; /* elements of the flat array of what is trained */
     size_t buffer_count;    /* elements of the flat array of what is not */

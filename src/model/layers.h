@@ -6,6 +6,11 @@
 
 #include "model/graph.h"
 
+/* Layers between these are a block, whose parameters are gathered together where a mode shards
+ * them; any other layer is one of its own. Blocks do not nest. */
+void graph_begin_block(graph *self);
+void graph_end_block(graph *self);
+
 int graph_input(graph *self, int height, int width, int channels);
 int graph_conv2d(graph *self, const char *name, int input, int out_channels, int kernel, int stride,
                  int padding, activation activation);

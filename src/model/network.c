@@ -273,12 +273,23 @@ int network_ranges(network *self, parameter_range *out) {
     return count;
 }
 
-int network_pack(network *self, device_stream *stream, const float *parameters, ls_error *error) {
-    for (int record = 0; record < self->graph->record_count; record++) {
+int network_pack_unit(network *self, int unit, device_stream *stream, const float *block,
+                      ls_error *error) {
+    const graph_layer *layer = graph_unit_layer(self->graph, unit);
+    for (int index = 0; index < layer->record_count; index++) {
+        int record = layer->first_record + index;
         const graph_parameter *of = &self->graph->parameters[record];
         if (self->packed[record])
             LS_TRY(plan_pack(network_plan_of(self, record), stream, of->number,
-                             parameters + of->first, self->packed[record], error));
+                             block + (of->first - self->graph->units[unit].first),
+                             self->packed[record], error));
     }
+    return LS_OK;
+}
+
+int network_pack(network *self, device_stream *stream, const float *parameters, ls_error *error) {
+    for (int unit = 0; unit < self->graph->unit_count; unit++)
+        LS_TRY(network_pack_unit(self, unit, stream, parameters + self->graph->units[unit].first,
+                                 error));
     return LS_OK;
 }

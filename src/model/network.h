@@ -21,13 +21,10 @@ typedef struct network_hooks {
     /* Where the unit's parameters are for this use; valid until `released`. */
     int (*parameters)(void *context, int unit, const float **out, ls_error *error);
     int (*released)(void *context, int unit, ls_error *error);
-    /* The walk comes to this unit later. Called once a unit of a walk but for its first, in the
-     * walk's order: before `parameters` of the unit that is prefetch_units earlier, at the first
-     * unit for all up to there. A mode that shards parameters begins here what brings the unit
-     * into a slot and waits for it in `parameters`; prefetch_units + 1 slots suffice, for one is
-     * free again with each `released`. */
-    int (*prefetch)(void *context, int unit, ls_error *error);
-    int prefetch_units; /* at least 1 where there is `prefetch` */
+    /* The walk comes to this unit now: before its `parameters`. Units come in their order, or in
+     * backward the other way round, each once, so that a mode that shards parameters knows which
+     * are next: it begins here what brings them into slots, and waits for it in `parameters`. */
+    int (*comes_to)(void *context, int unit, bool backward, ls_error *error);
     /* Where backward writes the unit's gradient. Asked for once more before its turn, with the same
      * answer, where the layer that reads the unit's output makes the gradient of its bias. */
     int (*gradient)(void *context, int unit, float **out, ls_error *error);
@@ -138,6 +135,9 @@ int network_leave_gradients(network *self, ls_error *error);
  * how many (at most record_count). */
 int network_ranges(network *self, parameter_range *out);
 
+/* Refreshes the packed copies of a unit, where they lie, from its block. */
+int network_pack_unit(network *self, int unit, device_stream *stream, const float *block,
+                      ls_error *error);
 /* Refreshes all packed copies from parameters that came from elsewhere (initialisation, a
  * broadcast, a checkpoint). */
 int network_pack(network *self, device_stream *stream, const float *parameters, ls_error *error);

@@ -6,18 +6,8 @@ static bool goes_as_factors(const graph_layer *layer, const network_hooks *hooks
            hooks->takes_factors(hooks->context, layer->unit);
 }
 
-/* Of a walk that has come to `unit`: the units that may be fetched now. */
-static int prefetch(const network *self, int unit, bool backward, const network_hooks *hooks,
-                    ls_error *error) {
-    int count = self->graph->unit_count, step = backward ? -1 : 1;
-    int ahead = hooks->prefetch_units;
-    bool begins = unit == (backward ? count - 1 : 0);
-    for (int distance = begins ? 1 : ahead; hooks->prefetch && distance <= ahead; distance++) {
-        int next = unit + step * distance;
-        if (next >= 0 && next < count)
-            LS_TRY(hooks->prefetch(hooks->context, next, error));
-    }
-    return LS_OK;
+static int come_to(int unit, bool backward, const network_hooks *hooks, ls_error *error) {
+    return hooks->comes_to ? hooks->comes_to(hooks->context, unit, backward, error) : LS_OK;
 }
 
 /* Points `out` to the unit's parameters, and in backward to their gradients, as the mode says for
@@ -28,7 +18,7 @@ static int find_unit(const network *self, const graph_layer *layer, bool backwar
     const float *block = NULL;
     float *gradient = NULL, *buffers = NULL;
     if (layer->unit >= 0) {
-        LS_TRY(prefetch(self, layer->unit, backward, hooks, error));
+        LS_TRY(come_to(layer->unit, backward, hooks, error));
         LS_TRY(hooks->parameters(hooks->context, layer->unit, &block, error));
         if (backward)
             LS_TRY(hooks->gradient(hooks->context, layer->unit, &gradient, error));
@@ -224,7 +214,7 @@ static int empty_unit(network *self, int unit, device_stream *stream, const netw
     const graph_layer *layer = graph_unit_layer(self->graph, unit);
     const float *parameters;
     float *gradient;
-    LS_TRY(prefetch(self, unit, true, hooks, error));
+    LS_TRY(come_to(unit, true, hooks, error));
     if (goes_as_factors(layer, hooks))
         return hooks->delta_ready(hooks->context, unit, NULL, error);
     LS_TRY(hooks->parameters(hooks->context, unit, &parameters, error));

@@ -65,8 +65,10 @@ static int build(graph *g, const resnet *of, int height, int width, int channels
         for (int block = 0; block < of->blocks[stage]; block++) {
             char name[32];
             snprintf(name, sizeof name, "layer%d.%d", stage + 1, block);
+            graph_begin_block(g);
             x = (of->bottleneck ? bottleneck_block : basic_block)(g, name, x, 64 << stage,
                                                                   stage > 0 && block == 0 ? 2 : 1);
+            graph_end_block(g);
         }
     x = graph_avgpool2d(g, "avgpool", x);
     return graph_linear(g, "fc", x, classes, ACTIVATION_NONE);

@@ -111,8 +111,10 @@ static int build(graph *g, const vit *of, int patch, int height, int width, int 
     for (int block = 0; block < of->blocks; block++) {
         char name[32];
         snprintf(name, sizeof name, "blocks.%d", block);
+        graph_begin_block(g);
         x = attention_branch(g, name, x, of);
         x = mlp_branch(g, name, x, of);
+        graph_end_block(g);
     }
     x = graph_tokenpool(g, "pool", x, false);
     x = graph_layernorm(g, "norm", x, EPSILON);

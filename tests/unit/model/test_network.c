@@ -169,11 +169,12 @@ static int slot_of(const slots *self, int unit) {
     return slot;
 }
 
-static int hook_prefetch(void *context, int unit, ls_error *error) {
-    slots *self = context;
+static int fetch(slots *self, int unit, ls_error *error) {
     const fixture *f = self->of;
     const graph_unit *block = &f->graph.units[unit];
     int slot = slot_of(self, -1);
+    if (slot_of(self, unit) < SLOTS)
+        return LS_OK;
     if (slot == SLOTS) {
         self->full++;
         return LS_OK;
@@ -184,12 +185,23 @@ static int hook_prefetch(void *context, int unit, ls_error *error) {
                                COPY_ON_DEVICE, error);
 }
 
+static int hook_comes_to(void *context, int unit, bool backward, ls_error *error) {
+    slots *self = context;
+    int count = self->of->graph.unit_count;
+    for (int distance = 1; distance <= AHEAD; distance++) {
+        int next = backward ? unit - distance : unit + distance;
+        if (next >= 0 && next < count)
+            LS_TRY(fetch(self, next, error));
+    }
+    return LS_OK;
+}
+
 static int hook_slot(void *context, int unit, const float **out, ls_error *error) {
     slots *self = context;
     bool begins = self->asked++ % self->of->graph.unit_count == 0; /* a walk: nobody could fetch */
     if (slot_of(self, unit) == SLOTS) {
         self->late += !begins;
-        LS_TRY(hook_prefetch(self, unit, error));
+        LS_TRY(fetch(self, unit, error));
     }
     *out = self->memory[slot_of(self, unit) % SLOTS];
     return LS_OK;
@@ -248,8 +260,7 @@ static void check_slots(const char *device_name) {
     network_hooks hooks = {.context = &self,
                            .parameters = hook_slot,
                            .released = hook_released,
-                           .prefetch = hook_prefetch,
-                           .prefetch_units = AHEAD,
+                           .comes_to = hook_comes_to,
                            .gradient = slot_gradient,
                            .gradient_ready = slot_ready};
     f.ready_count = 0;
