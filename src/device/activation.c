@@ -1,7 +1,7 @@
 #include "device/op.h"
 
 const char *activation_name(activation self) {
-    static const char *const names[] = {"none", "relu", "gelu"};
+    static const char *const names[] = {"none", "relu", "gelu", "gelu-tanh"};
     return names[self];
 }
 

@@ -36,9 +36,14 @@ static inline int layout_plane_channels(tensor_layout layout) {
 }
 
 /* What an op applies to its result before it stores it. relu: max(0, y). gelu: y * Phi(y), Phi the
- * normal distribution's (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016). */
-typedef enum { ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_GELU } activation;
+ * normal distribution's (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016). gelu-tanh: the
+ * same paper's approximation of it, y / 2 * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 y^3))). */
+typedef enum { ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_GELU, ACTIVATION_GELU_TANH } activation;
 const char *activation_name(activation self);
+
+static inline bool activation_is_gelu(activation self) {
+    return self == ACTIVATION_GELU || self == ACTIVATION_GELU_TANH;
+}
 
 /* What an op computes, the same on every device. Told apart by address: ref's file of a kind
  * defines it. */

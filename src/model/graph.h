@@ -123,22 +123,30 @@ static inline size_t graph_tensor_elements(const graph_tensor *tensor) {
            (size_t)tensor->channels;
 }
 
-/* Models by name ("cnn", "resnet18"; a vision transformer's ends in the side of its patches,
- * "vit-s14"). *out is overwritten; released by the caller, also after a failure. */
+/* Models by name ("cnn", "resnet18"; a vision transformer's has the side of its patches in it,
+ * and what is not as usual: "vit-s14", "vit-s14-mean-tanh"). *out is overwritten; released by the
+ * caller, also after a failure. */
 int model_build(const char *name, int height, int width, int channels, int classes, graph *out,
                 ls_error *error);
 extern const char model_choices[]; /* for the option table: "cnn|resnet18|..." */
 
-/* The vision transformer of that name with patches of another side. LS_BAD_INPUT where there is no
+/* The vision transformer of that name with what is wanted of it. LS_BAD_INPUT where there is no
  * such model. */
 enum { MODEL_NAME_BYTES = 32 };
-int model_vit_patch(const char *name, int wanted, char out[MODEL_NAME_BYTES], ls_error *error);
+typedef struct vit_form {
+    int side;         /* of its patches; 0: as the name says, and so does NULL below */
+    const char *pool; /* "class": its token goes to the head; "mean": the mean of all others */
+    const char *gelu; /* "erf", "tanh" (device/op.h) */
+} vit_form;
+int model_vit_like(const char *name, const vit_form *wanted, char out[MODEL_NAME_BYTES],
+                   ls_error *error);
 
 /* What a vision transformer's name stands for. False: there is no such model. */
 typedef struct vit_facts {
     int width, blocks, heads;
-    int hidden; /* of a block's MLP */
-    int patch;  /* side */
+    int hidden;      /* of a block's MLP */
+    int patch;       /* side */
+    bool mean, tanh; /* its pooling, its GELU's form */
 } vit_facts;
 bool model_vit_facts(const char *name, vit_facts *out);
 bool model_vit_named(const vit_facts *facts, char out[MODEL_NAME_BYTES]);

@@ -63,7 +63,7 @@ static const layer_interface layer_linear_gelu = {
 };
 
 static const layer_interface *interface_for(const graph_tensor *x, activation activation) {
-    if (activation == ACTIVATION_GELU)
+    if (activation_is_gelu(activation))
         return &layer_linear_gelu;
     return x->kind == TENSOR_TOKENS ? &layer_linear_tokens : &layer_linear;
 }

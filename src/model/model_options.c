@@ -13,6 +13,11 @@ static const option options[] = {
      false},
     {"patch", OPTION_CHOICE, AT(patch), "N", NULL, MODEL_PATCH_CHOICES, 0, 0,
      "Cut images into patches of N x N pixels (a vision transformer; 16 without it).", false},
+    {"pool", OPTION_CHOICE, AT(pool), "WHAT", NULL, MODEL_POOL_CHOICES, 0, 0,
+     "Give a vision transformer's head the class token, as without it, or the mean of all others.",
+     false},
+    {"gelu", OPTION_CHOICE, AT(gelu), "FORM", NULL, MODEL_GELU_CHOICES, 0, 0,
+     "Compute a vision transformer's GELU by erf, as without it, or by its approximation.", false},
     {"precision", OPTION_CHOICE, AT(precision), "TYPE", "fp32", PRECISION_CHOICES, 0, 0,
      "Compute in this type; parameters and optimizer stay fp32; fp16 scales its loss.", false},
     {"zero-init-residual", OPTION_FLAG, AT(zero_init_residual), NULL, NULL, NULL, 0, 0,
@@ -24,9 +29,11 @@ int model_add_options(option_groups *list, size_t offset, ls_error *error) {
 }
 
 int model_check_options(model_options *self, ls_error *error) {
-    if (!self->patch)
+    vit_form wanted = {
+        .side = self->patch ? atoi(self->patch) : 0, .pool = self->pool, .gelu = self->gelu};
+    if (!self->patch && !self->pool && !self->gelu)
         return LS_OK;
-    LS_TRY(model_vit_patch(self->model, atoi(self->patch), self->named, error));
+    LS_TRY(model_vit_like(self->model, &wanted, self->named, error));
     self->model = self->named;
     return LS_OK;
 }

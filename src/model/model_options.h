@@ -7,21 +7,25 @@
 
 #include <stdbool.h>
 
-/* Of --patch. */
+/* Of --patch, --pool and --gelu. */
 #define MODEL_PATCH_CHOICES "4|8|14|16|32"
+#define MODEL_POOL_CHOICES  "class|mean"
+#define MODEL_GELU_CHOICES  "erf|tanh"
 
 typedef struct model_options {
-    const char *model;     /* as model_build knows it */
-    const char *patch;     /* the side of its patches; NULL: as the model's name says */
-    const char *precision; /* of PRECISION_CHOICES (precision_of) */
+    const char *model;       /* as model_build knows it */
+    const char *patch;       /* the side of its patches; NULL: as the model's name says */
+    const char *pool, *gelu; /* vit_form's; NULL: as the model's name says */
+    const char *precision;   /* of PRECISION_CHOICES (precision_of) */
     bool zero_init_residual;
-    char named[MODEL_NAME_BYTES]; /* what model points to, once patch has changed it */
+    char named[MODEL_NAME_BYTES]; /* what model points to, once one of them has changed it */
 } model_options;
 
 /* The group of a command whose settings hold a model_options at `offset`. */
 int model_add_options(option_groups *list, size_t offset, ls_error *error);
 
-/* Changes the model's name to that of the one with such patches. LS_BAD_INPUT where it has none. */
+/* Changes the model's name to that of the one with such patches, pooling and GELU. LS_BAD_INPUT
+ * where it has none. */
 int model_check_options(model_options *self, ls_error *error);
 
 #endif

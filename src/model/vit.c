@@ -1,9 +1,11 @@
 /* Vision transformers (Dosovitskiy et al., "An Image is Worth 16x16 Words", 2020) as timm has
  * them: its names of tensors, its beginnings, layer norms before each branch with an epsilon of
- * 1e-6, GELU in its erf form. With 1000 classes at 224 x 224: vit-ti16 has 5,717,416 parameters,
- * vit-s16 22,050,664, vit-b16 86,567,656, vit-l16 304,326,632.
+ * 1e-6, GELU in its erf form, the class token pooled. With 1000 classes at 224 x 224: vit-ti16 has
+ * 5,717,416 parameters, vit-s16 22,050,664, vit-b16 86,567,656, vit-l16 304,326,632.
  *
- * The last norm comes behind the pooling, which is the same: it goes token by token. */
+ * The last norm comes behind the pooling, which is the same where that takes the class token: it
+ * goes token by token. Behind a mean it is another model, and another name: "fc_norm", as timm has
+ * it with global_pool='avg'. */
 #include "model/layer_name.h"
 #include "model/models.h"
 
@@ -12,12 +14,12 @@
 
 static const double EPSILON = 1e-6;
 
-typedef struct vit {
-    const char *name; /* and the side of its patches behind it: "vit-ti16" */
+typedef struct vit_size {
+    const char *name;
     int width, blocks, heads;
-} vit;
+} vit_size;
 
-static const vit sizes[] = {
+static const vit_size sizes[] = {
     {"vit-ti", 192, 12, 3}, {"vit-s", 384, 12, 6}, {"vit-b", 768, 12, 12}, {"vit-l", 1024, 24, 16}};
 
 static const int sides[] = {4, 8, 14, 16, 32};
@@ -25,68 +27,105 @@ static const int sides[] = {4, 8, 14, 16, 32};
 enum { HIDDEN = 4 }; /* of an MLP, over the width */
 enum { SIZES = sizeof sizes / sizeof *sizes, SIDES = sizeof sides / sizeof *sides };
 
-/* The size that a name begins with, and the side of the patches that it ends with. */
-static const vit *find(const char *name, int *side) {
-    for (int size = 0; size < SIZES; size++)
-        for (int i = 0; i < SIDES; i++) {
-            char whole[32];
-            snprintf(whole, sizeof whole, "%s%d", sizes[size].name, sides[i]);
-            *side = sides[i];
-            if (strcmp(whole, name) == 0)
-                return &sizes[size];
-        }
-    return NULL;
+/* All that a name says: the size, the side of its patches behind it, then what is not as usual:
+ * "vit-ti16-mean-tanh". */
+typedef struct vit {
+    const vit_size *size;
+    int side;
+    bool mean, tanh;
+} vit;
+
+static void write_name(const vit *of, char out[MODEL_NAME_BYTES]) {
+    snprintf(out, MODEL_NAME_BYTES, "%s%d%s%s", of->size->name, of->side, of->mean ? "-mean" : "",
+             of->tanh ? "-tanh" : "");
 }
 
-int model_vit_patch(const char *name, int wanted, char out[MODEL_NAME_BYTES], ls_error *error) {
-    int side;
-    const vit *of = find(name, &side);
-    if (!of)
-        return ls_fail(error, LS_BAD_INPUT,
-                       "--patch: expected a vision transformer (--model vit-ti16, ...), found "
-                       "--model %s",
-                       name);
+static bool find(const char *name, vit *out) {
+    enum { FORMS = 4 };
+    for (int i = 0; i < SIZES * SIDES * FORMS; i++) {
+        char whole[MODEL_NAME_BYTES];
+        int form = i % FORMS;
+        *out = (vit){.size = &sizes[i / FORMS / SIDES],
+                     .side = sides[i / FORMS % SIDES],
+                     .mean = form & 1,
+                     .tanh = form & 2};
+        write_name(out, whole);
+        if (strcmp(whole, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int take_side(int wanted, vit *out, ls_error *error) {
     for (int i = 0; i < SIDES; i++)
         if (sides[i] == wanted) {
-            snprintf(out, MODEL_NAME_BYTES, "%s%d", of->name, wanted);
+            out->side = wanted;
             return LS_OK;
         }
     return ls_fail(error, LS_BAD_INPUT, "--patch: expected 4, 8, 14, 16 or 32, found %d", wanted);
 }
 
 bool model_vit_facts(const char *name, vit_facts *out) {
-    const vit *of = find(name, &out->patch);
-    if (!of)
+    vit of;
+    if (!find(name, &of))
         return false;
-    out->width = of->width;
-    out->blocks = of->blocks;
-    out->heads = of->heads;
-    out->hidden = HIDDEN * of->width;
+    *out = (vit_facts){.patch = of.side,
+                       .width = of.size->width,
+                       .blocks = of.size->blocks,
+                       .heads = of.size->heads,
+                       .hidden = HIDDEN * of.size->width,
+                       .mean = of.mean,
+                       .tanh = of.tanh};
     return true;
 }
 
 bool model_vit_named(const vit_facts *facts, char out[MODEL_NAME_BYTES]) {
-    vit_facts found;
-    for (int size = 0; size < SIZES; size++) {
-        snprintf(out, MODEL_NAME_BYTES, "%s%d", sizes[size].name, facts->patch);
-        if (model_vit_facts(out, &found) && memcmp(&found, facts, sizeof found) == 0)
+    for (int i = 0; i < SIZES; i++) {
+        const vit of = {&sizes[i], facts->patch, facts->mean, facts->tanh};
+        vit_facts found;
+        write_name(&of, out);
+        if (model_vit_facts(out, &found) && found.width == facts->width &&
+            found.blocks == facts->blocks && found.heads == facts->heads &&
+            found.hidden == facts->hidden)
             return true;
     }
     return false;
 }
 
+int model_vit_like(const char *name, const vit_form *wanted, char out[MODEL_NAME_BYTES],
+                   ls_error *error) {
+    vit of;
+    if (!find(name, &of))
+        return ls_fail(error, LS_BAD_INPUT,
+                       "%s: expected a vision transformer (--model vit-ti16, ...), found "
+                       "--model %s",
+                       wanted->side   ? "--patch"
+                       : wanted->pool ? "--pool"
+                                      : "--gelu",
+                       name);
+    if (wanted->side)
+        LS_TRY(take_side(wanted->side, &of, error));
+    if (wanted->pool)
+        of.mean = strcmp(wanted->pool, "mean") == 0;
+    if (wanted->gelu)
+        of.tanh = strcmp(wanted->gelu, "tanh") == 0;
+    write_name(&of, out);
+    return LS_OK;
+}
+
 static int attention_branch(graph *g, const char *block, int x, const vit *of) {
     int y = graph_layernorm(g, name_of(block, "norm1").text, x, EPSILON);
-    y = graph_linear(g, name_of(block, "attn.qkv").text, y, 3 * of->width, ACTIVATION_NONE);
-    y = graph_attention(g, name_of(block, "attn").text, y, of->heads);
-    y = graph_linear(g, name_of(block, "attn.proj").text, y, of->width, ACTIVATION_NONE);
+    y = graph_linear(g, name_of(block, "attn.qkv").text, y, 3 * of->size->width, ACTIVATION_NONE);
+    y = graph_attention(g, name_of(block, "attn").text, y, of->size->heads);
+    y = graph_linear(g, name_of(block, "attn.proj").text, y, of->size->width, ACTIVATION_NONE);
     return graph_join(g, name_of(block, "join1").text, x, y, ACTIVATION_NONE);
 }
 
 static int mlp_branch(graph *g, const char *block, int x, const vit *of) {
     int y = graph_layernorm(g, name_of(block, "norm2").text, x, EPSILON);
-    y = graph_linear(g, name_of(block, "mlp.fc1").text, y, HIDDEN * of->width, ACTIVATION_GELU);
-    y = graph_linear(g, name_of(block, "mlp.fc2").text, y, of->width, ACTIVATION_NONE);
+    y = graph_linear(g, name_of(block, "mlp.fc1").text, y, HIDDEN * of->size->width,
+                     of->tanh ? ACTIVATION_GELU_TANH : ACTIVATION_GELU);
+    y = graph_linear(g, name_of(block, "mlp.fc2").text, y, of->size->width, ACTIVATION_NONE);
     return graph_join(g, name_of(block, "join2").text, x, y, ACTIVATION_NONE);
 }
 
@@ -102,13 +141,12 @@ static void begin_as_timm(graph *g) {
     }
 }
 
-static int build(graph *g, const vit *of, int patch, int height, int width, int channels,
-                 int classes) {
+static int build(graph *g, const vit *of, int height, int width, int channels, int classes) {
     int x = graph_input(g, height, width, channels);
-    x = graph_patches(g, "patch_embed", x, patch);
-    x = graph_patch_linear(g, "patch_embed.proj", x, of->width, patch);
+    x = graph_patches(g, "patch_embed", x, of->side);
+    x = graph_patch_linear(g, "patch_embed.proj", x, of->size->width, of->side);
     x = graph_embedding(g, "embedding", x);
-    for (int block = 0; block < of->blocks; block++) {
+    for (int block = 0; block < of->size->blocks; block++) {
         char name[32];
         snprintf(name, sizeof name, "blocks.%d", block);
         graph_begin_block(g);
@@ -116,8 +154,8 @@ static int build(graph *g, const vit *of, int patch, int height, int width, int 
         x = mlp_branch(g, name, x, of);
         graph_end_block(g);
     }
-    x = graph_tokenpool(g, "pool", x, false);
-    x = graph_layernorm(g, "norm", x, EPSILON);
+    x = graph_tokenpool(g, "pool", x, of->mean);
+    x = graph_layernorm(g, of->mean ? "fc_norm" : "norm", x, EPSILON);
     x = graph_linear(g, "head", x, classes, ACTIVATION_NONE);
     begin_as_timm(g);
     return x;
@@ -125,9 +163,9 @@ static int build(graph *g, const vit *of, int patch, int height, int width, int 
 
 bool model_vit(graph *g, const char *name, int height, int width, int channels, int classes,
                int *logits) {
-    int side;
-    const vit *of = find(name, &side);
-    if (of)
-        *logits = build(g, of, side, height, width, channels, classes);
-    return of != NULL;
+    vit of;
+    if (!find(name, &of))
+        return false;
+    *logits = build(g, &of, height, width, channels, classes);
+    return true;
 }

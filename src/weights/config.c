@@ -38,7 +38,11 @@ static int read_huggingface(const json_file *file, const char *path, weights_con
     out->epsilon = WEIGHTS_HUGGINGFACE_EPSILON;
     if (json_file_has(file, "layer_norm_eps"))
         LS_TRY(json_file_real(file, "layer_norm_eps", 1e-30, 1, &out->epsilon, error));
-    vit_facts facts = {(int)found[0], (int)found[1], (int)found[2], (int)found[3], (int)found[4]};
+    vit_facts facts = {.width = (int)found[0],
+                       .blocks = (int)found[1],
+                       .heads = (int)found[2],
+                       .hidden = (int)found[3],
+                       .patch = (int)found[4]};
     if (model_vit_named(&facts, out->model))
         return LS_OK;
     return ls_fail(error, LS_BAD_INPUT,

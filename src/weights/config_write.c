@@ -38,6 +38,11 @@ int config_huggingface(const weights_model *model, text_buffer *out, ls_error *e
                        "--format huggingface: expected a vision transformer, found the weights of "
                        "%s (--format timm writes names as PyTorch's)",
                        model->name);
+    if (facts.mean)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--format huggingface: expected a vision transformer that pools its class "
+                       "token, found %s, whose --pool mean transformers does not have",
+                       model->name);
     text_add(out,
              "{\n  \"architectures\": [\"ViTForImageClassification\"],\n"
              "  \"model_type\": \"vit\",\n  \"dtype\": \"float32\",\n"
@@ -47,10 +52,10 @@ int config_huggingface(const weights_model *model, text_buffer *out, ls_error *e
              facts.width, facts.blocks, facts.heads, facts.hidden, facts.patch, model->channels);
     add_image_size(out, model);
     text_add(out,
-             "  \"hidden_act\": \"gelu\",\n  \"layer_norm_eps\": %.15g,\n  \"qkv_bias\": true,\n"
+             "  \"hidden_act\": \"%s\",\n  \"layer_norm_eps\": %.15g,\n  \"qkv_bias\": true,\n"
              "  \"hidden_dropout_prob\": 0.0,\n  \"attention_probs_dropout_prob\": 0.0,\n"
              "  \"initializer_range\": 0.02,\n",
-             model->epsilon);
+             facts.tanh ? "gelu_pytorch_tanh" : "gelu", model->epsilon);
     add_labels(out, model->classes);
     text_add(out, "}\n");
     return LS_OK;
@@ -99,9 +104,10 @@ int config_timm(const weights_model *model, text_buffer *out, ls_error *error) {
              model->classes);
     if (transformer)
         text_add(out,
-                 "  \"num_features\": %d,\n  \"global_pool\": \"token\",\n"
-                 "  \"model_args\": {\"img_size\": [%d, %d], \"patch_size\": %d},\n",
-                 facts.width, model->height, model->width, facts.patch);
+                 "  \"num_features\": %d,\n  \"global_pool\": \"%s\",\n"
+                 "  \"model_args\": {\"img_size\": [%d, %d], \"patch_size\": %d%s},\n",
+                 facts.width, facts.mean ? "avg" : "token", model->height, model->width,
+                 facts.patch, facts.tanh ? ", \"act_layer\": \"gelu_tanh\"" : "");
     text_add(out,
              "  \"pretrained_cfg\": {\n  \"input_size\": [%d, %d, %d],\n"
              "  \"num_classes\": %d,\n  \"interpolation\": \"bilinear\",\n  \"crop_pct\": 1.0,\n",

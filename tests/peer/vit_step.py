@@ -2,7 +2,8 @@
 
     vit_step.py MODEL SIDE BATCH CLASSES TYPE WEIGHTS OUT
 
-MODEL as lockstep names it, "vit-ti8". The rest, and what is written, as in resnet_step.py, with timm's
+MODEL as lockstep names it, "vit-ti8", "vit-ti8-mean-tanh" (the mean of all but the class token pooled
+before the last norm, GELU's tanh form, neither of which torchvision has). The rest, and what is written, as in resnet_step.py, with timm's
 names of tensors. All parameters are random: torchvision's head begins with 0, which no gradient passes.
 """
 import re
@@ -30,7 +31,16 @@ NAMES = [
 ]
 
 
-def timm_name(name):
+class Pooled(VisionTransformer):
+    def forward(self, images):
+        x = self._process_input(images)
+        x = torch.cat([self.class_token.expand(len(x), -1, -1), x], 1) + self.encoder.pos_embedding
+        return self.heads(self.encoder.ln(self.encoder.layers(x)[:, 1:].mean(1)))
+
+
+def timm_name(name, mean):
+    if mean and name.startswith("encoder.ln."):
+        return "fc_norm." + name.rsplit(".", 1)[1]
     for theirs, ours in NAMES:
         name = re.sub(theirs, ours, name)
     return name
@@ -46,14 +56,18 @@ def shake(model):
 def main():
     name, side, batch, classes, kind, weights, out = sys.argv[1:]
     side, batch, classes = int(side), int(batch), int(classes)
-    size, patch = re.fullmatch(r"vit-([a-z]+)(\d+)", name).groups()
+    size, patch, mean, tanh = re.fullmatch(r"vit-([a-z]+)(\d+)(-mean)?(-tanh)?", name).groups()
     width, blocks, heads = SIZES[size]
     torch.manual_seed(7)
     torch.set_num_threads(1)
-    model = VisionTransformer(image_size=side, patch_size=int(patch), num_layers=blocks, num_heads=heads,
-                              hidden_dim=width, mlp_dim=4 * width, num_classes=classes)
+    kind_of = Pooled if mean else VisionTransformer
+    model = kind_of(image_size=side, patch_size=int(patch), num_layers=blocks, num_heads=heads,
+                    hidden_dim=width, mlp_dim=4 * width, num_classes=classes)
+    for module in model.modules():
+        if isinstance(module, nn.GELU) and tanh:
+            module.approximate = "tanh"
     shake(model)
-    save({timm_name(key): value for key, value in model.state_dict().items()}, weights)
+    save({timm_name(key, mean): value for key, value in model.state_dict().items()}, weights)
     model = model.to(getattr(torch, kind))
     images = torch.randint(0, 256, (batch, side, side, 3)).to(getattr(torch, kind))
     labels = torch.randint(0, classes, (batch,))
@@ -63,7 +77,7 @@ def main():
     loss.backward()
     found = {"images": images, "labels": labels, "logits": logits.detach(), "loss": loss.detach()[None]}
     for key, parameter in model.named_parameters():
-        found[f"grad.{timm_name(key)}"] = parameter.grad
+        found[f"grad.{timm_name(key, mean)}"] = parameter.grad
     model.eval()
     with torch.no_grad():
         found["eval"] = model(inputs)

@@ -51,9 +51,9 @@ int cpu_add(device *self, device_stream *stream, size_t count, dtype type, const
             void *to, ls_error *error);
 int cpu_softmax_cross_entropy(device *self, device_stream *stream, const loss_arguments *arguments,
                               ls_error *error);
-/* gelu.c: y = the GELU of z, fp32 or bf16; z = dy times its derivative at z. */
-void cpu_gelu(dtype type, size_t count, const void *z, void *y);
-void cpu_gelu_backward(dtype type, size_t count, const void *dy, void *z);
+/* gelu.c: y = the GELU of z (of either form), fp32 or bf16; z = dy times its derivative at z. */
+void cpu_gelu(activation form, dtype type, size_t count, const void *z, void *y);
+void cpu_gelu_backward(activation form, dtype type, size_t count, const void *dy, void *z);
 /* to[column] = the sum of from[row][column], fp32 or bf16, in an order that is the number of rows'
  * alone. */
 void cpu_sum_rows(dtype type, const void *from, float *to, size_t rows, size_t columns);

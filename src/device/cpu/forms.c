@@ -71,9 +71,10 @@ FORMS(void, cpu_attention_forward,
 FORMS(void, cpu_attention_backward,
       (const attention_job *self, size_t sample, size_t head, float *workspace),
       (self, sample, head, workspace))
-FORMS(void, cpu_gelu, (dtype type, size_t count, const void *z, void *y), (type, count, z, y))
-FORMS(void, cpu_gelu_backward, (dtype type, size_t count, const void *dy, void *z),
-      (type, count, dy, z))
+FORMS(void, cpu_gelu, (activation form, dtype type, size_t count, const void *z, void *y),
+      (form, type, count, z, y))
+FORMS(void, cpu_gelu_backward, (activation form, dtype type, size_t count, const void *dy, void *z),
+      (form, type, count, dy, z))
 FORMS(void, cpu_add_two,
       (dtype type, size_t count, const void *a, const void *b, bool relu, void *y),
       (type, count, a, b, relu, y))

@@ -114,7 +114,7 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
     const linear_shape *shape = wanted;
     self->shape = *shape;
     LS_TRY(cpu_check_type("linear", shape->type, error));
-    if (shape->activation == ACTIVATION_GELU)
+    if (activation_is_gelu(shape->activation))
         base->saved_bytes = linear_outputs(shape) * dtype_bytes(shape->type);
     bool rounded = shape->type == DTYPE_BF16;
     if (rounded)
@@ -155,14 +155,15 @@ static int multiply(linear_plan *self, const op_arguments *a, void *y, ls_error 
 }
 
 static bool has_gelu(const linear_plan *self) {
-    return self->shape.activation == ACTIVATION_GELU;
+    return activation_is_gelu(self->shape.activation);
 }
 
 static int forward(plan *base, const op_arguments *a, ls_error *error) {
     linear_plan *self = (linear_plan *)base;
     LS_TRY(multiply(self, a, has_gelu(self) ? a->saved : a->y, error));
     if (has_gelu(self))
-        cpu_gelu(self->shape.type, linear_outputs(&self->shape), a->saved, a->y);
+        cpu_gelu(self->shape.activation, self->shape.type, linear_outputs(&self->shape), a->saved,
+                 a->y);
     return LS_OK;
 }
 
@@ -188,7 +189,8 @@ static int backward_inputs(plan *base, const op_arguments *a, ls_error *error) {
 static int backward_parameters(plan *base, const op_arguments *a, ls_error *error) {
     linear_plan *self = (linear_plan *)base;
     if (has_gelu(self))
-        cpu_gelu_backward(self->shape.type, linear_outputs(&self->shape), a->dy, a->saved);
+        cpu_gelu_backward(self->shape.activation, self->shape.type, linear_outputs(&self->shape),
+                          a->dy, a->saved);
     const void *dy = delta_of(self, a);
     if (self->by_product || self->weights_by_product)
         cpu_sum_rows(self->shape.type, dy, a->gradients[1], (size_t)self->shape.n,

@@ -1,7 +1,7 @@
 /* y [n,out] = x [n,in] * transposed weight [out,in] + bias [out]: parameters weight and bias,
  * rounded as for convolutions (conv2d.h). `in` is h*w*c of a flattened image, in that order.
  *
- * With a GELU (its erf form) forward keeps what that is applied to, rounded to the type, in
+ * With a GELU (either form) forward keeps what that is applied to, rounded to the type, in
  * `saved`; dy is the gradient of y as it was stored: the op applies the derivative itself.
  * backward_parameters comes first, and leaves the result in `saved` for backward_inputs. */
 #ifndef LOCKSTEP_DEVICE_KINDS_LINEAR_H

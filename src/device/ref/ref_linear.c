@@ -21,7 +21,7 @@ static int prepare(plan *self, const void *wanted, const plan *like, ls_error *e
     const linear_shape *shape = wanted;
     LS_TRY(ref_check_type("linear", shape->type, error));
     ((ref_linear_plan *)self)->shape = *shape;
-    if (shape->activation == ACTIVATION_GELU)
+    if (activation_is_gelu(shape->activation))
         self->saved_bytes = linear_outputs(shape) * dtype_bytes(shape->type);
     text_add(&self->description, "ref");
     return LS_OK;
@@ -36,15 +36,30 @@ static double normal_density(double z) {
     return exp(-z * z / 2) / sqrt(2 * acos(-1));
 }
 
+/* What gelu-tanh has in the first one's place, and its derivative. */
+static double tanh_up_to(double z) {
+    return (1 + tanh(sqrt(2 / acos(-1)) * (z + 0.044715 * z * z * z))) / 2;
+}
+
+static double tanh_density(double z) {
+    double part = tanh_up_to(z);
+    return 2 * part * (1 - part) * sqrt(2 / acos(-1)) * (1 + 3 * 0.044715 * z * z);
+}
+
+static double slope(activation form, double z) {
+    return form == ACTIVATION_GELU ? normal_up_to(z) + z * normal_density(z)
+                                   : tanh_up_to(z) + z * tanh_density(z);
+}
+
 /* z, as the type holds it, is what a GELU is applied to. */
 static double activated(const linear_shape *shape, const op_arguments *a, size_t index, double z) {
     if (shape->activation == ACTIVATION_RELU)
         return z < 0 ? 0 : z;
-    if (shape->activation != ACTIVATION_GELU)
+    if (!activation_is_gelu(shape->activation))
         return z;
     ref_store(shape->type, a->saved, index, z);
     z = ref_load(shape->type, a->saved, index);
-    return z * normal_up_to(z);
+    return shape->activation == ACTIVATION_GELU ? z * normal_up_to(z) : z * tanh_up_to(z);
 }
 
 static int forward(plan *self, const op_arguments *a, ls_error *error) {
@@ -64,14 +79,14 @@ static int forward(plan *self, const op_arguments *a, ls_error *error) {
 
 /* The gradient of what the activation is applied to. */
 static const void *delta_of(const linear_shape *shape, const op_arguments *a) {
-    return shape->activation == ACTIVATION_GELU ? a->saved : a->dy;
+    return activation_is_gelu(shape->activation) ? a->saved : a->dy;
 }
 
 static void make_delta(const linear_shape *shape, const op_arguments *a) {
     for (size_t i = 0; i < linear_outputs(shape); i++) {
         double z = ref_load(shape->type, a->saved, i);
-        double slope = normal_up_to(z) + z * normal_density(z);
-        ref_store(shape->type, a->saved, i, slope * ref_load(shape->type, a->dy, i));
+        ref_store(shape->type, a->saved, i,
+                  slope(shape->activation, z) * ref_load(shape->type, a->dy, i));
     }
 }
 
@@ -96,7 +111,7 @@ static int backward_parameters(plan *self, const op_arguments *a, ls_error *erro
     const linear_shape *shape = shape_of(self);
     size_t in = (size_t)shape->in_features, out = (size_t)shape->out_features;
     const void *delta = delta_of(shape, a);
-    if (shape->activation == ACTIVATION_GELU)
+    if (activation_is_gelu(shape->activation))
         make_delta(shape, a);
     for (size_t o = 0; o < out; o++) {
         double bias_sum = 0;

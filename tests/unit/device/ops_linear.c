@@ -208,14 +208,14 @@ static void one_difference(subject *s, subject *ref, int n, int in, bool relu) {
 
 /* --- with a GELU, of many rows as tokens are */
 
-static void one_gelu(subject *s, subject *ref, int n, int in, int out, float reach,
+static void one_gelu(subject *s, subject *ref, activation form, int n, int in, int out, float reach,
                      uint64_t stream) {
     linear_shape shape = {.n = n,
                           .in_features = in,
                           .out_features = out,
                           .type = s->type,
                           .tf32 = s->precision == PRECISION_TF32,
-                          .activation = ACTIVATION_GELU,
+                          .activation = form,
                           .need_dx = true};
     linear_values values = linear_random(s, &shape, stream);
     for (size_t i = 0; i < inputs_of(&shape); i++)
@@ -239,39 +239,49 @@ static void one_gelu(subject *s, subject *ref, int n, int in, int out, float rea
                memcmp(got.dx[0], again.dx[0], inputs_of(&shape) * sizeof(float)) == 0,
            "the second run has other bits than the first");
     op_results_free(&want), op_results_free(&got), op_results_free(&again), values_free(&values);
-    case_done(s, "linear %dx%d->%d gelu", n, in, out);
+    case_done(s, "linear %dx%d->%d %s", n, in, out, activation_name(form));
 }
 
-/* GELU itself, through a weight of 1: known values, and the derivative's. */
+/* A GELU itself, through a weight of 1: known values, and the derivative's. */
+static void gelu_at(subject *s, activation form, const float *z, const float *gelu,
+                    const float *slopes, int count) {
+    float one = 1, none = 0, *ones = floats((size_t)count);
+    linear_shape shape = {.n = count,
+                          .in_features = 1,
+                          .out_features = 1,
+                          .type = s->type,
+                          .activation = form,
+                          .need_dx = true};
+    for (int i = 0; i < count; i++)
+        ones[i] = 1;
+    op_results got = run(s, &shape, &(linear_values){(float *)z, &one, &none, ones});
+    expect_close_stored(s, "y", got.y, gelu, (size_t)count, 0x1p-21);
+    expect_close_stored(s, "dx", got.dx[0], slopes, (size_t)count, 0x1p-21);
+    free(ones), op_results_free(&got);
+    case_done(s, "linear: %s and its derivative at known places", activation_name(form));
+}
+
 static void gelu_by_hand(subject *s) {
     static const float z[] = {-30, -6, -3, -1, -0.5f, 0, 0.5f, 1, 3, 30};
     static const float gelu[] = {0, -5.919526e-9f, -0.0040496940f, -0.15865525f, -0.15426877f,
                                  0, 0.34573123f,   0.84134475f,    2.9959503f,   30};
     static const float slopes[] = {0,    -3.5468e-8f,  -0.0119456472f, -0.0833154706f, 0.132504875f,
                                    0.5f, 0.867495125f, 1.08331547f,    1.01194565f,    1};
-    enum { COUNT = sizeof z / sizeof *z };
-    float one = 1, none = 0, ones[COUNT];
-    linear_shape shape = {.n = COUNT,
-                          .in_features = 1,
-                          .out_features = 1,
-                          .type = s->type,
-                          .activation = ACTIVATION_GELU,
-                          .need_dx = true};
-    for (int i = 0; i < COUNT; i++)
-        ones[i] = 1;
-    op_results got = run(s, &shape, &(linear_values){(float *)z, &one, &none, ones});
-    expect_close_stored(s, "y", got.y, gelu, COUNT, 0x1p-21);
-    expect_close_stored(s, "dx", got.dx[0], slopes, COUNT, 0x1p-21);
-    op_results_free(&got);
-    case_done(s, "linear: GELU and its derivative at known places");
+    gelu_at(s, ACTIVATION_GELU, z, gelu, slopes, sizeof z / sizeof *z);
 }
 
-static void gelu_by_differences(subject *s, subject *ref) {
-    linear_shape shape = {.n = 6,
-                          .in_features = 9,
-                          .out_features = 5,
-                          .activation = ACTIVATION_GELU,
-                          .need_dx = true};
+static void tanh_by_hand(subject *s) {
+    static const float z[] = {-30, -6, -3, -1, -0.5f, 0, 0.5f, 1, 3, 30};
+    static const float gelu[] = {0, -8.4396467e-11f, -0.00363739208f, -0.158808009f, -0.15428599f,
+                                 0, 0.34571401f,     0.841191991f,    2.99636261f,   30};
+    static const float slopes[] = {
+        0,    -7.70997393e-10f, -0.0115841666f, -0.0829640838f, 0.132630096f,
+        0.5f, 0.867369904f,     1.08296408f,    1.01158417f,    1};
+    gelu_at(s, ACTIVATION_GELU_TANH, z, gelu, slopes, sizeof z / sizeof *z);
+}
+static void gelu_by_differences(subject *s, subject *ref, activation form) {
+    linear_shape shape = {
+        .n = 6, .in_features = 9, .out_features = 5, .activation = form, .need_dx = true};
     linear_values in = linear_random(s, &shape, 5990);
     op_trial trial = {.kind = &op_linear,
                       .shape = &shape,
@@ -282,17 +292,21 @@ static void gelu_by_differences(subject *s, subject *ref) {
     op_results got = op_try(s, &trial);
     expect_differences(ref, &trial, &got, 0x1p-7f, 1, 0x1p-11);
     op_results_free(&got), values_free(&in);
-    case_done(s, "linear gelu: finite differences");
+    case_done(s, "linear %s: finite differences", activation_name(form));
 }
 
 static void with_gelu(subject *s, subject *ref) {
-    one_gelu(s, ref, 64, 128, 70, 1, 5960);
-    one_gelu(s, ref, 394, 48, 192, 1, 5970);
-    one_gelu(s, ref, 700, 16, 33, 2, 5980);
+    for (activation form = ACTIVATION_GELU; form <= ACTIVATION_GELU_TANH; form++) {
+        one_gelu(s, ref, form, 64, 128, 70, 1, 5960);
+        one_gelu(s, ref, form, 394, 48, 192, 1, 5970);
+        one_gelu(s, ref, form, 700, 16, 33, 2, 5980);
+    }
     if (s->precision != PRECISION_FP32)
         return;
     gelu_by_hand(s);
-    gelu_by_differences(s, ref);
+    tanh_by_hand(s);
+    gelu_by_differences(s, ref, ACTIVATION_GELU);
+    gelu_by_differences(s, ref, ACTIVATION_GELU_TANH);
 }
 
 void test_linear(subject *s, subject *ref) {

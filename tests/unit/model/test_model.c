@@ -177,14 +177,40 @@ static void check_vit_records(void) {
           "said: %s", error.text);
     graph_release(&g);
     error = (ls_error){0};
-    CHECK(model_vit_patch("vit-s16", 14, name, &error) == LS_OK && strcmp(name, "vit-s14") == 0,
+    CHECK(model_vit_like("vit-s16", &(vit_form){.side = 14}, name, &error) == LS_OK &&
+              strcmp(name, "vit-s14") == 0,
           "made of it: %s", name);
-    CHECK(model_vit_patch("vit-s16", 15, name, &error) == LS_BAD_INPUT, "15");
+    CHECK(model_vit_like("vit-s16", &(vit_form){.side = 15}, name, &error) == LS_BAD_INPUT, "15");
     error = (ls_error){0};
-    CHECK(model_vit_patch("resnet18", 14, name, &error) == LS_BAD_INPUT &&
-              strstr(error.text, "resnet18"),
+    CHECK(model_vit_like("resnet18", &(vit_form){.gelu = "tanh"}, name, &error) == LS_BAD_INPUT &&
+              strstr(error.text, "resnet18") && strstr(error.text, "--gelu"),
           "said: %s", error.text);
     check_case("records of a vision transformer; patches that do not fit are refused");
+}
+
+/* What else a vision transformer's name says. */
+static void check_vit_forms(void) {
+    static graph g;
+    ls_error error = {0};
+    char name[MODEL_NAME_BYTES];
+    CHECK(model_vit_like("vit-ti8", &(vit_form){.pool = "mean", .gelu = "tanh"}, name, &error) ==
+                  LS_OK &&
+              strcmp(name, "vit-ti8-mean-tanh") == 0,
+          "made of it: %s", name);
+    build(&g, name, 32, 10);
+    const graph_parameter *norm = record_of(&g, "fc_norm.weight");
+    const graph_parameter *fc1 = record_of(&g, "blocks.0.mlp.fc1.weight");
+    CHECK(g.record_count == 152 && norm->count == 192, "%d records", g.record_count);
+    CHECK(g.layers[fc1->layer].activation == ACTIVATION_GELU_TANH, "its GELU");
+    graph_release(&g);
+    CHECK(model_vit_like("vit-ti8-mean-tanh", &(vit_form){.side = 16, .gelu = "erf"}, name,
+                         &error) == LS_OK &&
+              strcmp(name, "vit-ti16-mean") == 0,
+          "made of it: %s", name);
+    CHECK(model_vit_like(name, &(vit_form){.pool = "class"}, name, &error) == LS_OK &&
+              strcmp(name, "vit-ti16") == 0,
+          "made of it: %s", name);
+    check_case("a vision transformer that pools the mean, and one with a GELU by tanh");
 }
 
 /* Which records decay, and what the norms begin with. */
@@ -301,6 +327,7 @@ int main(void) {
     check_resnet_records();
     check_vits();
     check_vit_records();
+    check_vit_forms();
     check_normal();
     check_draws();
     check_alignment();
