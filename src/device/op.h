@@ -61,6 +61,15 @@ typedef struct op_sums {
     int (*add_up)(void *context, double *values, size_t count, ls_error *error);
 } op_sums;
 
+/* What ops draw random numbers of, in training: with a layer and an element's place in its sample,
+ * the whole of it. No rank, lane or micro-batch is in it. */
+typedef struct op_draws {
+    uint64_t seed;
+    const struct step_state *state; /* device memory: of the step */
+    int64_t
+        first; /* of the call's samples the first one's place in the step's batch of all ranks */
+} op_draws;
+
 /* What a call reads and writes. A kind's header says which members it uses and in which order;
  * what it does not use is NULL. */
 typedef struct op_arguments {
@@ -90,8 +99,9 @@ typedef struct op_arguments {
     /* In training, of a kind that says so: what it sums over the batch is all ranks'. On a device
      * of the host alone. NULL: the batch is this call's. */
     const op_sums *sums;
-    void *workspace; /* plan.workspace_bytes of scratch */
-    bool training;   /* forward: a backward follows; false in evaluation */
+    const op_draws *draws; /* in training, of a kind that draws; else NULL is fine */
+    void *workspace;       /* plan.workspace_bytes of scratch */
+    bool training;         /* forward: a backward follows; false in evaluation */
 } op_arguments;
 
 /* Where element i of a parameter lies in an array that holds more: runs of `length` elements, each

@@ -13,15 +13,18 @@ struct accumulator {
 
 micro_batch micro_batch_of(const mode_interface *is, const mode_settings *s, int64_t global_count,
                            int number) {
-    int64_t own = share_of(global_count, s->rank, s->size).count;
-    share part = share_of(is->scatters ? global_count : own, number, s->micro_batches);
+    share own = share_of(global_count, s->rank, s->size);
+    share part = share_of(is->scatters ? global_count : own.count, number, s->micro_batches);
     micro_batch out = {.number = number, .global_count = global_count, .loaded = part};
     if (!is->scatters) {
         out.count = (int)part.count;
+        out.place = own.first + part.first;
         return out;
     }
     out.global_count = part.count;
-    out.count = (int)share_of(part.count, s->rank, s->size).count;
+    own = share_of(part.count, s->rank, s->size);
+    out.count = (int)own.count;
+    out.place = part.first + own.first;
     if (s->rank != 0)
         out.loaded = (share){0, 0};
     return out;

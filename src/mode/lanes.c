@@ -16,6 +16,7 @@ typedef struct lane {
     pass *pass; /* of the batch at hand, which is `part` of what this rank loaded */
     share part;
     network_hooks hooks;
+    op_draws draws;
     /* Units, from the last one on, whose gradient is written, and that backward is done with. Each
      * on a line of its own: they are what the threads look at of each other. */
     _Alignas(64) _Atomic int written, done;
@@ -195,7 +196,11 @@ static int make_work(lanes *self, int worker, ls_error *error) {
 static int begin_lane(lane *self, const input_batch *batch, ls_error *error) {
     atomic_store(&self->written, 0);
     atomic_store(&self->done, 0);
+    const mode_settings *s = &self->all->mode->settings;
     self->part = part_of(self, batch->global_count);
+    self->draws =
+        (op_draws){s->seed, batch->state,
+                   share_of(batch->global_count, s->rank, s->size).first + self->part.first};
     self->pass = network_pass(self->network, (int)self->part.count);
     if (!self->pass)
         return ls_fail(error, LS_FAILED, "strict: no plan for a lane of %lld samples",
@@ -281,6 +286,7 @@ static void open_lane(lanes *self, int index) {
                                   .gradient_ready = gradient_ready,
                                   .backward_done = backward_done,
                                   .between = between,
+                                  .draws = &each->draws,
                                   .quiet = !is_first_worker(each)};
 }
 

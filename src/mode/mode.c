@@ -104,6 +104,7 @@ int mode_create(const char *name, const mode_settings *settings, mode **out, ls_
     if (settings->micro_batches == 0)
         self->settings.micro_batches = 1;
     self->hooks.context = self;
+    self->hooks.draws = &self->draws;
     self->lane_count = settings->lanes ? settings->lanes / settings->size : 1;
     int status = step_clock_create(settings->device, settings->stream, &self->clock, error);
     if (status == LS_OK)
@@ -174,6 +175,7 @@ static const network_hooks *own_hooks(const mode *self) {
 
 int mode_begin(mode *self, const input_batch *batch, int number, ls_error *error) {
     self->at_hand = micro_batch_of(self->is, &self->settings, batch->global_count, number);
+    self->draws = (op_draws){self->settings.seed, batch->state, self->at_hand.place};
     if (self->lanes)
         return lanes_begin(self->lanes, batch, error);
     return self->is->begin(self, batch, own_pass(self), error);

@@ -35,6 +35,7 @@ typedef struct mode_settings {
     dtype gradient_type;        /* ddp: of gradients on their way, DTYPE_F32 or DTYPE_BF16 */
     factor_choice factors;      /* ddp */
     float label_smoothing;      /* of training's loss: loss_arguments */
+    uint64_t seed;              /* of what ops draw (op_draws) */
     double measure_seconds;     /* ddp: for what is measured before it chooses, all in all */
     bool sync_batchnorm; /* ddp: what ops sum over a batch is all ranks' (mode/batch_sums.h) */
     int lanes; /* --strict: of the global batch, over all ranks (mode/lanes.h); 0: not strict */
@@ -84,6 +85,7 @@ typedef struct micro_batch {
     int64_t global_count; /* of the batch that the ranks share out now */
     share loaded;         /* of what this rank loaded: positions in the batch */
     int count;            /* samples that this rank computes */
+    int64_t place;        /* of the first of them in the step's batch over all ranks */
 } micro_batch;
 
 typedef struct mode_interface mode_interface;
@@ -101,6 +103,7 @@ typedef struct mode {
     int lane_count;
     lanes *lanes;
     micro_batch at_hand;      /* mode_begin's; of lanes its number alone */
+    op_draws draws;           /* of at_hand */
     accumulator *accumulator; /* NULL: a step is one micro-batch */
     loss_totals *totals; /* device memory [lane_count]; of samples whose loss this rank computed */
     mode_exchange exchange;

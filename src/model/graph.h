@@ -128,6 +128,20 @@ static inline size_t graph_tensor_elements(const graph_tensor *tensor) {
  * caller, also after a failure. */
 int model_build(const char *name, int height, int width, int channels, int classes, graph *out,
                 ls_error *error);
+
+/* What training leaves out of a vision transformer at random (device/kinds/dropout.h), as timm has
+ * it: probabilities from 0 to less than 1. */
+typedef struct model_drops {
+    /* Of elements of the embedded tokens, and of what follows attn.proj, mlp.fc1's GELU and
+     * mlp.fc2: timm's pos_drop_rate and proj_drop_rate, both. */
+    double dropout;
+    /* Of what a branch adds to a sample in the last block; it grows evenly from 0 in the first:
+     * timm's drop_path_rate. */
+    double path;
+} model_drops;
+/* The same with these; LS_BAD_INPUT where the model has none of them. */
+int model_build_dropping(const char *name, const model_drops *drops, int height, int width,
+                         int channels, int classes, graph *out, ls_error *error);
 extern const char model_choices[]; /* for the option table: "cnn|resnet18|..." */
 
 /* The vision transformer of that name with what is wanted of it. LS_BAD_INPUT where there is no

@@ -44,6 +44,9 @@ int graph_layernorm(graph *self, const char *name, int input, double epsilon);
 int graph_attention(graph *self, const char *name, int input, int heads);
 /* The first token, or the mean of all others: a vector. */
 int graph_tokenpool(graph *self, const char *name, int input, bool mean);
+/* In training, elements (`whole`: samples) left out with the probability `rate`
+ * (device/kinds/dropout.h), of tokens or a vector. Rate 0: the input itself, and no layer. */
+int graph_dropout(graph *self, const char *name, int input, double rate, bool whole);
 /* a + b, then the activation: a residual join. */
 int graph_join(graph *self, const char *name, int a, int b, activation activation);
 /* `output` is the logits. Checks that every other tensor is used. */

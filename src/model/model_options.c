@@ -18,6 +18,14 @@ static const option options[] = {
      false},
     {"gelu", OPTION_CHOICE, AT(gelu), "FORM", NULL, MODEL_GELU_CHOICES, 0, 0,
      "Compute a vision transformer's GELU by erf, as without it, or by its approximation.", false},
+    {"dropout", OPTION_REAL, AT(drops.dropout), "P", "0", NULL, 0, MODEL_MOST_DROPS,
+     "In training, set elements of a vision transformer's tokens to 0 with the probability P: "
+     "embedded, and behind each linear layer but queries, keys and values.",
+     false},
+    {"drop-path", OPTION_REAL, AT(drops.path), "P", "0", NULL, 0, MODEL_MOST_DROPS,
+     "In training, leave a vision transformer's branches out, a sample at a time, with a "
+     "probability that grows from 0 in the first block to P in the last (stochastic depth).",
+     false},
     {"precision", OPTION_CHOICE, AT(precision), "TYPE", "fp32", PRECISION_CHOICES, 0, 0,
      "Compute in this type; parameters and optimizer stay fp32; fp16 scales its loss.", false},
     {"zero-init-residual", OPTION_FLAG, AT(zero_init_residual), NULL, NULL, NULL, 0, 0,

@@ -11,12 +11,15 @@
 #define MODEL_PATCH_CHOICES "4|8|14|16|32"
 #define MODEL_POOL_CHOICES  "class|mean"
 #define MODEL_GELU_CHOICES  "erf|tanh"
+/* Of --dropout and --drop-path, at most. */
+#define MODEL_MOST_DROPS 0.99
 
 typedef struct model_options {
     const char *model;       /* as model_build knows it */
     const char *patch;       /* the side of its patches; NULL: as the model's name says */
     const char *pool, *gelu; /* vit_form's; NULL: as the model's name says */
-    const char *precision;   /* of PRECISION_CHOICES (precision_of) */
+    model_drops drops;
+    const char *precision; /* of PRECISION_CHOICES (precision_of) */
     bool zero_init_residual;
     char named[MODEL_NAME_BYTES]; /* what model points to, once one of them has changed it */
 } model_options;

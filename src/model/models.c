@@ -16,10 +16,21 @@ const char model_choices[] =
 
 int model_build(const char *name, int height, int width, int channels, int classes, graph *out,
                 ls_error *error) {
+    return model_build_dropping(name, &(model_drops){0}, height, width, channels, classes, out,
+                                error);
+}
+
+int model_build_dropping(const char *name, const model_drops *drops, int height, int width,
+                         int channels, int classes, graph *out, ls_error *error) {
     int logits;
     *out = (graph){0};
-    if (model_vit(out, name, height, width, channels, classes, &logits))
+    if (model_vit(out, name, drops, height, width, channels, classes, &logits))
         return graph_finish(out, logits, error);
+    if (drops->dropout > 0 || drops->path > 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--%s: expected a vision transformer (--model vit-ti16, ...), found --model "
+                       "%s",
+                       drops->dropout > 0 ? "dropout" : "drop-path", name);
     for (size_t index = 0; index < sizeof models / sizeof models[0]; index++)
         if (strcmp(models[index].name, name) == 0)
             return graph_finish(out, models[index].build(out, height, width, channels, classes),

@@ -12,7 +12,7 @@ int model_resnet50(graph *g, int height, int width, int channels, int classes);
 int model_resnet18_small(graph *g, int height, int width, int channels, int classes);
 
 /* Vision transformers, by size and side of their patches: "vit-ti8". False: the name is of none. */
-bool model_vit(graph *g, const char *name, int height, int width, int channels, int classes,
-               int *logits);
+bool model_vit(graph *g, const char *name, const model_drops *drops, int height, int width,
+               int channels, int classes, int *logits);
 
 #endif

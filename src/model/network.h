@@ -49,6 +49,9 @@ typedef struct network_hooks {
     /* Of a batch that other ranks have parts of: handed to each op of training; a pass of 0 samples
      * joins in where its layer says that it sums. NULL: an op's batch is its own. */
     const op_sums *sums;
+    /* Of training's batch at hand: handed to each op of training. NULL: only in a network that
+     * draws nothing. */
+    const op_draws *draws;
     bool quiet; /* no named ranges: they belong to another thread */
 } network_hooks;
 

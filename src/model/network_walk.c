@@ -116,6 +116,7 @@ int network_forward_layer(network *self, pass *pass, int index, bool training,
     arguments.stream = stream;
     arguments.training = training;
     arguments.sums = hooks->sums;
+    arguments.draws = hooks->draws;
     begin_range(self, hooks, layer->name);
     LS_TRY(find_unit(self, layer, false, hooks, &arguments, error));
     if (goes_as_factors(layer, hooks))
@@ -186,6 +187,7 @@ static int backward_layer(network *self, pass *pass, int index, device_stream *s
     arguments.stream = stream;
     arguments.training = true;
     arguments.sums = hooks->sums;
+    arguments.draws = hooks->draws;
     LS_TRY(find_unit(self, layer, true, hooks, &arguments, error));
     LS_TRY(share_sums(self, here, hooks, &arguments, error));
     LS_TRY(mask(self, here, stream, hooks, error));

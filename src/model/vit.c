@@ -113,20 +113,41 @@ int model_vit_like(const char *name, const vit_form *wanted, char out[MODEL_NAME
     return LS_OK;
 }
 
-static int attention_branch(graph *g, const char *block, int x, const vit *of) {
-    int y = graph_layernorm(g, name_of(block, "norm1").text, x, EPSILON);
-    y = graph_linear(g, name_of(block, "attn.qkv").text, y, 3 * of->size->width, ACTIVATION_NONE);
-    y = graph_attention(g, name_of(block, "attn").text, y, of->size->heads);
-    y = graph_linear(g, name_of(block, "attn.proj").text, y, of->size->width, ACTIVATION_NONE);
-    return graph_join(g, name_of(block, "join1").text, x, y, ACTIVATION_NONE);
+/* A block of one that is built: its name, and what it leaves out. */
+typedef struct vit_block {
+    const vit *of;
+    char name[32];
+    double dropout, path;
+} vit_block;
+
+static vit_block block_of(const vit *of, int number, const model_drops *drops) {
+    vit_block self = {.of = of, .dropout = drops->dropout};
+    snprintf(self.name, sizeof self.name, "blocks.%d", number);
+    self.path = drops->path * number / (of->size->blocks - 1);
+    return self;
 }
 
-static int mlp_branch(graph *g, const char *block, int x, const vit *of) {
-    int y = graph_layernorm(g, name_of(block, "norm2").text, x, EPSILON);
-    y = graph_linear(g, name_of(block, "mlp.fc1").text, y, HIDDEN * of->size->width,
-                     of->tanh ? ACTIVATION_GELU_TANH : ACTIVATION_GELU);
-    y = graph_linear(g, name_of(block, "mlp.fc2").text, y, of->size->width, ACTIVATION_NONE);
-    return graph_join(g, name_of(block, "join2").text, x, y, ACTIVATION_NONE);
+static int attention_branch(graph *g, const vit_block *self, int x) {
+    const vit_size *size = self->of->size;
+    int y = graph_layernorm(g, name_of(self->name, "norm1").text, x, EPSILON);
+    y = graph_linear(g, name_of(self->name, "attn.qkv").text, y, 3 * size->width, ACTIVATION_NONE);
+    y = graph_attention(g, name_of(self->name, "attn").text, y, size->heads);
+    y = graph_linear(g, name_of(self->name, "attn.proj").text, y, size->width, ACTIVATION_NONE);
+    y = graph_dropout(g, name_of(self->name, "attn.proj_drop").text, y, self->dropout, false);
+    y = graph_dropout(g, name_of(self->name, "drop_path1").text, y, self->path, true);
+    return graph_join(g, name_of(self->name, "join1").text, x, y, ACTIVATION_NONE);
+}
+
+static int mlp_branch(graph *g, const vit_block *self, int x) {
+    const vit_size *size = self->of->size;
+    activation gelu = self->of->tanh ? ACTIVATION_GELU_TANH : ACTIVATION_GELU;
+    int y = graph_layernorm(g, name_of(self->name, "norm2").text, x, EPSILON);
+    y = graph_linear(g, name_of(self->name, "mlp.fc1").text, y, HIDDEN * size->width, gelu);
+    y = graph_dropout(g, name_of(self->name, "mlp.drop1").text, y, self->dropout, false);
+    y = graph_linear(g, name_of(self->name, "mlp.fc2").text, y, size->width, ACTIVATION_NONE);
+    y = graph_dropout(g, name_of(self->name, "mlp.drop2").text, y, self->dropout, false);
+    y = graph_dropout(g, name_of(self->name, "drop_path2").text, y, self->path, true);
+    return graph_join(g, name_of(self->name, "join2").text, x, y, ACTIVATION_NONE);
 }
 
 /* Linear layers begin normally distributed, their biases with 0. (timm's distribution ends at 2,
@@ -141,17 +162,18 @@ static void begin_as_timm(graph *g) {
     }
 }
 
-static int build(graph *g, const vit *of, int height, int width, int channels, int classes) {
+static int build(graph *g, const vit *of, const model_drops *drops, int height, int width,
+                 int channels, int classes) {
     int x = graph_input(g, height, width, channels);
     x = graph_patches(g, "patch_embed", x, of->side);
     x = graph_patch_linear(g, "patch_embed.proj", x, of->size->width, of->side);
     x = graph_embedding(g, "embedding", x);
-    for (int block = 0; block < of->size->blocks; block++) {
-        char name[32];
-        snprintf(name, sizeof name, "blocks.%d", block);
+    x = graph_dropout(g, "pos_drop", x, drops->dropout, false);
+    for (int number = 0; number < of->size->blocks; number++) {
+        vit_block block = block_of(of, number, drops);
         graph_begin_block(g);
-        x = attention_branch(g, name, x, of);
-        x = mlp_branch(g, name, x, of);
+        x = attention_branch(g, &block, x);
+        x = mlp_branch(g, &block, x);
         graph_end_block(g);
     }
     x = graph_tokenpool(g, "pool", x, of->mean);
@@ -161,11 +183,11 @@ static int build(graph *g, const vit *of, int height, int width, int channels, i
     return x;
 }
 
-bool model_vit(graph *g, const char *name, int height, int width, int channels, int classes,
-               int *logits) {
+bool model_vit(graph *g, const char *name, const model_drops *drops, int height, int width,
+               int channels, int classes, int *logits) {
     vit of;
     if (!find(name, &of))
         return false;
-    *logits = build(g, &of, height, width, channels, classes);
+    *logits = build(g, &of, drops, height, width, channels, classes);
     return true;
 }

@@ -146,6 +146,8 @@ static void describe_training(const trainer *self, run_facts *facts, fact_texts 
     facts->clip = texts->list[CLIPPING].bytes;
     facts->ema = s->optimizer.average;
     facts->label_smoothing = s->label_smoothing;
+    facts->dropout = s->model.drops.dropout;
+    facts->drop_path = s->model.drops.path;
     facts->decay = optimizer_decays_all(&self->learner.optimizer) ? "" : s->optimizer.decay;
     facts->ablate = trainer_ablates(self, "none") ? "" : s->ablate;
     facts->profile_steps = (int)s->profile;

@@ -223,7 +223,7 @@ int optimizer_update(optimizer *self, ls_error *error) {
     if (self->advanced)
         return LS_OK;
     return self->device->is->ops->advance(self->device, mode->settings.stream, self->state,
-                                          self->images, updates, self->scaling, error);
+                                          self->images, true, updates && self->scaling, error);
 }
 
 int optimizer_exchange_average(optimizer *self, ls_error *error) {

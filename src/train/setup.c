@@ -168,8 +168,9 @@ static int prepare_in_turn(trainer *self, ls_error *error) {
 
 static int prepare_network(trainer *self, ls_error *error) {
     const sample_facts *facts = input_facts(&self->input);
-    LS_TRY(model_build(self->settings->model.model, facts->height, facts->width, facts->channels,
-                       facts->classes, &self->graph, error));
+    LS_TRY(model_build_dropping(self->settings->model.model, &self->settings->model.drops,
+                                facts->height, facts->width, facts->channels, facts->classes,
+                                &self->graph, error));
     LS_TRY(graph_set_layernorm_epsilon(&self->graph, self->epsilon, error));
     LS_TRY(trainer_check_weights(self, error));
     if (self->settings->model.zero_init_residual)
@@ -194,6 +195,7 @@ static mode_settings describe_mode(const trainer *self, const learner *learner, 
                          .graph = learner->graph,
                          .network = learner->network,
                          .label_smoothing = (float)self->settings->label_smoothing,
+                         .seed = (uint64_t)self->settings->seed,
                          .global_batch = self->global_batch,
                          .training_batch = input_largest_batch(&self->input),
                          .last_training_batch = self->input.train.last};

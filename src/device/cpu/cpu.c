@@ -116,12 +116,21 @@ static tensor_layout cpu_choose_layout(const device *base, layout_role role, int
 }
 
 extern const op cpu_conv2d, cpu_linear, cpu_maxpool2d, cpu_join, cpu_batchnorm2d, cpu_avgpool2d,
-    cpu_layernorm, cpu_attention, cpu_patches, cpu_embedding, cpu_tokenpool;
+    cpu_layernorm, cpu_attention, cpu_patches, cpu_embedding, cpu_tokenpool, cpu_dropout;
 
-static const op *const cpu_kinds[] = {&cpu_conv2d,    &cpu_linear,      &cpu_maxpool2d,
-                                      &cpu_join,      &cpu_batchnorm2d, &cpu_avgpool2d,
-                                      &cpu_layernorm, &cpu_attention,   &cpu_patches,
-                                      &cpu_embedding, &cpu_tokenpool,   NULL};
+static const op *const cpu_kinds[] = {&cpu_conv2d,
+                                      &cpu_linear,
+                                      &cpu_maxpool2d,
+                                      &cpu_join,
+                                      &cpu_batchnorm2d,
+                                      &cpu_avgpool2d,
+                                      &cpu_layernorm,
+                                      &cpu_attention,
+                                      &cpu_patches,
+                                      &cpu_embedding,
+                                      &cpu_tokenpool,
+                                      &cpu_dropout,
+                                      NULL};
 
 static const ops cpu_ops = {
     .choose_layout = cpu_choose_layout,

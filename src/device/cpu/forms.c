@@ -2,6 +2,7 @@
 
 #include "device/cpu/attention.h"
 #include "device/cpu/cpu.h"
+#include "device/cpu/dropout.h"
 #include "device/cpu/layernorm.h"
 #include "device/cpu/norm.h"
 #include "device/cpu/product.h"
@@ -71,6 +72,7 @@ FORMS(void, cpu_attention_forward,
 FORMS(void, cpu_attention_backward,
       (const attention_job *self, size_t sample, size_t head, float *workspace),
       (self, sample, head, workspace))
+FORMS(void, cpu_drop_elements, (const dropout_job *self), (self))
 FORMS(void, cpu_gelu, (activation form, dtype type, size_t count, const void *z, void *y),
       (form, type, count, z, y))
 FORMS(void, cpu_gelu_backward, (activation form, dtype type, size_t count, const void *dy, void *z),

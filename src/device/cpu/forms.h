@@ -29,6 +29,7 @@ cpu_form cpu_form_chosen(void);
 #define cpu_norm_backward             CPU_NAMED(cpu_norm_backward)
 #define cpu_layernorm_forward         CPU_NAMED(cpu_layernorm_forward)
 #define cpu_layernorm_backward        CPU_NAMED(cpu_layernorm_backward)
+#define cpu_drop_elements             CPU_NAMED(cpu_drop_elements)
 #define cpu_gelu                      CPU_NAMED(cpu_gelu)
 #define cpu_gelu_backward             CPU_NAMED(cpu_gelu_backward)
 #define cpu_attention_workspace_bytes CPU_NAMED(cpu_attention_workspace_bytes)

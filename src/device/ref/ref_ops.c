@@ -10,12 +10,23 @@ static tensor_layout ref_choose_layout(const device *self, layout_role role, int
 }
 
 extern const op ref_conv2d, ref_linear, ref_maxpool2d, ref_join, ref_batchnorm2d, ref_avgpool2d;
-extern const op ref_layernorm, ref_attention, ref_patches, ref_embedding, ref_tokenpool;
+extern const op ref_layernorm, ref_attention, ref_patches, ref_embedding, ref_tokenpool,
+    ref_dropout;
 
 /* Every kind: what a device of the host lacks is taken from here. */
-const op *const ref_kinds[] = {&ref_conv2d,      &ref_linear,    &ref_maxpool2d, &ref_join,
-                               &ref_batchnorm2d, &ref_avgpool2d, &ref_layernorm, &ref_attention,
-                               &ref_patches,     &ref_embedding, &ref_tokenpool, NULL};
+const op *const ref_kinds[] = {&ref_conv2d,
+                               &ref_linear,
+                               &ref_maxpool2d,
+                               &ref_join,
+                               &ref_batchnorm2d,
+                               &ref_avgpool2d,
+                               &ref_layernorm,
+                               &ref_attention,
+                               &ref_patches,
+                               &ref_embedding,
+                               &ref_tokenpool,
+                               &ref_dropout,
+                               NULL};
 
 const ops ops_ref = {
     .choose_layout = ref_choose_layout,

@@ -54,6 +54,7 @@ static void allocate(subject *s, const op_trial *t, plan *plan, memory *m, op_ar
     a->saved = m->saved.memory;
     a->workspace = m->workspace.memory;
     a->stream = s->stream;
+    a->draws = t->draws;
     a->training = !t->evaluates;
 }
 

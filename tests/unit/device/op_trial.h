@@ -28,6 +28,7 @@ typedef struct op_trial {
     trial_tensor x[OP_INPUTS], parameters[OP_PARAMETERS], buffers[OP_BUFFERS];
     trial_tensor dy;        /* of y's shape; its values are not read where it evaluates */
     bool leaves[OP_INPUTS]; /* this input's gradient is not wanted */
+    const op_draws *draws;  /* of a kind that draws; its state in host memory */
     bool evaluates;         /* forward alone, of an evaluation */
     /* The plan to run, and the one that packs the parameters; NULL: one of the shape is made, and
      * packs its own. */

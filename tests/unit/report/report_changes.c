@@ -105,6 +105,12 @@ static void change_average(fixture *f) {
 static void change_smoothing(fixture *f) {
     f->facts.label_smoothing = 0.1;
 }
+static void change_dropout(fixture *f) {
+    f->facts.dropout = 0.1;
+}
+static void change_drop_path(fixture *f) {
+    f->facts.drop_path = 0.1;
+}
 static void change_program(fixture *f) {
     strcpy(f->facts.program_hash, "another");
 }
@@ -180,6 +186,8 @@ const fixture_change fixture_changes[] = {
     {change_init, "model", "initial weights is not given in single but vit-b16 in other"},
     {change_average, "optimizer", "moving average is not given in single but 0.99 in other"},
     {change_smoothing, "optimizer", "label smoothing is not given in single but 0.1 in other"},
+    {change_dropout, "model", "dropout is not given in single but 0.1 in other"},
+    {change_drop_path, "model", "stochastic depth is not given in single but 0.1 in other"},
     {change_warmup, "warm-up",
      "warm-up rule is 2 steps of each batch size in single but none in other"},
     {change_suspension, "suspended", "it did not run for 30.0 s of its training time"},
