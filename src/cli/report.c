@@ -3,6 +3,7 @@
 #include "cli/output.h"
 #include "launch/lifeline.h"
 #include "report/certify/certify.h"
+#include "report/compare/epochs_table.h"
 #include "report/compare/lost.h"
 #include "report/compare/speedup.h"
 #include "report/facts/columns_text.h"
@@ -16,12 +17,20 @@
 #include <string.h>
 
 typedef struct report_settings {
-    const char *format, *output, *allow, *plot, *html;
+    const char *table, *format, *output, *allow, *plot, *html;
     bool png, certify, columns;
     double target_accuracy; /* 0: none */
 } report_settings;
 
 static const option options[] = {
+    {.name = "table",
+     .kind = OPTION_CHOICE,
+     .offset = offsetof(report_settings, table),
+     .default_text = "speedup",
+     .choices = "speedup|epochs",
+     .help =
+         "Print that table; epochs: loss, accuracy, throughput and memory of each epoch of each "
+         "run, whatever the runs are."},
     {.name = "format",
      .kind = OPTION_CHOICE,
      .offset = offsetof(report_settings, format),
@@ -122,6 +131,20 @@ static int write_tables(report *self, ls_error *error) {
     return status;
 }
 
+static bool shows_epochs(const report_settings *settings) {
+    return strcmp(settings->table, "epochs") == 0;
+}
+
+static int write_epochs(report *self, ls_error *error) {
+    text_buffer text = {0};
+    int status = epochs_table(&text, &self->runs, format_of(self->settings->format),
+                              &self->complaints, error);
+    if (status == LS_OK)
+        status = output_write(&text, self->settings->output, error);
+    text_free(&text);
+    return status;
+}
+
 /* Where a run has a complaint, that is the exit code, and not that the others part. */
 static int certify(report *self, ls_error *error) {
     text_buffer text = {0};
@@ -195,6 +218,11 @@ static int draw(report *self, ls_error *error) {
 static int check_pictures(const report_settings *settings, ls_error *error) {
     if (settings->png && !settings->plot)
         return ls_fail(error, LS_BAD_INPUT, "--png: expected --plot DIR with it, found none");
+    if (shows_epochs(settings) &&
+        (settings->plot || settings->html || settings->certify || settings->target_accuracy > 0))
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--table epochs: expected no --plot, --html, --certify or --target-accuracy "
+                       "with it: they are of runs that are compared");
     if (settings->certify && (settings->plot || settings->html))
         return ls_fail(error, LS_BAD_INPUT, "--certify: expected no %s with it: it draws nothing",
                        settings->plot ? "--plot" : "--html");
@@ -215,6 +243,8 @@ static int make(report *self, const operands *folders, ls_error *error) {
         return LS_OK;
     if (self->settings->certify)
         return certify(self, error);
+    if (shows_epochs(self->settings))
+        return write_epochs(self, error);
     LS_TRY(run_list_leave_suspended(&self->runs, self->settings->allow, &self->complaints, error));
     if (self->runs.count == 0)
         return LS_OK;

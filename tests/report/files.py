@@ -3,6 +3,7 @@
     files.py check RUN                           a run's files agree with each other
     files.py vary RUN NEW COLUMN=VALUE...        a copy with other values (=*X and =/X: times, by X)
     files.py table FILE SCALING SPEEDUP...       a table of `lockstep report --format csv`
+    files.py epochs FILE RUN...                  `lockstep report --table epochs --format csv` is theirs
     files.py terminal COLUMNS COMMAND...         runs it on a terminal, which must show progress
 """
 import csv
@@ -55,6 +56,19 @@ def check(run):
     near(epochs[int(summary["best_epoch"]) - 1]["test_accuracy"], best, "the best epoch")
     if not 0 < float(summary["training_seconds"]) < float(summary["total_seconds"]):
         sys.exit("the training time is no part of the total")
+
+
+def epochs(path, *runs):
+    wanted = [(run, row) for run in runs for row in rows(f"{run}/epochs.csv")]
+    found = rows(path)
+    if [(row["run"], row["epoch"]) for row in found] != [(run, row["epoch"]) for run, row in wanted]:
+        sys.exit(f"{len(found)} rows for {len(wanted)} epochs")
+    for row, (run, epoch) in zip(found, wanted):
+        for column in set(row) - {"run", "epoch"}:
+            if not epoch[column] and row[column]:
+                sys.exit(f"{run}: {column} of epoch {row['epoch']} was not measured")
+            if epoch[column]:
+                near(row[column], float(epoch[column]), column)
 
 
 def vary(run, new, *changes):
@@ -116,4 +130,4 @@ def terminal(columns, *command):
         sys.exit("the last line of progress was not cleared")
 
 
-{"check": check, "vary": vary, "table": table, "terminal": terminal}[sys.argv[1]](*sys.argv[2:])
+{"check": check, "vary": vary, "table": table, "epochs": epochs, "terminal": terminal}[sys.argv[1]](*sys.argv[2:])

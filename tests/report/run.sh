@@ -93,6 +93,12 @@ check "text" grep -q '^2 nodes, 2 ranks (DDP) .* 2.00x \[1\]\[2\] *- *1 *100.0% 
 check "Markdown" grep -q '^| 2 nodes, 2 ranks (DDP) |.*| 1.50x \[1\] | - | 1 | 75.0% |' strong.md
 check "strong scaling has no footnote" test "$(grep -c -i 'weak' strong.md)" = 0
 
+"$lockstep" report single terminal --table epochs --format csv >epochs.csv
+check "the table of epochs" python3 "$here/files.py" epochs epochs.csv single terminal
+"$lockstep" report single --table epochs --format markdown >epochs.md
+check "the table of epochs as Markdown" test "$(grep -c '^| *[12] | *[0-9.]* | *[0-9.]*% |.*% |' epochs.md)" = 2
+check "with a title a run" grep -q '^\*\*single\*\*: cnn, mode single, 1 rank(s), device cpu, fp32, global batch 64$' epochs.md
+
 vary single bf16 mode=ddp precision=bf16
 vary single longer mode=ddp epochs=3
 vary single newer mode=ddp format_version=99
@@ -112,6 +118,7 @@ refused "an unknown name" 2 "--allow: expected some of version" single bf16 --al
 refused "an unknown format" 2 "--format: expected one of" single --format xml
 refused "an unknown option" 2 "--fromat" single --fromat csv
 refused "no run" 2 "RUN" --format csv
+refused "epochs of compared runs" 2 "--table epochs: expected no" single --table epochs --target-accuracy 0.5
 refused "a run beside --columns" 2 "--columns: unexpected operand 'single'" single --columns
 "$lockstep" report --columns >columns.md
 check "the reference of columns" grep -q '^## `*summary.csv' columns.md

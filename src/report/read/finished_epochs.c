@@ -11,14 +11,21 @@
 static const struct {
     const char *column;
     size_t offset;
+    bool new; /* a run of an older version lacks it */
 } columns[] = {
-    {"training_seconds", offsetof(finished_epoch, training_seconds)},
-    {"images", offsetof(finished_epoch, images)},
-    {"evaluation_seconds", offsetof(finished_epoch, evaluation_seconds)},
-    {"train_loss", offsetof(finished_epoch, train_loss)},
-    {"train_accuracy", offsetof(finished_epoch, train_accuracy)},
-    {"test_loss", offsetof(finished_epoch, test_loss)},
-    {"test_accuracy", offsetof(finished_epoch, test_accuracy)},
+    {.column = "training_seconds", .offset = offsetof(finished_epoch, training_seconds)},
+    {.column = "images", .offset = offsetof(finished_epoch, images)},
+    {.column = "evaluation_seconds", .offset = offsetof(finished_epoch, evaluation_seconds)},
+    {.column = "train_loss", .offset = offsetof(finished_epoch, train_loss)},
+    {.column = "train_accuracy", .offset = offsetof(finished_epoch, train_accuracy)},
+    {.column = "test_loss", .offset = offsetof(finished_epoch, test_loss)},
+    {.column = "test_accuracy", .offset = offsetof(finished_epoch, test_accuracy)},
+    {.column = "peak_memory_maximum_bytes",
+     .offset = offsetof(finished_epoch, peak_memory_bytes),
+     .new = true},
+    {.column = "gpu_peak_memory_maximum_bytes",
+     .offset = offsetof(finished_epoch, gpu_peak_memory_bytes),
+     .new = true},
 };
 
 static int read_value(const csv_table *table, const char *folder, size_t row, size_t index,
@@ -26,6 +33,9 @@ static int read_value(const csv_table *table, const char *folder, size_t row, si
     const char *name = columns[index].column;
     const char *text = csv_get(table, row, name);
     column_need need = column_find(&epoch_columns, name)->need;
+    *out = NAN;
+    if (!text && columns[index].new)
+        return LS_OK;
     if (!text)
         return ls_fail(error, LS_BAD_INPUT, "%s/" EPOCHS_FILE ": column '%s' is missing", folder,
                        name);
@@ -33,7 +43,8 @@ static int read_value(const csv_table *table, const char *folder, size_t row, si
         return ls_fail(error, LS_BAD_INPUT,
                        "%s/" EPOCHS_FILE ": line %zu: %s: expected %s, found '%.80s'", folder,
                        row + 2, name, column_expected(need), text);
-    *out = text[0] ? parse_plain(text, NULL) : NAN;
+    if (text[0])
+        *out = parse_plain(text, NULL);
     return LS_OK;
 }
 

@@ -11,6 +11,8 @@ typedef struct finished_epoch {
     double training_seconds, evaluation_seconds;
     double train_loss, train_accuracy, test_loss, test_accuracy; /* NAN: not measured */
     double images;
+    double peak_memory_bytes,
+        gpu_peak_memory_bytes; /* so far, of the fullest rank; NAN: as above */
 } finished_epoch;
 
 typedef struct finished_epochs {
