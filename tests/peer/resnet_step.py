@@ -4,10 +4,7 @@
 
 TYPE: what torchvision computes in, "float" or "double".
 
-WEIGHTS: the model's state_dict as it begins, in safetensors. OUT, in safetensors: "images"
-[batch, side, side, 3] (whole numbers from 0 to 255), "labels" [batch] (int64), "logits", "loss" [1],
-"grad.NAME" of each parameter and "after.NAME" of each running statistic, NAME and shapes as the
-state_dict has them; then "eval", the logits in evaluation with these statistics.
+WEIGHTS: the model's state_dict as it begins, in safetensors. OUT: what step.py's write_step writes.
 
 The norms begin with random scales, shifts and statistics: what multiplies by 1 or adds 0 is not
 looked at otherwise. A gradient jumps where a ReLU's input passes 0: rounding alone decides on one
@@ -22,29 +19,14 @@ shifts that keep most inputs of a ReLU away from 0, on either side channel by ch
 block above it. (Some shifts have no gradient then, for a norm follows: torchvision_step.c.)
 """
 import copy
-import json
-import struct
 import sys
 
 import torch
 import torchvision
+from step import normalised, save, write_step
 from torch import nn
 
 TRIES = 40
-
-
-def save(tensors, path):
-    """The format in its own words (github.com/huggingface/safetensors): Debian has no package of it."""
-    names = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}
-    header, end = {}, 0
-    for key, value in tensors.items():
-        begin, end = end, end + value.numel() * value.element_size()
-        header[key] = {"dtype": names[value.dtype], "shape": list(value.shape), "data_offsets": [begin, end]}
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for value in tensors.values():
-            file.write(value.detach().contiguous().numpy().tobytes())
 
 
 def shake(model):
@@ -63,10 +45,6 @@ def part_from_zero(model):
             sign = 1 if ends_block else torch.randint(0, 2, module.bias.shape) * 2 - 1
             nn.init.uniform_(module.weight, 0.4, 0.8)
             module.bias.data = sign * torch.empty_like(module.bias).uniform_(0.8, 1.2)
-
-
-def normalised(images):
-    return ((images / 255 - 0.5) / 0.5).permute(0, 3, 1, 2).contiguous()
 
 
 def nearest_to_zero(model, images):
@@ -95,20 +73,7 @@ def main():
     images = max(drawn, key=lambda these: nearest_to_zero(model, these))
     print(f"# a ReLU's input is at least {nearest_to_zero(model, images):.2g} from 0", flush=True)
     labels = torch.randint(0, classes, (batch,))
-    inputs = normalised(images)
-    logits = model(inputs)
-    loss = nn.functional.cross_entropy(logits, labels)
-    loss.backward()
-    found = {"images": images, "labels": labels, "logits": logits.detach(), "loss": loss.detach()[None]}
-    for key, parameter in model.named_parameters():
-        found[f"grad.{key}"] = parameter.grad
-    for key, value in model.named_buffers():
-        if value.is_floating_point():
-            found[f"after.{key}"] = value
-    model.eval()
-    with torch.no_grad():
-        found["eval"] = model(inputs)
-    save(found, out)
+    write_step(model, images, labels, out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import re
 import sys
 
 import torch
-from resnet_step import normalised, save
+from step import save, write_step
 from torch import nn
 from torchvision.models import VisionTransformer
 
@@ -71,17 +71,7 @@ def main():
     model = model.to(getattr(torch, kind))
     images = torch.randint(0, 256, (batch, side, side, 3)).to(getattr(torch, kind))
     labels = torch.randint(0, classes, (batch,))
-    inputs = normalised(images)
-    logits = model(inputs)
-    loss = nn.functional.cross_entropy(logits, labels)
-    loss.backward()
-    found = {"images": images, "labels": labels, "logits": logits.detach(), "loss": loss.detach()[None]}
-    for key, parameter in model.named_parameters():
-        found[f"grad.{timm_name(key, mean)}"] = parameter.grad
-    model.eval()
-    with torch.no_grad():
-        found["eval"] = model(inputs)
-    save(found, out)
+    write_step(model, images, labels, out, lambda key: timm_name(key, mean))
 
 
 if __name__ == "__main__":
