@@ -117,7 +117,7 @@ grep -E "$of_cuda" "$work/libraries" | cut -d' ' -f1 >"$root/etc/cuda-libraries"
 
 cp "$top/tests/gpu/environment.sh" "$top/tests/gpu/find-cuda.sh" "$root/libexec/"
 cp -R "$top/tests/gpu.sh" "$top/tests/gpu" "$root/tests/"
-cp "$top"/tests/bench/gpu_*.py "$root/tests/bench/"
+cp "$top"/tests/bench/gpu_*.py "$top/tests/bench/resnet.py" "$root/tests/bench/"
 git -C "$top" describe --always --dirty >"$root/etc/version" 2>/dev/null || echo unknown >"$root/etc/version"
 
 mkdir -p "$(dirname "$out")"

@@ -28,7 +28,7 @@ kernels       15  30  kernels
 ops_bf16      45  60  ops bf16
 graph_bf16    20  30  graph bf16
 epochs_bf16   20  40  bench_epochs bf16
-pytorch_bf16  75 100  bench_pytorch 64 bf16
+pytorch_bf16  75 100  bench_pytorch cnn 64 bf16
 floors_bf16   15  30  bench_ops 64 bf16
 ops_fp32      25  60  ops fp32
 ops_tf32      25  60  ops tf32
@@ -43,8 +43,9 @@ memory        25  50  memory
 smoke         10  30  smoke
 floors         5  60  bench_ops 64,512,4096 bf16 fp32 tf32 fp16
 epochs         5  40  bench_epochs tf32 fp32
-pytorch        5 120  bench_pytorch 64,512,4096 bf16 tf32
-sanitizer     15 400  sanitizer
+pytorch        5 120  bench_pytorch cnn 64,512,4096 bf16 tf32
+resnet18       5 280  bench_pytorch resnet18 256 bf16
+sanitizer     10 400  sanitizer
 '
 names=$(echo "$parts" | awk 'NF { print $1 }')
 

@@ -1,7 +1,7 @@
-"""images/s of the CNN's training step on one device: PyTorch against lockstep, side by side.
+"""images/s of a training step on one device: PyTorch against lockstep, side by side.
 
-    gpu_peer.py STEP_RATE [--device cuda|cpu] [--precisions bf16,tf32] [--batches 64,512,4096]
-                [--csv FILE] [--markdown FILE] [--seconds N] [--quick]
+    gpu_peer.py STEP_RATE [--device cuda|cpu] [--model cnn] [--side 224] [--precisions bf16,tf32]
+                [--batches 64,512,4096] [--csv FILE] [--markdown FILE] [--seconds N] [--quick]
 
 STEP_RATE is the built bench of that name. For each precision and batch all contenders stay warm and
 take turns, round after round; figures are medians of the rounds, ratios medians of each round's
@@ -12,9 +12,13 @@ them in the step, PyTorch is handed its batch as floats in its own layout. PyTor
   compiled   torch.compile(mode="reduce-overhead"): CUDA graphs of forward and backward;
   captured   torch.compile, and the whole step with its optimizer captured into one CUDA graph.
 
+Another --model than the CNN is torchvision's of that name, as resnet.py builds it, with 1000 classes at
+--side, fused SGD with momentum 0.9; there `compiled` is mode="max-autotune", after `captured`.
+
 Eager comes first, for all batches, and what must be compiled afterwards, batch by batch, while there
-is time. Prints TAP; bars at batch 64 on a GPU: 3x eager, 1.5x the better of the compiled. What did
-not fit into --seconds, or PyTorch refused, is said and not measured.
+is time. Prints TAP; bars on a GPU: the CNN at batch 64 3x eager, 1.5x the better of the compiled; another
+model at batch 256 1.2x the better of the compiled. What did not fit into --seconds, or PyTorch refused,
+is said and not measured.
 """
 import argparse
 import csv
@@ -27,8 +31,33 @@ import time
 import torch
 from torch import nn
 
-BARS = {"eager": 3.0, "compiled": 1.5}
-COMPILE_SECONDS = 30  # what one compilation may need; below it, none is begun
+
+class Work:
+    """What is trained: images, how PyTorch compiles it, the bars and the batch that they hold for."""
+
+    def __init__(self, model, side):
+        self.is_cnn = model == "cnn"
+        self.side, self.classes = (32, 10) if self.is_cnn else (side, 1000)
+        self.words = [] if self.is_cnn else [model, str(self.side), str(self.classes)]
+        self.model = model
+        captured = {"captured": ("default", True)}
+        self.ways = {"compiled": ("reduce-overhead", False), **captured} if self.is_cnn else \
+            {**captured, "compiled": ("max-autotune", False)}
+        self.bars_at = 64 if self.is_cnn else 256
+        self.bars = {"eager": 3.0, "compiled": 1.5} if self.is_cnn else {"compiled": 1.2}
+        self.compile_seconds = 30 if self.is_cnn else 60  # what one may need; below it, none is begun
+
+    def build(self):
+        if self.is_cnn:
+            return cnn()
+        import torchvision
+        from resnet import build
+        return build(torchvision, self.model, self.side)
+
+    def optimizer(self, parameters, capturable):
+        if self.is_cnn:
+            return torch.optim.Adam(parameters, lr=1e-3, fused=True, capturable=capturable)
+        return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, weight_decay=1e-4, fused=True)
 
 
 def cnn():
@@ -46,16 +75,15 @@ def synchronize(device):
 class Torch:
     """A training step in one memory format, on a fixed batch."""
 
-    def __init__(self, device, precision, batch, channels_last, compile_mode=None, capture=False):
+    def __init__(self, work, device, precision, batch, channels_last, compile_mode=None, capture=False):
         torch.manual_seed(1)
         self.device, self.precision = device, precision
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.model = cnn().to(device, memory_format=layout)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=True,
-                                          capturable=device == "cuda" and capture)
-        images = torch.rand(batch, 3, 32, 32, device=device) * 2 - 1
+        self.model = work.build().to(device, memory_format=layout)
+        self.optimizer = work.optimizer(self.model.parameters(), device == "cuda" and capture)
+        images = torch.rand(batch, 3, work.side, work.side, device=device) * 2 - 1
         self.images = images.contiguous(memory_format=layout)
-        self.labels = torch.arange(batch, device=device) % 10
+        self.labels = torch.arange(batch, device=device) % work.classes
         self.loss = self.forward
         if compile_mode:
             options = {} if compile_mode == "default" else {"mode": compile_mode}
@@ -103,10 +131,10 @@ class Torch:
 
 
 class Lockstep:
-    def __init__(self, program, device, precision, batch):
+    def __init__(self, program, work, device, precision, batch):
         if device == "cpu":
             precision = "fp32"  # so that the script can be tried there
-        command = [program, device, precision, str(batch), str(torch.get_num_threads())]
+        command = [program, device, precision, str(batch), str(torch.get_num_threads()), *work.words]
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.how = self.child.stdout.readline().strip()
         if not self.how:
@@ -133,6 +161,7 @@ def out_of_time(*_):
 class Comparison:
     def __init__(self, arguments):
         self.arguments = arguments
+        self.work = Work(arguments.model, arguments.side)
         self.end = time.monotonic() + arguments.seconds
         self.rows = []
         self.channels_last = {}  # by precision and batch: which format eager was faster in
@@ -147,7 +176,7 @@ class Comparison:
     def eager(self, precision, batch):
         """The better of both memory formats."""
         device = self.arguments.device
-        made = [Torch(device, precision, batch, channels_last) for channels_last in (False, True)]
+        made = [Torch(self.work, device, precision, batch, channels_last) for channels_last in (False, True)]
         for contender in made:
             contender.run(2)
         taken = [contender.run(2 if self.arguments.quick else 20) for contender in made]
@@ -156,20 +185,19 @@ class Comparison:
         return {"eager": made[better]}
 
     def compiled(self, precision, batch):
-        ways = {"compiled": ("reduce-overhead", False)}
-        if self.arguments.device == "cuda":
-            ways["captured"] = ("default", True)
         made = {}
-        for name, (mode, capture) in ways.items():
+        for name, (mode, capture) in self.work.ways.items():
+            if capture and self.arguments.device != "cuda":
+                continue
             what = f"PyTorch {name}, {precision}, batch {batch}"
-            if self.arguments.quick or self.left() < COMPILE_SECONDS:
+            if self.arguments.quick or self.left() < self.work.compile_seconds:
                 why = "small sizes" if self.arguments.quick else "no time: too little is left to compile"
                 self.say(f"ok - {what} # SKIP {why}")
                 continue
             try:
                 signal.alarm(int(self.left() - 8))
                 torch.compiler.reset()
-                made[name] = Torch(self.arguments.device, precision, batch,
+                made[name] = Torch(self.work, self.arguments.device, precision, batch,
                                    self.channels_last.get((precision, batch), True), mode, capture)
             except Exception as problem:  # whatever inductor raises
                 reason = str(problem).strip().splitlines() or [type(problem).__name__]
@@ -182,7 +210,7 @@ class Comparison:
         a = self.arguments
         if not contenders:
             return
-        lockstep = Lockstep(a.program, a.device, precision, batch)
+        lockstep = Lockstep(a.program, self.work, a.device, precision, batch)
         contenders["lockstep"] = lockstep
         once = min(contender.run(2) / 2 for contender in contenders.values())
         steps = 2 if a.quick else max(5, min(400, int(0.1 / once)))
@@ -204,7 +232,7 @@ class Comparison:
             rate = batch * steps / statistics.median(taken)
             against = "" if name == "lockstep" else f"{ratios[name]:.3f}"
             self.rows.append({
-                "precision": precision, "batch": batch, "contender": name,
+                "model": self.work.model, "precision": precision, "batch": batch, "contender": name,
                 "images_per_second": f"{rate:.1f}",
                 "lowest": f"{batch * steps / max(taken):.1f}",
                 "highest": f"{batch * steps / min(taken):.1f}",
@@ -217,13 +245,14 @@ class Comparison:
     def judge(self, precision, batch, ratios):
         compiled = [ratios[name] for name in ("compiled", "captured") if name in ratios]
         found = {"eager": ratios.get("eager"), "compiled": min(compiled) if compiled else None}
-        barred = self.arguments.device == "cuda" and batch == 64 and not self.arguments.quick
+        barred = self.arguments.device == "cuda" and batch == self.work.bars_at and not self.arguments.quick
         for name, ratio in found.items():
             if ratio is None:
                 continue
-            good = not barred or ratio >= BARS[name]
-            bar = f", at least {BARS[name]}x" if barred else ""
-            self.say(f"{'ok' if good else 'not ok'} - {precision}, batch {batch}: lockstep against "
+            least = self.work.bars.get(name) if barred else None
+            good = least is None or ratio >= least
+            bar = f", at least {least}x" if least else ""
+            self.say(f"{'ok' if good else 'not ok'} - {self.work.model}, {precision}, batch {batch}: lockstep against "
                      f"PyTorch {name}: {ratio:.2f}x{bar}")
 
     def run(self):
@@ -269,6 +298,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--model", default="cnn")
+    parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--precisions", default="bf16,tf32")
     parser.add_argument("--batches", default="64,512,4096")
     parser.add_argument("--csv")

@@ -124,7 +124,7 @@ merge_rows() { # NAME COLUMNS: the first COLUMNS fields are the key
 publish() {
     merge_rows epochs.csv 1
     merge_rows op_floor.csv 3
-    merge_rows pytorch.csv 3
+    merge_rows pytorch.csv 4
     merge_rows losses.csv 2
     [ ! -f "$work/cache/lockstep/plans" ] || replace plans <"$work/cache/lockstep/plans"
     sh "$top/tests/gpu/report.sh" "$work/checks.csv" "$(($(date +%s) - started))" "$(echo "$todo" | sed 's/^ *//; s/ *$//')" \

@@ -69,11 +69,12 @@ title() {
     first) echo "The short answer" ;;
     epochs*) echo "10 epochs from start to finish ($1)" ;;
     pytorch*) echo "The CNN against PyTorch ($1)" ;;
+    resnet18) echo "ResNet-18 against PyTorch" ;;
     floors*) echo "Ops against their floor ($1)" ;;
     *) echo "$1" ;;
     esac
 }
-for part in machine first epochs_bf16 pytorch_bf16 floors_bf16 epochs pytorch floors; do
+for part in machine first epochs_bf16 pytorch_bf16 floors_bf16 epochs pytorch resnet18 floors; do
     [ -f "$GPU_WORK/$part.md" ] || continue
     echo
     echo "## $(title "$part")"

@@ -4,7 +4,10 @@
 
 #include <stdlib.h>
 
-enum { IMAGE = CNN_HEIGHT * CNN_WIDTH * CNN_CHANNELS };
+static size_t bytes_of_image(const cnn_resident *self) {
+    const cnn_step_model *of = &self->step.model;
+    return (size_t)of->height * (size_t)of->width * (size_t)of->channels;
+}
 
 static int to_device(cnn_resident *self, const char *what, const void *from, size_t bytes,
                      void **out, ls_error *error) {
@@ -15,19 +18,25 @@ static int to_device(cnn_resident *self, const char *what, const void *from, siz
     return device->is->stream_synchronize(device, self->step.stream, error);
 }
 
-/* Fisher and Yates' shuffle: batches are gathered from all over the images, as in training. */
-static void fill(uint8_t *images, int32_t *labels, int64_t *order, int count) {
+static void fill_image(uint8_t *image, size_t bytes, uint64_t number) {
     uint32_t bits[4];
-    for (int n = 0; n < count; n++) {
-        for (int i = 0; i < IMAGE; i += 16) {
-            random_block(1, RANDOM_SYNTHETIC, (uint64_t)n, (uint64_t)i, bits);
-            for (int k = 0; k < 16; k++)
-                images[(size_t)n * IMAGE + (size_t)(i + k)] = (uint8_t)(bits[k / 4] >> k % 4 * 8);
-        }
-        labels[n] = n % CNN_CLASSES;
+    for (size_t at = 0; at < bytes; at++) {
+        if (at % 16 == 0)
+            random_block(1, RANDOM_SYNTHETIC, number, at, bits);
+        image[at] = (uint8_t)(bits[at % 16 / 4] >> at % 4 * 8);
+    }
+}
+
+/* Fisher and Yates' shuffle: batches are gathered from all over the images, as in training. */
+static void fill(const cnn_resident *self, uint8_t *images, int32_t *labels, int64_t *order) {
+    size_t bytes = bytes_of_image(self);
+    for (int n = 0; n < self->count; n++) {
+        fill_image(images + (size_t)n * bytes, bytes, (uint64_t)n);
+        labels[n] = n % self->step.model.classes;
         order[n] = n;
     }
-    for (int n = count - 1; n > 0; n--) {
+    for (int n = self->count - 1; n > 0; n--) {
+        uint32_t bits[4];
         random_block(2, RANDOM_SYNTHETIC, 0, (uint64_t)n, bits);
         int other = (int)(bits[0] % (uint32_t)(n + 1));
         int64_t moved = order[n];
@@ -37,17 +46,16 @@ static void fill(uint8_t *images, int32_t *labels, int64_t *order, int count) {
 }
 
 static int open_data(cnn_resident *self, ls_error *error) {
-    size_t count = (size_t)self->count;
-    uint8_t *images = malloc(count * IMAGE);
+    size_t count = (size_t)self->count, bytes = count * bytes_of_image(self);
+    uint8_t *images = malloc(bytes);
     int32_t *labels = malloc(count * sizeof *labels);
     int64_t *order = malloc(count * sizeof *order);
     int status = LS_OK;
     if (!images || !labels || !order)
         status = ls_fail(error, LS_FAILED, "out of memory");
     if (status == LS_OK) {
-        fill(images, labels, order, self->count);
-        status =
-            to_device(self, "the images", images, count * IMAGE, (void **)&self->images, error);
+        fill(self, images, labels, order);
+        status = to_device(self, "the images", images, bytes, (void **)&self->images, error);
     }
     if (status == LS_OK)
         status = to_device(self, "the labels", labels, count * sizeof *labels,
@@ -86,10 +94,12 @@ static int record(cnn_resident *self, ls_error *error) {
     return device->is->graph_end(device, self->step.stream, &self->graph, error);
 }
 
-int cnn_resident_open(cnn_resident *self, const char *device_name, precision precision, int threads,
-                      int batch, int count, ls_error *error) {
+int cnn_resident_open(cnn_resident *self, const cnn_step_model *model, const char *device_name,
+                      precision precision, int threads, int batch, const char *options, int count,
+                      ls_error *error) {
     *self = (cnn_resident){.count = count};
-    LS_TRY(cnn_step_open(&self->step, device_name, precision, threads, batch, error));
+    LS_TRY(cnn_step_open_model(&self->step, model, device_name, precision, threads, batch, options,
+                               1 << 20, error));
     LS_TRY(open_data(self, error));
     LS_TRY(load_parameters(self, error));
     LS_TRY(cnn_resident_run(self, 2, error));

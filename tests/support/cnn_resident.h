@@ -1,4 +1,4 @@
-/* cnn_step with its data set in device memory, as large as CIFAR-10's, and, on a device that has
+/* cnn_step with its data set in device memory, and, on a device that has
  * graphs, the step as one of them: what the trainer does on a GPU, without its loop. */
 #ifndef LOCKSTEP_TESTS_CNN_RESIDENT_H
 #define LOCKSTEP_TESTS_CNN_RESIDENT_H
@@ -7,7 +7,7 @@
 
 typedef struct cnn_resident {
     cnn_step step;
-    uint8_t *images; /* device memory: [count, 32, 32, 3] */
+    uint8_t *images; /* device memory: [count, height, width, channels] of the model */
     int32_t *labels; /* device memory: [count] */
     int64_t *order;  /* device memory: [count], a permutation */
     int count;
@@ -15,9 +15,11 @@ typedef struct cnn_resident {
     device_graph *graph;
 } cnn_resident;
 
-/* Random images and PyTorch's default initialisation; two steps have run and one is recorded. */
-int cnn_resident_open(cnn_resident *self, const char *device_name, precision precision, int threads,
-                      int batch, int count, ls_error *error);
+/* Random images, `count` of them, and the model's own initialisation; `options` as on the command
+ * line of `lockstep train`. Two steps have run and one is recorded. */
+int cnn_resident_open(cnn_resident *self, const cnn_step_model *model, const char *device_name,
+                      precision precision, int threads, int batch, const char *options, int count,
+                      ls_error *error);
 void cnn_resident_close(cnn_resident *self);
 
 /* So many steps, to their end. */
