@@ -2,7 +2,8 @@
 # A job of several runs: one rank, one node, all nodes but LOCKSTEP_SPARE_NODES, LOCKSTEP_REPEATS (1)
 # times each, and their tables. Sourced after job.sh. The script sets `saves` (for --checkpoint-every, or
 # empty), defines `launch SRUN-OPTION...`, which trains in mode `mode` into `run` beside itself, and
-# calls `begin_runs`, `train_all`, and `print_tables`, with which the job ends.
+# calls `begin_runs`, `train_all`, `print_epochs` where each epoch is to
+# be shown, and `print_tables`, with which the job ends.
 job=${LOCKSTEP_RUN:-$SLURM_JOB_ID} # whose runs these are
 repeats=${LOCKSTEP_REPEATS:-1}
 is_count "$repeats" || refuse "LOCKSTEP_REPEATS: expected a number above 0, found '$repeats'"
@@ -41,6 +42,14 @@ train_all() {
         [ $on_a_node -le 1 ] || train one-node 1 $on_a_node ddp
         [ $nodes -le 1 ] || train "$nodes-nodes" $nodes "$ranks" ddp
     done
+}
+
+print_epochs() {
+    echo
+    echo "== loss, accuracy, throughput and memory of each epoch"
+    set --
+    for name in $finished; do set -- "$@" "$results/$job-$name"; done
+    "$lockstep" report "$@" --table epochs || { code=$?; [ "$exit_code" -ne 0 ] || exit_code=$code; }
 }
 
 print_tables() {

@@ -148,6 +148,71 @@ END
     grep DDP tables.txt | grep -q -F "$ratio" || { cat tables.txt; fail "the speedup $ratio is not in the table"; }
 }
 
+# Of a vision transformer, short: images of 32 pixels in patches of 16.
+pack_small() { # FOLDER
+    "$lockstep" pack synthetic "$1" --images 48 --test-images 16 --seed 3 >pack.txt 2>&1 || { cat pack.txt; fail "no data"; }
+}
+
+# The table of epochs in a job's output is what epochs.csv says.
+check_epochs() { # JOB RUN EPOCHS
+    sed -n "/^== loss, accuracy/,\$p" "slurm-$1.out" | sed -n "\|^$2: |,/^$/p" >table.txt
+    expect_lines table.txt "$3" '^ *[0-9]+  .*%.*%'
+    for epoch in $(seq "$3"); do
+        loss=$("$python" -IS -c 'import sys; print("%.4f" % float(sys.argv[1]))' "$(csv "$2/epochs.csv" train_loss "$epoch")")
+        grep -q "^ *$epoch  *$loss " table.txt || { cat table.txt; fail "no loss of $loss in epoch $epoch of $2"; }
+        holds "$(csv "$2/epochs.csv" peak_memory_maximum_bytes "$epoch") > 1e6"
+    done
+}
+
+case_vit() {
+    pack_small small
+    job=$(LOCKSTEP_DATA=$PWD/small LOCKSTEP_MODEL=vit-ti16 LOCKSTEP_AUGMENT=crop-flip LOCKSTEP_EPOCHS=2 \
+        LOCKSTEP_PRECISION=fp32 LOCKSTEP_BATCH_PER_RANK=8 LOCKSTEP_WARMUP_EPOCHS=1 LOCKSTEP_CHECKPOINT=epoch \
+        submit --nodes=2 vit)
+    expect_job "$job" 120 COMPLETED 0:0
+    for run in one-rank-1:single:1 2-nodes-1:ddp:2; do
+        folder=results/$job-${run%%:*} count=${run##*:}
+        summary=$folder/summary.csv
+        for fact in mode="$(echo $run | cut -d : -f 2)" ranks="$count" nodes="$count" model=vit-ti16 batch_per_rank=8 \
+            optimizer=adamw weight_decay=0.05 decay=weights label_smoothing=0.1 drop_path=0.1 attempts=1; do
+            expect "${fact%%=*} of $run" "$(csv "$summary" "${fact%%=*}")" "${fact#*=}"
+        done
+        csv "$summary" clip | grep -q 'norm' || fail "no clipping: $(csv "$summary" clip)"
+        expect "epochs of $run" "$(csv "$folder/epochs.csv" images all | tr '\n' ' ')" "48 48 "
+        check_epochs "$job" "$folder" 2
+        [ -s "$folder/checkpoints/last" ] || fail "no checkpoint of $run"
+    done
+    ratio=$("$python" -IS -c 'import sys; a, b = map(float, sys.argv[1:]); print("%.2fx" % (a / b))' \
+        "$(seconds one-rank-1)" "$(seconds 2-nodes-1)")
+    sed -n '/^== what/,$p' "slurm-$job.out" >tables.txt
+    grep DDP tables.txt | grep -q -F "$ratio" || { cat tables.txt; fail "the speedup $ratio is not in the table"; }
+}
+
+# From weights that a run of ours left: the first epoch begins where that ended.
+case_finetune() {
+    pack_small small
+    "$lockstep" train --data small --model vit-ti16 --device cpu --mode single --batch-per-rank 8 --epochs 2 --optimizer adamw \
+        --learning-rate 1e-4 --checkpoint-every epoch --results made >made.txt 2>&1 || { cat made.txt; fail "no weights"; }
+    "$lockstep" checkpoint export "made/checkpoints/$(cat made/checkpoints/last)" weights.safetensors >export.txt 2>&1 || {
+        grep -q jansson export.txt && skip "this build has no jansson"
+        cat export.txt
+        fail "no weights"
+    }
+    job=$(LOCKSTEP_INIT=$PWD/weights.safetensors LOCKSTEP_DATA=$PWD/small LOCKSTEP_MODEL=vit-ti16 LOCKSTEP_AUGMENT=none \
+        LOCKSTEP_EPOCHS=3 LOCKSTEP_PRECISION=fp32 LOCKSTEP_GLOBAL_BATCH=16 LOCKSTEP_WARMUP_EPOCHS=0.5 \
+        submit --nodes=2 finetune)
+    expect_job "$job" 120 COMPLETED 0:0
+    folder=results/$job-finetune
+    for fact in mode=ddp ranks=2 nodes=2 global_batch=16 batch_per_rank=8 optimizer=adamw epochs=3; do
+        expect "${fact%%=*}" "$(csv "$folder/summary.csv" "${fact%%=*}")" "${fact#*=}"
+    done
+    check_epochs "$job" "$folder" 3
+    holds "$(csv "$folder/epochs.csv" train_loss 1) < $(csv made/epochs.csv train_loss 1)"
+    job=$(LOCKSTEP_INIT='' submit finetune)
+    expect_job "$job" 60 FAILED 2:0
+    expect_lines "slurm-$job.out" 1 '^finetune.sbatch: LOCKSTEP_INIT: expected'
+}
+
 # A real requeue while the second of five runs trains: the first is kept, the second is done anew
 # (it finds the claim of the attempt before), the output holds both attempts.
 case_requeue() {
