@@ -2,9 +2,14 @@
  * the first one's product keeps bits of it, by which the second one's masks the gradient. Factors
  * have the type of the activations (weights: their packed copy where that is not fp32), gradients
  * of parameters are fp32. The bias's gradient is the column sums of dy, which its product adds up
- * too. */
+ * too.
+ *
+ * A GELU is kernels of ours: what it is applied to goes to `saved`, where backward makes it the
+ * gradient of itself. cuBLASLt's epilogue of that name is the approximation by tanh, not the erf
+ * form that is wanted. */
 #include "cuda/blas/linear.h"
 #include "cuda/blas/product.h"
+#include "cuda/kernels/kernels.h"
 
 #include "device/kinds/linear.h"
 
@@ -17,6 +22,10 @@ typedef struct linear_plan {
 
 static linear_plan *linear_of(plan *self) {
     return (linear_plan *)self;
+}
+
+static bool has_gelu(const plan *self) {
+    return ((const linear_plan *)self)->shape.activation == ACTIVATION_GELU;
 }
 
 static void release(plan *base) {
@@ -40,6 +49,8 @@ static int prepare_forward(linear_plan *self, ls_error *error) {
     wanted.epilogue = shape->activation != ACTIVATION_RELU ? PRODUCT_BIAS
                       : shape->masked_by_reader            ? PRODUCT_BIAS_RELU_BITS
                                                            : PRODUCT_BIAS_RELU;
+    if (shape->activation == ACTIVATION_GELU)
+        self->base.saved_bytes = linear_outputs(shape) * dtype_bytes(shape->type);
     if (shape->masked_by_reader)
         self->base.saved_bytes = product_bits_bytes(wanted.rows, wanted.columns);
     LS_TRY(product_create((cuda_device *)self->base.device, &wanted, &self->forward, error));
@@ -77,7 +88,8 @@ static int prepare_backward_weights(linear_plan *self, ls_error *error) {
 /* A product may take another way later: described when it is asked. */
 static void describe(plan *base) {
     const linear_plan *self = linear_of(base);
-    text_add(&base->description, "cuBLASLt %s / %s / %s", product_describe(self->forward),
+    text_add(&base->description, "cuBLASLt %s%s / %s / %s", product_describe(self->forward),
+             has_gelu(base) ? " and GELU by a kernel" : "",
              self->backward_data ? product_describe(self->backward_data) : "-",
              product_describe(self->backward_weights));
 }
@@ -90,7 +102,6 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
     self->shape = *shape;
     if (((cuda_device *)base->device)->avoided & CUDA_AVOID_RELU_BITS)
         self->shape.relu_input = self->shape.masked_by_reader = false;
-    LS_TRY(plan_refuse_activation(base, shape->activation, error));
     cuda_enter_plan(base);
     LS_TRY(prepare_forward(self, error));
     if (shape->need_dx)
@@ -101,18 +112,33 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
     return LS_OK;
 }
 
-static int forward(plan *self, const op_arguments *a, ls_error *error) {
-    cuda_enter_plan(self);
+static int multiply(plan *self, const op_arguments *a, void *result, ls_error *error) {
     product_operands operands = {.left = a->x[0],
                                  .right = cuda_weights(self, a),
-                                 .result = a->y,
+                                 .result = result,
                                  /* Only read: sums would be written to the same argument. */
                                  .vector = (float *)a->parameters[1],
                                  .low_bias = a->packed[1],
-                                 .bits = a->saved,
+                                 .bits = has_gelu(self) ? NULL : a->saved,
                                  .wrote_bits = &linear_of(self)->wrote_bits,
                                  .workspace = a->workspace};
     return product_run(linear_of(self)->forward, a->stream, &operands, error);
+}
+
+static int forward(plan *self, const op_arguments *a, ls_error *error) {
+    const linear_shape *shape = &linear_of(self)->shape;
+    cuda_enter_plan(self);
+    LS_TRY(multiply(self, a, has_gelu(self) ? a->saved : a->y, error));
+    if (has_gelu(self))
+        CUDA_TRY(
+            kernel_gelu(cuda_stream(a->stream), shape->type, linear_outputs(shape), a->saved, a->y),
+            "GELU");
+    return LS_OK;
+}
+
+/* The gradient of product and bias. */
+static const void *delta_of(const plan *self, const op_arguments *a) {
+    return has_gelu(self) ? a->saved : a->dy;
 }
 
 /* The bits of x > 0 that the layer before has saved, where its product made any. */
@@ -122,7 +148,7 @@ static void *bits_of_x(const op_arguments *a) {
 
 static int backward_inputs(plan *self, const op_arguments *a, ls_error *error) {
     cuda_enter_plan(self);
-    product_operands operands = {.left = a->dy,
+    product_operands operands = {.left = delta_of(self, a),
                                  .right = cuda_weights(self, a),
                                  .result = a->dx[0],
                                  .bits = bits_of_x(a),
@@ -132,8 +158,13 @@ static int backward_inputs(plan *self, const op_arguments *a, ls_error *error) {
 }
 
 static int backward_parameters(plan *self, const op_arguments *a, ls_error *error) {
+    const linear_shape *shape = &linear_of(self)->shape;
     cuda_enter_plan(self);
-    product_operands operands = {.left = a->dy,
+    if (has_gelu(self))
+        CUDA_TRY(kernel_gelu_backward(cuda_stream(a->stream), shape->type, linear_outputs(shape),
+                                      a->dy, a->saved),
+                 "GELU backward");
+    product_operands operands = {.left = delta_of(self, a),
                                  .right = a->x[0],
                                  .result = a->gradients[0],
                                  .vector = a->gradients[1],

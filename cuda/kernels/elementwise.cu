@@ -29,9 +29,11 @@ __device__ static inline void combine(size_t count, const From *from, To *to, F 
             out[v] = load<N>(to + at);
         }
     }
+#pragma unroll // f may be long: registers have no index
     for (int v = 0; v < VECTORS; v++) {
         size_t at = place<N>(v, VECTORS);
         if (at + N <= count) {
+#pragma unroll
             for (int k = 0; k < N; k++)
                 out[v].at[k] = f(in[v].at[k], out[v].at[k]);
             store<N>(to + at, out[v]);
@@ -49,6 +51,70 @@ template <typename T, int N> static __global__ void relu_backward(size_t count, 
 
 template <typename T, int N> static __global__ void add(size_t count, const T *from, T *to) {
     combine<N>(count, from, to, [](T a, T b) { return from_float<T>(to_float(a) + to_float(b)); });
+}
+
+// y = a + b, rounded; then max(0, .) of that.
+template <typename T, int N>
+static __global__ void join(size_t count, bool relu, const T *a, const T *b, T *y) {
+    auto of = [relu](T one, T other) {
+        T sum = from_float<T>(to_float(one) + to_float(other));
+        return relu && to_float(sum) < 0 ? from_float<T>(0) : sum;
+    };
+    vec<T, N> in[VECTORS], with[VECTORS];
+    for (int v = 0; v < VECTORS; v++) {
+        size_t at = place<N>(v, VECTORS);
+        if (at + N <= count) {
+            in[v] = load<N>(a + at);
+            with[v] = load<N>(b + at);
+        }
+    }
+    for (int v = 0; v < VECTORS; v++) {
+        size_t at = place<N>(v, VECTORS);
+        if (at + N <= count) {
+            for (int k = 0; k < N; k++)
+                in[v].at[k] = of(in[v].at[k], with[v].at[k]);
+            store<N>(y + at, in[v]);
+        } else {
+            for (; at < count; at++)
+                y[at] = of(a[at], b[at]);
+        }
+    }
+}
+
+// The normal distribution up to z.
+__device__ static inline float normal_up_to(float z) {
+    return 0.5f * erfcf(-z * 0.70710678f);
+}
+
+template <typename T, int N> static __global__ void gelu(size_t count, const T *z, T *y) {
+    auto of = [](T value) {
+        float at = to_float(value);
+        return from_float<T>(at * normal_up_to(at));
+    };
+    vec<T, N> in[VECTORS];
+    for (int v = 0; v < VECTORS; v++)
+        if (place<N>(v, VECTORS) + N <= count)
+            in[v] = load<N>(z + place<N>(v, VECTORS));
+#pragma unroll
+    for (int v = 0; v < VECTORS; v++) {
+        size_t at = place<N>(v, VECTORS);
+        if (at + N <= count) {
+#pragma unroll
+            for (int k = 0; k < N; k++)
+                in[v].at[k] = of(in[v].at[k]);
+            store<N>(y + at, in[v]);
+        } else {
+            for (; at < count; at++)
+                y[at] = of(z[at]);
+        }
+    }
+}
+
+template <typename T, int N> static __global__ void gelu_backward(size_t count, const T *dy, T *z) {
+    combine<N>(count, dy, z, [](T gradient, T value) {
+        float at = to_float(value), density = expf(-0.5f * at * at) * 0.39894228f;
+        return from_float<T>(to_float(gradient) * (normal_up_to(at) + at * density));
+    });
 }
 
 template <typename From, typename To, int N>
@@ -93,6 +159,45 @@ cudaError_t kernel_add(cudaStream_t stream, dtype type, size_t count, const void
         auto kernel = is_wide ? add<T, wide<T>> : add<T, 1>;
         unsigned blocks = blocks_of(count, is_wide ? wide<T> : 1, VECTORS);
         return LS_LAUNCH(kernel, blocks, THREADS, stream, count, (const T *)from, (T *)to);
+    });
+}
+
+cudaError_t kernel_join(cudaStream_t stream, dtype type, size_t count, bool relu, const void *a,
+                        const void *b, void *y) {
+    if (!count)
+        return cudaSuccess;
+    return for_type(type, [&](auto element) {
+        using T = decltype(element);
+        bool is_wide = are_aligned(16, a, b, y);
+        auto kernel = is_wide ? join<T, wide<T>> : join<T, 1>;
+        unsigned blocks = blocks_of(count, is_wide ? wide<T> : 1, VECTORS);
+        return LS_LAUNCH(kernel, blocks, THREADS, stream, count, relu, (const T *)a, (const T *)b,
+                         (T *)y);
+    });
+}
+
+cudaError_t kernel_gelu(cudaStream_t stream, dtype type, size_t count, const void *z, void *y) {
+    if (!count)
+        return cudaSuccess;
+    return for_type(type, [&](auto element) {
+        using T = decltype(element);
+        bool is_wide = are_aligned(16, z, y);
+        auto kernel = is_wide ? gelu<T, wide<T>> : gelu<T, 1>;
+        unsigned blocks = blocks_of(count, is_wide ? wide<T> : 1, VECTORS);
+        return LS_LAUNCH(kernel, blocks, THREADS, stream, count, (const T *)z, (T *)y);
+    });
+}
+
+cudaError_t kernel_gelu_backward(cudaStream_t stream, dtype type, size_t count, const void *dy,
+                                 void *z) {
+    if (!count)
+        return cudaSuccess;
+    return for_type(type, [&](auto element) {
+        using T = decltype(element);
+        bool is_wide = are_aligned(16, dy, z);
+        auto kernel = is_wide ? gelu_backward<T, wide<T>> : gelu_backward<T, 1>;
+        unsigned blocks = blocks_of(count, is_wide ? wide<T> : 1, VECTORS);
+        return LS_LAUNCH(kernel, blocks, THREADS, stream, count, (const T *)dy, (T *)z);
     });
 }
 

@@ -40,6 +40,14 @@ cudaError_t kernel_relu_backward(cudaStream_t stream, dtype type, size_t count, 
                                  void *dy);
 /* to[i] += from[i] */
 cudaError_t kernel_add(cudaStream_t stream, dtype type, size_t count, const void *from, void *to);
+/* y[i] = a[i] + b[i], rounded; with `relu` then max(0, .) of that */
+cudaError_t kernel_join(cudaStream_t stream, dtype type, size_t count, bool relu, const void *a,
+                        const void *b, void *y);
+/* y[i] = z[i] * Phi(z[i]), Phi the normal distribution's; z may be y. Its erf form. */
+cudaError_t kernel_gelu(cudaStream_t stream, dtype type, size_t count, const void *z, void *y);
+/* z[i] = dy[i] * the derivative of that at z[i] */
+cudaError_t kernel_gelu_backward(cudaStream_t stream, dtype type, size_t count, const void *dy,
+                                 void *z);
 /* to[i] = from[i], rounded to nearest even */
 cudaError_t kernel_cast(cudaStream_t stream, size_t count, dtype from_type, const void *from,
                         dtype to_type, void *to);
@@ -235,6 +243,68 @@ cudaError_t kernel_norm_gradients(cudaStream_t stream, int processors, dtype typ
                                   void *workspace, void *scratch);
 cudaError_t kernel_norm_backward(cudaStream_t stream, dtype type, const norm_arguments *arguments,
                                  const norm_tensors *tensors, const float *state, void *dx);
+
+/* --- layernorm.cu: layer normalisation (device/kinds/layernorm.h) of x [rows, channels]. `state`,
+ * of kernel_layernorm_state_bytes(), goes from forward to backward; workspace, of
+ * kernel_layernorm_workspace(), does not. Sums are in an order that sizes and `processors` decide.
+ */
+
+typedef struct layernorm_arguments {
+    size_t rows;
+    int channels;
+    double epsilon;
+    const float *gamma, *beta; /* [channels] */
+} layernorm_arguments;
+
+typedef struct layernorm_gradients {
+    const void *x, *dy;
+    void *dx; /* NULL: not wanted */
+    float *dgamma, *dbeta;
+} layernorm_gradients;
+
+size_t kernel_layernorm_state_bytes(size_t rows);
+size_t kernel_layernorm_workspace(int processors, int channels);
+cudaError_t kernel_layernorm_forward(cudaStream_t stream, dtype type,
+                                     const layernorm_arguments *arguments, const void *x, void *y,
+                                     void *state);
+cudaError_t kernel_layernorm_backward(cudaStream_t stream, int processors, dtype type,
+                                      const layernorm_arguments *arguments,
+                                      const layernorm_gradients *gradients, const void *state,
+                                      void *workspace);
+
+/* --- patches.cu: device/kinds/patches.h, channels last */
+
+typedef struct patch_arguments {
+    int n, height, width, channels; /* of the image */
+    int side;                       /* divides height and width */
+} patch_arguments;
+
+/* Whether 32 bits count the elements. */
+bool kernel_patches_fit(const patch_arguments *arguments);
+/* The image to its patches; `back`: patches to the image. */
+cudaError_t kernel_move_patches(cudaStream_t stream, dtype type, const patch_arguments *arguments,
+                                bool back, const void *from, void *to);
+
+/* --- tokens.cu: device/kinds/embedding.h and tokenpool.h */
+
+typedef struct token_arguments {
+    int n, tokens, channels; /* of the class token too */
+} token_arguments;
+
+/* Whether 32 bits count the elements. */
+bool kernel_tokens_fit(const token_arguments *arguments);
+/* x and dx [n, tokens - 1, channels], y and dy [n, tokens, channels]; token [channels], positions
+ * [tokens, channels]. */
+cudaError_t kernel_embed(cudaStream_t stream, dtype type, const token_arguments *arguments,
+                         const void *x, const float *token, const float *positions, void *y);
+cudaError_t kernel_embed_backward(cudaStream_t stream, dtype type, const token_arguments *arguments,
+                                  const void *dy, void *dx);
+/* x and dx [n, tokens, channels], y and dy [n, channels]. */
+cudaError_t kernel_token_pool(cudaStream_t stream, dtype type, const token_arguments *arguments,
+                              bool mean, const void *x, void *y);
+cudaError_t kernel_token_pool_backward(cudaStream_t stream, dtype type,
+                                       const token_arguments *arguments, bool mean, const void *dy,
+                                       void *dx);
 
 /* --- batch.cu: batch_arguments of ops.h, channels last */
 

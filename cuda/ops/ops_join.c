@@ -24,13 +24,9 @@ static size_t bytes_of(const join_shape *shape) {
 static int forward(plan *self, const op_arguments *a, ls_error *error) {
     const join_shape *shape = &((join_plan *)self)->shape;
     cuda_enter_plan(self);
-    LS_TRY(
-        cuda_copy(self->device, a->stream, a->y, a->x[0], bytes_of(shape), COPY_ON_DEVICE, error));
-    CUDA_TRY(kernel_add(cuda_stream(a->stream), shape->type, shape->count, a->x[1], a->y), "join");
-    if (shape->activation == ACTIVATION_RELU) /* max(0, y) is y masked by itself */
-        CUDA_TRY(
-            kernel_relu_backward(cuda_stream(a->stream), shape->type, shape->count, a->y, a->y),
-            "join's ReLU");
+    CUDA_TRY(kernel_join(cuda_stream(a->stream), shape->type, shape->count,
+                         shape->activation == ACTIVATION_RELU, a->x[0], a->x[1], a->y),
+             "join");
     return LS_OK;
 }
 

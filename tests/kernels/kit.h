@@ -54,5 +54,7 @@ void test_alignments(void);
 void test_direct(void);
 void test_pool_sums(void);
 void test_norm(void);
+void test_layernorm(void);
+void test_tokens(void);
 
 #endif

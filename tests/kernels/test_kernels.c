@@ -24,5 +24,7 @@ int main(void) {
     test_direct();
     test_pool_sums();
     test_norm();
+    test_layernorm();
+    test_tokens();
     return all_done();
 }
