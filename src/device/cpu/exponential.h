@@ -36,7 +36,7 @@ ALWAYS_INLINE void normal_distribution(const floats *x, floats *up_to, floats *b
     const uint32_t sign = 0x80000000u;
     floats away = (floats)((words)*x & ~sign), t = 1 / (1 + 0.36f * away);
     floats sum = t * q[10] + q[9];
-#pragma GCC unroll 9
+    CPU_UNROLL(9)
     for (int power = 8; power >= 0; power--)
         sum = sum * t + q[power];
     *bell = *x * *x * -0.5f;

@@ -16,7 +16,7 @@ typedef struct lanes {
 static float added_up(const lanes *self) {
     float sums[STEP];
     memcpy(sums, self, sizeof sums);
-#pragma GCC unroll 5
+    CPU_UNROLL(5)
     for (int half = STEP / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             sums[i] += sums[i + half];
@@ -26,7 +26,7 @@ static float added_up(const lanes *self) {
 /* Elements `at` to at + STEP of a row of `channels` that begins at `row`; zeros behind its end. */
 ALWAYS_INLINE void load_step(bool bf16, const void *array, size_t row, size_t at, size_t channels,
                              lanes *out) {
-#pragma GCC unroll 8
+    CPU_UNROLL(8)
     for (int v = 0; v < VECTORS; v++) {
         size_t from = at + (size_t)(v * LANES), left = channels > from ? channels - from : 0;
         if (left >= LANES)
@@ -38,7 +38,7 @@ ALWAYS_INLINE void load_step(bool bf16, const void *array, size_t row, size_t at
 
 ALWAYS_INLINE void store_step(bool bf16, void *array, size_t row, size_t at, size_t channels,
                               const lanes *values) {
-#pragma GCC unroll 8
+    CPU_UNROLL(8)
     for (int v = 0; v < VECTORS; v++) {
         size_t from = at + (size_t)(v * LANES), left = channels > from ? channels - from : 0;
         if (left >= LANES)
@@ -58,7 +58,7 @@ ALWAYS_INLINE float mean_of(bool bf16, const void *x, size_t row, size_t channel
     lanes sum = {0}, part;
     for (size_t at = 0; at < channels; at += STEP) {
         load_step(bf16, x, row, at, channels, &part);
-#pragma GCC unroll 8
+        CPU_UNROLL(8)
         for (int v = 0; v < VECTORS; v++)
             sum.of[v] += part.of[v];
     }
@@ -69,12 +69,12 @@ ALWAYS_INLINE float variance_of(bool bf16, const void *x, size_t row, float mean
     lanes sum = {0}, part;
     for (size_t at = 0; at < channels; at += STEP) {
         load_step(bf16, x, row, at, channels, &part);
-#pragma GCC unroll 8
+        CPU_UNROLL(8)
         for (int v = 0; v < VECTORS; v++)
             part.of[v] = (part.of[v] - mean) * (part.of[v] - mean);
         if (at + STEP > channels)
             cut(&part, at, channels);
-#pragma GCC unroll 8
+        CPU_UNROLL(8)
         for (int v = 0; v < VECTORS; v++)
             sum.of[v] += part.of[v];
     }
@@ -89,7 +89,7 @@ ALWAYS_INLINE void normalise(bool bf16, const layernorm_job *self, size_t row, f
         load_step(bf16, self->x, row, at, channels, &x);
         load_step(false, self->gamma, 0, at, channels, &gamma);
         load_step(false, self->beta, 0, at, channels, &beta);
-#pragma GCC unroll 8
+        CPU_UNROLL(8)
         for (int v = 0; v < VECTORS; v++)
             x.of[v] = (x.of[v] - mean) * inverse * gamma.of[v] + beta.of[v];
         store_step(bf16, self->y, row, at, channels, &x);
@@ -133,7 +133,7 @@ ALWAYS_INLINE means sum_row(bool bf16, const layernorm_job *self, size_t row, fl
         load_step(false, self->gamma, 0, at, channels, &gamma);
         load_step(false, partial, 0, at, channels, &dgamma);
         load_step(false, partial, channels, at, channels, &dbeta);
-#pragma GCC unroll 8
+        CPU_UNROLL(8)
         for (int v = 0; v < VECTORS; v++) {
             floats z = (x.of[v] - mean) * inverse, scaled = dy.of[v] * gamma.of[v];
             g.of[v] += scaled; /* behind the row's end dy is zero */
@@ -155,7 +155,7 @@ ALWAYS_INLINE void write_dx(bool bf16, const layernorm_job *self, size_t row, fl
         load_step(bf16, self->x, row, at, channels, &x);
         load_step(bf16, self->dy, row, at, channels, &dy);
         load_step(false, self->gamma, 0, at, channels, &gamma);
-#pragma GCC unroll 8
+        CPU_UNROLL(8)
         for (int v = 0; v < VECTORS; v++) {
             floats z = (x.of[v] - mean) * inverse;
             dy.of[v] = (dy.of[v] * gamma.of[v] - of.g - z * of.product) * inverse;

@@ -3,6 +3,8 @@
 #ifndef LOCKSTEP_DEVICE_CPU_VECTORS_H
 #define LOCKSTEP_DEVICE_CPU_VECTORS_H
 
+#include "device/cpu/unroll.h"
+
 #include <stdint.h>
 
 /* Values of 32 bits in a vector, and how many vectors there are. */
@@ -44,14 +46,5 @@ typedef uint16_t halves_there CPU_VECTOR_THERE(2);
 typedef uint8_t bytes_there CPU_VECTOR_THERE(1);
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
-
-/* Before a loop of a constant number of turns, at most `most`: sums in an array stay in registers
- * only where it is unrolled. clang does not know GCC's pragma, and says nothing. */
-#define CPU_PRAGMA(text) _Pragma(#text)
-#ifdef __clang__
-#define CPU_UNROLL(most) CPU_PRAGMA(clang loop unroll(full))
-#else
-#define CPU_UNROLL(most) CPU_PRAGMA(GCC unroll most)
-#endif
 
 #endif

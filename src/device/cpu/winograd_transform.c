@@ -7,6 +7,8 @@
  * nothing but the inputs. */
 #include "device/cpu/winograd_kernels.h"
 
+#include "device/cpu/unroll.h"
+
 #include <stdint.h>
 
 enum { WIDTH = WINOGRAD_WIDTH, PANEL_VECTORS = WINOGRAD_PANEL };
@@ -16,12 +18,8 @@ typedef float vector __attribute__((vector_size(WINOGRAD_WIDTH * 4), may_alias))
 typedef float vector_there __attribute__((vector_size(WINOGRAD_WIDTH * 4), aligned(4), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
-/* Loops of a constant number of turns; clang does not know GCC's pragma, and says nothing. */
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 36")
-#endif
+/* Before each loop of a constant number of turns. */
+#define UNROLL CPU_UNROLL(36)
 
 #include "device/cpu/winograd_lines.h"
 
