@@ -23,29 +23,48 @@ static float added_up(const lanes *self) {
     return sums[0];
 }
 
+/* The first `count` values from `index` on, zeros behind them. Not inlined, nor unrolled: it is a
+ * row's end. */
+static __attribute__((noinline)) lanes load_part(bool bf16, const void *array, size_t index,
+                                                 size_t count) {
+    lanes part;
+    for (size_t v = 0; v < VECTORS; v++) {
+        size_t from = v * LANES, left = count > from ? count - from : 0;
+        part.of[v] = load_values(bf16, array, index + from, left < LANES ? left : LANES);
+    }
+    return part;
+}
+
+static __attribute__((noinline)) void store_part(bool bf16, void *array, size_t index, size_t count,
+                                                 const lanes *values) {
+    for (size_t v = 0; v * LANES < count; v++) {
+        size_t from = v * LANES, left = count - from;
+        store_values(bf16, false, array, index + from, left < LANES ? left : LANES, &values->of[v]);
+    }
+}
+
 /* Elements `at` to at + STEP of a row of `channels` that begins at `row`; zeros behind its end. */
 ALWAYS_INLINE void load_step(bool bf16, const void *array, size_t row, size_t at, size_t channels,
                              lanes *out) {
-    CPU_UNROLL(8)
-    for (int v = 0; v < VECTORS; v++) {
-        size_t from = at + (size_t)(v * LANES), left = channels > from ? channels - from : 0;
-        if (left >= LANES)
-            out->of[v] = load_values(bf16, array, row + from, LANES);
-        else
-            out->of[v] = load_values(bf16, array, row + from, left);
+    if (channels - at < STEP) {
+        *out = load_part(bf16, array, row + at, channels - at);
+        return;
     }
+    CPU_UNROLL(8)
+    for (int v = 0; v < VECTORS; v++)
+        out->of[v] = load_values(bf16, array, row + at + (size_t)(v * LANES), LANES);
 }
 
 ALWAYS_INLINE void store_step(bool bf16, void *array, size_t row, size_t at, size_t channels,
                               const lanes *values) {
-    CPU_UNROLL(8)
-    for (int v = 0; v < VECTORS; v++) {
-        size_t from = at + (size_t)(v * LANES), left = channels > from ? channels - from : 0;
-        if (left >= LANES)
-            store_values(bf16, false, array, row + from, LANES, &values->of[v]);
-        else if (left > 0)
-            store_values(bf16, false, array, row + from, left, &values->of[v]);
+    if (channels - at < STEP) {
+        lanes part = *values; /* values itself stays in registers */
+        store_part(bf16, array, row + at, channels - at, &part);
+        return;
     }
+    CPU_UNROLL(8)
+    for (int v = 0; v < VECTORS; v++)
+        store_values(bf16, false, array, row + at + (size_t)(v * LANES), LANES, &values->of[v]);
 }
 
 /* Values behind the row's end, which count nothing, made zero. */
