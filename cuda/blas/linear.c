@@ -5,8 +5,8 @@
  * too.
  *
  * A GELU is kernels of ours: what it is applied to goes to `saved`, where backward makes it the
- * gradient of itself. cuBLASLt's epilogue of that name is the approximation by tanh, not the erf
- * form that is wanted. */
+ * gradient of itself. cuBLASLt's epilogue of that name is the approximation by tanh alone, of sums
+ * that were not rounded to what is kept. */
 #include "cuda/blas/linear.h"
 #include "cuda/blas/product.h"
 #include "cuda/kernels/kernels.h"
@@ -25,7 +25,11 @@ static linear_plan *linear_of(plan *self) {
 }
 
 static bool has_gelu(const plan *self) {
-    return ((const linear_plan *)self)->shape.activation == ACTIVATION_GELU;
+    return activation_is_gelu(((const linear_plan *)self)->shape.activation);
+}
+
+static bool is_by_tanh(const linear_shape *shape) {
+    return shape->activation == ACTIVATION_GELU_TANH;
 }
 
 static void release(plan *base) {
@@ -49,7 +53,7 @@ static int prepare_forward(linear_plan *self, ls_error *error) {
     wanted.epilogue = shape->activation != ACTIVATION_RELU ? PRODUCT_BIAS
                       : shape->masked_by_reader            ? PRODUCT_BIAS_RELU_BITS
                                                            : PRODUCT_BIAS_RELU;
-    if (shape->activation == ACTIVATION_GELU)
+    if (activation_is_gelu(shape->activation))
         self->base.saved_bytes = linear_outputs(shape) * dtype_bytes(shape->type);
     if (shape->masked_by_reader)
         self->base.saved_bytes = product_bits_bytes(wanted.rows, wanted.columns);
@@ -130,9 +134,9 @@ static int forward(plan *self, const op_arguments *a, ls_error *error) {
     cuda_enter_plan(self);
     LS_TRY(multiply(self, a, has_gelu(self) ? a->saved : a->y, error));
     if (has_gelu(self))
-        CUDA_TRY(
-            kernel_gelu(cuda_stream(a->stream), shape->type, linear_outputs(shape), a->saved, a->y),
-            "GELU");
+        CUDA_TRY(kernel_gelu(cuda_stream(a->stream), shape->type, linear_outputs(shape),
+                             is_by_tanh(shape), a->saved, a->y),
+                 "GELU");
     return LS_OK;
 }
 
@@ -162,7 +166,7 @@ static int backward_parameters(plan *self, const op_arguments *a, ls_error *erro
     cuda_enter_plan(self);
     if (has_gelu(self))
         CUDA_TRY(kernel_gelu_backward(cuda_stream(a->stream), shape->type, linear_outputs(shape),
-                                      a->dy, a->saved),
+                                      is_by_tanh(shape), a->dy, a->saved),
                  "GELU backward");
     product_operands operands = {.left = delta_of(self, a),
                                  .right = a->x[0],

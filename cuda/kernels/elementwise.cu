@@ -86,10 +86,22 @@ __device__ static inline float normal_up_to(float z) {
     return 0.5f * erfcf(-z * 0.70710678f);
 }
 
-template <typename T, int N> static __global__ void gelu(size_t count, const T *z, T *y) {
-    auto of = [](T value) {
+// Its approximation by tanh, as the logistic function of twice the argument, and its slope.
+struct tanh_form {
+    float share, slope; // slope: of the share
+};
+
+__device__ static inline tanh_form tanh_form_of(float z) {
+    const float root = 0.79788456f, cube = 0.044715f; // sqrt(2 / pi)
+    float square = z * z, share = 1 / (1 + expf(-2 * root * z * fmaf(cube, square, 1.0f)));
+    return {share, 2 * root * share * (1 - share) * fmaf(3 * cube, square, 1.0f)};
+}
+
+template <typename T, int N>
+static __global__ void gelu(size_t count, bool by_tanh, const T *z, T *y) {
+    auto of = [by_tanh](T value) {
         float at = to_float(value);
-        return from_float<T>(at * normal_up_to(at));
+        return from_float<T>(at * (by_tanh ? tanh_form_of(at).share : normal_up_to(at)));
     };
     vec<T, N> in[VECTORS];
     for (int v = 0; v < VECTORS; v++)
@@ -110,10 +122,16 @@ template <typename T, int N> static __global__ void gelu(size_t count, const T *
     }
 }
 
-template <typename T, int N> static __global__ void gelu_backward(size_t count, const T *dy, T *z) {
-    combine<N>(count, dy, z, [](T gradient, T value) {
-        float at = to_float(value), density = expf(-0.5f * at * at) * 0.39894228f;
-        return from_float<T>(to_float(gradient) * (normal_up_to(at) + at * density));
+template <typename T, int N>
+static __global__ void gelu_backward(size_t count, bool by_tanh, const T *dy, T *z) {
+    combine<N>(count, dy, z, [by_tanh](T gradient, T value) {
+        float at = to_float(value);
+        tanh_form of = {};
+        if (by_tanh)
+            of = tanh_form_of(at);
+        else
+            of = {normal_up_to(at), expf(-0.5f * at * at) * 0.39894228f};
+        return from_float<T>(to_float(gradient) * (of.share + at * of.slope));
     });
 }
 
@@ -176,7 +194,8 @@ cudaError_t kernel_join(cudaStream_t stream, dtype type, size_t count, bool relu
     });
 }
 
-cudaError_t kernel_gelu(cudaStream_t stream, dtype type, size_t count, const void *z, void *y) {
+cudaError_t kernel_gelu(cudaStream_t stream, dtype type, size_t count, bool by_tanh, const void *z,
+                        void *y) {
     if (!count)
         return cudaSuccess;
     return for_type(type, [&](auto element) {
@@ -184,12 +203,12 @@ cudaError_t kernel_gelu(cudaStream_t stream, dtype type, size_t count, const voi
         bool is_wide = are_aligned(16, z, y);
         auto kernel = is_wide ? gelu<T, wide<T>> : gelu<T, 1>;
         unsigned blocks = blocks_of(count, is_wide ? wide<T> : 1, VECTORS);
-        return LS_LAUNCH(kernel, blocks, THREADS, stream, count, (const T *)z, (T *)y);
+        return LS_LAUNCH(kernel, blocks, THREADS, stream, count, by_tanh, (const T *)z, (T *)y);
     });
 }
 
-cudaError_t kernel_gelu_backward(cudaStream_t stream, dtype type, size_t count, const void *dy,
-                                 void *z) {
+cudaError_t kernel_gelu_backward(cudaStream_t stream, dtype type, size_t count, bool by_tanh,
+                                 const void *dy, void *z) {
     if (!count)
         return cudaSuccess;
     return for_type(type, [&](auto element) {
@@ -197,7 +216,7 @@ cudaError_t kernel_gelu_backward(cudaStream_t stream, dtype type, size_t count, 
         bool is_wide = are_aligned(16, dy, z);
         auto kernel = is_wide ? gelu_backward<T, wide<T>> : gelu_backward<T, 1>;
         unsigned blocks = blocks_of(count, is_wide ? wide<T> : 1, VECTORS);
-        return LS_LAUNCH(kernel, blocks, THREADS, stream, count, (const T *)dy, (T *)z);
+        return LS_LAUNCH(kernel, blocks, THREADS, stream, count, by_tanh, (const T *)dy, (T *)z);
     });
 }
 

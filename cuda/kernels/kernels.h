@@ -43,11 +43,13 @@ cudaError_t kernel_add(cudaStream_t stream, dtype type, size_t count, const void
 /* y[i] = a[i] + b[i], rounded; with `relu` then max(0, .) of that */
 cudaError_t kernel_join(cudaStream_t stream, dtype type, size_t count, bool relu, const void *a,
                         const void *b, void *y);
-/* y[i] = z[i] * Phi(z[i]), Phi the normal distribution's; z may be y. Its erf form. */
-cudaError_t kernel_gelu(cudaStream_t stream, dtype type, size_t count, const void *z, void *y);
+/* y[i] = z[i] * Phi(z[i]), Phi the normal distribution's, or (by_tanh) its approximation; z may be
+ * y. */
+cudaError_t kernel_gelu(cudaStream_t stream, dtype type, size_t count, bool by_tanh, const void *z,
+                        void *y);
 /* z[i] = dy[i] * the derivative of that at z[i] */
-cudaError_t kernel_gelu_backward(cudaStream_t stream, dtype type, size_t count, const void *dy,
-                                 void *z);
+cudaError_t kernel_gelu_backward(cudaStream_t stream, dtype type, size_t count, bool by_tanh,
+                                 const void *dy, void *z);
 /* to[i] = from[i], rounded to nearest even */
 cudaError_t kernel_cast(cudaStream_t stream, size_t count, dtype from_type, const void *from,
                         dtype to_type, void *to);
