@@ -12,10 +12,6 @@
 
 enum { IMAGE = CNN_HEIGHT * CNN_WIDTH * CNN_CHANNELS, OPTIONS_BYTES = 256 };
 
-/* Relative: both sum in fp32, in other orders, and what that changes grows from step to step.
- * PyTorch's own distance between fp32 and float64 is printed beside ours. */
-static const double TOLERANCE = 1e-4;
-
 static ls_error error;
 
 static void must(int status) {
@@ -43,6 +39,10 @@ static void *read_array(FILE *file, size_t bytes) {
 typedef struct peer {
     int32_t batch, batches, steps, recipes;
     int64_t parameters;
+    char model[32];
+    /* Relative: both sum in fp32, in other orders, and what that changes grows from step to step.
+     * PyTorch's own distance between fp32 and float64 is printed beside ours. */
+    double tolerance;
     uint8_t *images;
     int32_t *labels;
     float *initial;
@@ -54,6 +54,9 @@ static peer read_peer(FILE *file) {
     read_into(file, sizes, sizeof sizes);
     self.batch = sizes[0], self.batches = sizes[1], self.steps = sizes[2], self.recipes = sizes[3];
     read_into(file, &self.parameters, sizeof self.parameters);
+    read_into(file, self.model, sizeof self.model);
+    self.model[sizeof self.model - 1] = '\0';
+    read_into(file, &self.tolerance, sizeof self.tolerance);
     size_t images = (size_t)self.batch * (size_t)self.batches;
     self.images = read_array(file, images * IMAGE);
     self.labels = read_array(file, images * sizeof(int32_t));
@@ -75,8 +78,9 @@ static double apart(double got, double want) {
 static void repeat(const peer *of, const char *device, const char *options, const double *want) {
     static cnn_step step;
     double worst = 0;
-    must(cnn_step_open_with(&step, device, PRECISION_FP32, 1, of->batch, options, of->steps,
-                            &error));
+    const cnn_step_model model = {of->model, CNN_HEIGHT, CNN_WIDTH, CNN_CHANNELS, CNN_CLASSES};
+    must(cnn_step_open_model(&step, &model, device, PRECISION_FP32, 1, of->batch, options,
+                             of->steps, &error));
     CHECK((int64_t)step.graph.parameter_count == of->parameters, "%zu parameters, PyTorch has %lld",
           step.graph.parameter_count, (long long)of->parameters);
     must(cnn_step_load(&step, of->initial, &error));
@@ -85,13 +89,13 @@ static void repeat(const peer *of, const char *device, const char *options, cons
         must(cnn_step_run(&step, of->images + first * IMAGE, of->labels + first, &error));
         double loss = mean_loss(&step);
         worst = fmax(worst, apart(loss, want[number]));
-        CHECK(apart(loss, want[number]) <= TOLERANCE, "step %d: loss %.9g, PyTorch's %.9g",
+        CHECK(apart(loss, want[number]) <= of->tolerance, "step %d: loss %.9g, PyTorch's %.9g",
               number + 1, loss, want[number]);
     }
     must(cnn_step_evaluate(&step, of->images, of->labels, &error));
     double last = mean_loss(&step);
-    CHECK(apart(last, want[of->steps]) <= TOLERANCE, "evaluated: loss %.9g, PyTorch's %.9g", last,
-          want[of->steps]);
+    CHECK(apart(last, want[of->steps]) <= of->tolerance, "evaluated: loss %.9g, PyTorch's %.9g",
+          last, want[of->steps]);
     printf("# %d steps from a loss of %.4f to %.4f: at most %.2g apart; evaluated %.2g; PyTorch's "
            "fp32 from its float64 %.2g\n",
            of->steps, want[0], want[of->steps - 1], worst, apart(last, want[of->steps]),

@@ -1,9 +1,10 @@
-"""The CNN trained by PyTorch with each optimizer, schedule, limit and way to accumulate, for recipes.c
-to repeat step by step.
+"""A model trained by PyTorch for recipes.c to repeat step by step: the CNN with each optimizer, schedule,
+limit and way to accumulate, or a vision transformer (torchvision's) as those are trained.
 
-    recipes.py OUT STEPS
+    recipes.py OUT STEPS [cnn | vit-ti16 | ...]
 
-Little-endian, no padding: int32 batch, batches, steps, recipes; int64 parameters; uint8 images
+Little-endian, no padding: int32 batch, batches, steps, recipes; int64 parameters; 32 bytes of the
+model's name, ended by zeros; float64 the most that losses may differ, relative; uint8 images
 [batches, batch, 32, 32, 3]; int32 labels [batches, batch]; float32 initial parameters in lockstep's
 canonical order; then a recipe at a time: 256 bytes of lockstep's options, ended by zeros; float64
 the losses of the steps; float64 the loss of batch 0 at the end, of the moving average where the
@@ -85,6 +86,27 @@ def recipes(steps):
     ]
 
 
+def warmed_adamw(model):
+    return torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.05)
+
+
+def vit_recipes(steps):
+    warm = steps // 5
+    warmed = lambda o: lr_scheduler.SequentialLR(
+        o, [lr_scheduler.LinearLR(o, 0.01, 1, total_iters=warm),
+            lr_scheduler.CosineAnnealingLR(o, steps - warm, 1e-6)], [warm])
+    options = ("--optimizer adamw --learning-rate 1e-4 --weight-decay 0.05 --clip-norm 1 --schedule cosine "
+               f"--least-learning-rate 1e-6 --warmup-steps {warm}")
+    return [(options, warmed_adamw, warmed, {"norm": 1})]
+
+
+def vit_parameters(model):
+    """In lockstep's order: the class token stands behind the patches' layer."""
+    own = dict(model.named_parameters())
+    first = ["conv_proj.weight", "conv_proj.bias", "class_token", "encoder.pos_embedding"]
+    return [own[name] for name in first] + [own[name] for name in own if name not in first]
+
+
 def smooth_images(labels):
     """Waves in their class's direction, of random phases and colours."""
     y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
@@ -138,17 +160,24 @@ def main():
     steps = int(sys.argv[2])
     torch.manual_seed(11)
     torch.set_num_threads(1)
-    model = cnn()
+    name = sys.argv[3] if len(sys.argv) > 3 else "cnn"
+    if name == "cnn":
+        model = cnn()
+    else:
+        from vit_step import vit  # which needs torchvision
+        model = vit(name, 32, 10)
     labels = torch.randint(0, 10, (BATCHES, BATCH))
     images = smooth_images(labels)
     batches = [((each.float() / 255 - 0.5) / 0.5).permute(0, 3, 1, 2).contiguous()
                for each in images]
     exact_batches = [each.double() for each in batches]
-    initial = flat(model.parameters())
-    listed = recipes(steps)
+    initial = flat(model.parameters() if name == "cnn" else vit_parameters(model))
+    listed = recipes(steps) if name == "cnn" else vit_recipes(steps)
     with open(sys.argv[1], "wb") as out:
         np.array([BATCH, BATCHES, steps, len(listed)], "<i4").tofile(out)
         np.array([initial.size], "<i8").tofile(out)
+        out.write(name.encode().ljust(32, b"\0"))
+        np.array([1e-4 if name == "cnn" else 1e-3], "<f8").tofile(out)
         images.numpy().tofile(out)
         labels.numpy().astype("<i4").tofile(out)
         initial.astype("<f4").tofile(out)

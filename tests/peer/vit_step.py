@@ -53,13 +53,9 @@ def shake(model):
         nn.init.uniform_(parameter, low, high)
 
 
-def main():
-    name, side, batch, classes, kind, weights, out = sys.argv[1:]
-    side, batch, classes = int(side), int(batch), int(classes)
+def vit(name, side, classes):
     size, patch, mean, tanh = re.fullmatch(r"vit-([a-z]+)(\d+)(-mean)?(-tanh)?", name).groups()
     width, blocks, heads = SIZES[size]
-    torch.manual_seed(7)
-    torch.set_num_threads(1)
     kind_of = Pooled if mean else VisionTransformer
     model = kind_of(image_size=side, patch_size=int(patch), num_layers=blocks, num_heads=heads,
                     hidden_dim=width, mlp_dim=4 * width, num_classes=classes)
@@ -67,6 +63,16 @@ def main():
         if isinstance(module, nn.GELU) and tanh:
             module.approximate = "tanh"
     shake(model)
+    return model
+
+
+def main():
+    name, side, batch, classes, kind, weights, out = sys.argv[1:]
+    side, batch, classes = int(side), int(batch), int(classes)
+    torch.manual_seed(7)
+    torch.set_num_threads(1)
+    mean = "-mean" in name
+    model = vit(name, side, classes)
     save({timm_name(key, mean): value for key, value in model.state_dict().items()}, weights)
     model = model.to(getattr(torch, kind))
     images = torch.randint(0, 256, (batch, side, side, 3)).to(getattr(torch, kind))
