@@ -26,7 +26,6 @@ typedef struct ddp_state {
     outstanding works;
     batch_sums sums;
     uint16_t *low; /* bf16 [parameter_count]: gradients on their way; NULL: they go in fp32 */
-    comm_work overflow;
     int bucket_count, started, finished; /* in this order; [0, finished) were waited for */
     bucket buckets[];                    /* [0] is the end of the flat array */
 } ddp_state;
@@ -147,14 +146,7 @@ static int finish(mode *self, ls_error *error) {
 /* The summed gradient is the same on all ranks, and so is what they find in it; they agree all the
  * same, so that nothing depends on the bits of a reduction. */
 static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
-    ddp_state *state = self->state;
-    comm_work *work = &state->overflow;
-    LS_TRY(step_clock_waiting(self->clock, error));
-    LS_TRY(outstanding_allreduce(&state->works, overflow, 1, DTYPE_I32, REDUCTION_MAX,
-                                 self->settings.stream, work, error));
-    LS_TRY(outstanding_wait(&state->works, work, self->settings.stream, error));
-    outstanding_clear(&state->works);
-    return step_clock_resumed(self->clock, error);
+    return mode_agree_overflow(self, &((ddp_state *)self->state)->works, overflow, error);
 }
 
 static int begin(mode *self, const input_batch *batch, pass *pass, ls_error *error) {
@@ -163,20 +155,6 @@ static int begin(mode *self, const input_batch *batch, pass *pass, ls_error *err
     if (state->factors)
         factors_begin(state->factors, batch->global_count);
     return mode_begin_own_batch(self, batch, pass, error);
-}
-
-static void describe_buckets(mode *self) {
-    ddp_state *state = self->state;
-    mode_exchange *exchange = &self->exchange;
-    size_t element = dtype_bytes(self->settings.gradient_type);
-    exchange->bucket_count = state->bucket_count;
-    for (int index = 0; index < state->bucket_count; index++) {
-        size_t bytes = state->buckets[index].count * element;
-        if (index == 0)
-            exchange->first_bucket_bytes = bytes;
-        if (bytes > exchange->largest_bucket_bytes)
-            exchange->largest_bucket_bytes = bytes;
-    }
 }
 
 static int cut_buckets(mode *self, const bool *factored, ls_error *error) {
@@ -189,7 +167,7 @@ static int cut_buckets(mode *self, const bool *factored, ls_error *error) {
     self->state = state;
     state->bucket_count = buckets_cut(graph, factored, rule, state->buckets);
     state->works = (outstanding){.comm = self->settings.comm, .stream = self->settings.stream};
-    describe_buckets(self);
+    mode_describe_buckets(self, state->buckets, state->bucket_count);
     return LS_OK;
 }
 

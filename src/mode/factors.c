@@ -108,8 +108,8 @@ static int gather(factors *self, outstanding *works, gathered_rows *rows, const 
                                    (size_t)own.count * row_bytes, COPY_ON_DEVICE, error));
     rows->work.tells = s->settled && s->device->facts.updates_advance;
     LS_TRY(step_clock_waiting(self->mode->clock, error));
-    LS_TRY(outstanding_allgather(works, rows->memory, rows->counts, type, s->stream, &rows->work,
-                                 error));
+    LS_TRY(outstanding_allgather(works, s->stream, rows->memory, rows->counts, type, s->stream,
+                                 &rows->work, error));
     return step_clock_resumed(self->mode->clock, error);
 }
 

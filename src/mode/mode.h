@@ -1,5 +1,6 @@
 /* A mode: when to communicate what. single computes alone; ddp reduces buckets of the gradient
- * while backward still runs; dp is DataParallel's data flow across ranks. One file a mode, ended by
+ * while backward still runs; zero1 and zero2 do, and share out the optimizer's state and the
+ * gradient; dp is DataParallel's data flow across ranks. One file a mode, ended by
  * its mode_interface; modes.c holds the list.
  *
  * A step, in order: begin (a staged batch, input/batch.h, reaches every rank's pass),
@@ -50,6 +51,9 @@ typedef struct mode_settings {
     /* Another rank has updated these: they are here now, and are counted as settled. */
     int (*settled_elsewhere)(void *context, device_stream *stream, const store_slice *slice,
                              ls_error *error);
+    /* Elements that this rank's own updates of this step have come to: 0 where none is made piece
+     * by piece. */
+    size_t (*updated)(void *context);
     void *settled_context;
     bool updates_pairs; /* an update may be of two ranks' gradients: update_pair (mode/pair.h) */
     device_stream *update_stream; /* may be `stream`; where settled: never NULL */
@@ -136,11 +140,17 @@ struct mode_interface {
     /* Loss scaling: *overflow (device memory) becomes not 0 on every rank that updates where it is
      * on any of them. NULL: one rank decides alone. */
     int (*agree_overflow)(mode *self, int32_t *overflow, ls_error *error);
+    /* All of this rank's own updates of this step are in `stream`: the other ranks get them, and
+     * theirs are settled_elsewhere, in `stream` too. NULL: nobody waits for them. */
+    int (*publish)(mode *self, device_stream *stream, ls_error *error);
+    /* Parameters were written, on each rank at least those that it updates: what it lacks of the
+     * others comes. Collective. NULL: each rank has written all that it holds. */
+    int (*collect)(mode *self, ls_error *error);
     /* The parameters changed (an update, an initialisation): what the other ranks have is old. */
     void (*parameters_changed)(mode *self);
 };
 
-extern const char mode_choices[]; /* "single|dp|ddp" */
+extern const char mode_choices[]; /* "single|dp|ddp|..." */
 
 /* LS_BAD_LAUNCH where the mode does not fit the number of ranks. */
 int mode_check(const char *name, int size, ls_error *error);

@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const mode_interface mode_single, mode_dp, mode_ddp;
+extern const mode_interface mode_single, mode_dp, mode_ddp, mode_zero1, mode_zero2;
 
-static const mode_interface *const modes[] = {&mode_single, &mode_dp, &mode_ddp};
-const char mode_choices[] = "single|dp|ddp";
+static const mode_interface *const modes[] = {&mode_single, &mode_dp, &mode_ddp, &mode_zero1,
+                                              &mode_zero2};
+const char mode_choices[] = "single|dp|ddp|zero1|zero2";
 
 const mode_interface *mode_find(const char *name, ls_error *error) {
     for (size_t index = 0; index < sizeof modes / sizeof modes[0]; index++)

@@ -65,14 +65,28 @@ int outstanding_allreduce_now(outstanding *self, void *buffer, size_t count, dty
     return let_go(self, status);
 }
 
-int outstanding_allgather(outstanding *self, void *buffer, const int64_t *counts, dtype type,
-                          device_stream *reader, comm_work *work, ls_error *error) {
+int outstanding_reduce_scatter(outstanding *self, void *buffer, const int64_t *counts, dtype type,
+                               reduction how, device_stream *reader, comm_work *work,
+                               ls_error *error) {
     int status = hold(self, error);
     if (status == LS_OK)
         status = make_room(self, error);
     if (status == LS_OK)
-        status =
-            self->comm->is->allgather(self->comm, self->stream, buffer, counts, type, work, error);
+        status = self->comm->is->reduce_scatter(self->comm, self->stream, buffer, counts, type, how,
+                                                work, error);
+    if (status == LS_OK)
+        add(self, work, reader);
+    return let_go(self, status);
+}
+
+int outstanding_allgather(outstanding *self, device_stream *behind, void *buffer,
+                          const int64_t *counts, dtype type, device_stream *reader, comm_work *work,
+                          ls_error *error) {
+    int status = hold(self, error);
+    if (status == LS_OK)
+        status = make_room(self, error);
+    if (status == LS_OK)
+        status = self->comm->is->allgather(self->comm, behind, buffer, counts, type, work, error);
     if (status == LS_OK)
         add(self, work, reader);
     return let_go(self, status);

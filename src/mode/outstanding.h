@@ -25,12 +25,16 @@ typedef struct outstanding {
 /* Until pump_stop(pump); `self` stays where it is. */
 int outstanding_start_pump(outstanding *self, ls_error *error);
 
-/* As the comm's; behind what `stream` holds. `work` stays where it is until the next
- * outstanding_clear; `reader`: the stream in which it will be waited for. */
+/* As the comm's; behind what `stream` holds (an all-gather: what `behind` does). `work` stays where
+ * it is until the next outstanding_clear; `reader`: the stream in which it will be waited for. */
 int outstanding_allreduce(outstanding *self, void *buffer, size_t count, dtype type, reduction how,
                           device_stream *reader, comm_work *work, ls_error *error);
-int outstanding_allgather(outstanding *self, void *buffer, const int64_t *counts, dtype type,
-                          device_stream *reader, comm_work *work, ls_error *error);
+int outstanding_reduce_scatter(outstanding *self, void *buffer, const int64_t *counts, dtype type,
+                               reduction how, device_stream *reader, comm_work *work,
+                               ls_error *error);
+int outstanding_allgather(outstanding *self, device_stream *behind, void *buffer,
+                          const int64_t *counts, dtype type, device_stream *reader, comm_work *work,
+                          ls_error *error);
 int outstanding_sum_tree(outstanding *self, float *rows, size_t count, int row_count, size_t stride,
                          device_stream *reader, comm_work *work, ls_error *error);
 int outstanding_offer(outstanding *self, void *buffer, size_t bytes, device_stream *reader,

@@ -52,7 +52,11 @@ static int share_out(const pair *self, const bucket *buckets, int count, ls_erro
         return ls_fail(error, LS_FAILED, "out of memory");
     for (int index = 0; index < count; index++)
         parts[index] = part_of(&buckets[count - 1 - index], self->mode->settings.rank);
-    int status = store_update(self->mode->store, parts, count, error);
+    int status = LS_OK; /* both average all */
+    if (self->mode->settings.averages)
+        status = store_hold_whole(self->mode->store, STORE_AVERAGE, error);
+    if (status == LS_OK)
+        status = store_update(self->mode->store, parts, count, error);
     free(parts);
     return status;
 }

@@ -15,6 +15,8 @@ int mode_pack(mode *self, ls_error *error) {
 
 int mode_parameters_written(mode *self, ls_error *error) {
     self->is->parameters_changed(self);
+    if (self->is->collect)
+        LS_TRY(self->is->collect(self, error));
     return mode_pack(self, error);
 }
 
@@ -139,6 +141,29 @@ int mode_loss_of_part(mode *self, const input_batch *batch, share part, pass *pa
                                 .dlogits = pass_logits_gradient(pass),
                                 .totals = totals};
     return mode_compute_loss(self, batch, &arguments, error);
+}
+
+int mode_agree_overflow(mode *self, outstanding *works, int32_t *overflow, ls_error *error) {
+    comm_work work = {0};
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(outstanding_allreduce(works, overflow, 1, DTYPE_I32, REDUCTION_MAX,
+                                 self->settings.stream, &work, error));
+    LS_TRY(outstanding_wait(works, &work, self->settings.stream, error));
+    outstanding_clear(works);
+    return step_clock_resumed(self->clock, error);
+}
+
+void mode_describe_buckets(mode *self, const bucket *buckets, int count) {
+    mode_exchange *exchange = &self->exchange;
+    size_t element = dtype_bytes(self->settings.gradient_type);
+    exchange->bucket_count = count;
+    for (int index = 0; index < count; index++) {
+        size_t bytes = buckets[index].count * element;
+        if (index == 0)
+            exchange->first_bucket_bytes = bytes;
+        if (bytes > exchange->largest_bucket_bytes)
+            exchange->largest_bucket_bytes = bytes;
+    }
 }
 
 void mode_loader_own_share(const mode_settings *settings, int *rank, int *size) {

@@ -2,7 +2,9 @@
 #ifndef LOCKSTEP_MODE_PARTS_H
 #define LOCKSTEP_MODE_PARTS_H
 
+#include "mode/buckets.h"
 #include "mode/mode.h"
+#include "mode/outstanding.h"
 #include "mode/store_memory.h"
 
 /* Parameters, gradients and buffers are held whole on this rank: mode_interface.setup's first act,
@@ -50,6 +52,12 @@ int mode_settle_unit(mode *self, int unit, ls_error *error);
 /* begin and loss of a rank that computes what it loaded. */
 int mode_begin_own_batch(mode *self, const input_batch *batch, pass *pass, ls_error *error);
 int mode_loss_own_batch(mode *self, const input_batch *batch, pass *pass, ls_error *error);
+
+/* mode_interface.agree_overflow where nothing else is outstanding. */
+int mode_agree_overflow(mode *self, outstanding *works, int32_t *overflow, ls_error *error);
+
+/* Into mode->exchange, for the header. */
+void mode_describe_buckets(mode *self, const bucket *buckets, int count);
 
 /* The loader reads this rank's own share. */
 void mode_loader_own_share(const mode_settings *settings, int *rank, int *size);

@@ -150,14 +150,25 @@ static int place_ranges(array *self, const store_span *spans, int count, ls_erro
     return LS_OK;
 }
 
-int store_hold(store *self, store_kind kind, const store_span *spans, int count, ls_error *error) {
+static int hold(store *self, store_kind kind, bool of_comm, const store_span *spans, int count,
+                ls_error *error) {
     array *made = &self->arrays[kind];
     if (count == 0)
         return LS_OK;
     LS_TRY(place_ranges(made, spans, count, error));
-    made->of_comm = kind < STORE_AVERAGE; /* what ranks exchange */
-    return allocate(self, made->of_comm, store_bytes(self, kind), store_name(self, kind),
+    made->of_comm = of_comm;
+    return allocate(self, of_comm, store_bytes(self, kind), store_name(self, kind),
                     (void **)&made->memory, error);
+}
+
+/* What ranks exchange is the comm's. */
+int store_hold(store *self, store_kind kind, const store_span *spans, int count, ls_error *error) {
+    return hold(self, kind, kind < STORE_AVERAGE, spans, count, error);
+}
+
+int store_hold_own(store *self, store_kind kind, const store_span *spans, int count,
+                   ls_error *error) {
+    return hold(self, kind, false, spans, count, error);
 }
 
 int store_take(store *self, memory_kind use, bool of_comm, size_t bytes, const char *what,
@@ -205,9 +216,8 @@ int store_update(store *self, const store_span *spans, int count, ls_error *erro
     self->updated_count = count;
     for (int moment = 0; moment < moments_of(self); moment++)
         LS_TRY(store_hold(self, STORE_MOMENTS + (store_kind)moment, spans, count, error));
-    const array *parameters = &self->arrays[STORE_PARAMETERS];
-    return self->settings.averages
-               ? store_hold(self, STORE_AVERAGE, parameters->spans, parameters->count, error)
+    return self->settings.averages && self->arrays[STORE_AVERAGE].count == 0
+               ? store_hold(self, STORE_AVERAGE, spans, count, error)
                : LS_OK;
 }
 

@@ -5,10 +5,10 @@
  *
  *   single, ddp   all of everything (two ranks that share out the update: moments of their part)
  *   dp            all; moments and average on rank 0 alone
- * and what sharded modes would hold:
- *
- *   zero1         parameters, gradients; moments of the ranges that this rank updates
+ *   zero1         parameters, gradients; moments and average of the ranges that this rank updates
  *   zero2         the same; gradients of these ranges too, buckets in memory of the mode's own
+ * and what a mode would hold that shards parameters:
+ *
  *   fsdp          of each unit a part of parameters, gradients and moments; the units' blocks that
  *                 its hooks return (network_hooks.parameters) are gathered into slots of its own,
  *                 begun ahead of their use (network_hooks.prefetch)
@@ -95,7 +95,7 @@ int store_copy(const store *self, device_stream *stream, store_kind kind, store_
                float *out, ls_error *error);
 /* Zero, all that is held; in stream order. */
 int store_clear(store *self, device_stream *stream, store_kind kind, ls_error *error);
-/* What is held of `a` changes places with `b`, whose held ranges are the same. Done when it
+/* What is held of `a` changes places with `b`, which is held there too. Done when it
  * returns. */
 int store_swap(store *self, device_stream *stream, store_kind a, store_kind b, ls_error *error);
 /* *out (device memory): of what is held here, each element by its place in the whole array, so that

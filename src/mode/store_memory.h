@@ -23,8 +23,11 @@ void store_destroy(store *self); /* NULL is fine */
  * zero where it is the comm's. Once a kind. Collective where a comm gives it: all ranks name
  * ranges of as many elements. */
 int store_hold(store *self, store_kind kind, const store_span *spans, int count, ls_error *error);
-/* This rank updates these, and holds the optimizer's moments of them; and of the parameters that
- * it holds their average. */
+/* The same, of ranges that may be another length on each rank: the memory is the device's. */
+int store_hold_own(store *self, store_kind kind, const store_span *spans, int count,
+                   ls_error *error);
+/* This rank updates these, and holds the optimizer's moments of them; their average too, where that
+ * is kept and not held yet. */
 int store_update(store *self, const store_span *spans, int count, ls_error *error);
 /* All of it. */
 int store_hold_whole(store *self, store_kind kind, ls_error *error);

@@ -202,11 +202,48 @@ int step_certificate_fed(step_certificate *self, int epoch, int64_t count, uint6
 
 /* --- the epoch's end: what its parameters were */
 
+/* A kind of which each rank holds a part: its prints are the parts'. */
+bool step_certificate_is_shared(const step_certificate *self, size_t kind) {
+    store_kind which = self->kinds[kind];
+    return which != STORE_BUFFERS && !store_is_whole(self->settings.store, which);
+}
+
+static void add_print(fingerprint *sum, const fingerprint *more) {
+    sum->hash += more->hash;
+    for (int word = 0; word < FINGERPRINT_BUCKETS; word++)
+        sum->sketch[word] += more->sketch[word];
+}
+
+/* Of shared kinds all ranks' parts, added up. */
+static int add_parts(step_certificate *self, size_t count, ls_error *error) {
+    const certificate_settings *s = &self->settings;
+    size_t size = (size_t)s->size, bytes = count * sizeof(fingerprint);
+    bool any = false;
+    for (size_t kind = 0; kind < self->kind_count; kind++)
+        any |= step_certificate_is_shared(self, kind);
+    if (!any || count == 0)
+        return LS_OK;
+    fingerprint *all = malloc(size * bytes);
+    if (!all)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    int status = comm_allgather_bytes(s->control, self->host_prints, all, bytes, error);
+    for (size_t number = 0; status == LS_OK && number < count; number++) {
+        if (!step_certificate_is_shared(self, number % self->kind_count))
+            continue;
+        self->host_prints[number] = all[number];
+        for (size_t rank = 1; rank < size; rank++)
+            add_print(&self->host_prints[number], &all[rank * count + number]);
+    }
+    free(all);
+    return status;
+}
+
 static int read_prints(step_certificate *self, size_t count, ls_error *error) {
     const certificate_settings *s = &self->settings;
     LS_TRY(s->device->is->copy(s->device, s->stream, self->host_prints, self->prints,
                                count * sizeof *self->prints, COPY_DEVICE_TO_HOST, error));
-    return s->device->is->stream_synchronize(s->device, s->stream, error);
+    LS_TRY(s->device->is->stream_synchronize(s->device, s->stream, error));
+    return add_parts(self, count, error);
 }
 
 int step_certificate_parameters(step_certificate *self, uint64_t *hash, ls_error *error) {

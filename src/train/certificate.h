@@ -15,9 +15,10 @@
  *
  * Parameters, and beside them their moving average and the model's buffers where there are any.
  * Between steps, in the stream's order, the store's fingerprint of each, whole on a rank that
- * updates them; nothing is copied or waited for before the epoch's end, when the ranks' hashes are
- * compared: one that differs names the rank and the first step where it did. (Not those of buffers:
- * they are rank 0's, as PyTorch's DistributedDataParallel has it.) */
+ * updates them, or of the part that it holds, which are added up later; nothing is copied or waited
+ * for before the epoch's end, when the ranks' hashes are compared: one that differs names the rank
+ * and the first step where it did. (Not those of buffers: they are rank 0's, as PyTorch's
+ * DistributedDataParallel has it.) */
 #ifndef LOCKSTEP_TRAIN_CERTIFICATE_H
 #define LOCKSTEP_TRAIN_CERTIFICATE_H
 
@@ -92,7 +93,7 @@ int step_certificate_save(step_certificate *self, int epoch, int64_t done, recor
 int step_certificate_restore(step_certificate *self, const char *where, const record *from,
                              int64_t done, ls_error *error);
 
-/* The hash of the parameters as they are now. */
+/* The hash of the parameters as they are now. Collective. */
 int step_certificate_parameters(step_certificate *self, uint64_t *hash, ls_error *error);
 
 /* For certificate_state.c: what the epoch's first `count` batches were fed, over all ranks, after a
@@ -100,5 +101,7 @@ int step_certificate_parameters(step_certificate *self, uint64_t *hash, ls_error
 int step_certificate_fed(step_certificate *self, int epoch, int64_t count, uint64_t *out,
                          ls_error *error);
 int step_certificate_take(step_certificate *self, ls_error *error);
+/* Of kinds[kind] each rank has the print of a part; they are added up as they are taken. */
+bool step_certificate_is_shared(const step_certificate *self, size_t kind);
 
 #endif

@@ -142,9 +142,14 @@ static void spread(const step_certificate *self, const certified_parameters *fro
     for (int other = 0; other < CERTIFIED_OTHERS; other++)
         if (self->log.has[other])
             *out++ = (fingerprint){.hash = from->others[other]};
+    out -= self->kind_count;
+    for (size_t kind = 0; kind < self->kind_count; kind++)
+        if (self->settings.rank != 0 && step_certificate_is_shared(self, kind))
+            out[kind] = (fingerprint){0};
 }
 
-/* Every rank has the same prints, so that they agree when they are compared. */
+/* Every rank has the same prints, so that they agree when they are compared; of what is added up,
+ * rank 0 has all. */
 static int restore_prints(step_certificate *self, const char *where, const record *from,
                           ls_error *error) {
     const certificate_settings *s = &self->settings;

@@ -134,7 +134,7 @@ void optimizer_begin(optimizer *self, step_state *state, int64_t images) {
     self->state = state;
     self->images = images;
     self->advanced = false;
-    self->settled = 0;
+    self->settled = self->updated = 0;
     self->waiting.span.count = 0;
     memset(self->range_settled, 0, (size_t)self->range_count * sizeof *self->range_settled);
 }
@@ -147,6 +147,7 @@ void optimizer_describe(optimizer *self, device *device, device_stream *update_s
     out->updates_pairs = self->rule->pairs(device->is->ops);
     out->settled = self->scaling || optimizer_clips_norm(self) ? NULL : optimizer_settled;
     out->settled_elsewhere = optimizer_settled_elsewhere;
+    out->updated = optimizer_updated;
     out->settled_context = self;
     out->update_stream = update_stream;
 }
@@ -204,14 +205,23 @@ static int update_at_once(optimizer *self, ls_error *error) {
     return LS_OK;
 }
 
+/* What was updated piece by piece is in the update's stream, which is joined behind it. */
 static int update(optimizer *self, ls_error *error) {
     mode *mode = self->mode;
     LS_TRY(optimizer_update_waiting(self, error));
+    bool at_once = self->settled == 0;
+    device_stream *stream = at_once ? mode->settings.stream : mode->settings.update_stream;
+    if (!at_once && mode->is->publish)
+        LS_TRY(mode->is->publish(mode, stream, error));
     LS_TRY(join_updates(self, error));
-    if (self->settled > 0 && self->settled != mode->settings.graph->parameter_count)
+    if (at_once)
+        LS_TRY(update_at_once(self, error));
+    if (at_once && mode->is->publish)
+        LS_TRY(mode->is->publish(mode, stream, error));
+    if (self->settled != mode->settings.graph->parameter_count)
         return ls_fail(error, LS_FAILED, "mode %s settled %zu gradients of %zu", mode->is->name,
                        self->settled, mode->settings.graph->parameter_count);
-    return self->settled > 0 ? LS_OK : update_at_once(self, error);
+    return LS_OK;
 }
 
 int optimizer_update(optimizer *self, ls_error *error) {
@@ -232,7 +242,7 @@ int optimizer_exchange_average(optimizer *self, ls_error *error) {
         return LS_OK;
     if (mode_updates(mode))
         LS_TRY(
-            store_swap(mode->store, mode->settings.stream, STORE_PARAMETERS, STORE_AVERAGE, error));
+            store_swap(mode->store, mode->settings.stream, STORE_AVERAGE, STORE_PARAMETERS, error));
     return mode_parameters_written(mode, error);
 }
 

@@ -91,6 +91,7 @@ int optimizer_update_slice(optimizer *self, device_stream *stream, const store_s
                            ls_error *error) {
     int taken = 0;
     self->settled += slice->span.count;
+    self->updated += slice->span.count;
     for (int range = 0; range < self->range_count; range++)
         taken += take_piece(self, range, slice, &self->pieces[taken]);
     if (taken > 0)
@@ -138,6 +139,10 @@ int optimizer_settled(void *context, device_stream *stream, const store_slice *s
     return all.span.count >= self->device->facts.least_update || left == 0
                ? optimizer_update_waiting(self, error)
                : LS_OK;
+}
+
+size_t optimizer_updated(void *context) {
+    return ((const optimizer *)context)->updated;
 }
 
 /* The packed copy of a range's part that lies in the slice, of parameters that came from another

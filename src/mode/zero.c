@@ -1,0 +1,349 @@
+/* zero1, zero2: the optimizer's state is shared out over the ranks (ZeRO's first two stages:
+ * Rajbhandari et al., "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models", 2020,
+ * section 5; weight-update sharding: Xu et al., 2020). Every rank holds all parameters and computes
+ * its share of the batch, as in ddp. A bucket of the gradient (mode/buckets.h) is cut into a part a
+ * rank (mode/shards.h): as soon as backward has written it, each part is summed on its rank alone;
+ * that rank updates it, with the moments that it alone holds, and all-gathers the parameters. So as
+ * many bytes travel as in an all-reduce, and an update is made once, not on each rank.
+ *
+ * zero1 holds all of the gradient. zero2 holds of it the own parts; what backward writes is in
+ * slots for a while (mode/slots.h), unless a rank computes several lanes, which have a gradient
+ * each.
+ *
+ * In a node's shared memory a rank sums its part from where the others' gradients lie, in the order
+ * of the ranks, and puts its parameters where the others' lie: no message, and the bits of ddp.
+ * With
+ * --strict the sum is ddp's tree. */
+#include "mode/batch_sums.h"
+#include "mode/exchange.h"
+#include "mode/outstanding.h"
+#include "mode/parts.h"
+#include "mode/shards.h"
+#include "mode/slots.h"
+
+#include <stdlib.h>
+
+extern const mode_interface mode_zero1, mode_zero2;
+
+typedef struct zero_state {
+    outstanding works;
+    batch_sums sums;
+    shards shards;      /* blocks are the buckets */
+    slots slots;        /* segments NULL: the gradient is whole here */
+    comm_work *gathers; /* [bucket_count] of parameters */
+    /* Buckets in this order: [0, finished) were reduced and waited for, of [0, gathered) the new
+     * parameters are on their way. */
+    int bucket_count, started, finished, gathered;
+    size_t gathered_own; /* this rank's elements in [0, gathered) */
+    bucket buckets[];    /* [0] is the end of the flat array */
+} zero_state;
+
+static store_span own_part(const mode *self, int bucket) {
+    const zero_state *state = self->state;
+    return shards_part(&state->shards, bucket, self->settings.rank);
+}
+
+static bool has_slots(const zero_state *state) {
+    return state->slots.segments != NULL;
+}
+
+/* ---- the gradient */
+
+static float *written_at(const mode *self, int index) {
+    const zero_state *state = self->state;
+    const bucket *of = &state->buckets[index];
+    if (has_slots(state))
+        return slots_at(&state->slots, slots_of_bucket(&state->slots, index), of->first);
+    return store_at(self->store, STORE_GRADIENTS, of->first, of->count);
+}
+
+/* Where its sum is waited for: a slot is written again in the mode's own stream. */
+static device_stream *reader_of(const mode *self) {
+    const zero_state *state = self->state;
+    return has_slots(state) ? self->settings.stream : mode_update_stream(self);
+}
+
+static int start_bucket(mode *self, int index, ls_error *error) {
+    zero_state *state = self->state;
+    bucket *next = &state->buckets[index];
+    float *written = written_at(self, index);
+    if (self->settings.lanes)
+        return outstanding_sum_tree(&state->works, written, next->count, self->lane_count,
+                                    store_row_stride(self->store, STORE_GRADIENTS), reader_of(self),
+                                    &next->work, error);
+    return outstanding_reduce_scatter(&state->works, written, shards_lengths(&state->shards, index),
+                                      DTYPE_F32, REDUCTION_SUM, reader_of(self), &next->work,
+                                      error);
+}
+
+/* Starts every bucket that lies wholly in what backward has written: [frontier, end). */
+static int gradient_ready(void *context, int unit, ls_error *error) {
+    mode *self = context;
+    zero_state *state = self->state;
+    size_t frontier = self->settings.graph->units[unit].first;
+    LS_TRY(step_clock_waiting(self->clock, error));
+    while (state->started < state->bucket_count && state->buckets[state->started].first >= frontier)
+        LS_TRY(start_bucket(self, state->started++, error));
+    return step_clock_resumed(self->clock, error);
+}
+
+static int between(void *context, ls_error *error) {
+    mode *self = context;
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(outstanding_progress(&((zero_state *)self->state)->works, error));
+    return step_clock_resumed(self->clock, error);
+}
+
+/* ---- the parameters */
+
+/* Of the buckets whose own part the optimizer has updated, in `behind`. */
+static int begin_gathers(mode *self, device_stream *behind, size_t updated, ls_error *error) {
+    zero_state *state = self->state;
+    for (; state->gathered < state->finished; state->gathered++) {
+        const bucket *each = &state->buckets[state->gathered];
+        size_t own = own_part(self, state->gathered).count;
+        if (own > updated || state->gathered_own > updated - own)
+            return LS_OK;
+        state->gathered_own += own;
+        LS_TRY(
+            outstanding_allgather(&state->works, behind,
+                                  store_at(self->store, STORE_PARAMETERS, each->first, each->count),
+                                  shards_lengths(&state->shards, state->gathered), DTYPE_F32,
+                                  behind, &state->gathers[state->gathered], error));
+    }
+    return LS_OK;
+}
+
+/* The bucket's sum is there: the own part of it is updated, and goes to the others. */
+static int finish_bucket(mode *self, int index, ls_error *error) {
+    zero_state *state = self->state;
+    const mode_settings *s = &self->settings;
+    store_span own = own_part(self, index);
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(outstanding_wait(&state->works, &state->buckets[index].work, reader_of(self), error));
+    LS_TRY(step_clock_resumed(self->clock, error));
+    if (has_slots(state) && own.count > 0)
+        LS_TRY(s->device->is->copy(
+            s->device, s->stream, store_at(self->store, STORE_GRADIENTS, own.first, own.count),
+            written_at(self, index) + (own.first - state->buckets[index].first),
+            own.count * sizeof(float), COPY_ON_DEVICE, error));
+    if (own.count > 0)
+        LS_TRY(mode_settle(self, own.first, own.count, error));
+    state->finished = index + 1;
+    if (!s->settled)
+        return LS_OK;
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(begin_gathers(self, mode_update_stream(self), s->updated(s->settled_context), error));
+    return step_clock_resumed(self->clock, error);
+}
+
+/* Of what another rank holds: its parameters are here now. */
+static int receive_span(mode *self, device_stream *stream, size_t first, size_t end,
+                        ls_error *error) {
+    const mode_settings *s = &self->settings;
+    if (first == end)
+        return LS_OK;
+    store_slice slice = store_slice_of(self->store, first, end - first);
+    return s->settled_elsewhere(s->settled_context, stream, &slice, error);
+}
+
+static int receive(mode *self, device_stream *stream, int index, ls_error *error) {
+    zero_state *state = self->state;
+    const bucket *of = &state->buckets[index];
+    store_span own = own_part(self, index);
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(outstanding_wait(&state->works, &state->gathers[index], stream, error));
+    LS_TRY(step_clock_resumed(self->clock, error));
+    LS_TRY(receive_span(self, stream, of->first, own.first, error));
+    return receive_span(self, stream, own.first + own.count, of->first + of->count, error);
+}
+
+static int publish(mode *self, device_stream *stream, ls_error *error) {
+    zero_state *state = self->state;
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(begin_gathers(self, stream, SIZE_MAX, error));
+    LS_TRY(step_clock_resumed(self->clock, error));
+    for (int index = 0; index < state->gathered; index++)
+        LS_TRY(receive(self, stream, index, error));
+    outstanding_clear(&state->works);
+    state->started = state->finished = state->gathered = 0;
+    state->gathered_own = 0;
+    return LS_OK;
+}
+
+static int collect(mode *self, ls_error *error) {
+    zero_state *state = self->state;
+    state->finished = state->bucket_count;
+    LS_TRY(begin_gathers(self, self->settings.stream, SIZE_MAX, error));
+    for (int index = 0; index < state->bucket_count; index++)
+        LS_TRY(
+            outstanding_wait(&state->works, &state->gathers[index], self->settings.stream, error));
+    outstanding_clear(&state->works);
+    state->finished = state->gathered = 0;
+    state->gathered_own = 0;
+    return LS_OK;
+}
+
+/* ---- a step */
+
+/* Where waiting only orders streams, the update of a bucket goes behind its sum at once, beside the
+ * rest of backward. */
+static int backward_done(void *context, int unit, ls_error *error) {
+    mode *self = context;
+    zero_state *state = self->state;
+    size_t frontier = self->settings.graph->units[unit].first;
+    while (state->finished < state->started && state->buckets[state->finished].first >= frontier)
+        LS_TRY(finish_bucket(self, state->finished, error));
+    return LS_OK;
+}
+
+/* Before its slot is another's: backward is long done with what lies there. */
+static int vacate(mode *self, int segment, ls_error *error) {
+    zero_state *state = self->state;
+    int end = state->slots.segments[segment].bucket + state->slots.segments[segment].buckets;
+    while (state->finished < state->started && state->finished < end)
+        LS_TRY(finish_bucket(self, state->finished, error));
+    return LS_OK;
+}
+
+static int slot_gradient(void *context, int unit, float **out, ls_error *error) {
+    mode *self = context;
+    zero_state *state = self->state;
+    int segment = slots_of_unit(&state->slots, unit);
+    int before = slots_before(&state->slots, segment);
+    if (before >= 0)
+        LS_TRY(vacate(self, before, error));
+    slots_give(&state->slots, segment);
+    *out = slots_at(&state->slots, segment, self->settings.graph->units[unit].first);
+    return LS_OK;
+}
+
+static int finish(mode *self, ls_error *error) {
+    zero_state *state = self->state;
+    while (state->finished < state->started)
+        LS_TRY(finish_bucket(self, state->finished, error));
+    return LS_OK;
+}
+
+static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
+    return mode_agree_overflow(self, &((zero_state *)self->state)->works, overflow, error);
+}
+
+/* ---- open and close */
+
+/* No bucket begins within a grain. They come from the array's end, so that what moves up is not
+ * waited for. */
+static int on_grains(const graph *graph, bucket *buckets, int count) {
+    size_t end = graph->parameter_count;
+    int kept = 0;
+    for (int index = 0; index < count; index++) {
+        size_t first = shards_border(graph, buckets[index].first);
+        if (first < end)
+            buckets[kept++] = (bucket){.first = first, .count = end - first};
+        end = first;
+    }
+    return kept;
+}
+
+/* zero2's also end at units' borders, or a slot would have to hold all that is between. */
+static bucket_rule rule_of(const mode *self) {
+    enum { FEWEST_SEGMENTS = 16 };
+    bucket_rule rule = {self->exchange.bucket_most, self->exchange.bucket_worth};
+    size_t most = self->settings.graph->parameter_count / FEWEST_SEGMENTS + 1;
+    if (self->is == &mode_zero2 && self->settings.size > 1 && rule.worth > most)
+        rule.worth = most;
+    return rule;
+}
+
+static int cut_buckets(mode *self, ls_error *error) {
+    const graph *graph = self->settings.graph;
+    bucket_rule rule = rule_of(self);
+    int count = buckets_cut(graph, NULL, rule, NULL);
+    zero_state *state = calloc(1, sizeof *state + (size_t)count * sizeof state->buckets[0]);
+    if (!state)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    self->state = state;
+    count = buckets_cut(graph, NULL, rule, state->buckets);
+    state->bucket_count = on_grains(graph, state->buckets, count);
+    state->works = (outstanding){.comm = self->settings.comm, .stream = self->settings.stream};
+    state->gathers = calloc((size_t)state->bucket_count + 1, sizeof *state->gathers);
+    if (!state->gathers)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    mode_describe_buckets(self, state->buckets, state->bucket_count);
+    return LS_OK;
+}
+
+static int share_out(mode *self, store_span *spans, ls_error *error) {
+    const mode_settings *s = &self->settings;
+    zero_state *state = self->state;
+    for (int index = 0; index < state->bucket_count; index++)
+        spans[index] = (store_span){state->buckets[index].first, state->buckets[index].count};
+    LS_TRY(shards_create(s->graph, spans, state->bucket_count, s->size, &state->shards, error));
+    for (int rank = 0; rank < s->size; rank++)
+        if (shards_held(&state->shards, rank, spans) == 0)
+            return ls_fail(error, LS_BAD_LAUNCH,
+                           "--mode %s: %zu parameters leave none of %d for rank %d to update "
+                           "(start fewer ranks, or --mode ddp)",
+                           self->is->name, s->graph->parameter_count, s->size, rank);
+    int count = shards_held(&state->shards, s->rank, spans);
+    LS_TRY(store_update(self->store, spans, count, error));
+    if (self->is != &mode_zero2 || self->lane_count > 1)
+        return store_hold_whole(self->store, STORE_GRADIENTS, error);
+    LS_TRY(store_hold_own(self->store, STORE_GRADIENTS, spans, count, error));
+    self->hooks.gradient = slot_gradient;
+    return slots_create(self, state->buckets, state->bucket_count, &state->slots, error);
+}
+
+static int hold(mode *self, ls_error *error) {
+    zero_state *state = self->state;
+    store_span *spans = calloc((size_t)state->bucket_count + 1, sizeof *spans);
+    if (!spans)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    int status = share_out(self, spans, error);
+    free(spans);
+    return status;
+}
+
+static int setup(mode *self, ls_error *error) {
+    const mode_settings *s = &self->settings;
+    self->settings.factors = FACTORS_OFF;
+    LS_TRY(store_hold_whole(self->store, STORE_PARAMETERS, error));
+    LS_TRY(store_hold_whole(self->store, STORE_BUFFERS, error));
+    self->hooks.parameters = mode_whole_parameters;
+    self->hooks.gradient = mode_whole_gradient;
+    self->hooks.buffers = mode_whole_buffers;
+    self->hooks.gradient_ready = gradient_ready;
+    if (!s->device->facts.asynchronous)
+        self->hooks.between = between;
+    else if (s->settled && s->comm->is->capturable)
+        self->hooks.backward_done = backward_done;
+    LS_TRY(exchange_choose(self, error));
+    LS_TRY(cut_buckets(self, error));
+    LS_TRY(hold(self, error));
+    zero_state *state = self->state;
+    if (s->between_nodes && !s->device->facts.asynchronous)
+        LS_TRY(outstanding_start_pump(&state->works, error));
+    return batch_sums_open(&state->sums, self, &state->works, error);
+}
+
+static void teardown(mode *self) {
+    zero_state *state = self->state;
+    pump_stop(state->works.pump);
+    slots_destroy(&state->slots);
+    shards_destroy(&state->shards);
+    store_give_back(self->store, state->sums.shared);
+    free(state->gathers);
+    free(state);
+}
+
+#define ZERO(title)                                                                                \
+    {                                                                                              \
+        .name = title, .capturable = true, .adds_sums = true, .has_lanes = true,                   \
+        .takes_made = true, .loader_share = mode_loader_own_share, .setup = setup,                 \
+        .teardown = teardown, .begin = mode_begin_own_batch, .loss = mode_loss_own_batch,          \
+        .finish = finish, .publish = publish, .collect = collect,                                  \
+        .agree_overflow = agree_overflow, .parameters_changed = mode_nothing_to_publish,           \
+    }
+
+const mode_interface mode_zero1 = ZERO("zero1");
+const mode_interface mode_zero2 = ZERO("zero2");
