@@ -8,13 +8,17 @@
 #include <unistd.h>
 
 void host_open(host *self) {
+    ls_error why = {0}; /* monitor_packages_note() tells it */
     self->file = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+    packages_open(&self->packages, &why);
 }
 
 void host_close(host *self) {
     if (self->file >= 0)
         close(self->file);
     self->file = -1;
+    packages_close(self->packages);
+    self->packages = NULL;
 }
 
 void host_parse(const char *line, host_counters *out) {
@@ -33,4 +37,5 @@ void host_read(const host *self, host_counters *out) {
     line[length > 0 ? length : 0] = '\0';
     host_parse(line, out);
     out->own_cpu_seconds = clock_cpu_seconds();
+    out->package_joules = packages_joules(self->packages);
 }

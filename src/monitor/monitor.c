@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-static const double default_interval_seconds = 0.1, patience_seconds = 2;
+static const double gpu_interval_seconds = 0.1, host_interval_seconds = 1, patience_seconds = 2;
 
 /* All below `lock` is guarded by it, but `gpu` and `host`, which are the thread's. An NVML call is
  * made without the lock, so that a mark never waits for one. */
@@ -30,6 +30,8 @@ struct monitor {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* by CLOCK_MONOTONIC */
     bool wake, stop, ended, finished;
+    unsigned long marks;
+    bool level;         /* a reading has followed the last mark */
     double first_start; /* of training; NAN: not yet */
     double opened;
     windows windows;
@@ -64,6 +66,9 @@ static void take_sample(monitor *self) {
     nvml_reading reading = nothing;
     host_counters counters;
     usage_sample sample;
+    pthread_mutex_lock(&self->lock);
+    unsigned long marks = self->marks;
+    pthread_mutex_unlock(&self->lock);
     host_read(&self->host, &counters);
     double time = clock_seconds();
     if (self->gpu)
@@ -75,6 +80,7 @@ static void take_sample(monitor *self) {
         sample.seconds = time;
         series_add(&self->series, &sample);
     }
+    self->level = marks == self->marks;
     pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->lock);
 }
@@ -158,8 +164,8 @@ static int start(monitor *self, const monitor_settings *settings, ls_error *erro
     open_gpu(self, settings->gpu_uuid);
     self->first_start = NAN;
     self->opened = clock_seconds();
-    self->interval_seconds =
-        settings->interval_seconds > 0 ? settings->interval_seconds : default_interval_seconds;
+    double usual = self->gpu ? gpu_interval_seconds : host_interval_seconds;
+    self->interval_seconds = settings->interval_seconds > 0 ? settings->interval_seconds : usual;
     LS_TRY(start_thread(self, settings, error));
     pthread_mutex_lock(&self->lock);
     wait_for(self, &self->totals.any);
@@ -195,6 +201,8 @@ static void mark(monitor *self, bool start) {
     windows_mark(&self->windows, now, start);
     if (start && isnan(self->first_start))
         self->first_start = now;
+    self->marks++;
+    self->level = false;
     self->wake = true;
     pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->lock);
@@ -220,6 +228,32 @@ void monitor_peek(monitor *self, double *gpu_utilisation, double *gpu_memory_byt
     *gpu_memory_bytes = self->totals.peak_memory_bytes;
     self->peeked = now;
     pthread_mutex_unlock(&self->lock);
+}
+
+monitor_energy monitor_consumed(monitor *self) {
+    monitor_energy out = {NAN, NAN};
+    if (!self)
+        return out;
+    pthread_mutex_lock(&self->lock);
+    if (!self->windows.open_at_end)
+        wait_for(self, &self->level);
+    out.gpu = totals_gpu_energy(&self->totals, self->totals.training_seconds);
+    out.cpu = totals_cpu_energy(&self->totals, self->totals.training_seconds);
+    pthread_mutex_unlock(&self->lock);
+    return out;
+}
+
+bool monitor_packages(char *out, size_t capacity) {
+    packages *all;
+    ls_error why = {0};
+    bool found = packages_open(&all, &why) == LS_OK;
+    if (found)
+        snprintf(out, capacity, "%d CPU package%s (RAPL)", packages_count(all),
+                 packages_count(all) == 1 ? "" : "s");
+    else
+        snprintf(out, capacity, "%s", why.text);
+    packages_close(all);
+    return found;
 }
 
 void monitor_clocks(monitor *self, gpu_clocks *out) {

@@ -1,4 +1,5 @@
-/* The monitor: a thread that samples this rank's GPU (NVML) and its host while the rank trains.
+/* The monitor: a thread that samples this rank's GPU (NVML) and its host, its CPU packages' energy
+ * among it (monitor/packages.h), while the rank trains.
  * It makes no CUDA call and no context. What cannot be measured stays empty: a machine without
  * NVML is no error. All functions take a NULL self and do nothing, so a run without a monitor
  * needs no conditions.
@@ -7,7 +8,7 @@
  *                                  .capacity = monitor_capacity(me->size),
  *                                  .processing_units = binding.processing_units,
  *                                  .processing_unit_count = binding.threads};
- *     if (device->facts.uuid[0])
+ *     if (device->facts.uuid[0] || monitor_packages(text, sizeof text))
  *         LS_TRY(monitor_open(&settings, &self->monitor, error));
  *     ...
  *     monitor_start(self->monitor);                // each epoch, with the clock
@@ -28,13 +29,14 @@
 #include "base/error.h"
 #include "base/usage.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct monitor monitor;
 
 typedef struct monitor_settings {
     const char *gpu_uuid;    /* "": no GPU, the host alone */
-    double interval_seconds; /* 0: 0.1 */
+    double interval_seconds; /* 0: 0.1 of a GPU, 1 of the host alone */
     size_t capacity;         /* samples that are kept for gpu.csv: monitor_capacity() */
     /* Where the thread may run (OS numbers); count 0: where the caller may. */
     const int *processing_units;
@@ -60,6 +62,17 @@ void monitor_stop(monitor *self);
 /* Since the last call: the GPU's mean utilisation over the training time in between, NAN where no
  * reading fell into it. And the most GPU memory seen so far; NAN for a NULL self. */
 void monitor_peek(monitor *self, double *gpu_utilisation, double *gpu_memory_bytes);
+/* What was consumed in the training time so far, up to the last reading; after monitor_stop up to
+ * that mark, whose reading is waited for (2 s at most). In joules: by the GPU, by all CPU packages
+ * of this host. NAN: not known for all of that time, or a NULL self. */
+typedef struct monitor_energy {
+    double gpu, cpu;
+} monitor_energy;
+monitor_energy monitor_consumed(monitor *self);
+
+/* "2 CPU packages (RAPL)", or why their energy is not to be had: whatever monitor runs. */
+bool monitor_packages(char *out, size_t capacity);
+
 /* Of the training time since the last call: each epoch, after monitor_stop, whose own sample may
  * come later and then belongs to the next. A NULL self: not measured. */
 void monitor_clocks(monitor *self, gpu_clocks *out);

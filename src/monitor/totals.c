@@ -5,7 +5,7 @@ static const double enough_for_a_mean = 0.9, enough_for_a_sum = 0.999;
 void totals_start(totals *self) {
     *self = (totals){.peak_memory_bytes = NAN,
                      .maximum_temperature_celsius = NAN,
-                     .host_before = {NAN, NAN, NAN}};
+                     .host_before = {NAN, NAN, NAN, NAN}};
 }
 
 static void cover(integral *self, double value, double seconds) {
@@ -84,6 +84,7 @@ void totals_add(totals *self, double time, double training_seconds, const nvml_r
         cover(&self->clock, gpu->sm_clock_hertz, seconds);
     bridge(&self->energy, &self->energy_at, time, training_seconds, gpu->energy_joules, true);
     bridge(&self->power, &self->power_at, time, training_seconds, gpu->power_watts, false);
+    bridge(&self->packages, &self->packages_at, time, training_seconds, host->package_joules, true);
     add_host(self, time, training_seconds, host, sample);
     add_peaks(self, gpu, seconds > 0);
     self->time = time;
@@ -97,24 +98,31 @@ static double mean_of(const integral *self, double training_seconds) {
     return enough ? self->sum / self->covered_seconds : NAN;
 }
 
-static double sum_of(const integral *self, double training_seconds) {
-    bool enough =
-        self->covered_seconds > 0 && self->covered_seconds >= enough_for_a_sum * training_seconds;
+/* Of no time it is 0, where the value is known at all. */
+static double sum_of(const integral *self, const anchor *last, double training_seconds) {
+    bool enough = last->set && self->covered_seconds >= enough_for_a_sum * training_seconds;
     return enough ? self->sum : NAN;
 }
 
-/* The GPU's own energy counter where it has one, else its power over the time. */
+double totals_gpu_energy(const totals *self, double training_seconds) {
+    double counted = sum_of(&self->energy, &self->energy_at, training_seconds);
+    return isnan(counted) ? sum_of(&self->power, &self->power_at, training_seconds) : counted;
+}
+
+double totals_cpu_energy(const totals *self, double training_seconds) {
+    return sum_of(&self->packages, &self->packages_at, training_seconds);
+}
+
 void totals_get(const totals *self, double training_seconds, gpu_usage *out) {
-    double counted = sum_of(&self->energy, training_seconds);
-    bool has_counter = !isnan(counted);
-    *out = (gpu_usage){
-        .measured = self->any,
-        .utilisation = mean_of(&self->utilisation, training_seconds),
-        .peak_memory_bytes = self->peak_memory_bytes,
-        .energy_joules = has_counter ? counted : sum_of(&self->power, training_seconds),
-        .mean_power_watts = mean_of(has_counter ? &self->energy : &self->power, training_seconds),
-        .maximum_temperature_celsius = self->maximum_temperature_celsius,
-        .host_cpu_utilisation = mean_of(&self->host, training_seconds),
-        .throttle_known = self->throttle_known,
-        .throttle_reasons = self->throttle_reasons};
+    bool has_counter = !isnan(sum_of(&self->energy, &self->energy_at, training_seconds));
+    *out = (gpu_usage){.measured = self->any,
+                       .utilisation = mean_of(&self->utilisation, training_seconds),
+                       .peak_memory_bytes = self->peak_memory_bytes,
+                       .energy_joules = totals_gpu_energy(self, training_seconds),
+                       .mean_power_watts =
+                           mean_of(has_counter ? &self->energy : &self->power, training_seconds),
+                       .maximum_temperature_celsius = self->maximum_temperature_celsius,
+                       .host_cpu_utilisation = mean_of(&self->host, training_seconds),
+                       .throttle_known = self->throttle_known,
+                       .throttle_reasons = self->throttle_reasons};
 }

@@ -24,8 +24,8 @@ typedef struct anchor {
 typedef struct totals {
     double time, training_seconds; /* of the last reading */
     bool any;
-    integral utilisation, energy, power, host;
-    anchor energy_at, power_at;
+    integral utilisation, energy, power, host, packages;
+    anchor energy_at, power_at, packages_at;
     host_counters host_before;
     double host_training_seconds; /* at host_before */
     double host_time;
@@ -42,6 +42,11 @@ void totals_start(totals *self);
  * time excepted. */
 void totals_add(totals *self, double time, double training_seconds, const nvml_reading *gpu,
                 const host_counters *host, usage_sample *sample);
+
+/* The energy of the training time up to the last reading, in joules; NAN where it is not known for
+ * all of it. Of the GPU: its own counter where it has one, else its power over the time. */
+double totals_gpu_energy(const totals *self, double training_seconds);
+double totals_cpu_energy(const totals *self, double training_seconds);
 
 /* Of the training time since the last call. A clock that was never read has no mean; it is not
  * asked to be known all the time, for an epoch can be shorter than the time between two readings.

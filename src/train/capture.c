@@ -59,6 +59,10 @@ static int put_clocks(trainer *self, record *out, ls_error *error) {
     self->saver.epoch_seconds = most[0];
     record_put_real(out, "epoch_seconds", most[0]);
     record_put_real(out, "epoch_suspended_seconds", most[1]);
+    monitor_energy consumed;
+    LS_TRY(energy_so_far(self, &consumed, error));
+    record_put_real(out, "epoch_gpu_energy_joules", consumed.gpu);
+    record_put_real(out, "epoch_cpu_energy_joules", consumed.cpu);
     return LS_OK;
 }
 

@@ -327,6 +327,7 @@ static int begin_epoch(trainer *self, int epoch, ls_error *error) {
     balance_start(&self->ranks.balance);
     memcpy(self->parts, at->parts, sizeof self->parts);
     LS_TRY(self->control->is->barrier(self->control, error));
+    energy_start(self);
     monitor_start(self->monitor);
     if (at->first == 0)
         LS_TRY(read_done(self, &at->before, error));

@@ -61,7 +61,7 @@ typedef enum {
 } fact_text;
 typedef struct fact_texts {
     text_buffer list[TEXTS];
-    char warmup_rule[64];
+    char warmup_rule[64], cpu_energy[300];
 } fact_texts;
 
 static void now_as_text(char *out, size_t capacity) {
@@ -95,6 +95,8 @@ static void describe_job(const trainer *self, run_facts *facts, fact_texts *text
     facts->nodes = self->me->node_count;
     facts->rank_list = self->ranks.facts;
     facts->oversubscribed = self->engine.binding.oversubscribed;
+    monitor_packages(texts->cpu_energy, sizeof texts->cpu_energy);
+    facts->cpu_energy = texts->cpu_energy;
     facts->environment = describe_environment(
         &texts->list[ENVIRONMENT], 1u << ENVIRONMENT_ARITHMETIC | 1u << ENVIRONMENT_TIMES);
     facts->communication_environment =

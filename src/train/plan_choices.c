@@ -55,7 +55,8 @@ int trainer_open_monitor(trainer *self, ls_error *error) {
                                  .capacity = monitor_capacity(self->me->size),
                                  .processing_units = self->engine.binding.processing_units,
                                  .processing_unit_count = self->engine.binding.threads};
-    if (!self->engine.device->facts.uuid[0])
+    char packages[300];
+    if (!self->engine.device->facts.uuid[0] && !monitor_packages(packages, sizeof packages))
         return LS_OK;
     LS_TRY(monitor_open(&settings, &self->monitor, error));
     const char *note = monitor_note(self->monitor);
@@ -65,7 +66,7 @@ int trainer_open_monitor(trainer *self, ls_error *error) {
 int trainer_write_samples(trainer *self, ls_error *error) {
     size_t capacity = monitor_capacity(self->me->size);
     size_t bytes = capacity * sizeof(usage_sample);
-    if (!self->monitor) /* all ranks have one, or none has */
+    if (!self->engine.device->facts.uuid[0]) /* of all ranks, or of none */
         return LS_OK;
     usage_sample *all = malloc((size_t)self->me->size * bytes);
     if (!all)

@@ -99,6 +99,12 @@ static int restore_totals(trainer *self, ls_error *error) {
     return LS_OK;
 }
 
+/* A checkpoint of before energy was counted does not know. */
+static double earlier_joules(const record *from, const char *name) {
+    const record_value *value = record_find(from, name);
+    return value && value->kind == RECORD_REALS && value->count == 1 ? value->of.reals[0] : NAN;
+}
+
 static int restore_epoch(trainer *self, ls_error *error) {
     const record *from = &self->resumed.from.manifest.state;
     const char *where = self->resumed.where;
@@ -113,6 +119,8 @@ static int restore_epoch(trainer *self, ls_error *error) {
     LS_TRY(record_get_real(from, where, "epoch_seconds", &at->seconds, error));
     LS_TRY(record_get_real(from, where, "epoch_cpu_seconds", &at->cpu_seconds, error));
     LS_TRY(record_get_real(from, where, "epoch_suspended_seconds", &at->suspended_seconds, error));
+    self->energy.earlier = (monitor_energy){earlier_joules(from, "epoch_gpu_energy_joules"),
+                                            earlier_joules(from, "epoch_cpu_energy_joules")};
     LS_TRY(record_get_reals(from, where, "epoch_phase_seconds", &parts, &count, error));
     for (int64_t part = 0; part < count && part < STEP_PARTS; part++)
         at->parts[part] = parts[part];

@@ -19,6 +19,8 @@ void trainer_add_epoch(trainer *self, epoch_record *record) {
     self->at.seconds = 0; /* the next epoch begins at its start */
     totals->suspended_seconds += record->suspended_seconds;
     totals->images += record->images;
+    totals->gpu_energy_joules += record->gpu_energy_joules;
+    totals->cpu_energy_joules += record->cpu_energy_joules;
     totals->phases.data += record->phases.data;
     totals->phases.forward += record->phases.forward;
     totals->phases.backward += record->phases.backward;

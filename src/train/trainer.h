@@ -16,6 +16,7 @@
 #include "train/answers.h"
 #include "train/balance.h"
 #include "train/certificate.h"
+#include "train/energy.h"
 #include "train/ledger.h"
 #include "train/recordings.h"
 #include "train/resume.h"
@@ -95,7 +96,7 @@ struct trainer {
 
     all_ranks ranks;
     pulse *pulse;
-    monitor *monitor; /* NULL on a device without a UUID */
+    monitor *monitor; /* NULL where there is neither a GPU nor a counter of CPU packages */
     step_profile profile;
     findings examined; /* the list on rank 0 */
     run *run;
@@ -112,6 +113,7 @@ struct trainer {
     epoch_record best;
     double best_loss; /* --best loss; INFINITY: no epoch has ended */
     epoch_progress at;
+    epoch_energy energy;
     saver saver;
     uploader uploader;
     ledger ledger;

@@ -49,6 +49,11 @@ int trainer_epoch_usage(trainer *self, double cpu_seconds, epoch_record *record,
     epoch_usage mine = {.cpu = cpu_utilisation(self, cpu_seconds, record->seconds),
                         .memory = peak_memory_bytes()};
     monitor_peek(self->monitor, &mine.gpu, &mine.gpu_memory);
+    monitor_energy consumed;
+    LS_TRY(energy_so_far(self, &consumed, error));
+    record->gpu_energy_joules = consumed.gpu;
+    record->cpu_energy_joules = consumed.cpu;
+    self->energy.earlier = (monitor_energy){0, 0}; /* the next epoch begins at its start */
     epoch_usage *all = calloc((size_t)self->me->size, sizeof *all);
     if (!all)
         return ls_fail(error, LS_FAILED, "out of memory");

@@ -34,7 +34,7 @@ static void training_time(void) {
 }
 
 static const nvml_reading blind = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, false, 0};
-static const host_counters no_host = {NAN, NAN, 0};
+static const host_counters no_host = {NAN, NAN, 0, NAN};
 
 /* A GPU alone, at a time that is training time from 2 to 8. */
 static void add(totals *self, double time, nvml_reading reading) {
@@ -94,6 +94,25 @@ static void energy_from_power(void) {
     check_case("energy: power over the time where the counter is missing or starts anew");
 }
 
+/* Beside a GPU that says nothing; the hosts' packages draw 20 W until 3, then 50 W. */
+static void energy_of_packages(void) {
+    totals sums;
+    usage_sample sample;
+    totals_start(&sums);
+    CHECK(isnan(totals_cpu_energy(&sums, 0)), "known before it was read");
+    for (int time = 1; time <= 9; time += 2) {
+        host_counters host = no_host;
+        host.package_joules = time <= 3 ? 20 * time : 60 + 50 * (time - 3);
+        totals_add(&sums, time, fmin(fmax(time - 2, 0), 6), &blind, &host, &sample);
+        if (time == 1)
+            CHECK(totals_cpu_energy(&sums, 0) == 0, "%g J of no time", totals_cpu_energy(&sums, 0));
+    }
+    CHECK(near(totals_cpu_energy(&sums, 6), 20 + 50 * 5), "%g J", totals_cpu_energy(&sums, 6));
+    CHECK(isnan(totals_cpu_energy(&sums, 7)), "a second was not seen, and counted all the same");
+    CHECK(isnan(totals_gpu_energy(&sums, 6)), "%g J of no GPU", totals_gpu_energy(&sums, 6));
+    check_case("energy of CPU packages: inside training time");
+}
+
 static void an_error_in_the_middle(void) {
     totals sums;
     gpu_usage found;
@@ -131,7 +150,7 @@ static void means_and_peaks(void) {
         reading.temperature_celsius = training ? 40 + time : 90;
         reading.throttle_known = true;
         reading.throttle_reasons = training ? (time == 5 ? 0x40 : 0) : 0x8;
-        host_counters host = {100 * time, 400 * time, 2 * time};
+        host_counters host = {100 * time, 400 * time, 2 * time, NAN};
         totals_add(&sums, time, fmin(fmax(time - 2, 0), 6), &reading, &host, &sample);
         CHECK(sample.training == training && sample.gpu_utilisation == reading.utilisation,
               "the sample at %d", time);
@@ -202,6 +221,7 @@ int main(void) {
     training_time();
     energy_from_the_counter();
     energy_from_power();
+    energy_of_packages();
     an_error_in_the_middle();
     means_and_peaks();
     the_hosts_counters();

@@ -63,6 +63,8 @@ static void add_target(table *out, const line *self) {
     add_number(out, target ? target->images : NAN);
     add_number(out, target ? target->epochs : NAN);
     add_number(out, target ? target->evaluation_seconds : NAN);
+    add_number(out, target ? target->gpu_joules : NAN);
+    add_number(out, target ? target->cpu_joules : NAN);
 }
 
 /* Takes the note. */
@@ -168,6 +170,8 @@ void speedup_csv(text_buffer *out, const comparison_list *tables, const target_t
         {"target_images", false},
         {"target_epochs", false},
         {"target_evaluation_seconds", false},
+        {"target_gpu_joules", false},
+        {"target_cpu_joules", false},
         {"runs", true},
         {"note", true},
     };

@@ -8,7 +8,7 @@
 
 /* One run's way to the target; seconds NAN where it was not reached. */
 typedef struct arrival {
-    double epochs, images, seconds, evaluation_seconds, best_accuracy;
+    double epochs, images, seconds, evaluation_seconds, best_accuracy, gpu_joules, cpu_joules;
     bool read;
 } arrival;
 
@@ -20,6 +20,8 @@ static arrival find_arrival(const finished_epochs *epochs, double accuracy) {
         sum.epochs++;
         sum.images += epoch->images;
         sum.seconds += epoch->training_seconds;
+        sum.gpu_joules += epoch->gpu_energy_joules;
+        sum.cpu_joules += epoch->cpu_energy_joules;
         sum.evaluation_seconds += isnan(epoch->evaluation_seconds) ? 0 : epoch->evaluation_seconds;
         if (isnan(out.seconds) && epoch->test_accuracy >= accuracy) {
             double best = out.best_accuracy;
@@ -53,12 +55,16 @@ static int read_arrivals(maker *self, const configuration *of, arrival *arrivals
     return LS_OK;
 }
 
-/* The median of the double at `offset` over the runs that arrived; `values` [count] is room. */
+/* The median of the double at `offset` over the runs that arrived, NAN where one of them has none;
+ * `values` [count] is room. */
 static double median_of(const arrival *arrivals, size_t count, size_t offset, double *values) {
     size_t found = 0;
     for (size_t index = 0; index < count; index++)
-        if (!isnan(arrivals[index].seconds))
+        if (!isnan(arrivals[index].seconds)) {
             memcpy(&values[found++], (const char *)&arrivals[index] + offset, sizeof *values);
+            if (isnan(values[found - 1]))
+                return NAN;
+        }
     return median(values, found);
 }
 
@@ -72,6 +78,8 @@ static void summarise(target_row *row, const arrival *arrivals, double *values) 
     }
     row->epochs = median_of(arrivals, count, offsetof(arrival, epochs), values);
     row->images = median_of(arrivals, count, offsetof(arrival, images), values);
+    row->gpu_joules = median_of(arrivals, count, offsetof(arrival, gpu_joules), values);
+    row->cpu_joules = median_of(arrivals, count, offsetof(arrival, cpu_joules), values);
     row->seconds = median_of(arrivals, count, offsetof(arrival, seconds), values);
     row->evaluation_seconds =
         median_of(arrivals, count, offsetof(arrival, evaluation_seconds), values);

@@ -14,7 +14,8 @@ typedef struct target_row {
     double epochs, images;     /* trained on until then */
     double seconds;            /* of training until then */
     double evaluation_seconds; /* spent beside it until then, that epoch's evaluation included */
-    double best_accuracy;      /* the highest of all runs and epochs */
+    double gpu_joules, cpu_joules; /* consumed in that training; NAN: not measured in some run */
+    double best_accuracy;          /* the highest of all runs and epochs */
     /* Against the baseline, over pairs as in configuration.h: only where all runs of both reached
      * the target, for a ratio over the lucky ones would be biased. Else NAN. */
     measured_speedup speedup;

@@ -70,6 +70,25 @@ static void add_ratio(table *out, const target_row *row, bool baseline, const ch
         table_cell(out, "%zu", row->speedup.pairs);
 }
 
+static bool has_energy(const target_table *self) {
+    for (size_t index = 0; index < self->count; index++)
+        if (!isnan(self->rows[index].gpu_joules) || !isnan(self->rows[index].cpu_joules))
+            return true;
+    return false;
+}
+
+/* "2500.0 J GPUs, 812.3 J CPUs"; what was not measured is left out. */
+static void add_energy(table *out, const target_row *row) {
+    double gpu = row->gpu_joules, cpu = row->cpu_joules;
+    text_buffer text = {0};
+    if (!isnan(gpu))
+        text_add(&text, "%s J GPUs", number(gpu, 1).text);
+    if (!isnan(cpu))
+        text_add(&text, "%s%s J CPUs", text.length ? ", " : "", number(cpu, 1).text);
+    table_cell(out, "%s", text.bytes ? text.bytes : "-");
+    text_free(&text);
+}
+
 static void add_row(table *out, const target_table *self, size_t index, footnotes *notes) {
     const target_row *row = &self->rows[index];
     bool baseline = self->baselines[index] == index;
@@ -85,6 +104,8 @@ static void add_row(table *out, const target_table *self, size_t index, footnote
     table_cell(out, "%s", number(row->images, 0).text);
     table_cell(out, "%s", number(row->epochs, fmod(row->epochs, 1) == 0 ? 0 : 1).text);
     table_cell(out, "%s", duration(row->evaluation_seconds).text);
+    if (has_energy(self))
+        add_energy(out, row);
     text_free(&marks);
 }
 
@@ -93,10 +114,11 @@ void target_text(text_buffer *out, const target_table *self, table_format format
         {"Configuration", true},  {"Global batch", false}, {"Reached by", false},
         {"Training time", false}, {"Seconds", false},      {"Speedup", false},
         {"95% interval", false},  {"Pairs", false},        {"Images", false},
-        {"Epochs", false},        {"Evaluation", false},
+        {"Epochs", false},        {"Evaluation", false},   {"Energy", false},
     };
+    int column_count = sizeof columns / sizeof columns[0] - (has_energy(self) ? 0 : 1);
     const char *strong = format == TABLE_MARKDOWN ? "**" : "";
-    table rows = {.columns = columns, .column_count = sizeof columns / sizeof columns[0]};
+    table rows = {.columns = columns, .column_count = column_count};
     footnotes notes = {0};
     for (size_t index = 0; index < self->count; index++)
         add_row(&rows, self, index, &notes);
@@ -109,6 +131,9 @@ void target_text(text_buffer *out, const target_table *self, table_format format
              "\nTraining time, images and epochs up to the end of that epoch; medians over the "
              "runs that reached it. Evaluation is no part of the time: its own stands beside "
              "it. Batches differ here as they were run: that is what this table compares.\n");
+    if (has_energy(self))
+        text_add(out, "\nEnergy: of that training time, by the GPUs' counters and by those of all "
+                      "CPU packages of the hosts; what could not be measured is not there.\n");
     add_footnotes(out, &notes);
     table_free(&rows);
     footnotes_free(&notes);

@@ -97,6 +97,8 @@ static void derive_memory(run_derived *out, const run_facts *facts) {
 static void derive_times(run_derived *out, const run_facts *facts, const run_totals *totals) {
     const phase_seconds *phases = &totals->phases;
     out->images_per_second = rate(totals->images, totals->training_seconds);
+    out->gpu_joules_per_image = per_image(totals->gpu_energy_joules, totals);
+    out->cpu_joules_per_image = per_image(totals->cpu_energy_joules, totals);
     out->step_seconds = step_seconds(facts, totals);
     out->step_floor_seconds = totals->step_floor.seconds;
     out->data_seconds = phases->data;
@@ -129,7 +131,6 @@ static void derive_gpus(run_derived *out, const run_facts *facts, const rank_usa
     out->gpu_utilisation_mean = busy.mean;
     out->gpu_peak_memory_maximum_bytes =
         GPU_SUM_UP(facts, usage, peak_memory_bytes, EVERY_GPU).maximum;
-    out->gpu_energy_joules = gpu_energy_joules(facts, usage);
     out->gpu_mean_power_watts = GPU_SUM_UP(facts, usage, mean_power_watts, EVERY_GPU).mean;
     out->gpu_maximum_temperature_celsius =
         GPU_SUM_UP(facts, usage, maximum_temperature_celsius, EVERY_GPU).maximum;

@@ -17,20 +17,25 @@ double gpu_value(const rank_usage *usage, int rank, size_t offset) {
     return value;
 }
 
-/* A lower rank has the same GPU: it has been counted. */
-static bool is_counted(const run_facts *facts, int rank) {
-    const char *uuid = facts->rank_list ? facts->rank_list[rank].gpu_uuid : "";
-    for (int other = 0; uuid[0] && other < rank; other++)
-        if (strcmp(facts->rank_list[other].gpu_uuid, uuid) == 0)
-            return true;
-    return false;
+bool is_first_on_gpu(const rank_facts *ranks, int rank) {
+    for (int other = 0; ranks[rank].gpu_uuid[0] && other < rank; other++)
+        if (strcmp(ranks[other].gpu_uuid, ranks[rank].gpu_uuid) == 0)
+            return false;
+    return true;
+}
+
+bool is_first_on_host(const rank_facts *ranks, int rank) {
+    for (int other = 0; other < rank; other++)
+        if (strcmp(ranks[other].host, ranks[rank].host) == 0)
+            return false;
+    return true;
 }
 
 gpu_sum gpu_sum_up(const run_facts *facts, const rank_usage *usage, size_t offset, gpu_whose of) {
     gpu_sum out = {.sum = 0, .minimum = INFINITY, .maximum = -INFINITY};
     for (int rank = 0; rank < facts->ranks && usage; rank++) {
         double value = gpu_value(usage, rank, offset);
-        if (of == EVERY_GPU && is_counted(facts, rank))
+        if (of == EVERY_GPU && facts->rank_list && !is_first_on_gpu(facts->rank_list, rank))
             continue;
         if (isnan(value)) {
             out.missing++;
@@ -45,11 +50,6 @@ gpu_sum gpu_sum_up(const run_facts *facts, const rank_usage *usage, size_t offse
         out.sum = out.minimum = out.maximum = NAN;
     out.mean = out.sum / (out.measured ? out.measured : 1);
     return out;
-}
-
-double gpu_energy_joules(const run_facts *facts, const rank_usage *usage) {
-    gpu_sum energy = GPU_SUM_UP(facts, usage, energy_joules, EVERY_GPU);
-    return energy.missing ? NAN : energy.sum;
 }
 
 bool gpu_throttles(const run_facts *facts, const rank_usage *usage, uint64_t *reasons) {

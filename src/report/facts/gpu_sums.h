@@ -25,8 +25,11 @@ typedef struct gpu_sum {
 gpu_sum gpu_sum_up(const run_facts *facts, const rank_usage *usage, size_t offset, gpu_whose of);
 #define GPU_SUM_UP(facts, usage, field, of) gpu_sum_up(facts, usage, offsetof(gpu_usage, field), of)
 
-/* Of all GPUs, or NAN: a sum without one of them would be taken for the whole. */
-double gpu_energy_joules(const run_facts *facts, const rank_usage *usage);
+/* No lower rank has the same GPU (by UUID; every rank is the first on none), or the same host: what
+ * is measured of it is counted once. `ranks` is in rank order. */
+bool is_first_on_gpu(const rank_facts *ranks, int rank);
+bool is_first_on_host(const rank_facts *ranks, int rank);
+
 /* All reasons that were seen on any GPU; false where none was asked. */
 bool gpu_throttles(const run_facts *facts, const rank_usage *usage, uint64_t *reasons);
 

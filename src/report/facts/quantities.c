@@ -29,6 +29,10 @@ double rate(int64_t amount, double seconds) {
     return seconds > 0 ? (double)amount / seconds : NAN;
 }
 
+double per_image(double amount, const run_totals *totals) {
+    return totals->images > 0 ? amount / (double)totals->images : NAN;
+}
+
 double step_seconds(const run_facts *facts, const run_totals *totals) {
     double steps = (double)totals->images / (double)facts->global_batch;
     return steps > 0 ? totals->training_seconds / steps : NAN;

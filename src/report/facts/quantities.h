@@ -15,6 +15,8 @@ double device_busy(const run_facts *facts, const run_totals *totals);
 
 /* `amount` a second; NAN where no time passed. */
 double rate(int64_t amount, double seconds);
+/* NAN where there were no images, or no amount. */
+double per_image(double amount, const run_totals *totals);
 
 /* Of a step of the whole batch, by the epochs' clock: the training time over the images, times the
  * global batch. */

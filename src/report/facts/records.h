@@ -93,6 +93,8 @@ typedef struct epoch_record {
     double peak_memory_bytes; /* maximum: resident, since the process started */
     double gpu_utilisation;   /* mean, of this epoch's training time */
     double gpu_peak_memory_bytes; /* maximum: in use on a GPU so far, by any process */
+    /* Of this epoch's training time, all GPUs and all hosts' CPU packages; NAN: not measured. */
+    double gpu_energy_joules, cpu_energy_joules;
     const rank_epoch *ranks; /* [ranks], until run_epoch returns; NULL: waiting was not measured */
 } epoch_record;
 

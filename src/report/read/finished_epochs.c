@@ -26,6 +26,12 @@ static const struct {
     {.column = "gpu_peak_memory_maximum_bytes",
      .offset = offsetof(finished_epoch, gpu_peak_memory_bytes),
      .new = true},
+    {.column = "gpu_energy_joules",
+     .offset = offsetof(finished_epoch, gpu_energy_joules),
+     .new = true},
+    {.column = "cpu_energy_joules",
+     .offset = offsetof(finished_epoch, cpu_energy_joules),
+     .new = true},
 };
 
 static int read_value(const csv_table *table, const char *folder, size_t row, size_t index,

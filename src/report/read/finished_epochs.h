@@ -12,7 +12,8 @@ typedef struct finished_epoch {
     double train_loss, train_accuracy, test_loss, test_accuracy; /* NAN: not measured */
     double images;
     double peak_memory_bytes,
-        gpu_peak_memory_bytes; /* so far, of the fullest rank; NAN: as above */
+        gpu_peak_memory_bytes;                   /* so far, of the fullest rank; NAN: as above */
+    double gpu_energy_joules, cpu_energy_joules; /* NAN: as above, or not measured */
 } finished_epoch;
 
 typedef struct finished_epochs {

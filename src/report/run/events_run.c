@@ -75,6 +75,8 @@ int run_events_epoch(run_events *self, const epoch_record *epoch, ls_error *erro
         {"utilisation/gpu", epoch->gpu_utilisation},
         {"memory/peak_resident_bytes", epoch->peak_memory_bytes},
         {"memory/peak_gpu_bytes", epoch->gpu_peak_memory_bytes},
+        {"energy/gpu_joules", epoch->gpu_energy_joules},
+        {"energy/cpu_joules", epoch->cpu_energy_joules},
         {"optimizer/learning_rate", epoch->learning_rate},
         {"optimizer/gradient_norm", epoch->gradient_norm},
         {"optimizer/loss_scale", scaled ? epoch->loss_scale : NAN},

@@ -47,9 +47,7 @@ void add_gpu_usage(text_buffer *out, const run_facts *facts, const rank_usage *u
     text_add(out, "\n");
     table_print(&rows, TABLE_TEXT, "", out);
     table_free(&rows);
-    double energy = gpu_energy_joules(facts, usage);
-    text_add(out, "GPUs in training time: utilisation %s, energy %s%s, host CPUs %s busy\n",
+    text_add(out, "GPUs in training time: utilisation %s, host CPUs %s busy\n",
              percent(GPU_SUM_UP(facts, usage, utilisation, EVERY_RANK).mean, 1).text,
-             number(energy, 1).text, isnan(energy) ? "" : " J",
              percent(GPU_SUM_UP(facts, usage, host_cpu_utilisation, EVERY_RANK).mean, 1).text);
 }

@@ -273,6 +273,23 @@ static void add_outcome(text_buffer *out, const run_facts *facts, const run_tota
         text_add(out, "plan %s\n", totals->plan_id);
 }
 
+static void add_energy_of(text_buffer *out, const char *before, double joules,
+                          const run_totals *totals) {
+    if (!isnan(joules))
+        text_add(out, "%s %s J (%s J an image)", before, number(joules, 1).text,
+                 number(per_image(joules, totals), 4).text);
+}
+
+static void add_energy(text_buffer *out, const run_totals *totals) {
+    double gpu = totals->gpu_energy_joules, cpu = totals->cpu_energy_joules;
+    if (isnan(gpu) && isnan(cpu))
+        return;
+    text_add(out, "energy in training time:");
+    add_energy_of(out, " GPUs", gpu, totals);
+    add_energy_of(out, isnan(gpu) ? " CPU packages" : ", CPU packages", cpu, totals);
+    text_add(out, "\n");
+}
+
 void closing_text(text_buffer *out, const run_facts *facts, const run_totals *totals) {
     text_add(out, "\n");
     if (ablated_text(facts)[0])
@@ -284,6 +301,7 @@ void closing_text(text_buffer *out, const run_facts *facts, const run_totals *to
     text_add(out, "\n");
     add_usage(out, facts, totals);
     add_gpu_usage(out, facts, totals->rank_usage);
+    add_energy(out, totals);
     text_add(out, "\n");
     add_outcome(out, facts, totals);
 }

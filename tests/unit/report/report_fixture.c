@@ -63,6 +63,8 @@ static void make_epochs(fixture *self, double seconds) {
             .peak_memory_bytes = 4e8,
             .gpu_utilisation = NAN,
             .gpu_peak_memory_bytes = NAN,
+            .gpu_energy_joules = NAN,
+            .cpu_energy_joules = NAN,
         };
 }
 
@@ -120,6 +122,8 @@ void fixture_make(fixture *self, const char *mode, int ranks, int batch_per_rank
                    .best_test_accuracy = 0.75,
                    .best_epoch = 2,
                    .step_floor = {NAN, NAN, NAN},
+                   .gpu_energy_joules = NAN,
+                   .cpu_energy_joules = NAN,
                    .plan_id = "plan",
                    .parameters_hash = "0123456789abcdef"},
     };

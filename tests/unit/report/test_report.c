@@ -42,13 +42,13 @@ static void a_run_leaves_its_files(void) {
         "backward_seconds,exposed_communication_seconds,optimizer_seconds,other_seconds,"
         "waiting_seconds,evaluation_seconds,skipped_updates,loss_scale,cpu_utilisation_mean,"
         "peak_memory_maximum_bytes,gpu_utilisation_mean,gpu_peak_memory_maximum_bytes,"
-        "suspended_seconds,gradient_norm_mean\n"
+        "gpu_energy_joules,cpu_energy_joules,suspended_seconds,gradient_norm_mean\n"
         "1,1,1,0.5,1.25,0.5,0.875,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,19.9933333,"
-        "4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,0,\n"
+        "4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,,,0,\n"
         "1,2,0.5,0.625,0.625,0.75,0.875,1,1000,8,39.9866667,25.0083361,2.49916667,9.99666667,"
-        "19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,0,\n"
+        "19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,,,0,\n"
         "1,3,0.333333333,0.75,0.416666667,0.5,0.875,0,1000,8,39.9866667,25.0083361,2.49916667,"
-        "9.99666667,19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,0,\n");
+        "9.99666667,19.9933333,4.99833333,1.24958333,1.24958333,,0.5,,,0.75,400000000,,,,,0,\n");
     check_case("a run leaves log.txt (what it printed), epochs.csv");
 }
 

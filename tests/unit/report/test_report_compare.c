@@ -112,7 +112,9 @@ static void one_run_each(void) {
     "global_batch,batch_per_rank,steps,final_test_accuracy,peak_memory_maximum_bytes,"             \
     "lost_waiting,lost_transfer,lost_data,lost_forward,lost_backward,lost_optimizer,lost_rest,"    \
     "stragglers,drift_per_hour,drift_per_hour_low,drift_per_hour_high,drifting,target_accuracy,"   \
-    "target_reached,target_seconds,target_images,target_epochs,target_evaluation_seconds,runs,"    \
+    "target_reached,target_seconds,target_images,target_epochs,target_evaluation_seconds,target_"  \
+    "gpu_joules,"                                                                                  \
+    "target_cpu_joules,runs,"                                                                      \
     "note\n"
 
 /* 100, 104, 99 s against 52, 53, 50.5 s and 100, 125, 99 s. By numpy and scipy: ratios 1.94849508
@@ -150,15 +152,15 @@ static void repeats(void) {
         CSV_TITLES
         "weak,\"1 node, 1 rank (single)\",1,3,single,1,1,cpu,a CPU,100,1 min 40 s,99,104,"
         "0.05,0,1,,,,1,30,64,64,48,0.5,400000000,,,,,,,,,-0.0301510076,-1.97765932,1.9173573,0,,,,"
-        ",,,"
+        ",,,,,"
         "s-1;s-2;s-10,\n",
         "weak,\"2 nodes, 2 ranks (DDP)\",0,3,ddp,2,2,cpu,a CPU;a CPU,52,52.00 s,50.5,53,"
         "0.0480769231,0,1.94849508,1.89417579,2.00437209,3,0.974247541,57.6923077,128,64,24,0.5,"
         "450000000,",
-        ",,,,,,,,,,,d-1;d-2;d-10,\"" WEAK "\"\n",
+        ",,,,,,,,,,,,,d-1;d-2;d-10,\"" WEAK "\"\n",
         "weak,\"2 nodes, 2 ranks (DP)\",0,3,dp,2,2,cpu,a CPU;a CPU,100,1 min 40 s,99,125,0.26,1,"
         "0.940533875,0.722460176,1.22443285,3,0.470266938,30,128,64,24,0.5,450000000,",
-        ",,,,,,,,,,,n-1;n-2;n-10,\"" WEAK " The interval holds 1",
+        ",,,,,,,,,,,,,n-1;n-2;n-10,\"" WEAK " The interval holds 1",
         "Noisy: the training times of its 3 repeats spread over 26.0% of their median (more than "
         "10%).\"\n"};
     expect_parts(folders, 9, TABLE_CSV, csv);
@@ -284,7 +286,7 @@ static void time_to_accuracy(void) {
                                            "0.75,3,66.6666666,2000,2,1,",
                                            "\ntarget,\"2 nodes, 2 ranks (DDP)\",0,3,",
                                            ",1.94849508,1.8941758,2.00437209,3,",
-                                           "0.75,3,34.6666666,2000,2,1,d-1;d-2;d-10,\n"};
+                                           "0.75,3,34.6666666,2000,2,1,,,d-1;d-2;d-10,\n"};
     expect_parts_until(0.75, pairs, 6, TABLE_CSV, csv);
     static const char *const none[PARTS] = {
         "0 of 3              -        -",

@@ -1,4 +1,5 @@
 /* What a run says of its GPUs, in its log and its files, and what without any. */
+#include "report/facts/gpu_sums.h"
 #include "report/run/gpu_csv.h"
 #include "report_checks.h"
 
@@ -18,7 +19,11 @@ static void a_run_on_gpus(void) {
         {"gpu_utilisation_minimum", "0.5"},
         {"gpu_utilisation_mean", "0.625"},
         {"gpu_peak_memory_maximum_bytes", "1000000001"},
-        {"gpu_energy_joules", "2500"},
+        {"gpu_energy_joules", "2700"},
+        {"gpu_joules_per_image", "0.9"},
+        {"cpu_energy_joules", "600"},
+        {"cpu_joules_per_image", "0.2"},
+        {"cpu_energy", "2 CPU packages (RAPL)"},
         {"gpu_mean_power_watts", "125"},
         {"gpu_maximum_temperature_celsius", "41"},
         {"gpu_clocks_held_back_by", "power cap, thermal (hardware)"},
@@ -49,7 +54,11 @@ static void a_run_on_gpus(void) {
         "   0  0000abc0            50.0%   1000.0 MB  1000.0 J     100.0 W     40 C  power cap, "
         "thermal (hardware)\n"
         "   1  0000abc1            75.0%   1000.0 MB  1500.0 J     150.0 W     41 C  -\n"
-        "GPUs in training time: utilisation 62.5%, energy 2500.0 J, host CPUs 25.0% busy\n",
+        "GPUs in training time: utilisation 62.5%, host CPUs 25.0% busy\n"
+        "energy in training time: GPUs 2700.0 J (0.9000 J an image), CPU packages 600.0 J (0.2000 "
+        "J "
+        "an image)\n",
+        "CPU energy     2 CPU packages (RAPL)\n",
         "5 updates skipped, loss scale 32768 at the end\n",
     };
     fixture made;
@@ -62,6 +71,11 @@ static void a_run_on_gpus(void) {
     made.epochs[1].skipped_updates = 1;
     made.totals.skipped_updates = 5;
     made.totals.sampled_steps = 4;
+    made.totals.gpu_energy_joules = 2700; /* over two attempts; a rank's is of the last */
+    made.totals.cpu_energy_joules = 600;
+    made.epochs[2].gpu_energy_joules = 900;
+    made.epochs[2].cpu_energy_joules = 200;
+    made.facts.cpu_energy = "2 CPU packages (RAPL)";
     made.totals.step_floor = (step_rates){1.25, 2e11, 1e10};
     fixture_write_or_say(&made, "gpus");
     fixture_expect_columns("gpus", columns, FIXTURE_COUNT(columns));
@@ -69,18 +83,33 @@ static void a_run_on_gpus(void) {
     text_buffer epochs = fixture_read("gpus/epochs.csv");
     CHECK(strstr(epochs.bytes, ",0.5,0,65536,0.75,") &&
               strstr(epochs.bytes, ",0.5,1,32768,0.75,") &&
-              strstr(epochs.bytes, ",0.5,,,0.75,400000000,,,0,\n"),
+              strstr(epochs.bytes, ",0.5,,,0.75,400000000,,,900,200,0,\n"),
           "epochs.csv holds:\n%s", epochs.bytes);
     text_free(&epochs);
     check_case("GPUs: header, loss scale, what the monitor saw");
 }
 
+/* What is measured of a GPU or a host is counted at its first rank. */
+static void the_first_on_each(void) {
+    fixture made;
+    fixture_make(&made, "ddp", 2, 64, 119.96);
+    CHECK(is_first_on_gpu(made.ranks, 1) && is_first_on_host(made.ranks, 1), "two hosts, no GPU");
+    fixture_on_gpus(&made);
+    CHECK(is_first_on_gpu(made.ranks, 0) && is_first_on_gpu(made.ranks, 1), "two GPUs");
+    strcpy(made.ranks[1].gpu_uuid, made.ranks[0].gpu_uuid);
+    strcpy(made.ranks[1].host, made.ranks[0].host);
+    CHECK(is_first_on_gpu(made.ranks, 0) && !is_first_on_gpu(made.ranks, 1), "one GPU");
+    CHECK(is_first_on_host(made.ranks, 0) && !is_first_on_host(made.ranks, 1), "one host");
+    check_case("the first rank on a GPU, on a host");
+}
+
 /* Two ranks on one GPU draw its power once; a GPU that was not measured leaves no sum. */
 static void gpus_shared_or_unseen(void) {
-    static const char *const shared_columns[][2] = {
-        {"gpu_energy_joules", "1000"}, {"gpu_mean_power_watts", "100"}, {"skipped_updates", ""}};
+    static const char *const shared_columns[][2] = {{"gpu_peak_memory_maximum_bytes", "1000000000"},
+                                                    {"gpu_mean_power_watts", "100"},
+                                                    {"skipped_updates", ""}};
     static const char *const unseen_columns[][2] = {
-        {"gpu_energy_joules", ""},           {"gpu_utilisation_mean", "0.5"},
+        {"gpu_joules_per_image", ""},        {"gpu_utilisation_mean", "0.5"},
         {"rank_gpu_energy_joules", "1000;"}, {"gpu_clocks_held_back_by", "none"},
         {"graph", "no (mode dp)"},           {"graph_requested", "0"}};
     static const char *const nothing_columns[][2] = {
@@ -102,7 +131,7 @@ static void gpus_shared_or_unseen(void) {
     fixture_expect_columns("unseen", unseen_columns, FIXTURE_COUNT(unseen_columns));
     static const char *const row[] = {
         "   1  0000abc1                -           -         -           -        -  -\n"
-        "GPUs in training time: utilisation 50.0%, energy -, host CPUs 25.0% busy\n"};
+        "GPUs in training time: utilisation 50.0%, host CPUs 25.0% busy\n"};
     fixture_expect_in_log("unseen", row, FIXTURE_COUNT(row));
     nothing.usage[0].gpu = (gpu_usage){0};
     nothing.usage[1].gpu = (gpu_usage){.measured = true,
@@ -190,6 +219,7 @@ int main(void) {
     fixture_enter_folder();
     a_run_without_gpus();
     a_run_on_gpus();
+    the_first_on_each();
     gpus_shared_or_unseen();
     what_the_monitors_saw();
     fixture_leave_folder();
