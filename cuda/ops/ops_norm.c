@@ -70,7 +70,8 @@ static int forward(plan *self, const op_arguments *a, ls_error *error) {
     const batchnorm2d_shape *shape = enter(self);
     norm_arguments arguments = arguments_of(shape);
     float *state = a->training ? a->saved : a->workspace;
-    LS_TRY(make_state(self, a, state, error));
+    if (!a->again)
+        LS_TRY(make_state(self, a, state, error));
     CUDA_TRY(kernel_norm_forward(cuda_stream(a->stream), shape->type, &arguments, state, a->x[0],
                                  shape->joins ? a->x[1] : NULL, a->y),
              "batchnorm2d forward");

@@ -102,6 +102,10 @@ typedef struct op_arguments {
     const op_draws *draws; /* in training, of a kind that draws; else NULL is fine */
     void *workspace;       /* plan.workspace_bytes of scratch */
     bool training;         /* forward: a backward follows; false in evaluation */
+    /* Forward of training once more, for a y that was not kept: `saved` is what the first one left
+     * and may be written again with the same, but of AGAIN_FROM_SAVED, whose is not kept either;
+     * `buffers` stay as they are, and `sums` is not called. The same bits. */
+    bool again;
 } op_arguments;
 
 /* Where element i of a parameter lies in an array that holds more: runs of `length` elements, each
@@ -129,6 +133,13 @@ typedef struct op_left {
     op_runs runs;
 } op_left;
 
+/* What it costs to make y again in backward, instead of keeping it. */
+typedef enum {
+    AGAIN_COSTLY,    /* as much as forward: only where it is asked for (recompute) */
+    AGAIN_CHEAP,     /* by forward, in a pass over memory that is nothing beside the products */
+    AGAIN_FROM_SAVED /* by op.again, of `saved` alone, which is as large as y */
+} again_cost;
+
 /* A prepared op. A device's own plan begins with this. */
 struct plan {
     const op *is;
@@ -137,6 +148,7 @@ struct plan {
     size_t workspace_bytes, saved_bytes;
     bool sums_dx;  /* backward_inputs also writes dx_sums, where it is wanted */
     bool masks_dx; /* it also applies the mask of the ReLU that made x[0] */
+    again_cost again;
     op_packed packed[OP_PARAMETERS];
     op_left left[OP_PARAMETERS]; /* the same whatever n */
     text_buffer description;     /* names of implementations */
@@ -156,6 +168,8 @@ struct op {
     int (*pack)(plan *self, device_stream *stream, int parameter, const float *from, void *to,
                 ls_error *error);
     int (*forward)(plan *self, const op_arguments *arguments, ls_error *error);
+    /* y, of what forward has saved, the same bits: of plans that say AGAIN_FROM_SAVED. */
+    int (*again)(plan *self, const op_arguments *arguments, ls_error *error);
     /* Gradients of the parameters; NULL: the kind has none. */
     int (*backward_parameters)(plan *self, const op_arguments *arguments, ls_error *error);
     /* Gradients of the inputs, all of them overwritten. */

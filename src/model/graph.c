@@ -57,7 +57,10 @@ graph_layer *graph_begin_layer(graph *self, const layer_interface *is, const cha
         return NULL;
     self->layers = layers;
     graph_layer *layer = &self->layers[self->layer_count];
-    *layer = (graph_layer){.is = is, .input_count = input_count, .unit = -1};
+    *layer = (graph_layer){.is = is,
+                           .input_count = input_count,
+                           .unit = -1,
+                           .block = self->in_block ? self->layer_blocks : 0};
     if (snprintf(layer->name, sizeof layer->name, "%s", name) >= (int)sizeof layer->name) {
         ls_fail(&self->error, LS_FAILED, "model: a layer's name has at most %zu letters: %s",
                 sizeof layer->name - 1, name);
@@ -89,6 +92,7 @@ int graph_end_layer(graph *self, graph_layer *layer, graph_tensor shape) {
 
 void graph_begin_block(graph *self) {
     self->in_block = true;
+    self->layer_blocks++;
     self->block_units = 0;
 }
 

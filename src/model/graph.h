@@ -80,6 +80,7 @@ typedef struct graph_layer {
     void *settings;                 /* the kind's own struct; NULL: it has none */
     int first_record, record_count; /* its parameters and buffers, in graph.parameters */
     int unit;                       /* -1: nothing to train */
+    int block;                      /* 1, 2, ... in the order of graph_begin_block; 0: in none */
 } graph_layer;
 
 /* Begins as all zeros; the arrays grow as it is built. */
@@ -93,6 +94,7 @@ typedef struct graph {
     int block_count;        /* of units */
     bool in_block;          /* between graph_begin_block and graph_end_block */
     int block_units;        /* since the first of these */
+    int layer_blocks;       /* graph_layer.block of the last one */
     int output;             /* tensor: the logits */
     size_t parameter_count; /* elements of the flat array of what is trained */
     size_t buffer_count;    /* elements of the flat array of what is not */

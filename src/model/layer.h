@@ -28,6 +28,9 @@ struct layer_interface {
     bool masks_itself;
     /* True where forward's input (x) or output (y) is read again in backward. */
     bool backward_reads_input, backward_reads_output;
+    /* True where backward_parameters writes no dx and backward_inputs reads no x, so that dx may
+     * lie where x lay. */
+    bool inputs_come_apart;
     /* True where the weight gradient is dy [n, out] transposed times x [n, in]. */
     bool has_factors;
     /* True where the layer's last parameter is a bias that is added to each output of its channel,

@@ -50,6 +50,7 @@ static const layer_interface layer_linear = {
 static const layer_interface layer_linear_tokens = {
     .kind = "linear",
     .backward_reads_input = true,
+    .inputs_come_apart = true,
     .prepare = prepare,
     .work = work_of,
 };
@@ -57,6 +58,7 @@ static const layer_interface layer_linear_tokens = {
 static const layer_interface layer_linear_gelu = {
     .kind = "linear",
     .backward_reads_input = true,
+    .inputs_come_apart = true,
     .masks_itself = true,
     .prepare = prepare,
     .work = work_of,

@@ -6,8 +6,9 @@
 
 #include "model/graph.h"
 
-/* Layers between these are a block, whose parameters are gathered together where a mode shards
- * them; any other layer is one of its own. Blocks do not nest. */
+/* Layers between these are a block: what a model repeats. Its parameters are gathered together
+ * where a mode shards them, any other layer's by themselves; and it may be computed again in one
+ * piece (recompute). Blocks do not nest. */
 void graph_begin_block(graph *self);
 void graph_end_block(graph *self);
 

@@ -2,6 +2,7 @@
 
 #include "base/precision.h"
 #include "model/graph.h"
+#include "model/network.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -28,6 +29,9 @@ static const option options[] = {
      false},
     {"precision", OPTION_CHOICE, AT(precision), "TYPE", "fp32", PRECISION_CHOICES, 0, 0,
      "Compute in this type; parameters and optimizer stay fp32; fp16 scales its loss.", false},
+    {"recompute", OPTION_CHOICE, AT(recompute), "WHAT", "cheap", RECOMPUTE_CHOICES, 0, 0,
+     "Compute again in backward instead of keeping: what is cheap to make, or all of a block.",
+     false},
     {"zero-init-residual", OPTION_FLAG, AT(zero_init_residual), NULL, NULL, NULL, 0, 0,
      "Begin with residual branches that add nothing: the last norm of each has scale 0.", false},
     {0}};

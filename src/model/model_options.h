@@ -20,6 +20,7 @@ typedef struct model_options {
     const char *pool, *gelu; /* vit_form's; NULL: as the model's name says */
     model_drops drops;
     const char *precision; /* of PRECISION_CHOICES (precision_of) */
+    const char *recompute; /* of RECOMPUTE_CHOICES */
     bool zero_init_residual;
     char named[MODEL_NAME_BYTES]; /* what model points to, once one of them has changed it */
 } model_options;

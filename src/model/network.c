@@ -2,6 +2,7 @@
 #include "model/network_parts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Whether all readers of a tensor take it with channels of zeros behind its own. */
 static bool may_be_padded(const graph *graph, const graph_tensor *tensor) {
@@ -28,6 +29,7 @@ int network_create(const graph *graph, device *device, precision precision, netw
     self->graph = graph;
     self->device = device;
     self->precision = precision;
+    self->recompute = RECOMPUTE_CHEAP;
     self->type = precision_type(precision);
     self->layouts = calloc((size_t)graph->tensor_count + 1, sizeof *self->layouts);
     self->packed = calloc((size_t)graph->record_count + 1, sizeof *self->packed);
@@ -40,6 +42,16 @@ int network_create(const graph *graph, device *device, precision precision, netw
         self->layouts[tensor] = layout_of(graph, device, self->type, tensor);
     *out = self;
     return LS_OK;
+}
+
+recompute recompute_of(const char *name) {
+    if (!name || strcmp(name, "cheap") == 0)
+        return RECOMPUTE_CHEAP;
+    return strcmp(name, "block") == 0 ? RECOMPUTE_BLOCK : RECOMPUTE_NONE;
+}
+
+void network_recompute(network *self, recompute wanted) {
+    self->recompute = wanted;
 }
 
 void network_destroy(network *self) {
@@ -69,6 +81,7 @@ int network_split(network *self, int count, ls_error *error) {
     for (self->lane_count = 1; self->lane_count < count; self->lane_count++) {
         network **made = &self->others[self->lane_count - 1];
         LS_TRY(network_create(self->graph, self->device, self->precision, made, error));
+        network_recompute(*made, self->recompute);
     }
     return LS_OK;
 }
@@ -98,8 +111,13 @@ static int add_pass(network *self, int n, const pass *like, ls_error *error) {
     if (!passes)
         return ls_fail(error, LS_FAILED, "out of memory");
     self->passes = passes;
-    LS_TRY(pass_create(self->graph, self->device, self->precision, self->layouts, n, like, &made,
-                       error));
+    pass_setting setting = {.graph = self->graph,
+                            .device = self->device,
+                            .precision = self->precision,
+                            .layouts = self->layouts,
+                            .recompute = self->recompute,
+                            .like = like};
+    LS_TRY(pass_create(&setting, n, &made, error));
     self->passes[self->pass_count++] = made;
     if (made->arena_bytes > self->arena_bytes)
         self->arena_bytes = made->arena_bytes;

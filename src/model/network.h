@@ -21,6 +21,9 @@ typedef struct network_hooks {
     /* Where the unit's parameters are for this use; valid until `released`. */
     int (*parameters)(void *context, int unit, const float **out, ls_error *error);
     int (*released)(void *context, int unit, ls_error *error);
+    /* Where backward computes a layer's output again, which was not kept, `parameters` is asked
+     * once more, after the walk has come to the unit that is next in backward, and `released` is
+     * not called for it. */
     /* The walk comes to this unit now: before its `parameters`. Units come in their order, or in
      * backward the other way round, each once, so that a mode that shards parameters knows which
      * are next: it begins here what brings them into slots, and waits for it in `parameters`. */
@@ -55,9 +58,19 @@ typedef struct network_hooks {
     bool quiet; /* no named ranges: they belong to another thread */
 } network_hooks;
 
+/* What of the activations is not kept for backward but computed again in it: nothing; what costs
+ * next to nothing (plan.again: a layer norm's output, a GELU's); or all that is inside a block of
+ * the graph, and outside of them what is cheap (Chen et al., "Training Deep Nets with Sublinear
+ * Memory Cost", 2016). The same bits. */
+typedef enum { RECOMPUTE_NONE, RECOMPUTE_CHEAP, RECOMPUTE_BLOCK } recompute;
+#define RECOMPUTE_CHOICES "none|cheap|block"
+recompute recompute_of(const char *name); /* of these; NULL: cheap */
+
 /* The graph must outlive the network; the device too. */
 int network_create(const graph *graph, device *device, precision precision, network **out,
                    ls_error *error);
+/* Before the first network_split or network_prepare; without it RECOMPUTE_CHEAP. */
+void network_recompute(network *self, recompute wanted);
 dtype network_type(const network *self); /* of activations */
 void network_destroy(network *self);     /* NULL is fine; passes go with it */
 

@@ -16,6 +16,7 @@ struct network {
     const graph *graph;
     device *device;
     precision precision;
+    recompute recompute;
     dtype type;             /* of activations */
     tensor_layout *layouts; /* [tensor_count] */
     pass **passes;

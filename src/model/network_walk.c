@@ -7,7 +7,8 @@ static bool goes_as_factors(const graph_layer *layer, const network_hooks *hooks
 }
 
 static int come_to(int unit, bool backward, const network_hooks *hooks, ls_error *error) {
-    return hooks->comes_to ? hooks->comes_to(hooks->context, unit, backward, error) : LS_OK;
+    return unit >= 0 && hooks->comes_to ? hooks->comes_to(hooks->context, unit, backward, error)
+                                        : LS_OK;
 }
 
 /* Points `out` to the unit's parameters, and in backward to their gradients, as the mode says for
@@ -18,7 +19,6 @@ static int find_unit(const network *self, const graph_layer *layer, bool backwar
     const float *block = NULL;
     float *gradient = NULL, *buffers = NULL;
     if (layer->unit >= 0) {
-        LS_TRY(come_to(layer->unit, backward, hooks, error));
         LS_TRY(hooks->parameters(hooks->context, layer->unit, &block, error));
         if (backward)
             LS_TRY(hooks->gradient(hooks->context, layer->unit, &gradient, error));
@@ -118,6 +118,7 @@ int network_forward_layer(network *self, pass *pass, int index, bool training,
     arguments.sums = hooks->sums;
     arguments.draws = hooks->draws;
     begin_range(self, hooks, layer->name);
+    LS_TRY(come_to(layer->unit, false, hooks, error));
     LS_TRY(find_unit(self, layer, false, hooks, &arguments, error));
     if (goes_as_factors(layer, hooks))
         LS_TRY(hooks->input_ready(hooks->context, layer->unit, here->at.x[0], error));
@@ -149,7 +150,7 @@ static int add_extra(const network *self, const pass *pass, int index, device_st
         size_t count = graph_tensor_elements(&self->graph->tensors[tensor]) * (size_t)pass->n;
         char *gradient = self->arena + pass->buffers[pass->gradient[tensor]].offset;
         LS_TRY(self->device->is->ops->add(self->device, stream, count, self->type,
-                                          pass->layers[index].at.dx[input], gradient, error));
+                                          pass->layers[index].back.dx[input], gradient, error));
     }
     return LS_OK;
 }
@@ -160,7 +161,7 @@ static int gradient_ready(int unit, const network_hooks *hooks, ls_error *error)
 
 static bool wants_dx(const layer_pass *here) {
     for (int input = 0; input < here->layer->input_count; input++)
-        if (here->at.dx[input])
+        if (here->back.dx[input])
             return true;
     return false;
 }
@@ -174,7 +175,7 @@ static int mask(const network *self, const layer_pass *here, device_stream *stre
         return LS_OK;
     begin_range(self, hooks, "relu");
     LS_TRY(self->device->is->ops->relu_backward(self->device, stream, here->elements, self->type,
-                                                here->at.y, here->dy, error));
+                                                here->back.y, here->dy, error));
     end_range(self, hooks);
     return LS_OK;
 }
@@ -183,11 +184,13 @@ static int backward_layer(network *self, pass *pass, int index, device_stream *s
                           const network_hooks *hooks, ls_error *error) {
     layer_pass *here = &pass->layers[index];
     const graph_layer *layer = here->layer;
-    op_arguments arguments = here->at;
+    op_arguments arguments = here->back;
     arguments.stream = stream;
     arguments.training = true;
     arguments.sums = hooks->sums;
     arguments.draws = hooks->draws;
+    if (!here->comes_early)
+        LS_TRY(come_to(layer->unit, true, hooks, error));
     LS_TRY(find_unit(self, layer, true, hooks, &arguments, error));
     LS_TRY(share_sums(self, here, hooks, &arguments, error));
     LS_TRY(mask(self, here, stream, hooks, error));
@@ -209,6 +212,38 @@ static int backward_layer(network *self, pass *pass, int index, device_stream *s
     }
     LS_TRY(released(layer, hooks, error));
     return backward_done(layer, hooks, error);
+}
+
+/* A layer's output once more, for backward of those that read it. */
+static int make_again(network *self, pass *pass, int index, device_stream *stream,
+                      const network_hooks *hooks, ls_error *error) {
+    layer_pass *here = &pass->layers[index];
+    const graph_layer *layer = here->layer;
+    op_arguments arguments = here->back;
+    arguments.stream = stream;
+    arguments.training = arguments.again = true;
+    arguments.draws = hooks->draws;
+    begin_range(self, hooks, layer->name);
+    begin_range(self, hooks, "again");
+    if (here->from_saved) {
+        LS_TRY(here->plan->is->again(here->plan, &arguments, error));
+    } else {
+        LS_TRY(find_unit(self, layer, false, hooks, &arguments, error));
+        LS_TRY(here->plan->is->forward(here->plan, &arguments, error));
+    }
+    end_range(self, hooks);
+    end_range(self, hooks);
+    return between(hooks, error);
+}
+
+/* All that is run again before backward of a layer. */
+static int make_all_again(network *self, pass *pass, int index, device_stream *stream,
+                          const network_hooks *hooks, ls_error *error) {
+    LS_TRY(come_to(pass->layers[index].comes_to, true, hooks, error));
+    for (int each = pass->layers[index].first_again; each <= index; each++)
+        if (pass->layers[each].again_before == index)
+            LS_TRY(make_again(self, pass, each, stream, hooks, error));
+    return LS_OK;
 }
 
 static int empty_unit(network *self, int unit, device_stream *stream, const network_hooks *hooks,
@@ -239,6 +274,7 @@ int network_backward_layer(network *self, pass *pass, int index, device_stream *
         LS_TRY(empty_unit(self, layer->unit, stream, hooks, error));
         return between(hooks, error);
     }
+    LS_TRY(make_all_again(self, pass, index, stream, hooks, error));
     begin_range(self, hooks, layer->name);
     LS_TRY(backward_layer(self, pass, index, stream, hooks, error));
     end_range(self, hooks);

@@ -122,6 +122,7 @@ static void describe_training(const trainer *self, run_facts *facts, fact_texts 
     facts->device = self->engine.device->is->name;
     facts->device_library = self->engine.device->facts.library;
     facts->precision = s->model.precision;
+    facts->recompute = s->model.recompute;
     facts->communication = self->comm->is->name;
     text_add(&texts->list[COMMUNICATION_NOTE], "%s", self->comm->note);
     facts->communication_note = texts->list[COMMUNICATION_NOTE].bytes;

@@ -36,6 +36,7 @@ static int open_plain(trainer *self, int64_t batch, learner *out, ls_error *erro
     *out = (learner){.engine = &self->engine, .graph = &self->graph};
     LS_TRY(network_create(out->graph, self->engine.device, trainer_precision(self), &out->network,
                           error));
+    network_recompute(out->network, recompute_of(self->settings->model.recompute));
     LS_TRY(trainer_prepare_batch(self, out->network, self->me->rank, batch, error));
     LS_TRY(network_seal(out->network, error));
     LS_TRY(optimizer_create(&out->optimizer, &self->settings->optimizer,

@@ -88,6 +88,7 @@ static const struct {
     {"loss", LAYER_LOSS, false},
     {"optimizer", LAYER_OPTIMIZER, false},
     {"communication", LAYER_COMMUNICATION, false},
+    {"again", LAYER_FORWARD, true},
     {"relu", LAYER_BACKWARD_DATA, true},
     {"backward_data", LAYER_BACKWARD_DATA, true},
     {"backward_weights", LAYER_BACKWARD_WEIGHTS, true},

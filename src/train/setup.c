@@ -127,8 +127,10 @@ static int prepare_lanes(trainer *self, ls_error *error) {
 }
 
 static int make_network(trainer *self, ls_error *error) {
-    return network_create(&self->graph, self->engine.device, trainer_precision(self),
-                          &self->learner.network, error);
+    LS_TRY(network_create(&self->graph, self->engine.device, trainer_precision(self),
+                          &self->learner.network, error));
+    network_recompute(self->learner.network, recompute_of(self->settings->model.recompute));
+    return LS_OK;
 }
 
 /* For every size that any rank will see, by plans that exist for that alone: the first rank's share

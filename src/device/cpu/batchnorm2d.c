@@ -320,14 +320,15 @@ static int add_up(const norm_call *call, ls_error *error) {
 
 static int forward(plan *base, const op_arguments *a, ls_error *error) {
     norm_call call = call_of(base, a);
-    call.sums = a->training ? cpu_norm_sums : NULL;
-    if (a->training && a->sums) {
+    bool finds = a->training && !a->again; /* statistics, that is */
+    call.sums = finds ? cpu_norm_sums : NULL;
+    if (finds && a->sums) {
         call.finish = finish_sums;
         run(&call);
         LS_TRY(add_up(&call, error));
         call.sums = NULL;
     }
-    call.finish = a->training ? finish_forward : finish_evaluation;
+    call.finish = a->again ? restore_scale : finds ? finish_forward : finish_evaluation;
     call.result = cpu_norm_forward;
     call.job.streams = streams(&call.job, a->y);
     run(&call);

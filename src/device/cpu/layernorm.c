@@ -24,6 +24,7 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
     self->shape = *shape;
     self->tile = fits < LEAST_TILE ? LEAST_TILE : fits;
     self->tiles = (int)((rows + self->tile - 1) / self->tile);
+    base->again = AGAIN_CHEAP;
     base->saved_bytes = 2 * rows * sizeof(float);
     plan_need_workspace(base, 2 * (size_t)self->tiles * (size_t)shape->channels * sizeof(float));
     text_add(&base->description, "loop");

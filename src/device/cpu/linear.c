@@ -114,8 +114,10 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
     const linear_shape *shape = wanted;
     self->shape = *shape;
     LS_TRY(cpu_check_type("linear", shape->type, error));
-    if (activation_is_gelu(shape->activation))
+    if (activation_is_gelu(shape->activation)) {
         base->saved_bytes = linear_outputs(shape) * dtype_bytes(shape->type);
+        base->again = AGAIN_FROM_SAVED;
+    }
     bool rounded = shape->type == DTYPE_BF16;
     if (rounded)
         base->packed[0] = (op_packed){.bytes = (size_t)shape->out_features *
@@ -164,6 +166,14 @@ static int forward(plan *base, const op_arguments *a, ls_error *error) {
     if (has_gelu(self))
         cpu_gelu(self->shape.activation, self->shape.type, linear_outputs(&self->shape), a->saved,
                  a->y);
+    return LS_OK;
+}
+
+static int again(plan *base, const op_arguments *a, ls_error *error) {
+    const linear_plan *self = (const linear_plan *)base;
+    (void)error;
+    cpu_gelu(self->shape.activation, self->shape.type, linear_outputs(&self->shape), a->saved,
+             a->y);
     return LS_OK;
 }
 
@@ -217,6 +227,7 @@ const op cpu_linear = {
     .prepare = prepare,
     .release = release,
     .forward = forward,
+    .again = again,
     .backward_parameters = backward_parameters,
     .backward_inputs = backward_inputs,
 };

@@ -16,6 +16,8 @@
  * backward_parameters, are added up, batchnorm2d_sums values each time. The gradients of gamma and
  * beta stay this rank's part.
  *
+ * Again (op_arguments.again): by the mean and variance in `saved`, which is small.
+ *
  * Backward. dy is the gradient of y as it was stored: the op applies the ReLU's derivative itself,
  * and a dy that is masked already gives the same. backward_parameters comes first: it writes the
  * gradients of gamma and beta and, where it is wanted, dx[1], which is the masked dy; then

@@ -25,6 +25,7 @@ static int prepare(plan *self, const void *wanted, const plan *like, ls_error *e
     const layernorm_shape *shape = wanted;
     LS_TRY(ref_check_type("layernorm", shape->type, error));
     ((ref_layernorm_plan *)self)->shape = *shape;
+    self->again = AGAIN_CHEAP;
     self->saved_bytes = (size_t)shape->rows * sizeof(row_state);
     text_add(&self->description, "ref");
     return LS_OK;

@@ -21,8 +21,10 @@ static int prepare(plan *self, const void *wanted, const plan *like, ls_error *e
     const linear_shape *shape = wanted;
     LS_TRY(ref_check_type("linear", shape->type, error));
     ((ref_linear_plan *)self)->shape = *shape;
-    if (activation_is_gelu(shape->activation))
+    if (activation_is_gelu(shape->activation)) {
         self->saved_bytes = linear_outputs(shape) * dtype_bytes(shape->type);
+        self->again = AGAIN_FROM_SAVED;
+    }
     text_add(&self->description, "ref");
     return LS_OK;
 }
@@ -51,6 +53,10 @@ static double slope(activation form, double z) {
                                    : tanh_up_to(z) + z * tanh_density(z);
 }
 
+static double gelu(activation form, double z) {
+    return form == ACTIVATION_GELU ? z * normal_up_to(z) : z * tanh_up_to(z);
+}
+
 /* z, as the type holds it, is what a GELU is applied to. */
 static double activated(const linear_shape *shape, const op_arguments *a, size_t index, double z) {
     if (shape->activation == ACTIVATION_RELU)
@@ -59,7 +65,7 @@ static double activated(const linear_shape *shape, const op_arguments *a, size_t
         return z;
     ref_store(shape->type, a->saved, index, z);
     z = ref_load(shape->type, a->saved, index);
-    return shape->activation == ACTIVATION_GELU ? z * normal_up_to(z) : z * tanh_up_to(z);
+    return gelu(shape->activation, z);
 }
 
 static int forward(plan *self, const op_arguments *a, ls_error *error) {
@@ -74,6 +80,16 @@ static int forward(plan *self, const op_arguments *a, ls_error *error) {
                        ref_weight(shape->type, a->parameters[0][o * in + i]);
             ref_store(shape->type, a->y, n * out + o, activated(shape, a, n * out + o, sum));
         }
+    return LS_OK;
+}
+
+static int again(plan *self, const op_arguments *a, ls_error *error) {
+    const linear_shape *shape = shape_of(self);
+    (void)error;
+    for (size_t index = 0; index < linear_outputs(shape); index++) {
+        double z = ref_load(shape->type, a->saved, index);
+        ref_store(shape->type, a->y, index, gelu(shape->activation, z));
+    }
     return LS_OK;
 }
 
@@ -134,6 +150,7 @@ const op ref_linear = {
     .plan_bytes = sizeof(ref_linear_plan),
     .prepare = prepare,
     .forward = forward,
+    .again = again,
     .backward_parameters = backward_parameters,
     .backward_inputs = backward_inputs,
 };
