@@ -121,6 +121,7 @@ void cuda_arena_close(cuda_device *self);
 int cuda_allocate(device *self, size_t bytes, const char *what, void **out, ls_error *error);
 void cuda_release(device *self, void *memory);
 int cuda_memory(device *self, size_t *free_bytes, size_t *total_bytes, ls_error *error);
+int cuda_most_held(device *self, size_t *bytes, ls_error *error);
 int cuda_host_allocate(device *self, size_t bytes, void **out, ls_error *error);
 void cuda_host_release(device *self, void *memory);
 int cuda_copy(device *self, device_stream *stream, void *to, const void *from, size_t bytes,

@@ -43,6 +43,15 @@ int cuda_memory(device *base, size_t *free_bytes, size_t *total_bytes, ls_error 
     return LS_OK;
 }
 
+int cuda_most_held(device *base, size_t *bytes, ls_error *error) {
+    cuda_device *self = cuda_enter(base);
+    uint64_t high = 0;
+    CUDA_TRY(cudaMemPoolGetAttribute(self->pool, cudaMemPoolAttrUsedMemHigh, &high),
+             "asking for the arena's fullest state");
+    *bytes = high;
+    return LS_OK;
+}
+
 static double mebibytes(size_t bytes) {
     return (double)bytes / 1048576.0;
 }

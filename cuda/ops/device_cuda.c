@@ -172,6 +172,7 @@ const device_interface device_cuda = {
     .allocate = cuda_allocate,
     .release = cuda_release,
     .memory = cuda_memory,
+    .most_held = cuda_most_held,
     .host_allocate = cuda_host_allocate,
     .host_release = cuda_host_release,
     .stream_create = cuda_stream_create,

@@ -36,6 +36,8 @@ static const option options[] = {
      true},
     {"measure-network", OPTION_FLAG, AT(measure_network), NULL, NULL, NULL, 0, 0,
      "Under srun or mpirun: measure the network between the ranks at hand.", false},
+    {"memory", OPTION_FLAG, AT(memory), NULL, NULL, NULL, 0, 0,
+     "Say what memory a rank would hold, by train's options (--memory --help).", false},
     {"output", OPTION_TEXT, AT(output), "FILE", "network.csv", NULL, 0, 0,
      "Where --measure-network writes.", true},
     {"device", OPTION_CHOICE, AT(device.device), "DEVICE", "auto", DEVICE_CHOICES, 0, 0,
@@ -172,6 +174,8 @@ static int run(const command *self, int argc, char **argv, ls_error *error) {
     operands rest;
     if (option_given(argc, argv, "measure-network")) /* the only part that the ranks do together */
         return forecast_run_measuring(self, argc, argv, error);
+    if (option_given(argc, argv, "memory"))
+        return forecast_run_memory(self, argc, argv, error);
     LS_TRY(lifeline_install_signals(error));
     LS_TRY(option_parse(self, argc, argv, &settings, &rest, error));
     if (rest.help) {

@@ -1,5 +1,5 @@
-/* What the two files of `lockstep forecast` share: forecast.c (the options, the forecast) and
- * forecast_measure.c (--measure-network). */
+/* What the files of `lockstep forecast` share: forecast.c (the options, the forecast),
+ * forecast_measure.c (--measure-network) and forecast_memory.c (--memory, with train's options). */
 #ifndef LOCKSTEP_CLI_FORECAST_SETTINGS_H
 #define LOCKSTEP_CLI_FORECAST_SETTINGS_H
 
@@ -12,7 +12,7 @@ typedef struct forecast_settings {
     double latency_us, bandwidth_gbs, bucket_mb;
     int64_t ranks_per_node;
     device_options device;
-    bool measure_network;
+    bool measure_network, memory;
 } forecast_settings;
 
 static inline int64_t forecast_bucket_bytes(const forecast_settings *self) {
@@ -26,5 +26,8 @@ int forecast_refuse_together(int argc, char **argv, const char *with, const char
 
 /* The ranks' part, from launch to its end. */
 int forecast_run_measuring(const command *self, int argc, char **argv, ls_error *error);
+
+/* --memory. */
+int forecast_run_memory(const command *self, int argc, char **argv, ls_error *error);
 
 #endif

@@ -92,6 +92,8 @@ typedef struct device_interface {
     void (*release)(device *self, void *memory);
     /* Bytes that allocate() could give now, and the device's all. NULL: no limit of its own. */
     int (*memory)(device *self, size_t *free_bytes, size_t *total_bytes, ls_error *error);
+    /* The most bytes that allocate() had given at once so far. NULL: they are this process's. */
+    int (*most_held)(device *self, size_t *bytes, ls_error *error);
     /* Host memory the device copies from and to quickly (pinned), zero-filled. */
     int (*host_allocate)(device *self, size_t bytes, void **out, ls_error *error);
     void (*host_release)(device *self, void *memory);

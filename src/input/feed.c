@@ -170,6 +170,40 @@ static int open_maker(feed *self, ls_error *error) {
     return batch_maker_open(&self->maker, s->device, self->data, most, error);
 }
 
+feed_bytes feed_ahead_bytes(size_t sample_bytes, size_t most, bool host) {
+    enum { BLANK = 1 };
+    size_t fetched = most * (sample_bytes + sizeof(int32_t) + sizeof(int64_t));
+    size_t staged = host ? 0 : fetched + most * BATCH_PLACES * sizeof(int32_t);
+    return (feed_bytes){.host = (SLOTS + BLANK) * fetched, .device = staged};
+}
+
+/* On the device, whole. */
+static size_t resident_bytes(const feed *self) {
+    size_t samples = (size_t)self->data->facts.samples;
+    return samples * (sample_bytes(self) + sizeof(int32_t)) +
+           (size_t)share_before(self, self->batches) * sizeof(int64_t);
+}
+
+int feed_plan_memory(const feed *self, const feed_settings *settings, feed_bytes *out,
+                     ls_error *error) {
+    feed planned = *self;
+    bool resident = false;
+    *out = (feed_bytes){0};
+    planned.settings = *settings;
+    if (settings->size == 0)
+        return LS_OK;
+    LS_TRY(choose_place(&planned, &resident, error));
+    int64_t largest = settings->global_batch < self->data->facts.samples
+                          ? settings->global_batch
+                          : self->data->facts.samples;
+    size_t most = (size_t)((largest + settings->size - 1) / settings->size);
+    *out = feed_ahead_bytes(sample_bytes(self), most, settings->device->facts.host_addressable);
+    if (resident)
+        *out = (feed_bytes){.device = out->device + resident_bytes(&planned)};
+    out->host += self->data->is->load_bytes(self->data);
+    return LS_OK;
+}
+
 int feed_open(feed *self, const feed_settings *settings, ls_error *error) {
     bool resident;
     self->settings = *settings;

@@ -48,6 +48,16 @@ typedef struct feed {
 /* Opens the split; no samples are read yet. */
 int feed_find(feed *self, const char *folder, const char *split, const sample_choices *choices,
               bool training, int64_t global_batch, ls_error *error);
+/* Bytes that feed_open of such settings will take, before it does: of the host's memory, and of a
+ * device's own. After feed_find. */
+typedef struct feed_bytes {
+    size_t host, device;
+} feed_bytes;
+/* Of batches of `most` samples of so many bytes that are read ahead and on their way. `host`: the
+ * device computes on the host's memory. */
+feed_bytes feed_ahead_bytes(size_t sample_bytes, size_t most, bool host);
+int feed_plan_memory(const feed *self, const feed_settings *settings, feed_bytes *out,
+                     ls_error *error);
 /* Loads the samples and chooses where they lie. After feed_find. */
 int feed_open(feed *self, const feed_settings *settings, ls_error *error);
 void feed_close(feed *self);

@@ -91,14 +91,26 @@ int input_find(input *self, const input_choices *choices, int64_t global_batch, 
     return LS_OK;
 }
 
-int input_open_split(input *self, const input_choices *choices, const feed_settings *settings,
-                     bool training, ls_error *error) {
+static feed_settings split_settings(const input_choices *choices, const feed_settings *settings,
+                                    bool training) {
     feed_settings split = *settings;
     split.seed = choices->seed;
     split.place = choices->place;
     split.loader_threads = (int)choices->loader_threads;
     split.training = training;
     split.one_batch = training && choices->one_batch;
+    return split;
+}
+
+int input_plan_split(const input *self, const input_choices *choices, const feed_settings *settings,
+                     bool training, feed_bytes *out, ls_error *error) {
+    feed_settings split = split_settings(choices, settings, training);
+    return feed_plan_memory(training ? &self->train : &self->test, &split, out, error);
+}
+
+int input_open_split(input *self, const input_choices *choices, const feed_settings *settings,
+                     bool training, ls_error *error) {
+    feed_settings split = split_settings(choices, settings, training);
     return feed_open(training ? &self->train : &self->test, &split, error);
 }
 

@@ -36,6 +36,9 @@ int input_check_options(const input_choices *choices, ls_error *error);
 int input_find(input *self, const input_choices *choices, int64_t global_batch, ls_error *error);
 /* --augment, and what else of the choices decides which pixels a step sees. After input_find. */
 void input_describe_augment(const input *self, const input_choices *choices, text_buffer *out);
+/* What that will take, before it does. After input_find. */
+int input_plan_split(const input *self, const input_choices *choices, const feed_settings *settings,
+                     bool training, feed_bytes *out, ls_error *error);
 /* Loads a split; of its settings what is the split's own is filled in here. */
 int input_open_split(input *self, const input_choices *choices, const feed_settings *settings,
                      bool training, ls_error *error);

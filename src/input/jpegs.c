@@ -148,8 +148,12 @@ static int mean_longer_side(const encoded *images) {
     return count > 0 ? (int)(sum / (double)count + 0.5) : 0;
 }
 
-/* A split that is not shuffled, or in blocks, is read in blocks; two windows of them are in use
- * where one ends. */
+/* A split that is not shuffled, or in blocks. */
+static bool is_read_in_blocks(const jpegs *self) {
+    return self->base.facts.blocks.window > 0 || !self->training;
+}
+
+/* Two windows of blocks are in use where one ends. */
 static int load(samples *base, ls_error *error) {
     jpegs *self = of(base);
     jpeg_store_settings settings = {.memory = self->memory};
@@ -161,6 +165,15 @@ static int load(samples *base, ls_error *error) {
     LS_TRY(encoded_open(self->data, &self->images, error));
     self->base.facts.longer_side = mean_longer_side(self->images);
     return jpeg_store_open(self->images, &settings, &self->store, error);
+}
+
+/* The list of the images, and their bytes: all of them, or blocks of them; else each is read by
+ * itself. */
+static size_t load_bytes(const samples *base) {
+    const jpegs *self = of(base);
+    int64_t all = self->data->facts.bytes, shelves = is_read_in_blocks(self) ? self->memory : 0;
+    return (size_t)self->data->facts.images * sizeof(encoded_image) +
+           (size_t)(all <= self->memory ? all : shelves);
 }
 
 static int take_decoder(jpegs *self, idle **out, ls_error *error) {
@@ -273,6 +286,7 @@ const data_kind data_jpegs = {
     .recognises = recognises,
     .open = open_split,
     .close = close_split,
+    .load_bytes = load_bytes,
     .load = load,
     .fetch = fetch,
     .expect = expect,

@@ -83,6 +83,10 @@ static void close_split(samples *self) {
     free(self);
 }
 
+static size_t load_bytes(const samples *self) {
+    return (size_t)self->facts.samples * (self->facts.bytes + sizeof(int32_t));
+}
+
 static int load(samples *self, ls_error *error) {
     return dataset_load(((pixels *)self)->data, error);
 }
@@ -118,6 +122,7 @@ const data_kind data_pixels = {
     .recognises = recognises,
     .open = open_split,
     .close = close_split,
+    .load_bytes = load_bytes,
     .load = load,
     .fetch = fetch,
     .whole = whole,

@@ -56,6 +56,8 @@ typedef struct data_kind {
     int (*open)(const char *folder, const char *split, const sample_choices *choices, bool training,
                 samples **out, ls_error *error);
     void (*close)(samples *self);
+    /* Bytes of host memory that load will take, before it does. */
+    size_t (*load_bytes)(const samples *self);
     /* Before the first fetch. */
     int (*load)(samples *self, ls_error *error);
     /* Sample `id` of an epoch into out [facts.bytes], and its label. Any thread. */

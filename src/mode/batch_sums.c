@@ -18,15 +18,18 @@ static int add_up(void *context, double *values, size_t count, ls_error *error) 
     return LS_OK;
 }
 
+size_t batch_sums_bytes(const mode_settings *s) {
+    return s->sync_batchnorm && s->size > 1 ? graph_most_sums(s->graph) * sizeof(double) : 0;
+}
+
 int batch_sums_open(batch_sums *self, mode *mode, outstanding *works, ls_error *error) {
     const mode_settings *s = &mode->settings;
     if (!s->sync_batchnorm || s->size == 1)
         return LS_OK;
     *self = (batch_sums){.given = {self, add_up}, .mode = mode, .works = works};
     mode->hooks.sums = &self->given;
-    return store_take(mode->store, MEMORY_COMMUNICATION, true,
-                      graph_most_sums(s->graph) * sizeof *self->shared, "sums of batch norms",
-                      (void **)&self->shared, error);
+    return store_take(mode->store, MEMORY_COMMUNICATION, true, batch_sums_bytes(s),
+                      "sums of batch norms", (void **)&self->shared, error);
 }
 
 int batch_sums_check(const mode_settings *settings, ls_error *error) {

@@ -18,6 +18,9 @@ typedef struct batch_sums {
  * comm so far, and both stay where they are. Collective. */
 int batch_sums_open(batch_sums *self, mode *mode, outstanding *works, ls_error *error);
 
+/* Of the comm's memory that batch_sums_open takes. */
+size_t batch_sums_bytes(const mode_settings *settings);
+
 /* LS_BAD_INPUT where they ask for what this network or device cannot do. */
 int batch_sums_check(const mode_settings *settings, ls_error *error);
 

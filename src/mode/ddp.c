@@ -188,6 +188,20 @@ static int allocate(mode *self, const bool *factored, bool any, ls_error *error)
                       (void **)&state->low, error);
 }
 
+/* A pair takes a second array of gradients, and of each moment about a half: two moments come to
+ * the same. Where factors may be chosen there may be no pair. */
+static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
+    size_t parameters = s->graph->parameter_count, rows = exchange_most_factor_bytes(s);
+    bool pair = rows == 0 && pair_may_serve(s);
+    mode_plan_whole(s, bytes);
+    mode_plan_updates(s, pair ? parameters / 2 : parameters, bytes);
+    bytes[MEMORY_COMMUNICATION] += rows + batch_sums_bytes(s);
+    if (pair)
+        bytes[MEMORY_COMMUNICATION] += store_whole_bytes(parameters, mode_plan_rows(s));
+    if (s->gradient_type != DTYPE_F32 && s->size > 1)
+        bytes[MEMORY_COMMUNICATION] += parameters * sizeof(uint16_t);
+}
+
 static int setup(mode *self, ls_error *error) {
     bool factored[self->settings.graph->unit_count + 1], any = false;
     LS_TRY(mode_hold_whole(self, error));
@@ -233,6 +247,7 @@ const mode_interface mode_ddp = {
     .takes_made = true,
     .exchanges = true,
     .loader_share = mode_loader_own_share,
+    .plan_memory = plan_memory,
     .setup = setup,
     .teardown = teardown,
     .begin = begin,

@@ -15,6 +15,26 @@ typedef struct dp_state {
     int64_t *counts;                /* [size]: elements a rank, of the collective at hand */
 } dp_state;
 
+/* Of a batch of all ranks that the root holds: the network's input, and logits. */
+static size_t input_bytes(const mode_settings *s) {
+    size_t batch = (size_t)((s->global_batch + s->micro_batches - 1) / s->micro_batches);
+    return batch * network_input_elements(s->network) * dtype_bytes(network_type(s->network));
+}
+
+static size_t output_bytes(const mode_settings *s) {
+    size_t batch = (size_t)((s->global_batch + s->micro_batches - 1) / s->micro_batches);
+    size_t classes = graph_tensor_elements(&s->graph->tensors[s->graph->output]);
+    return batch * classes * dtype_bytes(network_type(s->network));
+}
+
+static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
+    mode_plan_whole(s, bytes);
+    if (s->rank != 0)
+        return;
+    mode_plan_updates(s, s->graph->parameter_count, bytes);
+    bytes[MEMORY_COMMUNICATION] += input_bytes(s) + 2 * output_bytes(s);
+}
+
 static bool is_root(const mode *self) {
     return self->settings.rank == 0;
 }
@@ -131,13 +151,9 @@ static int take(mode *self, size_t bytes, const char *what, void **out, ls_error
 static int allocate_root(mode *self, ls_error *error) {
     dp_state *state = self->state;
     const mode_settings *s = &self->settings;
-    size_t batch = (size_t)((s->global_batch + s->micro_batches - 1) / s->micro_batches);
-    size_t element = dtype_bytes(network_type(s->network));
-    size_t outputs = batch * (size_t)mode_classes(self) * element;
-    size_t inputs = batch * (size_t)mode_input_elements(self) * element;
-    LS_TRY(take(self, inputs, "the global batch", &state->batch, error));
-    LS_TRY(take(self, outputs, "logits", &state->logits, error));
-    return take(self, outputs, "logits", &state->logits_gradient, error);
+    LS_TRY(take(self, input_bytes(s), "the global batch", &state->batch, error));
+    LS_TRY(take(self, output_bytes(s), "logits", &state->logits, error));
+    return take(self, output_bytes(s), "logits", &state->logits_gradient, error);
 }
 
 static int setup(mode *self, ls_error *error) {
@@ -167,6 +183,7 @@ const mode_interface mode_dp = {
     .name = "dp",
     .scatters = true,
     .loader_share = loader_share,
+    .plan_memory = plan_memory,
     .setup = setup,
     .teardown = teardown,
     .begin = begin,

@@ -71,6 +71,21 @@ static bool is_candidate(const mode_settings *s, int unit, int64_t *in, int64_t 
            rows_bytes(s, *in) + rows_bytes(s, *out) < 2 * unit_bytes(s, unit);
 }
 
+/* May become one; known before anything is measured. */
+static bool may_factor(const mode_settings *s, int unit, int64_t *in, int64_t *out) {
+    return s->factors == FACTORS_ON ? has_factors(s, unit, in, out)
+                                    : s->factors == FACTORS_AUTO && is_candidate(s, unit, in, out);
+}
+
+size_t exchange_most_factor_bytes(const mode_settings *s) {
+    size_t bytes = 0;
+    int64_t in, out;
+    for (int unit = 0; unit < s->graph->unit_count; unit++)
+        if ((s->size > 1 || s->factors == FACTORS_ON) && may_factor(s, unit, &in, &out))
+            bytes += rows_bytes(s, in) + rows_bytes(s, out);
+    return bytes;
+}
+
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
@@ -288,9 +303,7 @@ int exchange_choose(mode *mode, ls_error *error) {
         return ls_fail(error, LS_FAILED, "out of memory");
     for (int unit = 0; unit < s->graph->unit_count; unit++) {
         int64_t in, out;
-        candidates[unit] = s->factors == FACTORS_ON
-                               ? has_factors(s, unit, &in, &out)
-                               : s->factors == FACTORS_AUTO && is_candidate(s, unit, &in, &out);
+        candidates[unit] = may_factor(s, unit, &in, &out);
         exchange->units[unit] =
             (unit_exchange){.factors = s->factors == FACTORS_ON && candidates[unit],
                             .outgrown = s->size > 1 && s->factors == FACTORS_AUTO &&

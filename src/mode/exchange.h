@@ -18,6 +18,9 @@
 bool exchange_factors_win(double factor_seconds, double reduce_seconds, double spread_seconds,
                           double smallest_seconds);
 
+/* Of the units that may come to go as factors: bytes of all ranks' rows. 0: none may. */
+size_t exchange_most_factor_bytes(const mode_settings *settings);
+
 /* Fills mode->exchange (rule, factored units, what was measured). Collective. */
 int exchange_choose(mode *mode, ls_error *error);
 

@@ -69,10 +69,29 @@ static void drop_packed(mode *self) {
         network_place_packed(self->settings.network, record, NULL);
 }
 
+int mode_plan_memory(const char *name, const mode_settings *s, size_t bytes[MEMORY_KINDS],
+                     ls_error *error) {
+    const mode_interface *chosen = mode_find(name, error);
+    if (!chosen)
+        return error->code;
+    for (memory_kind use = 0; use < MEMORY_KINDS; use++)
+        bytes[use] = 0;
+    if (chosen->plan_memory) {
+        chosen->plan_memory(s, bytes);
+    } else {
+        mode_plan_whole(s, bytes);
+        mode_plan_updates(s, s->graph->parameter_count, bytes);
+    }
+    mode_plan_rest(s, bytes);
+    return LS_OK;
+}
+
 void mode_memory(const mode *self, size_t bytes[MEMORY_KINDS]) {
     const network *network = self->settings.network;
     for (memory_kind use = 0; use < MEMORY_KINDS; use++)
         bytes[use] = store_memory(self->store, use);
+    if (network_leaves_gradients(network))
+        bytes[MEMORY_GRADIENTS] += network_left_bytes(network);
     bytes[MEMORY_ACTIVATIONS] += network_arena_bytes(network) - network_workspace_bytes(network);
     bytes[MEMORY_WORKSPACE] += network_workspace_bytes(network) + network_gathered_bytes(network);
 }

@@ -56,6 +56,9 @@ typedef struct mode_settings {
     size_t (*updated)(void *context);
     void *settled_context;
     bool updates_pairs; /* an update may be of two ranks' gradients: update_pair (mode/pair.h) */
+    /* Nobody reads a gradient after its update: single then holds one unit's at a time, where
+     * updates are made beside backward. */
+    bool forgets_gradients;
     device_stream *update_stream; /* may be `stream`; where settled: never NULL */
 } mode_settings;
 
@@ -128,6 +131,8 @@ struct mode_interface {
     /* Rank and size for the loader's share of each global batch; size 0: this rank loads nothing.
      */
     void (*loader_share)(const mode_settings *settings, int *rank, int *size);
+    /* Adds what setup will hold or take, by its use: mode_plan_memory. NULL: all is held whole. */
+    void (*plan_memory)(const mode_settings *settings, size_t bytes[MEMORY_KINDS]);
     int (*setup)(mode *self, ls_error *error);
     void (*teardown)(mode *self);
     /* After it, pass_input holds this rank's samples of the micro-batch at_hand, and the
@@ -181,7 +186,13 @@ int mode_parameters_written(mode *self, ls_error *error);
 /* Each rank's buffers become rank 0's, which the run's are: before an evaluation. Collective. */
 int mode_share_buffers(mode *self, ls_error *error);
 
-/* What this rank holds for training, by its use: of its mode and its network. */
+/* What this rank will hold for training, by its use, before any of it is taken: what mode_memory
+ * says once a mode of these settings is there, and the network sealed. The network's plans are
+ * prepared; of the comm only what it offers is asked, and NULL is a comm without. Where ddp will
+ * choose by measuring (factors) the plan has room for both. LS_BAD_INPUT: there is no such mode. */
+int mode_plan_memory(const char *name, const mode_settings *settings, size_t bytes[MEMORY_KINDS],
+                     ls_error *error);
+/* The same of what is held: of its mode and its network. */
 void mode_memory(const mode *self, size_t bytes[MEMORY_KINDS]);
 
 /* This rank makes updates. */

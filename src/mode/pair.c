@@ -20,6 +20,10 @@ static bool serves(const mode_settings *s) {
            s->comm->is->offer;
 }
 
+bool pair_may_serve(const mode_settings *s) {
+    return s->comm && serves(s) && !s->between_nodes;
+}
+
 static void *other(const mode_settings *s, const float *mine) {
     return (void *)s->comm->is->peer(s->comm, mine, 1 - s->rank);
 }

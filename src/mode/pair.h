@@ -19,6 +19,9 @@
 
 typedef struct pair pair;
 
+/* As far as it is known before memory is held: pair_open will open one. */
+bool pair_may_serve(const mode_settings *settings);
+
 /* After parameters and gradients were held; says what this rank updates. *out NULL where this does
  * not serve: other than two ranks, no reading of each other's memory, or an update that is not made
  * piece by piece from fp32 gradients. Collective. */

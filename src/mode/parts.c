@@ -82,6 +82,21 @@ int mode_settle_unit(mode *self, int unit, ls_error *error) {
     return mode_settle(self, block->first, block->count, error);
 }
 
+int mode_settle_slot(mode *self, int unit, float *gradients, ls_error *error) {
+    const graph_unit *block = &self->settings.graph->units[unit];
+    store_slice slice = store_slice_of(self->store, block->first, block->count);
+    size_t origin = block->first / STORE_GRAIN * STORE_GRAIN, further = origin - slice.origin;
+    slice.origin = origin;
+    slice.gradients = gradients;
+    slice.parameters += further;
+    if (slice.average)
+        slice.average += further;
+    for (int moment = 0; moment < STORE_MAX_MOMENTS; moment++)
+        if (slice.moments[moment])
+            slice.moments[moment] += further;
+    return mode_settle_slice(self, &slice, error);
+}
+
 int mode_join_updates(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     if (!has_update_stream(self))

@@ -11,6 +11,15 @@
  * followed by what the rank updates. Collective. */
 int mode_hold_whole(mode *self, ls_error *error);
 
+/* For mode_interface.plan_memory: what mode_hold_whole holds; and what store_update holds of so
+ * many elements, parameters being held whole (memory_plan.c). */
+void mode_plan_whole(const mode_settings *settings, size_t bytes[MEMORY_KINDS]);
+void mode_plan_updates(const mode_settings *settings, size_t elements, size_t bytes[MEMORY_KINDS]);
+/* What every mode has beside: the network's, and the sum of micro-batches. */
+void mode_plan_rest(const mode_settings *settings, size_t bytes[MEMORY_KINDS]);
+/* Rows of gradients and buffers: one a lane of this rank. */
+size_t mode_plan_rows(const mode_settings *settings);
+
 /* Packed copies of the parameters as they lie here now. */
 int mode_pack(mode *self, ls_error *error);
 
@@ -48,6 +57,9 @@ device_stream *mode_update_stream(const mode *self);
 int mode_settle(mode *self, size_t first, size_t count, ls_error *error);
 int mode_settle_slice(mode *self, const store_slice *slice, ls_error *error);
 int mode_settle_unit(mode *self, int unit, ls_error *error);
+/* Of a unit whose gradient alone is held, in memory of its own: it lies at gradients + first %
+ * STORE_GRAIN. */
+int mode_settle_slot(mode *self, int unit, float *gradients, ls_error *error);
 
 /* begin and loss of a rank that computes what it loaded. */
 int mode_begin_own_batch(mode *self, const input_batch *batch, pass *pass, ls_error *error);

@@ -4,10 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A held range begins at a multiple of it, counted as in the whole array, so that an element lies
- * as aligned as there. */
-enum { GRAIN = 64 };
-
 typedef struct held {
     store_span span;
     size_t base;  /* the element that lies where its memory begins */
@@ -22,6 +18,16 @@ typedef struct array {
     int count;
     size_t elements; /* of memory, a row */
 } array;
+
+const char *memory_kind_name(memory_kind use) {
+    static const char *const names[MEMORY_KINDS] = {
+        [MEMORY_PARAMETERS] = "parameters",       [MEMORY_GRADIENTS] = "gradients",
+        [MEMORY_OPTIMIZER] = "optimizer",         [MEMORY_PACKED] = "packed copies",
+        [MEMORY_ACTIVATIONS] = "activations",     [MEMORY_WORKSPACE] = "workspace",
+        [MEMORY_COMMUNICATION] = "communication",
+    };
+    return names[use];
+}
 
 /* Memory that a mode took. */
 typedef struct taken {
@@ -108,11 +114,11 @@ static size_t rows_of(const store *self, store_kind kind) {
 }
 
 static size_t round_down(size_t element) {
-    return element / GRAIN * GRAIN;
+    return element / STORE_GRAIN * STORE_GRAIN;
 }
 
 static size_t round_up(size_t elements) {
-    return round_down(elements + GRAIN - 1);
+    return round_down(elements + STORE_GRAIN - 1);
 }
 
 size_t store_length(const store *self, store_kind kind) {
@@ -124,10 +130,12 @@ size_t store_length(const store *self, store_kind kind) {
 }
 
 /* The last row ends with its last element. */
+size_t store_whole_bytes(size_t elements, size_t rows) {
+    return elements == 0 ? 0 : ((rows - 1) * round_up(elements) + elements) * sizeof(float);
+}
+
 size_t store_bytes(const store *self, store_kind kind) {
-    const array *of = &self->arrays[kind];
-    size_t gaps = (rows_of(self, kind) - 1) * round_up(of->elements);
-    return of->count == 0 ? 0 : (gaps + of->elements) * sizeof(float);
+    return store_whole_bytes(self->arrays[kind].elements, rows_of(self, kind));
 }
 
 size_t store_row_stride(const store *self, store_kind kind) {

@@ -38,13 +38,15 @@ typedef enum {
 typedef enum {
     MEMORY_PARAMETERS, /* and buffers */
     MEMORY_GRADIENTS,
-    MEMORY_OPTIMIZER, /* moments, and the parameters' average */
-    MEMORY_PACKED,    /* copies of the parameters, as products want them */
-    MEMORY_ACTIVATIONS,
+    MEMORY_OPTIMIZER,   /* moments, and the parameters' average */
+    MEMORY_PACKED,      /* copies of the parameters, as products want them */
+    MEMORY_ACTIVATIONS, /* and their gradients, and the batch that the network reads */
     MEMORY_WORKSPACE,
     MEMORY_COMMUNICATION, /* of a mode's own; a comm's is not known */
     MEMORY_KINDS
 } memory_kind;
+
+const char *memory_kind_name(memory_kind use); /* "packed copies" */
 
 typedef struct store store;
 

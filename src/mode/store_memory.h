@@ -5,6 +5,10 @@
 #include "comm/comm.h"
 #include "mode/store.h"
 
+/* Elements: a held range begins at a multiple of it, counted as in the whole array, so that an
+ * element lies as aligned as there. */
+enum { STORE_GRAIN = 64 };
+
 typedef struct store_settings {
     device *device;
     comm *comm; /* gives memory of what ranks exchange; NULL: the device does */
@@ -32,6 +36,9 @@ int store_update(store *self, const store_span *spans, int count, ls_error *erro
 /* All of it. */
 int store_hold_whole(store *self, store_kind kind, ls_error *error);
 int store_update_whole(store *self, ls_error *error);
+
+/* Bytes of `rows` rows of a logical array that is held whole. */
+size_t store_whole_bytes(size_t elements, size_t rows);
 
 /* Where [first, first + count) lies, in one piece; NULL: not here, or not in one. */
 float *store_at(const store *self, store_kind kind, size_t first, size_t count);

@@ -3,13 +3,25 @@
 
 #include <math.h>
 
-/* `tensor`: a number of its own in the model, so that no two draw the same. */
-static void uniform(float *out, size_t count, uint64_t seed, uint64_t tensor, float bound) {
+/* Elements [first, end) of a tensor, into out[0] and on. `tensor`: a number of its own in the
+ * model, so that no two draw the same. */
+typedef struct stretch {
+    size_t first, end;
+    uint64_t seed, tensor;
+    float *out;
+} stretch;
+
+/* Four elements come of a block. */
+static bool begins_block(const stretch *of, size_t index) {
+    return index % 4 == 0 || index == of->first;
+}
+
+static void uniform(const stretch *of, float bound) {
     uint32_t block[4];
-    for (size_t index = 0; index < count; index++) {
-        if (index % 4 == 0)
-            random_block(seed, RANDOM_INITIALISATION, tensor, index / 4, block);
-        out[index] = (2.0f * random_unit(block[index % 4]) - 1.0f) * bound;
+    for (size_t index = of->first; index < of->end; index++) {
+        if (begins_block(of, index))
+            random_block(of->seed, RANDOM_INITIALISATION, of->tensor, index / 4, block);
+        of->out[index - of->first] = (2.0f * random_unit(block[index % 4]) - 1.0f) * bound;
     }
 }
 
@@ -61,50 +73,65 @@ static void normal_pair(uint32_t length, uint32_t angle, double out[2]) {
     out[1] *= radius;
 }
 
-static void normal(float *out, size_t count, uint64_t seed, uint64_t tensor, float deviation) {
+static void normal(const stretch *of, float deviation) {
     uint32_t block[4];
     double drawn[4];
-    for (size_t index = 0; index < count; index++) {
-        if (index % 4 == 0) {
-            random_block(seed, RANDOM_INITIALISATION, tensor, index / 4, block);
+    for (size_t index = of->first; index < of->end; index++) {
+        if (begins_block(of, index)) {
+            random_block(of->seed, RANDOM_INITIALISATION, of->tensor, index / 4, block);
             normal_pair(block[0], block[1], drawn);
             normal_pair(block[2], block[3], drawn + 2);
         }
-        out[index] = (float)(drawn[index % 4] * deviation);
+        of->out[index - of->first] = (float)(drawn[index % 4] * deviation);
     }
 }
 
-static void initialise(const graph_parameter *of, uint64_t seed, uint64_t tensor, float *out) {
-    switch (of->initialiser.kind) {
+static void initialise(const graph_initialiser *by, const stretch *of) {
+    switch (by->kind) {
     case INITIALISE_CONSTANT:
-        for (size_t index = 0; index < of->count; index++)
-            out[index] = of->initialiser.value;
+        for (size_t index = of->first; index < of->end; index++)
+            of->out[index - of->first] = by->value;
         break;
     case INITIALISE_UNIFORM:
-        uniform(out, of->count, seed, tensor, of->initialiser.value);
+        uniform(of, by->value);
         break;
     case INITIALISE_NORMAL:
-        normal(out, of->count, seed, tensor, of->initialiser.value);
+        normal(of, by->value);
     }
 }
 
 /* Trained tensors are numbered by themselves, buffers from the other end: a model whose layers get
  * buffers begins with the same weights. */
-static void initialise_array(const graph *graph, uint64_t seed, bool trained, float *array) {
+static void initialise_array(const graph *graph, uint64_t seed, bool trained, size_t first,
+                             size_t count, float *out) {
     uint64_t number = 0;
+    size_t end = first + count;
     for (int record = 0; record < graph->record_count; record++) {
         const graph_parameter *of = &graph->parameters[record];
         if (of->trained != trained)
             continue;
-        initialise(of, seed, trained ? number : ~number, array + of->first);
+        size_t from = first > of->first ? first : of->first;
+        size_t to = end < of->first + of->count ? end : of->first + of->count;
+        stretch part = {.first = from - of->first,
+                        .end = to - of->first,
+                        .seed = seed,
+                        .tensor = trained ? number : ~number,
+                        .out = out + (from - first)};
+        if (from < to)
+            initialise(&of->initialiser, &part);
         number++;
     }
 }
 
+void network_initialise_part(const graph *graph, uint64_t seed, size_t first, size_t count,
+                             float *out) {
+    initialise_array(graph, seed, true, first, count, out);
+}
+
 void network_initialise(const graph *graph, uint64_t seed, float *parameters) {
-    initialise_array(graph, seed, true, parameters);
+    initialise_array(graph, seed, true, 0, graph->parameter_count, parameters);
 }
 
 void network_initialise_buffers(const graph *graph, uint64_t seed, float *buffers) {
-    initialise_array(graph, seed, false, buffers);
+    initialise_array(graph, seed, false, 0, graph->buffer_count, buffers);
 }

@@ -175,10 +175,26 @@ bool network_is_packed(const network *self) {
     return false;
 }
 
+static size_t left_bytes(const network *self, int record) {
+    const plan *plan = network_plan_of(self, record);
+    return plan ? plan->left[self->graph->parameters[record].number].bytes : 0;
+}
+
+bool network_leaves_gradients(const network *self) {
+    return self->leaves;
+}
+
+size_t network_left_bytes(const network *self) {
+    size_t sum = 0;
+    for (int record = 0; record < self->graph->record_count; record++)
+        sum += left_bytes(self, record);
+    return sum;
+}
+
 int network_leave_gradients(network *self, ls_error *error) {
+    self->leaves = true;
     for (int record = 0; record < self->graph->record_count; record++) {
-        const plan *plan = network_plan_of(self, record);
-        size_t bytes = plan ? plan->left[self->graph->parameters[record].number].bytes : 0;
+        size_t bytes = left_bytes(self, record);
         if (bytes > 0 && !self->left[record])
             LS_TRY(self->device->is->allocate(self->device, bytes, "gradients as they are left",
                                               &self->left[record], error));

@@ -145,6 +145,8 @@ void network_forget_gathered(network *self);
  * the network's; network_ranges, called after it, says where. For a caller of whose gradients
  * nobody reads anything but the update. */
 int network_leave_gradients(network *self, ls_error *error);
+bool network_leaves_gradients(const network *self); /* it was called */
+size_t network_left_bytes(const network *self);     /* what it allocates */
 
 /* The ranges an optimizer updates: one a trained parameter, in flat order, with its number in
  * graph.parameters and the network's packed copy of it; without a decay, the rate as it is. Returns
@@ -161,6 +163,9 @@ int network_pack(network *self, device_stream *stream, const float *parameters, 
 /* Each parameter as its record says, random numbers from Philox of the seed: a pure function of
  * (seed, index). parameters: [parameter_count], buffers: [buffer_count], host memory. */
 void network_initialise(const graph *graph, uint64_t seed, float *parameters);
+/* Elements [first, first + count) of the parameters alone, into out[count]. */
+void network_initialise_part(const graph *graph, uint64_t seed, size_t first, size_t count,
+                             float *out);
 void network_initialise_buffers(const graph *graph, uint64_t seed, float *buffers);
 
 /* A hash over the libraries and the implementations chosen, as 16 hex digits: equal ids, equal

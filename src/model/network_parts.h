@@ -23,6 +23,7 @@ struct network {
     int pass_count;
     void **packed; /* [record_count]: where each parameter's packed copy lies, or NULL */
     void **left;   /* [record_count]: where its gradient is left (plan.left), or NULL */
+    bool leaves;   /* network_leave_gradients was called */
     char *arena;
     size_t arena_bytes;
     void *inputs[NETWORK_MAX_INPUTS]; /* of the largest pass */

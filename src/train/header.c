@@ -6,6 +6,7 @@
 #include "launch/environment.h"
 #include "launch/versions.h"
 #include "train/examine.h"
+#include "train/memory.h"
 #include "train/plan_choices.h"
 #include "train/trainer.h"
 #include "train/warmup.h"
@@ -19,30 +20,6 @@
 
 /* Cut to the room there is. */
 #define COPY(to, from) snprintf(to, sizeof(to), "%.*s", (int)sizeof(to) - 1, from)
-
-static void describe_memory(const trainer *self, memory_use *out) {
-    size_t bytes[MEMORY_KINDS];
-    mode_memory(self->learner.mode, bytes);
-    *out = (memory_use){.parameters = (double)bytes[MEMORY_PARAMETERS],
-                        .gradients = (double)bytes[MEMORY_GRADIENTS],
-                        .optimizer = (double)bytes[MEMORY_OPTIMIZER],
-                        .packed = (double)bytes[MEMORY_PACKED],
-                        .activations = (double)bytes[MEMORY_ACTIVATIONS],
-                        .workspace = (double)bytes[MEMORY_WORKSPACE],
-                        .communication = (double)bytes[MEMORY_COMMUNICATION]};
-}
-
-static int gather_memory(trainer *self, ls_error *error) {
-    memory_use mine, *all = calloc((size_t)self->me->size, sizeof *all);
-    if (!all)
-        return ls_fail(error, LS_FAILED, "out of memory");
-    describe_memory(self, &mine);
-    int status = comm_allgather_bytes(self->control, &mine, all, sizeof mine, error);
-    for (int rank = 0; rank < self->me->size; rank++)
-        self->ranks.facts[rank].memory = all[rank];
-    free(all);
-    return status;
-}
 
 /* Texts of the facts that are made here; the others are the settings'. */
 typedef enum {
@@ -336,7 +313,7 @@ static int open_facts(trainer *self, ls_error *error) {
 
 int trainer_open_run(trainer *self, ls_error *error) {
     bool writes = self->me->rank == 0;
-    LS_TRY(gather_memory(self, error));
+    LS_TRY(trainer_gather_memory(self, error));
     if (writes) {
         LS_TRY(open_facts(self, error));
         LS_TRY(run_header(self->run, error));
@@ -344,8 +321,10 @@ int trainer_open_run(trainer *self, ls_error *error) {
         LS_TRY(note_resumed(self, error));
         LS_TRY(note_references(self, error));
     }
-    if (self->settings->verbose && writes)
+    if (self->settings->verbose && writes) {
         LS_TRY(note_plans(self, error));
+        LS_TRY(trainer_note_memory(self, error));
+    }
     LS_TRY(open_certificate(self, error));
     LS_TRY(trainer_open_monitor(self, error));
     if (self->settings->step_log)

@@ -6,6 +6,7 @@
 #include "train/examine.h"
 #include "train/gather_ranks.h"
 #include "train/load_weights.h"
+#include "train/memory.h"
 #include "train/plan_choices.h"
 #include "train/profile.h"
 #include "train/resume.h"
@@ -178,8 +179,7 @@ static int prepare_network(trainer *self, ls_error *error) {
     if (self->settings->model.zero_init_residual)
         LS_TRY(graph_zero_branches(&self->graph, error));
     LS_TRY(make_network(self, error));
-    LS_TRY(prepare_in_turn(self, error));
-    return trainer_fit(self, network_seal(self->learner.network, error), error);
+    return prepare_in_turn(self, error);
 }
 
 /* What settings, network and data say of the mode to make. */
@@ -198,11 +198,21 @@ static mode_settings describe_mode(const trainer *self, const learner *learner, 
                          .network = learner->network,
                          .label_smoothing = (float)self->settings->label_smoothing,
                          .seed = (uint64_t)self->settings->seed,
+                         .forgets_gradients = true,
                          .global_batch = self->global_batch,
                          .training_batch = input_largest_batch(&self->input),
                          .last_training_batch = self->input.train.last};
     mode_take_options(&self->settings->mode, strict, &out);
     return out;
+}
+
+/* Planned, and then taken. */
+static int seal_network(trainer *self, ls_error *error) {
+    mode_settings settings = describe_mode(self, &self->learner, self->settings->mode.strict);
+    optimizer_describe(&self->learner.optimizer, self->engine.device, self->engine.update_stream,
+                       &settings);
+    LS_TRY(trainer_plan_memory(self, &settings, error));
+    return trainer_fit(self, network_seal(self->learner.network, error), error);
 }
 
 int trainer_open_mode(trainer *self, learner *learner, bool strict, ls_error *error) {
@@ -303,6 +313,7 @@ int trainer_setup(trainer *self, ls_error *error) {
     LS_TRY(trainer_examine(self, error));
     LS_TRY(open_comm(self, error));
     LS_TRY(prepare_network(self, error));
+    LS_TRY(seal_network(self, error));
     LS_TRY(trainer_open_profile(self, error));
     LS_TRY(
         trainer_fit(self, trainer_open_mode(self, &self->learner, s->mode.strict, error), error));

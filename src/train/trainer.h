@@ -18,6 +18,7 @@
 #include "train/certificate.h"
 #include "train/energy.h"
 #include "train/ledger.h"
+#include "train/memory.h"
 #include "train/recordings.h"
 #include "train/resume.h"
 #include "train/saver.h"
@@ -93,6 +94,7 @@ struct trainer {
     rate_table rates; /* of the run's steps */
     learner learner;
     recordings recordings;
+    memory_plan memory; /* memory.c's */
 
     all_ranks ranks;
     pulse *pulse;

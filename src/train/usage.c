@@ -64,10 +64,23 @@ int trainer_epoch_usage(trainer *self, double cpu_seconds, epoch_record *record,
     return status;
 }
 
+/* What the plan of its memory is held against. */
+static int most_held_bytes(const trainer *self, double *out, ls_error *error) {
+    device *device = self->engine.device;
+    size_t bytes;
+    *out = peak_memory_bytes();
+    if (!device->is->most_held)
+        return LS_OK;
+    LS_TRY(device->is->most_held(device, &bytes, error));
+    *out = (double)bytes;
+    return LS_OK;
+}
+
 int trainer_gather_usage(trainer *self, ls_error *error) {
     rank_usage mine = {.peak_memory_bytes = peak_memory_bytes(),
                        .cpu_utilisation = cpu_utilisation(self, self->clocks.training_cpu,
                                                           self->totals.training_seconds)};
+    LS_TRY(most_held_bytes(self, &mine.most_held_bytes, error));
     monitor_finish(self->monitor, &mine.gpu);
     self->ranks.usage = calloc((size_t)self->me->size, sizeof *self->ranks.usage);
     if (!self->ranks.usage)

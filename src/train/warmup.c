@@ -62,24 +62,38 @@ static int all_sizes(trainer *self, ls_error *error) {
     return LS_OK;
 }
 
-/* Of parameters or buffers. */
-static int set_initial(trainer *self, store_kind kind,
-                       void (*initialise)(const graph *graph, uint64_t seed, float *out),
-                       ls_error *error) {
-    store_span whole = {0, store_length(self->learner.mode->store, kind)};
+/* In pieces: a whole array beside the run's own would be the most memory that it ever takes. */
+static int set_initial_parameters(trainer *self, ls_error *error) {
+    enum { PIECE = 1 << 18 };
+    store *store = self->learner.mode->store;
+    size_t count = self->graph.parameter_count;
+    float *values = malloc(PIECE * sizeof *values);
+    int status = values ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
+    for (size_t first = 0; first < count && status == LS_OK; first += PIECE) {
+        store_span piece = {first, count - first < PIECE ? count - first : PIECE};
+        network_initialise_part(&self->graph, (uint64_t)self->settings->seed, first, piece.count,
+                                values);
+        status = store_write(store, self->engine.stream, STORE_PARAMETERS, piece, values, error);
+    }
+    free(values);
+    return status;
+}
+
+static int set_initial_buffers(trainer *self, ls_error *error) {
+    store_span whole = {0, self->graph.buffer_count};
     float *values = malloc((whole.count + 1) * sizeof *values);
     if (!values)
         return ls_fail(error, LS_FAILED, "out of memory");
-    initialise(&self->graph, (uint64_t)self->settings->seed, values);
-    int status =
-        store_write(self->learner.mode->store, self->engine.stream, kind, whole, values, error);
+    network_initialise_buffers(&self->graph, (uint64_t)self->settings->seed, values);
+    int status = store_write(self->learner.mode->store, self->engine.stream, STORE_BUFFERS, whole,
+                             values, error);
     free(values);
     return status;
 }
 
 static int set_random_weights(trainer *self, ls_error *error) {
-    LS_TRY(set_initial(self, STORE_PARAMETERS, network_initialise, error));
-    LS_TRY(set_initial(self, STORE_BUFFERS, network_initialise_buffers, error));
+    LS_TRY(set_initial_parameters(self, error));
+    LS_TRY(set_initial_buffers(self, error));
     return mode_parameters_written(self->learner.mode, error);
 }
 

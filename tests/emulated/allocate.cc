@@ -77,7 +77,9 @@ extern "C" cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr wh
         return result(cudaErrorInvalidValue);
     bool reserved =
         what == cudaMemPoolAttrReservedMemCurrent || what == cudaMemPoolAttrReservedMemHigh;
-    *(uint64_t *)value = memory_used() + (reserved ? memory_kept() : 0);
+    bool high = what == cudaMemPoolAttrUsedMemHigh || what == cudaMemPoolAttrReservedMemHigh;
+    *(uint64_t *)value =
+        (high ? memory_most_used() : memory_used()) + (reserved ? memory_kept() : 0);
     return cudaSuccess;
 }
 

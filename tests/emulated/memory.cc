@@ -14,6 +14,7 @@
 // the kernel), and protection keys are not on every CPU.
 #include "runtime.h"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -58,7 +59,7 @@ std::map<const char *, size_t> &pinned() {
     static auto *all = new std::map<const char *, size_t>;
     return *all;
 }
-size_t bytes_used, blocks_made;
+size_t bytes_used, most_used, blocks_made;
 // What the pool was given back, in pieces: it keeps them, and joins no two of them.
 std::multiset<size_t> kept;
 size_t bytes_kept;
@@ -158,6 +159,9 @@ void check_allocated(const void *memory, const char *call) {
 size_t memory_used() {
     return bytes_used;
 }
+size_t memory_most_used() {
+    return most_used;
+}
 size_t memory_kept() {
     return bytes_kept;
 }
@@ -242,6 +246,7 @@ cudaError_t promise_memory(void **out, size_t bytes, bool pooled) {
     *out = range_next;
     range_next += pages(bytes) + PAGE;
     bytes_used += bytes;
+    most_used = std::max(most_used, bytes_used);
     emulated_count("device allocations", 1);
     return cudaSuccess;
 }

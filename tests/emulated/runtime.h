@@ -177,6 +177,7 @@ emulated_progress make_memory(void *context);
 emulated_progress unmake_memory(void *context);
 void check_allocated(const void *memory, const char *call); // a violation where it is not
 size_t memory_used();
+size_t memory_most_used(); // at once, so far
 // What freed memory the pool keeps, in pieces that serve no larger allocation; trim: gives it back.
 size_t memory_kept();
 void trim_memory();

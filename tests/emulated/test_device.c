@@ -108,6 +108,10 @@ static void test_arena(device *gpu) {
     CHECK(whole != NULL, "none");
     gpu->is->release(gpu, whole);
     check_case("what was freed in pieces serves as a whole");
+    size_t most = 0;
+    MUST(gpu->is->most_held(gpu, &most, &error));
+    CHECK(most >= free_bytes / 5 * 4 && most <= total, "%zu of %zu bytes", most, total);
+    check_case("the most that was held stays known");
 }
 
 static void test_out_of_memory(device *gpu) {

@@ -92,6 +92,10 @@ static void derive_memory(run_derived *out, const run_facts *facts) {
     out->memory_activations_bytes = most_of(facts, offsetof(memory_use, activations));
     out->memory_workspace_bytes = most_of(facts, offsetof(memory_use, workspace));
     out->memory_communication_bytes = most_of(facts, offsetof(memory_use, communication));
+    out->memory_loader_bytes = most_of(facts, offsetof(memory_use, loader));
+    out->memory_checkpoint_bytes = most_of(facts, offsetof(memory_use, checkpoint));
+    out->memory_program_bytes = most_of(facts, offsetof(memory_use, program));
+    out->memory_planned_bytes = most_of(facts, offsetof(memory_use, planned));
 }
 
 static void derive_times(run_derived *out, const run_facts *facts, const run_totals *totals) {
@@ -115,6 +119,7 @@ static void derive_usage(run_derived *out, const rank_usage *usage, int ranks) {
     spread memory = peak_memory_spread(usage, ranks), busy = cpu_utilisation_spread(usage, ranks);
     out->peak_memory_maximum_bytes = memory.maximum;
     out->peak_memory_mean_bytes = memory.mean;
+    out->memory_measured_bytes = most_held_bytes(usage, ranks);
     out->cpu_utilisation_minimum = busy.minimum;
     out->cpu_utilisation_mean = busy.mean;
     out->cpu_utilisation_maximum = busy.maximum;

@@ -62,6 +62,10 @@ spread peak_memory_spread(const rank_usage *usage, int ranks) {
     return spread_of(usage, ranks, offsetof(rank_usage, peak_memory_bytes));
 }
 
+double most_held_bytes(const rank_usage *usage, int ranks) {
+    return spread_of(usage, ranks, offsetof(rank_usage, most_held_bytes)).maximum;
+}
+
 spread cpu_utilisation_spread(const rank_usage *usage, int ranks) {
     return spread_of(usage, ranks, offsetof(rank_usage, cpu_utilisation));
 }

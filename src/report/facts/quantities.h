@@ -27,6 +27,7 @@ typedef struct spread {
     double minimum, mean, maximum;
 } spread;
 spread peak_memory_spread(const rank_usage *usage, int ranks);
+double most_held_bytes(const rank_usage *usage, int ranks); /* of the rank that held most */
 spread cpu_utilisation_spread(const rank_usage *usage, int ranks);
 
 #endif

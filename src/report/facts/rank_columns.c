@@ -73,6 +73,14 @@ static const column rank_list[] = {
     MEMORY(activations, .meaning = "with their gradients, and the batch that the network reads"),
     MEMORY(workspace, .meaning = "scratch of the layers"),
     MEMORY(communication, .meaning = "the mode's own buffers; what libraries take is not known"),
+    MEMORY(loader, .meaning = "samples in memory, and batches read ahead"),
+    MEMORY(checkpoint, .meaning = "the copy of the state that is being written"),
+    MEMORY(program,
+           .meaning = "resident before all this was taken: the program, its libraries, its plans"),
+    MEMORY(planned,
+           .meaning =
+               "all of it, as it was known before it was taken; of a GPU what its memory has "
+               "of it"),
 };
 
 const column_table rank_columns = {.file = RANKS_FILE,

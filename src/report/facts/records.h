@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a rank holds for training, in bytes. */
+/* What a rank holds for training, in bytes: as it was planned before any of it was taken, but for
+ * what ddp chose by measuring. */
 typedef struct memory_use {
     double parameters;  /* and buffers */
     double gradients;   /* lanes have a row each */
@@ -19,6 +20,11 @@ typedef struct memory_use {
     double activations; /* and their gradients, and the batch */
     double workspace;
     double communication; /* of the mode's own */
+    double loader;     /* samples in memory, batches read ahead; on a GPU what it holds of them */
+    double checkpoint; /* the copy of the state that is being written */
+    double program;    /* resident before the rest was taken: the program, libraries, plans */
+    /* All that is held against a measurement: on a GPU what its memory holds, else all of it. */
+    double planned;
 } memory_use;
 
 /* Gathered from the ranks, so of one size: that of launch's and of the device's own texts. */
@@ -38,8 +44,10 @@ typedef struct rank_facts {
 
 typedef struct rank_usage {
     double peak_memory_bytes; /* VmHWM */
-    double cpu_utilisation;   /* CPU seconds of the training time over (training time * threads) */
-    gpu_usage gpu;            /* the monitor's; all zero where there was none */
+    /* What the plan is held against: the most that was taken of a GPU's memory; else VmHWM. */
+    double most_held_bytes;
+    double cpu_utilisation; /* CPU seconds of the training time over (training time * threads) */
+    gpu_usage gpu;          /* the monitor's; all zero where there was none */
 } rank_usage;
 
 /* Where a rank's training time went, in seconds; means over ranks. They add up to `seconds` less

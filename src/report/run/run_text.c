@@ -255,6 +255,18 @@ static void add_done(text_buffer *out, const run_facts *facts, const run_totals 
     }
 }
 
+/* The fullest rank's plan over what was measured. */
+static void add_memory(text_buffer *out, const run_facts *facts, const run_totals *totals) {
+    double planned = 0, measured = most_held_bytes(totals->rank_usage, facts->ranks);
+    for (int rank = 0; rank < facts->ranks && facts->rank_list; rank++)
+        planned = fmax(planned, facts->rank_list[rank].memory.planned);
+    if (!(planned > 0) || isnan(measured))
+        return;
+    text_add(out, "memory: %s MB planned, %s MB at the most (%s of the plan)\n",
+             number(planned / 1e6, 1).text, number(measured / 1e6, 1).text,
+             percent(measured / planned, 1).text);
+}
+
 static void add_outcome(text_buffer *out, const run_facts *facts, const run_totals *totals) {
     if (ablated_text(facts)[0])
         text_add(out, "ABLATED %s\n", ablated_text(facts));
@@ -300,6 +312,7 @@ void closing_text(text_buffer *out, const run_facts *facts, const run_totals *to
     add_step(out, facts, totals);
     text_add(out, "\n");
     add_usage(out, facts, totals);
+    add_memory(out, facts, totals);
     add_gpu_usage(out, facts, totals->rank_usage);
     add_energy(out, totals);
     text_add(out, "\n");
