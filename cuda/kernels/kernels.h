@@ -308,6 +308,24 @@ cudaError_t kernel_token_pool_backward(cudaStream_t stream, dtype type,
                                        const token_arguments *arguments, bool mean, const void *dy,
                                        void *dx);
 
+/* --- attention.cu: device/kinds/attention.h, by blocks; the same bits each time */
+
+typedef struct attention_arguments {
+    int n, tokens, heads, head_dim; /* head_dim at most 128 */
+} attention_arguments;
+
+/* Whether there are kernels for it. */
+bool kernel_attention_fits(const attention_arguments *arguments);
+/* statistics [n, heads, tokens]: the logarithm of each row's sum of exponentials; NULL: not wanted.
+ */
+cudaError_t kernel_attention_forward(cudaStream_t stream, dtype type,
+                                     const attention_arguments *arguments, const void *x, void *y,
+                                     float *statistics);
+cudaError_t kernel_attention_backward(cudaStream_t stream, dtype type,
+                                      const attention_arguments *arguments, const void *x,
+                                      const void *y, const void *dy, const float *statistics,
+                                      void *dx);
+
 /* --- batch.cu: batch_arguments of ops.h, channels last */
 
 typedef struct make_batch_arguments {
