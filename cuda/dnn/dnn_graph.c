@@ -22,6 +22,13 @@ size_t dnn_tensor_elements(const dnn_tensor *self) {
     return count;
 }
 
+size_t dnn_tensor_extent(const dnn_tensor *self) {
+    size_t last = 0;
+    for (int index = 0; index < self->dimensions; index++)
+        last += (size_t)(self->sizes[index] - 1) * (size_t)self->strides[index];
+    return last + 1;
+}
+
 static bool has_memory(const dnn_tensor *tensor) {
     return tensor->kind == DNN_INPUT || tensor->kind == DNN_OUTPUT;
 }
@@ -120,6 +127,45 @@ int dnn_graph_add_pointwise(dnn_graph *self, const char *what, cudnnPointwiseMod
     if (with)
         descriptor_set_descriptor(&builder, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, with);
     descriptor_set_descriptor(&builder, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, to);
+    return dnn_graph_add_operation(self, &builder, error);
+}
+
+int dnn_graph_add_matmul(dnn_graph *self, const char *what, cudnnBackendDescriptor_t left,
+                         cudnnBackendDescriptor_t right, cudnnBackendDescriptor_t to,
+                         ls_error *error) {
+    cudnnBackendDescriptor_t kind;
+    descriptor_builder builder = descriptor_begin(CUDNN_BACKEND_MATMUL_DESCRIPTOR, what);
+    descriptor_set_type(&builder, CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_DATA_FLOAT);
+    LS_TRY(dnn_graph_own(self, &builder, &kind, error));
+    builder = descriptor_begin(CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR, what);
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_OPERATION_MATMUL_DESC, kind);
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_OPERATION_MATMUL_ADESC, left);
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_OPERATION_MATMUL_BDESC, right);
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_OPERATION_MATMUL_CDESC, to);
+    return dnn_graph_add_operation(self, &builder, error);
+}
+
+int dnn_graph_add_reduction(dnn_graph *self, const char *what, cudnnReduceTensorOp_t operator,
+                            cudnnBackendDescriptor_t from, cudnnBackendDescriptor_t to,
+                            ls_error *error) {
+    cudnnBackendDescriptor_t kind;
+    descriptor_builder builder = descriptor_begin(CUDNN_BACKEND_REDUCTION_DESCRIPTOR, what);
+    descriptor_set(&builder, CUDNN_ATTR_REDUCTION_OPERATOR, CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, 1,
+                   &operator);
+    descriptor_set_type(&builder, CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_DATA_FLOAT);
+    LS_TRY(dnn_graph_own(self, &builder, &kind, error));
+    builder = descriptor_begin(CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR, what);
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_OPERATION_REDUCTION_DESC, kind);
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_OPERATION_REDUCTION_XDESC, from);
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_OPERATION_REDUCTION_YDESC, to);
+    return dnn_graph_add_operation(self, &builder, error);
+}
+
+int dnn_graph_add_reshape(dnn_graph *self, const char *what, cudnnBackendDescriptor_t from,
+                          cudnnBackendDescriptor_t to, ls_error *error) {
+    descriptor_builder builder = descriptor_begin(CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR, what);
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_OPERATION_RESHAPE_XDESC, from);
+    descriptor_set_descriptor(&builder, CUDNN_ATTR_OPERATION_RESHAPE_YDESC, to);
     return dnn_graph_add_operation(self, &builder, error);
 }
 

@@ -41,7 +41,9 @@ typedef struct dnn_tensor {
 /* Sizes and strides of [n, h, w, channels], in the order n, c, h, w that cuDNN writes. */
 void dnn_tensor_lies_channels_last(dnn_tensor *self, int64_t n, int64_t channels, int64_t height,
                                    int64_t width);
-size_t dnn_tensor_elements(const dnn_tensor *self); /* of a dense one */
+size_t dnn_tensor_elements(const dnn_tensor *self);
+/* From the first to behind the last: more where it lies in parts. */
+size_t dnn_tensor_extent(const dnn_tensor *self);
 
 /* What sums are asked for: an engine that adds up in another way is left out (dnn_engine.h). */
 typedef struct dnn_sums {
@@ -80,6 +82,18 @@ int dnn_graph_add_operation(dnn_graph *self, descriptor_builder *builder, ls_err
 int dnn_graph_add_pointwise(dnn_graph *self, const char *what, cudnnPointwiseMode_t mode,
                             cudnnBackendDescriptor_t from, cudnnBackendDescriptor_t with,
                             cudnnBackendDescriptor_t to, ls_error *error);
+/* to = left x right over the last two dimensions, sums in fp32; a factor is transposed by its
+ * strides. */
+int dnn_graph_add_matmul(dnn_graph *self, const char *what, cudnnBackendDescriptor_t left,
+                         cudnnBackendDescriptor_t right, cudnnBackendDescriptor_t to,
+                         ls_error *error);
+/* to = what is left of `from` where a dimension of it becomes 1, in fp32. */
+int dnn_graph_add_reduction(dnn_graph *self, const char *what, cudnnReduceTensorOp_t operator,
+                            cudnnBackendDescriptor_t from, cudnnBackendDescriptor_t to,
+                            ls_error *error);
+/* to = the same elements, in its own sizes and strides. */
+int dnn_graph_add_reshape(dnn_graph *self, const char *what, cudnnBackendDescriptor_t from,
+                          cudnnBackendDescriptor_t to, ls_error *error);
 /* All operations were added. */
 int dnn_graph_finish(dnn_graph *self, ls_error *error);
 

@@ -23,7 +23,7 @@ static size_t next(size_t *used, size_t bytes) {
 /* Room for a tensor in our memory, whatever the form of the graph. */
 static size_t bytes_of(const dnn_tensor *tensor) {
     size_t element = dtype_bytes(tensor->type), stored = dtype_bytes(tensor->stored);
-    return dnn_tensor_elements(tensor) * (stored > element ? stored : element);
+    return dnn_tensor_extent(tensor) * (stored > element ? stored : element);
 }
 
 static int allocate(timing *self, const dnn_run *run, size_t workspace_bytes, ls_error *error) {

@@ -3,6 +3,7 @@
  * canonical weights count it. */
 #include "cuda/ops/ops_cuda.h"
 #include "cuda/blas/linear.h"
+#include "cuda/dnn/attention.h"
 #include "cuda/dnn/conv.h"
 
 /* cuDNN's tensor-core engines take 16 bit images of a multiple of 8 channels, and pad others

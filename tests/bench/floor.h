@@ -53,6 +53,7 @@ void floor_row(floor_bench *self, const char *op, const char *shape, double byte
 
 /* The cases, by file. */
 void floor_layers(floor_bench *self, int batch); /* floor_layers.c: the CNN's */
+void floor_tokens(floor_bench *self);            /* floor_tokens.c: a vision transformer's */
 void floor_streams(floor_bench *self);           /* floor_streams.c: what only moves memory */
 double floor_product_rate(floor_bench *self);    /* floor_layers.c */
 

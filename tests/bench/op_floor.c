@@ -55,6 +55,7 @@ static void run_precision(floor_bench *self, const char *name, const char *batch
     snprintf(list, sizeof list, "%s", batches);
     while ((batch = strtok_r(rest, ",", &rest)))
         floor_layers(self, atoi(batch));
+    floor_tokens(self);
     floor_streams(self);
 }
 

@@ -14,7 +14,14 @@
 #include <cudnn.h>
 #include <stdint.h>
 
-enum { DNN_ATTRIBUTES = 12, DNN_KNOBS = 8, DNN_TENSORS = 8, DNN_RESULTS = 16 };
+enum {
+    DNN_ATTRIBUTES = 12,
+    DNN_KNOBS = 8,
+    DNN_TENSORS = 16,
+    DNN_RESULTS = 16,
+    DNN_OPERANDS = 32,  /* tensors of a graph that is no convolution */
+    DNN_OPERATIONS = 20 /* and its operations */
+};
 
 typedef struct dnn_attribute {
     cudnnBackendAttributeName_t name;
@@ -42,11 +49,33 @@ typedef struct dnn_tensor {
     bool is_virtual;
 } dnn_tensor;
 
+/* A graph of other operations than convolutions (cudnn_operations.c). */
+typedef struct dnn_operand {
+    dnn_tensor tensor;
+    bool is_value;   /* a scalar: its value is in the pack */
+    bool is_written; /* by an operation */
+    float value;
+} dnn_operand;
+
+typedef struct dnn_operation {
+    enum { DNN_PRODUCT, DNN_POINTWISE, DNN_REDUCTION, DNN_RESHAPE } kind;
+    cudnnPointwiseMode_t mode;
+    cudnnReduceTensorOp_t reduces;
+    int from, with, to; /* operands; with -1: there is none */
+} dnn_operation;
+
+typedef struct dnn_operations {
+    dnn_operand operands[DNN_OPERANDS];
+    dnn_operation of[DNN_OPERATIONS];
+    int operand_count, count;
+} dnn_operations;
+
 typedef enum { DNN_FORWARD, DNN_BACKWARD_DATA, DNN_BACKWARD_WEIGHTS } dnn_direction;
 
-/* An operation graph that the stand-in knows: one convolution, forward with bias and perhaps ReLU.
- */
+/* An operation graph that the stand-in knows: one convolution, forward with bias and perhaps ReLU;
+ * or `operations`, where these are any. */
 typedef struct dnn_problem {
+    dnn_operations operations;
     dnn_direction direction;
     conv2d_shape shape;
     dtype parameter_type; /* of bias or dw */
@@ -89,7 +118,18 @@ void dnn_check_complete(const dnn_descriptor *self);
 
 /* cudnn_finalize.c */
 cudnnStatus_t dnn_finalize(dnn_descriptor *self);
+/* cudnn_operations.c: of a graph that does not begin with a convolution. CUDNN_STATUS_NOT_SUPPORTED
+ * where one is of another kind. */
+cudnnStatus_t dnn_read_operations(dnn_descriptor *const *operations, int64_t count,
+                                  dnn_operations *out);
+/* memory[i]: of operand i, which is host-addressable; of a virtual one and of a value it is not
+ * read. */
+void dnn_compute_operations(const dnn_operations *operations, void *const *memory);
+/* From its first element to behind its last. */
+size_t dnn_extent_bytes(const dnn_tensor *tensor);
+
 /* cudnn_graph.c: what the operations compute; CUDNN_STATUS_NOT_SUPPORTED for other graphs. */
+dnn_tensor dnn_read_tensor(const dnn_descriptor *from);
 cudnnStatus_t dnn_recognise(dnn_descriptor *const *operations, int64_t count, dnn_problem *out);
 
 /* cudnn_engines.c */

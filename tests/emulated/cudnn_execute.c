@@ -6,7 +6,8 @@
 
 typedef struct execution_work {
     dnn_problem problem;
-    dnn_memory memory;
+    dnn_memory memory;            /* a convolution's */
+    void *operands[DNN_OPERANDS]; /* others' */
     void *workspace;
     size_t workspace_bytes;
     bool tf32;
@@ -34,8 +35,26 @@ static void *pointer_for(const dnn_descriptor *pack, const dnn_tensor *tensor, c
                        (long long)tensor->uid);
 }
 
+static bool has_memory(const dnn_operand *operand) {
+    return !operand->tensor.is_virtual && !operand->is_value;
+}
+
+static void check_operands(const execution_work *self) {
+    const dnn_operations *operations = &self->problem.operations;
+    for (int index = 0; index < operations->operand_count; index++)
+        if (has_memory(&operations->operands[index]))
+            emulated_check_device(self->operands[index],
+                                  dnn_extent_bytes(&operations->operands[index].tensor),
+                                  "cudnn: a graph's tensor");
+    emulated_check_device(self->workspace, self->workspace_bytes, "cudnn: the workspace");
+}
+
 static void check_memory(const execution_work *self) {
     const dnn_problem *problem = &self->problem;
+    if (problem->operations.count) {
+        check_operands(self);
+        return;
+    }
     emulated_check_device(self->memory.x, dnn_tensor_bytes(&problem->x), "cudnn: x or dx");
     emulated_check_device(self->memory.w, dnn_tensor_bytes(&problem->w), "cudnn: w or dw");
     emulated_check_device(self->memory.y, dnn_tensor_bytes(&problem->y), "cudnn: y or dy");
@@ -51,9 +70,33 @@ static void check_apart(const void *one, size_t one_bytes, const void *other, si
         emulated_violation("cudnn: %s overlap", what);
 }
 
+/* What is written overlaps nothing that is read: the parts of one tensor, which lie between each
+ * other, are all read or all written. Nor does the workspace. */
+static void check_operands_apart(const execution_work *self) {
+    const dnn_operations *operations = &self->problem.operations;
+    for (int one = 0; one < operations->operand_count; one++) {
+        const dnn_operand *written = &operations->operands[one];
+        if (!has_memory(written))
+            continue;
+        size_t bytes = dnn_extent_bytes(&written->tensor);
+        check_apart(self->operands[one], bytes, self->workspace, self->workspace_bytes,
+                    "a tensor and the workspace");
+        for (int other = 0; written->is_written && other < operations->operand_count; other++) {
+            const dnn_operand *read = &operations->operands[other];
+            if (has_memory(read) && !read->is_written)
+                check_apart(self->operands[one], bytes, self->operands[other],
+                            dnn_extent_bytes(&read->tensor), "what is read and what is written");
+        }
+    }
+}
+
 /* What is written overlaps nothing, nor does the workspace. */
 static void check_overlap(const execution_work *self) {
     const dnn_problem *problem = &self->problem;
+    if (problem->operations.count) {
+        check_operands_apart(self);
+        return;
+    }
     const struct {
         const void *at;
         size_t bytes;
@@ -78,31 +121,63 @@ static emulated_progress run(void *context) {
     check_memory(self);
     if (self->workspace_bytes)
         memset(self->workspace, 0xff, self->workspace_bytes); /* it is the library's to write to */
-    dnn_compute(&self->problem, self->tf32, &self->memory);
+    if (self->problem.operations.count)
+        dnn_compute_operations(&self->problem.operations, self->operands);
+    else
+        dnn_compute(&self->problem, self->tf32, &self->memory);
     return EMULATED_DONE;
 }
 
-static execution_work make_work(const dnn_descriptor *plan, const dnn_descriptor *pack) {
-    int64_t count, tensors = 3;
-    const dnn_problem *problem = &plan->graph->problem;
-    execution_work self = {.problem = *problem,
-                           .memory = {.x = pointer_for(pack, &problem->x, "x or dx"),
-                                      .w = pointer_for(pack, &problem->w, "w or dw"),
-                                      .y = pointer_for(pack, &problem->y, "y or dy")},
-                           .workspace_bytes = (size_t)dnn_workspace_bytes(problem, &plan->setting),
-                           .tf32 = dnn_rounds_to_tf32(problem, plan->setting.engine)};
-    if (problem->has_bias) {
-        self.memory.bias = pointer_for(pack, &problem->bias, "the bias");
-        tensors++;
-    }
+static void take_workspace(execution_work *self, const dnn_descriptor *pack, int64_t tensors) {
+    int64_t count;
     dnn_find(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, &count);
     if (count != tensors)
         emulated_violation("cudnn: a pack of %lld pointers for %lld tensors", (long long)count,
                            (long long)tensors);
     void *const *workspace = dnn_find(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, &count);
-    self.workspace = *workspace;
-    if (self.workspace_bytes && !self.workspace)
-        emulated_violation("cudnn: the plan needs %zu bytes of workspace", self.workspace_bytes);
+    self->workspace = *workspace;
+    if (self->workspace_bytes && !self->workspace)
+        emulated_violation("cudnn: the plan needs %zu bytes of workspace", self->workspace_bytes);
+}
+
+/* A scalar's value is read now, from the host's memory. */
+static int64_t take_operands(execution_work *self, const dnn_descriptor *pack) {
+    dnn_operations *operations = &self->problem.operations;
+    int64_t tensors = 0;
+    for (int index = 0; index < operations->operand_count; index++) {
+        dnn_operand *operand = &operations->operands[index];
+        if (operand->tensor.is_virtual)
+            continue;
+        if (operand->is_value)
+            operand->tensor.alignment = sizeof(float);
+        void *at = pointer_for(pack, &operand->tensor, "a graph's tensor");
+        if (operand->is_value)
+            operand->value = *(const float *)at;
+        else
+            self->operands[index] = at;
+        tensors++;
+    }
+    return tensors;
+}
+
+static execution_work make_work(const dnn_descriptor *plan, const dnn_descriptor *pack) {
+    int64_t tensors = 3;
+    const dnn_problem *problem = &plan->graph->problem;
+    execution_work self = {.problem = *problem,
+                           .workspace_bytes = (size_t)dnn_workspace_bytes(problem, &plan->setting),
+                           .tf32 = dnn_rounds_to_tf32(problem, plan->setting.engine)};
+    if (problem->operations.count) {
+        tensors = take_operands(&self, pack);
+    } else {
+        self.memory = (dnn_memory){.x = pointer_for(pack, &problem->x, "x or dx"),
+                                   .w = pointer_for(pack, &problem->w, "w or dw"),
+                                   .y = pointer_for(pack, &problem->y, "y or dy")};
+        if (problem->has_bias) {
+            self.memory.bias = pointer_for(pack, &problem->bias, "the bias");
+            tensors++;
+        }
+    }
+    take_workspace(&self, pack, tensors);
     return self;
 }
 
@@ -118,7 +193,8 @@ static void check_notes(const dnn_descriptor *plan) {
 }
 
 static const char *label_of(const dnn_problem *problem) {
-    return problem->direction == DNN_FORWARD         ? "cuDNN forward"
+    return problem->operations.count                 ? "cuDNN operations"
+           : problem->direction == DNN_FORWARD       ? "cuDNN forward"
            : problem->direction == DNN_BACKWARD_DATA ? "cuDNN dgrad"
                                                      : "cuDNN wgrad";
 }

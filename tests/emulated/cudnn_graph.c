@@ -1,5 +1,6 @@
-/* cuDNN's stand-in: what an operation graph computes. It knows the program's three: a convolution
- * with bias and perhaps ReLU, and its two gradients; channels last, sums in fp32. */
+/* cuDNN's stand-in: what an operation graph computes. It knows the program's convolutions, with
+ * bias and perhaps ReLU, and their two gradients, channels last, sums in fp32; and what begins with
+ * anything else operation by operation (cudnn_operations.c). */
 #include "cudnn_emulated.h"
 
 #include <string.h>
@@ -33,7 +34,7 @@ static const direction_names directions[] = {
                               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA},
 };
 
-static dnn_tensor read_tensor(const dnn_descriptor *from) {
+dnn_tensor dnn_read_tensor(const dnn_descriptor *from) {
     int64_t count;
     const bool *is_virtual = dnn_find(from, CUDNN_ATTR_TENSOR_IS_VIRTUAL, &count);
     dnn_tensor self = {.uid = dnn_int64(from, CUDNN_ATTR_TENSOR_UNIQUE_ID, 0),
@@ -116,9 +117,9 @@ static cudnnStatus_t read_convolution(const dnn_descriptor *operation, dnn_probl
         return dnn_not_supported("a graph that does not begin with a convolution");
     if (factor(operation, names->alpha) != 1 || factor(operation, names->beta) != 0)
         return dnn_not_supported("factors other than 1 and 0");
-    out->x = read_tensor(dnn_reference(operation, names->x));
-    out->w = read_tensor(dnn_reference(operation, names->w));
-    out->y = read_tensor(dnn_reference(operation, names->y));
+    out->x = dnn_read_tensor(dnn_reference(operation, names->x));
+    out->w = dnn_read_tensor(dnn_reference(operation, names->w));
+    out->y = dnn_read_tensor(dnn_reference(operation, names->y));
     return read_shape(dnn_reference(operation, names->convolution), out);
 }
 
@@ -131,8 +132,9 @@ static cudnnStatus_t read_pointwise(const dnn_descriptor *operation, dnn_problem
         dnn_reference(operation, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
     const cudnnPointwiseMode_t *mode = dnn_find(kind, CUDNN_ATTR_POINTWISE_MODE, &count);
     const dnn_descriptor *with = dnn_reference(operation, CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
-    dnn_tensor from = read_tensor(dnn_reference(operation, CUDNN_ATTR_OPERATION_POINTWISE_XDESC));
-    dnn_tensor to = read_tensor(dnn_reference(operation, CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
+    dnn_tensor from =
+        dnn_read_tensor(dnn_reference(operation, CUDNN_ATTR_OPERATION_POINTWISE_XDESC));
+    dnn_tensor to = dnn_read_tensor(dnn_reference(operation, CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
     if (from.uid != problem->y.uid || !from.is_virtual)
         return dnn_not_supported("an operation that does not read what the one before it wrote");
     if (from.type != CUDNN_DATA_FLOAT || !is_float(kind, CUDNN_ATTR_POINTWISE_MATH_PREC))
@@ -146,7 +148,7 @@ static cudnnStatus_t read_pointwise(const dnn_descriptor *operation, dnn_problem
     }
     if (*mode != CUDNN_POINTWISE_ADD || !with || problem->has_bias || problem->shape.activation)
         return dnn_not_supported("an operation that the stand-in does not know");
-    problem->bias = read_tensor(with);
+    problem->bias = dnn_read_tensor(with);
     problem->has_bias = true;
     const int64_t expected[4] = {1, to.sizes[1], 1, 1};
     if (memcmp(problem->bias.sizes, expected, sizeof expected) != 0)
@@ -175,8 +177,28 @@ static cudnnStatus_t check_types(dnn_problem *problem) {
     return CUDNN_STATUS_SUCCESS;
 }
 
+static bool is_convolution(const dnn_descriptor *operation) {
+    for (size_t index = 0; index < sizeof directions / sizeof directions[0]; index++)
+        if (directions[index].type == operation->type)
+            return true;
+    return false;
+}
+
+/* Engines ask for the type of the factors: that of the first tensor which is read. */
+static cudnnStatus_t recognise_operations(dnn_descriptor *const *operations, int64_t count,
+                                          dnn_problem *out) {
+    cudnnStatus_t status = dnn_read_operations(operations, count, &out->operations);
+    if (status == CUDNN_STATUS_SUCCESS &&
+        !type_of(out->operations.operands[0].tensor.type, &out->shape.type))
+        return dnn_not_supported("a type that no engine has");
+    out->parameter_type = out->shape.type;
+    return status;
+}
+
 cudnnStatus_t dnn_recognise(dnn_descriptor *const *operations, int64_t count, dnn_problem *out) {
     memset(out, 0, sizeof *out);
+    if (!is_convolution(operations[0]))
+        return recognise_operations(operations, count, out);
     cudnnStatus_t status = read_convolution(operations[0], out);
     for (int64_t index = 1; status == CUDNN_STATUS_SUCCESS && index < count; index++)
         status = out->direction == DNN_FORWARD ? read_pointwise(operations[index], out)

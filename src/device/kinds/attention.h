@@ -6,9 +6,9 @@
  *
  * `saved` holds the logarithm of each row's sum of exponentials, [n, heads, tokens] fp32. Backward
  * computes the weights again from it and reads x and y; no device may hold a matrix of [tokens,
- * tokens] (Dao et al., "FlashAttention", 2022): workspace and saved grow with the tokens, not with
- * their square. Softmax and sums are in fp32 at least; a device may round the weights, and their
- * gradients, to the type before it multiplies by them. */
+ * tokens], beyond a number of tokens that it names (Dao et al., "FlashAttention", 2022): workspace
+ * and saved grow with the tokens, not with their square. Softmax and sums are in fp32 at least; a
+ * device may round the weights, and their gradients, to the type before it multiplies by them. */
 #ifndef LOCKSTEP_DEVICE_KINDS_ATTENTION_H
 #define LOCKSTEP_DEVICE_KINDS_ATTENTION_H
 
