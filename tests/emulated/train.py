@@ -3,7 +3,7 @@
 and 4 ranks, each with a GPU of its own (nccl) or all on one (mpi, staged), as a graph and without,
 in every precision, under several orders of the device's work.
 
-usage: train.py LOCKSTEP-EMULATED PART  (single, precisions, ranks, strict, resnet, or brief; needs mpirun)
+usage: train.py LOCKSTEP-EMULATED PART  (single, precisions, ranks, strict, resnet, vit, or brief; needs mpirun)
 
 It shows that the host code of cuda/ orders its work rightly and asks the libraries for the right
 thing. What it cannot show stands in README.md; no number of it is a GPU's.
@@ -306,6 +306,21 @@ def resnet(work, _):
           isinstance(strict_bits[0], list) and strict_bits[0] == strict_bits[1], f"{strict_bits}")
 
 
+def vit(work, _):
+    """A vision transformer of 5 million parameters for two steps, of images of four patches."""
+    pack(work, "size 8", "12", "8")
+    options = ["--mode", "single", "--model", "vit-ti16", "--patch", "4", "--epochs", "1", "--plan-seconds", "0.001", "--learning-rate", "0.0003"]
+
+    def go(name, device, *more, **how):
+        return run(work, "vit " + name, device, 1, *options, *more, data="size 8", **how)
+
+    want, why = go("cpu", "cpu")
+    follows("vit-ti4 follows cpu", go("graph", "cuda"), want or [why], 5e-5, 5e-4)
+    low = go("bf16", "cuda", "--precision", "bf16", order="late")
+    follows("vit-ti4 in bf16 stays near fp32", low, want or [why], 5e-2, 5e-2)
+    says("vit-ti4", low, "graph", "yes")
+
+
 def brief(work, want):
     """Each way through the host's code once, for a sanitised build, in which a run takes three times as long."""
     graph = run(work, "graph", "cuda", 1, "--mode", "single", seed=3, order="late")
@@ -336,6 +351,6 @@ with tempfile.TemporaryDirectory() as folder:
     if reference is None:
         raise SystemExit(f"Bail out! {reason}")
     check("cpu's own run has 12 steps and 2 epochs", len(reference) == 14, f"{reference}")
-    {"single": single, "precisions": precisions, "ranks": ranks, "strict": strict, "resnet": resnet,
+    {"single": single, "precisions": precisions, "ranks": ranks, "strict": strict, "resnet": resnet, "vit": vit,
      "brief": brief}[part](folder, reference)
 sys.exit(tap.done())
