@@ -7,8 +7,10 @@
 #include "cli/output.h"
 #include "report/text/number.h"
 #include "report/text/table.h"
+#include "weights/export.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +31,8 @@ static void add_entry(table *out, const char *last, const char *best,
                is_best ? "best" : "");
 }
 
-static int list(char **operands, ls_error *error) {
+static int list(char **operands, const checkpoint_settings *settings, ls_error *error) {
+    (void)settings;
     static const table_column columns[] = {
         {"checkpoint", true}, {"step", false},      {"epoch", false}, {"images of it", false},
         {"accuracy", false},  {"test loss", false}, {"MB", false},    {"", true}};
@@ -116,7 +119,8 @@ static int open_named(checkpoint *out, const char *where, ls_error *error) {
     return checkpoint_open(out, folder, error);
 }
 
-static int show(char **operands, ls_error *error) {
+static int show(char **operands, const checkpoint_settings *settings, ls_error *error) {
+    (void)settings;
     checkpoint found;
     text_buffer text = {0};
     LS_TRY(open_named(&found, operands[0], error));
@@ -145,7 +149,8 @@ static int read_all(const checkpoint *self, ls_error *error) {
     return status;
 }
 
-static int verify(char **operands, ls_error *error) {
+static int verify(char **operands, const checkpoint_settings *settings, ls_error *error) {
+    (void)settings;
     checkpoint found;
     int64_t bytes = 0;
     LS_TRY(open_named(&found, operands[0], error));
@@ -178,7 +183,8 @@ static void print_difference(const checkpoint *a, const checkpoint *b,
            found->compared, found->largest);
 }
 
-static int differ(char **operands, ls_error *error) {
+static int differ(char **operands, const checkpoint_settings *settings, ls_error *error) {
+    (void)settings;
     checkpoint a, b;
     checkpoint_difference found;
     LS_TRY(open_named(&a, operands[0], error));
@@ -205,9 +211,7 @@ static const checkpoint_verb verbs[] = {{"ls", 1, list},
                                         {"import", 4, checkpoint_verb_import}};
 
 static int run(const command *self, int argc, char **argv, ls_error *error) {
-    struct none {
-        char unused;
-    } settings;
+    checkpoint_settings settings = {0};
     operands rest;
     LS_TRY(option_parse(self, argc, argv, &settings, &rest, error));
     if (rest.help) {
@@ -218,7 +222,7 @@ static int run(const command *self, int argc, char **argv, ls_error *error) {
         if (strcmp(rest.values[0], verbs[index].name) != 0)
             continue;
         if (rest.count - 1 == verbs[index].operands)
-            return verbs[index].run(rest.values + 1, error);
+            return verbs[index].run(rest.values + 1, &settings, error);
         return ls_fail(error, LS_BAD_INPUT, "checkpoint %s: expected %d operand%s, found %d",
                        verbs[index].name, verbs[index].operands,
                        verbs[index].operands == 1 ? "" : "s", rest.count - 1);
@@ -228,12 +232,15 @@ static int run(const command *self, int argc, char **argv, ls_error *error) {
                    rest.values[0]);
 }
 
-static const option options[] = {{0}};
+static const option options[] = {
+    {"format", OPTION_CHOICE, offsetof(checkpoint_settings, format), "OF", NULL, WEIGHTS_FORMATS, 0,
+     0, "Export a folder that timm, or HuggingFace's transformers, loads.", false},
+    {0}};
 
 const command command_checkpoint = {
     .name = "checkpoint",
     .usage = "ls DIR | show CHECKPOINT | verify CHECKPOINT | diff CHECKPOINT CHECKPOINT | "
-             "export CHECKPOINT FILE.safetensors | import FILE.safetensors MODEL DATA DIR",
+             "export CHECKPOINT TO | import FROM MODEL DATA DIR",
     .summary = "List, show, verify and compare checkpoints; weights out and in.",
     .details =
         "ls      DIR is a folder of checkpoints: what there is, the newest first\n"
@@ -241,10 +248,10 @@ const command command_checkpoint = {
         "verify  reads every byte of it\n"
         "diff    the first parameter and element that differs, and by how much; exit code 1\n"
         "        where one does\n"
-        "export  the weights (of a run with --ema: their average) as PyTorch's state_dict has "
-        "them\n"
-        "import  such weights of MODEL, for images as in DATA, become a checkpoint in DIR, for\n"
-        "        evaluate, show and diff\n"
+        "export  the weights (of a run with --ema: their average) into TO: FILE.safetensors, as\n"
+        "        PyTorch's state_dict has them; with --format a folder, its config.json with it\n"
+        "import  weights of MODEL in FROM (as train --init reads them), for images as in DATA,\n"
+        "        become a checkpoint in DIR, for evaluate, show and diff\n"
         "A CHECKPOINT is its folder, or a folder of checkpoints (its `last`), DIR/last, DIR/best.",
     .groups = (const option_group[]){{NULL, options, 0}, {0}},
     .operands_minimum = 1,

@@ -3,11 +3,14 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/checkpoint_verbs.h"
 #include "input/samples.h"
+#include "weights/export.h"
 #include "weights/weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const double TIMM_EPSILON = 1e-6;
 
 /* Parameters, then buffers. */
 static float *memory_of(const graph *graph) {
@@ -30,53 +33,87 @@ static int64_t batches_of(const checkpoint *from) {
     return __builtin_mul_overflow(from->manifest.step, parts, &batches) ? 0 : batches;
 }
 
-static int write_file(const checkpoint *from, const weights_model *model, const char *path,
-                      ls_error *error) {
+/* A file for one whose name says so, else a folder. */
+static int write_to(const weights_export *self, const char *format, const char *to,
+                    ls_error *error) {
+    if (!weights_is_file(to))
+        return weights_export_folder(self, format, to, error);
+    return weights_save(self->graph, NAMING_OWN, to, self->about, self->about_count, self->batches,
+                        self->parameters, self->buffers, error);
+}
+
+/* timm's constructors have no argument in config.json for it. */
+static void tell_epsilon(const weights_model *model, const char *format) {
+    if (format && strcmp(format, "timm") == 0 && model->epsilon > 0 &&
+        model->epsilon != TIMM_EPSILON)
+        printf("layer norms' epsilon is %g: timm.create_model(..., "
+               "norm_layer=functools.partial(torch.nn.LayerNorm, eps=%g))\n",
+               model->epsilon, model->epsilon);
+}
+
+static int write_out(const checkpoint *from, const weights_model *model, const char *format,
+                     const char *to, ls_error *error) {
     static graph graph;
     char step[32], epoch[32], epsilon[32];
     float *values = NULL;
     snprintf(step, sizeof step, "%lld", (long long)from->manifest.step);
     snprintf(epoch, sizeof epoch, "%lld", (long long)from->manifest.epoch);
+    format_plain(epsilon, sizeof epsilon, "%.17g", model->epsilon);
     const safetensors_text about[] = {{"format", "pt"},
                                       {"lockstep", LOCKSTEP_VERSION},
                                       {WEIGHTS_MODEL, model->name},
                                       {"step", step},
                                       {"epoch", epoch},
                                       {WEIGHTS_EPSILON, epsilon}};
-    int about_count = sizeof about / sizeof about[0] - (model->epsilon == 0);
-    format_plain(epsilon, sizeof epsilon, "%.17g", model->epsilon);
+    weights_export out = {.graph = &graph,
+                          .model = model,
+                          .about = about,
+                          .about_count = sizeof about / sizeof about[0] - (model->epsilon == 0),
+                          .batches = batches_of(from)};
     int status = build(model, &graph, error);
     if (status == LS_OK)
         status = weights_check_checkpoint(&graph, from, error);
     if (status == LS_OK && !(values = memory_of(&graph)))
         status = ls_fail(error, LS_FAILED, "out of memory");
     float *buffers = values ? values + graph.parameter_count : NULL;
+    out.parameters = values;
+    out.buffers = buffers;
     if (status == LS_OK)
         status = weights_from_checkpoint(&graph, from, values, buffers, error);
     if (status == LS_OK)
-        status = weights_save(&graph, NAMING_OWN, path, about, about_count, batches_of(from),
-                              values, buffers, error);
+        status = write_to(&out, format, to, error);
     if (status == LS_OK)
-        printf("%s: %s of %s, %d tensors, %zu parameters\n", path, model->name, from->folder,
+        printf("%s: %s of %s, %d tensors, %zu parameters\n", to, model->name, from->folder,
                graph.record_count, graph.parameter_count);
+    if (status == LS_OK)
+        tell_epsilon(model, format);
     free(values);
     graph_release(&graph);
     return status;
 }
 
-int checkpoint_verb_export(char **operands, ls_error *error) {
+/* Which of a file and a folder the format is. */
+static int check_name(const char *to, const char *format, ls_error *error) {
+    if (weights_is_file(to) ? format && strcmp(format, "huggingface") == 0 : !format)
+        return ls_fail(error, LS_BAD_INPUT,
+                       format ? "checkpoint export --format %s: expected the name of a folder, "
+                                "found '%s'"
+                              : "checkpoint export%s: expected a name that ends in .safetensors "
+                                "(or --format), found '%s'",
+                       format ? format : "", to);
+    return LS_OK;
+}
+
+int checkpoint_verb_export(char **operands, const checkpoint_settings *settings, ls_error *error) {
     char folder[4096];
     checkpoint from;
     weights_model model;
-    if (!weights_is_file(operands[1]))
-        return ls_fail(error, LS_BAD_INPUT,
-                       "checkpoint export: expected a name that ends in .safetensors, found '%s'",
-                       operands[1]);
+    LS_TRY(check_name(operands[1], settings->format, error));
     LS_TRY(checkpoint_resolve(operands[0], folder, sizeof folder, error));
     LS_TRY(checkpoint_open(&from, folder, error));
     int status = weights_model_get(&from, &model, error);
     if (status == LS_OK)
-        status = write_file(&from, &model, operands[1], error);
+        status = write_out(&from, &model, settings->format, operands[1], error);
     checkpoint_close(&from);
     return status;
 }
@@ -91,6 +128,7 @@ static int describe(const char *name, const char *data, weights_model *out, ls_e
                            .channels = test->facts.channels,
                            .classes = test->facts.classes};
     snprintf(out->name, sizeof out->name, "%s", name);
+    weights_model_plain_pixels(out);
     samples_close(test);
     return LS_OK;
 }
@@ -128,7 +166,8 @@ static int import(const weights_source *from, const weights_model *model, const 
     return status;
 }
 
-int checkpoint_verb_import(char **operands, ls_error *error) {
+int checkpoint_verb_import(char **operands, const checkpoint_settings *settings, ls_error *error) {
+    (void)settings;
     weights_model model;
     weights_source from;
     LS_TRY(describe(operands[1], operands[2], &model, error));

@@ -54,6 +54,15 @@ int input_add_options(option_groups *list, size_t offset, ls_error *error) {
     return input_add_reading_options(list, offset, error);
 }
 
+int input_pixels(const input *self, const input_choices *choices, double mean[3], double std[3],
+                 ls_error *error) {
+    if (self->train.data->is->slow) /* encoded images */
+        return jpegs_normalisation(&choices->jpegs, mean, std, error);
+    for (int channel = 0; channel < 3; channel++) /* pixels.c */
+        mean[channel] = std[channel] = 0.5;
+    return LS_OK;
+}
+
 void input_describe_augment(const input *self, const input_choices *choices, text_buffer *out) {
     const jpegs_choices *jpegs = &choices->jpegs;
     text_add(out, "%s", choices->augment);

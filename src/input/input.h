@@ -36,6 +36,10 @@ int input_check_options(const input_choices *choices, ls_error *error);
 int input_find(input *self, const input_choices *choices, int64_t global_batch, ls_error *error);
 /* --augment, and what else of the choices decides which pixels a step sees. After input_find. */
 void input_describe_augment(const input *self, const input_choices *choices, text_buffer *out);
+/* What is subtracted from the values between 0 and 1 of each channel, and what they are divided by
+ * then. After input_find. LS_BAD_INPUT names an option. */
+int input_pixels(const input *self, const input_choices *choices, double mean[3], double std[3],
+                 ls_error *error);
 /* What that will take, before it does. After input_find. */
 int input_plan_split(const input *self, const input_choices *choices, const feed_settings *settings,
                      bool training, feed_bytes *out, ls_error *error);

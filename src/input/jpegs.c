@@ -59,11 +59,16 @@ static int three_numbers(const char *option, const char *text, double least, dou
                    option, least, text);
 }
 
+int jpegs_normalisation(const jpegs_choices *choices, double mean[3], double std[3],
+                        ls_error *error) {
+    LS_TRY(three_numbers("mean", choices->mean, -1000, mean, error));
+    return three_numbers("std", choices->std, 1e-6, std, error);
+}
+
 /* (x / 255 - mean) / std */
 static int normalisation(jpegs *self, const jpegs_choices *choices, ls_error *error) {
     double mean[CHANNELS], std[CHANNELS];
-    LS_TRY(three_numbers("mean", choices->mean, -1000, mean, error));
-    LS_TRY(three_numbers("std", choices->std, 1e-6, std, error));
+    LS_TRY(jpegs_normalisation(choices, mean, std, error));
     for (int channel = 0; channel < CHANNELS; channel++) {
         self->scale[channel] = (float)(1 / (255 * std[channel]));
         self->shift[channel] = (float)(-mean[channel] / std[channel]);

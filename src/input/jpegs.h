@@ -3,6 +3,8 @@
 #ifndef LOCKSTEP_INPUT_JPEGS_H
 #define LOCKSTEP_INPUT_JPEGS_H
 
+#include "base/error.h"
+
 #include <stdint.h>
 
 /* What the user chose of this kind. */
@@ -25,6 +27,10 @@ typedef struct jpegs_choices {
         .decode = "exact", .shuffle = "full", .shuffle_window = 2048, .memory_mb = 2000,           \
         .mean = JPEGS_MEAN, .std = JPEGS_STD                                                       \
     }
+
+/* mean and std as numbers, of red, green, blue. LS_BAD_INPUT names the option. */
+int jpegs_normalisation(const jpegs_choices *choices, double mean[3], double std[3],
+                        ls_error *error);
 
 #define DECODE_CHOICES  "exact|fast"
 #define SHUFFLE_CHOICES "full|block"

@@ -88,7 +88,7 @@ static int put_step_state(trainer *self, record *out, ls_error *error) {
 }
 
 /* What must be the same, or is told where it is another. */
-static void put_identity(trainer *self, record *out) {
+static int put_identity(trainer *self, record *out, ls_error *error) {
     char text[32];
     const sample_facts *facts = input_facts(&self->input);
     weights_model model = {.height = facts->height,
@@ -96,6 +96,7 @@ static void put_identity(trainer *self, record *out) {
                            .channels = facts->channels,
                            .classes = facts->classes,
                            .epsilon = graph_layernorm_epsilon(&self->graph)};
+    LS_TRY(input_pixels(&self->input, &self->settings->input, model.mean, model.std, error));
     snprintf(model.name, sizeof model.name, "%s", self->settings->model.model);
     weights_model_put(&model, out);
     record_put_text(out, "options", self->options_text);
@@ -111,6 +112,7 @@ static void put_identity(trainer *self, record *out) {
     record_put_text(out, "plan_id", text);
     record_put_integer(out, "ranks", self->me->size);
     record_put_integer(out, "attempt", self->resumed.attempt);
+    return LS_OK;
 }
 
 static void put_best(const trainer *self, record *out) {
@@ -154,7 +156,7 @@ int trainer_capture(trainer *self, int epoch, int64_t done, record *out, ls_erro
         record_free(out);
         return LS_OK;
     }
-    put_identity(self, out);
+    LS_TRY(put_identity(self, out, error));
     put_best(self, out);
     LS_TRY(put_run(self, out, error));
     return record_check(out, error);

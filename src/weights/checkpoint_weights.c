@@ -9,13 +9,23 @@
 #include <unistd.h>
 
 static const char model_name[] = "model", shape_name[] = "image_shape_and_classes",
-                  epsilon_name[] = "layer_norm_epsilon";
+                  epsilon_name[] = "layer_norm_epsilon", mean_name[] = "pixel_mean",
+                  std_name[] = "pixel_std";
+
+enum { CHANNELS = 3 };
+
+void weights_model_plain_pixels(weights_model *self) {
+    for (int channel = 0; channel < CHANNELS; channel++)
+        self->mean[channel] = self->std[channel] = 0.5;
+}
 
 void weights_model_put(const weights_model *self, record *out) {
     int64_t shape[] = {self->height, self->width, self->channels, self->classes};
     record_put_text(out, model_name, self->name);
     record_put_integers(out, shape_name, shape, 4);
     record_put_real(out, epsilon_name, self->epsilon);
+    record_put_reals(out, mean_name, self->mean, CHANNELS);
+    record_put_reals(out, std_name, self->std, CHANNELS);
 }
 
 /* Those of older versions have the model's own. */
@@ -27,6 +37,20 @@ static int get_epsilon(const checkpoint *from, double *out, ls_error *error) {
         return LS_OK;
     return ls_fail(error, LS_BAD_INPUT, "%s: %s: expected a number from 0 to 1", from->folder,
                    epsilon_name);
+}
+
+/* Into out[CHANNELS], where there is such a value. */
+static int get_pixels(const checkpoint *from, const char *name, double *out, ls_error *error) {
+    const double *values;
+    int64_t count;
+    if (!record_find(&from->manifest.state, name))
+        return LS_OK;
+    LS_TRY(record_get_reals(&from->manifest.state, from->folder, name, &values, &count, error));
+    if (count != CHANNELS)
+        return ls_fail(error, LS_BAD_INPUT, "%s: %s: expected %d numbers, found %lld", from->folder,
+                       name, CHANNELS, (long long)count);
+    memcpy(out, values, CHANNELS * sizeof *out);
+    return LS_OK;
 }
 
 int weights_model_get(const checkpoint *from, weights_model *out, ls_error *error) {
@@ -48,6 +72,9 @@ int weights_model_get(const checkpoint *from, weights_model *out, ls_error *erro
                            .channels = (int)shape[2],
                            .classes = (int)shape[3]};
     snprintf(out->name, sizeof out->name, "%s", name);
+    weights_model_plain_pixels(out);
+    LS_TRY(get_pixels(from, mean_name, out->mean, error));
+    LS_TRY(get_pixels(from, std_name, out->std, error));
     return get_epsilon(from, &out->epsilon, error);
 }
 

@@ -10,7 +10,13 @@ typedef struct weights_model {
     char name[64]; /* as --model has it */
     int height, width, channels, classes;
     double epsilon; /* of its layer norms; 0: it has none, or the model's own */
+    /* Of its images' channels, red first, as values between 0 and 1: subtracted, then divided by.
+     */
+    double mean[3], std[3];
 } weights_model;
+
+/* Mean and standard deviation of pixels that say nothing else: 0.5, 0.5. */
+void weights_model_plain_pixels(weights_model *self);
 
 /* To and from a checkpoint's state. LS_BAD_INPUT where it says none ("DIR: ..."). */
 void weights_model_put(const weights_model *self, record *out);

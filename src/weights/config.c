@@ -6,14 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int check_activation(const json_file *file, const char *path, ls_error *error) {
-    const char *activation;
-    if (!json_file_has(file, "hidden_act"))
+/* By erf, as without a word of it, or the approximation by tanh, which has two names. */
+static int read_activation(const json_file *file, const char *path, bool *tanh, ls_error *error) {
+    const char *activation = "gelu";
+    if (json_file_has(file, "hidden_act"))
+        LS_TRY(json_file_text(file, "hidden_act", &activation, error));
+    *tanh = strcmp(activation, "gelu_new") == 0 || strcmp(activation, "gelu_pytorch_tanh") == 0;
+    if (*tanh || strcmp(activation, "gelu") == 0)
         return LS_OK;
-    LS_TRY(json_file_text(file, "hidden_act", &activation, error));
-    if (strcmp(activation, "gelu") == 0)
-        return LS_OK;
-    return ls_fail(error, LS_BAD_INPUT, "%s: expected \"hidden_act\": \"gelu\", found '%.40s'",
+    return ls_fail(error, LS_BAD_INPUT,
+                   "%s: expected \"hidden_act\": \"gelu\" or \"gelu_pytorch_tanh\", found '%.40s'",
                    path, activation);
 }
 
@@ -34,7 +36,6 @@ static int read_huggingface(const json_file *file, const char *path, weights_con
         if (json_file_has(file, numbers[index].name))
             LS_TRY(json_file_integer(file, numbers[index].name, 1, 1 << 20, &found[index], error));
     }
-    LS_TRY(check_activation(file, path, error));
     out->epsilon = WEIGHTS_HUGGINGFACE_EPSILON;
     if (json_file_has(file, "layer_norm_eps"))
         LS_TRY(json_file_real(file, "layer_norm_eps", 1e-30, 1, &out->epsilon, error));
@@ -43,6 +44,7 @@ static int read_huggingface(const json_file *file, const char *path, weights_con
                        .heads = (int)found[2],
                        .hidden = (int)found[3],
                        .patch = (int)found[4]};
+    LS_TRY(read_activation(file, path, &facts.tanh, error));
     if (model_vit_named(&facts, out->model))
         return LS_OK;
     return ls_fail(error, LS_BAD_INPUT,
@@ -53,7 +55,7 @@ static int read_huggingface(const json_file *file, const char *path, weights_con
 }
 
 /* "vit_small_patch16_224.augreg_in21k" -> "vit-s16"; what is no such name says nothing. */
-static void read_timm(const char *architecture, weights_config *out) {
+static void read_timm(const char *architecture, bool mean, weights_config *out) {
     static const struct {
         const char *theirs, *own;
     } sizes[] = {{"vit_tiny_patch", "vit-ti"},
@@ -66,7 +68,8 @@ static void read_timm(const char *architecture, weights_config *out) {
                         ? atoi(architecture + length)
                         : 0;
         if (patch > 0)
-            snprintf(out->model, sizeof out->model, "%s%d", sizes[size].own, patch);
+            snprintf(out->model, sizeof out->model, "%s%d%s", sizes[size].own, patch,
+                     mean ? "-mean" : "");
     }
 }
 
@@ -83,7 +86,11 @@ static int read_object(const json_file *file, const char *path, weights_config *
     if (!json_file_has(file, "architecture"))
         return LS_OK;
     LS_TRY(json_file_text(file, "architecture", &text, error));
-    read_timm(text, out);
+    const char *pool = "token";
+    if (json_file_has(file, "global_pool"))
+        LS_TRY(json_file_text(file, "global_pool", &pool, error));
+    if (!json_file_has(file, "model_args")) /* they may change what the name says */
+        read_timm(text, strcmp(pool, "avg") == 0, out);
     return LS_OK;
 }
 
