@@ -11,6 +11,7 @@
 #include "base/fingerprint.h"
 #include "device/epoch.h"
 #include "device/loss.h"
+#include "device/squares.h"
 #include "device/step_state.h"
 #include "device/update.h"
 
@@ -66,8 +67,9 @@ cudaError_t kernel_out_of_runs(cudaStream_t stream, size_t count, int length, in
 /* state->overflow = 1 where any of values[count] is infinite or NaN. */
 cudaError_t kernel_check_finite(cudaStream_t stream, const float *values, size_t count,
                                 step_state *state);
-/* The rest of ops.clip_norm, where state->gradient_norm is the sum of the gradients' squares. */
-cudaError_t kernel_clip_norm(cudaStream_t stream, double most, step_state *state);
+/* The contract of ops.clip_norm. */
+cudaError_t kernel_clip_norm(cudaStream_t stream, const double *sums, size_t count, double most,
+                             step_state *state);
 /* The contract of ops.advance. */
 cudaError_t kernel_advance(cudaStream_t stream, step_state *state, int64_t images, bool updated,
                            bool scaling);
@@ -81,9 +83,9 @@ cudaError_t kernel_begin_epoch(cudaStream_t stream, const epoch_arguments *argum
 
 /* --- sums.cu: sums in an order that only count (rows, columns) and `processors` decide */
 
-/* *out = sum of values[i]^2, in double. */
-cudaError_t kernel_sum_of_squares(cudaStream_t stream, int processors, const float *values,
-                                  size_t count, double *out, void *scratch);
+/* The contract of ops.sums_of_squares. */
+cudaError_t kernel_sums_of_squares(cudaStream_t stream, const float *values, size_t count,
+                                   double *out);
 
 /* sums[c] = sum over rows of values[rows, columns], added in fp32: the gradient of a bias. Long
  * columns are cut into slabs that `workspace` (of at least kernel_column_sums_workspace() bytes,

@@ -1,6 +1,7 @@
 // What a step writes about itself: overflow, its gradients' norm, its counters, and a word for the
 // host.
 #include "cuda/kernels/advance.cuh"
+#include "cuda/kernels/block_sum.cuh"
 #include "cuda/kernels/vector.cuh"
 
 #include <float.h>
@@ -44,9 +45,17 @@ cudaError_t kernel_check_finite(cudaStream_t stream, const float *values, size_t
     return LS_LAUNCH(kernel, blocks, THREADS, stream, values, count, state);
 }
 
-// One thread.
-static __global__ void clip_norm(double most, step_state *state) {
-    double norm = sqrt(state->gradient_norm) / (double)state->loss_scale;
+enum { CLIP_THREADS = 256 };
+
+// One block.
+static __global__ void clip_norm(const double *sums, size_t count, double most, step_state *state) {
+    double sum = 0;
+    for (size_t grain = threadIdx.x; grain < count; grain += CLIP_THREADS)
+        sum += sums[grain];
+    sum = block_sum(sum);
+    if (threadIdx.x != 0)
+        return;
+    double norm = sqrt(sum) / (double)state->loss_scale;
     double clip = most / (norm + 1e-6);
     bool counts = !state->overflow;
     state->gradient_norm = norm;
@@ -55,8 +64,9 @@ static __global__ void clip_norm(double most, step_state *state) {
     state->clip = counts && most > 0 && !(clip > 1) ? (float)clip : 1.0f;
 }
 
-cudaError_t kernel_clip_norm(cudaStream_t stream, double most, step_state *state) {
-    return LS_LAUNCH(clip_norm, 1, 1, stream, most, state);
+cudaError_t kernel_clip_norm(cudaStream_t stream, const double *sums, size_t count, double most,
+                             step_state *state) {
+    return LS_LAUNCH(clip_norm, 1, CLIP_THREADS, stream, sums, count, most, state);
 }
 
 // One thread.

@@ -1,55 +1,36 @@
-// The sum of squares of an array, and the sums of a matrix's columns.
+// The sums of squares of an array's grains, and the sums of a matrix's columns.
 #include "cuda/kernels/block_sum.cuh"
 #include "cuda/kernels/vector.cuh"
 
-// --- the sum of squares: a partial sum a block, added up by the last block to finish
+// --- the sums of squares: a block a grain, four neighbours a thread, however they are read
 
-enum { SQUARE_THREADS = 256, SQUARE_VECTORS = 4 };
+enum { SQUARE_THREADS = SQUARES_GRAIN / 4 };
 
 // The squares of float are exact in double.
 template <int N>
-static __global__ void sum_of_squares(const float *values, size_t count, double *out,
-                                      block_sums *scratch) {
-    double sum[N] = {};
-    size_t stride = (size_t)SQUARE_THREADS * N, chunk = stride * SQUARE_VECTORS;
-    for (size_t first = blockIdx.x * chunk; first < count; first += gridDim.x * chunk) {
-        vec<float, N> in[SQUARE_VECTORS];
-        for (int v = 0; v < SQUARE_VECTORS; v++) {
-            size_t at = first + (size_t)v * stride + (size_t)threadIdx.x * N;
-            if (at + N <= count)
-                in[v] = load<N>(values + at);
-            else
-                for (int k = 0; k < N; k++)
-                    in[v].at[k] = at + k < count ? values[at + k] : 0;
-        }
-        for (int v = 0; v < SQUARE_VECTORS; v++)
-            for (int k = 0; k < N; k++)
-                sum[k] += (double)in[v].at[k] * (double)in[v].at[k];
+static __global__ void sums_of_squares(const float *values, size_t count, double *out) {
+    size_t at = (size_t)blockIdx.x * SQUARES_GRAIN + 4 * threadIdx.x;
+    double sum = 0;
+    if (N == 4 && at + 4 <= count) {
+        vec<float, N> in = load<N>(values + at);
+        for (int k = 0; k < N; k++)
+            sum += (double)in.at[k] * (double)in.at[k];
+    } else {
+        for (size_t k = at; k < at + 4 && k < count; k++)
+            sum += (double)values[k] * (double)values[k];
     }
-    for (int k = 1; k < N; k++)
-        sum[0] += sum[k];
-    double of_block = block_sum(sum[0]);
+    sum = block_sum(sum);
     if (threadIdx.x == 0)
-        scratch->of_block[0][blockIdx.x] = of_block;
-    if (!is_last_block(&scratch->arrived))
-        return;
-    double all = grid_sum(scratch, 0);
-    if (threadIdx.x == 0)
-        *out = all;
+        out[blockIdx.x] = sum;
 }
 
-cudaError_t kernel_sum_of_squares(cudaStream_t stream, int processors, const float *values,
-                                  size_t count, double *out, void *scratch) {
-    constexpr int n = wide<float>;
-    bool is_wide = are_aligned(16, values);
-    auto kernel = is_wide ? sum_of_squares<n> : sum_of_squares<1>;
-    size_t chunk = (size_t)SQUARE_THREADS * SQUARE_VECTORS * (is_wide ? n : 1);
-    size_t most = (size_t)processors * 4;
-    if (most > SUMMED_BLOCKS)
-        most = SUMMED_BLOCKS;
-    size_t blocks = count ? blocks_for(count, chunk) : 1; // of nothing: 0 is written
-    return LS_LAUNCH(kernel, (unsigned)(blocks < most ? blocks : most), SQUARE_THREADS, stream,
-                     values, count, out, (block_sums *)scratch);
+cudaError_t kernel_sums_of_squares(cudaStream_t stream, const float *values, size_t count,
+                                   double *out) {
+    if (!count)
+        return cudaSuccess;
+    auto kernel = are_aligned(16, values) ? sums_of_squares<4> : sums_of_squares<1>;
+    return LS_LAUNCH(kernel, (unsigned)squares_grains(count), SQUARE_THREADS, stream, values, count,
+                     out);
 }
 
 // --- the sums of columns. A block is a table of threads: 2^log2_across over the columns of its

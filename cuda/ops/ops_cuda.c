@@ -42,6 +42,6 @@ const ops ops_cuda = {
     .advance = cuda_advance,
     .begin_epoch = cuda_begin_epoch,
     .cast = cuda_cast,
-    .sum_of_squares = cuda_sum_of_squares,
+    .sums_of_squares = cuda_sums_of_squares,
     .fingerprint = cuda_fingerprint,
 };

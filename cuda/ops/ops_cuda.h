@@ -33,7 +33,7 @@ int cuda_sgd(device *self, device_stream *stream, const sgd_constants *constants
              ls_error *error);
 int cuda_average(device *self, device_stream *stream, const float *values, float *average,
                  size_t count, double decay, const step_state *state, ls_error *error);
-int cuda_clip_norm(device *self, device_stream *stream, const float *gradients, size_t count,
+int cuda_clip_norm(device *self, device_stream *stream, const double *sums, size_t count,
                    double most, step_state *state, ls_error *error);
 
 /* ops_epoch.c */
@@ -51,8 +51,8 @@ int cuda_check_finite(device *self, device_stream *stream, const float *values, 
                       step_state *state, ls_error *error);
 int cuda_advance(device *self, device_stream *stream, step_state *state, int64_t images,
                  bool updated, bool scaling, ls_error *error);
-int cuda_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
-                        double *out, ls_error *error);
+int cuda_sums_of_squares(device *self, device_stream *stream, const float *values, size_t count,
+                         double *out, ls_error *error);
 int cuda_fingerprint(device *self, device_stream *stream, const float *values, size_t first,
                      size_t count, fingerprint *out, ls_error *error);
 

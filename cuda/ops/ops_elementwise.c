@@ -37,12 +37,10 @@ int cuda_advance(device *self, device_stream *stream, step_state *state, int64_t
     return LS_OK;
 }
 
-int cuda_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
-                        double *out, ls_error *error) {
-    const cuda_device *cuda = cuda_enter(self);
-    CUDA_TRY(kernel_sum_of_squares(cuda_stream(stream), cuda->multiprocessors, values, count, out,
-                                   cuda->scratch),
-             "sum_of_squares");
+int cuda_sums_of_squares(device *self, device_stream *stream, const float *values, size_t count,
+                         double *out, ls_error *error) {
+    cuda_enter(self);
+    CUDA_TRY(kernel_sums_of_squares(cuda_stream(stream), values, count, out), "sums_of_squares");
     return LS_OK;
 }
 

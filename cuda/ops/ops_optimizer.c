@@ -132,10 +132,9 @@ int cuda_average(device *self, device_stream *stream, const float *values, float
     return LS_OK;
 }
 
-int cuda_clip_norm(device *self, device_stream *stream, const float *gradients, size_t count,
+int cuda_clip_norm(device *self, device_stream *stream, const double *sums, size_t count,
                    double most, step_state *state, ls_error *error) {
-    double *squares = (double *)((char *)state + offsetof(step_state, gradient_norm));
-    LS_TRY(cuda_sum_of_squares(self, stream, gradients, count, squares, error));
-    CUDA_TRY(kernel_clip_norm(cuda_stream(stream), most, state), "clip_norm");
+    cuda_enter(self);
+    CUDA_TRY(kernel_clip_norm(cuda_stream(stream), sums, count, most, state), "clip_norm");
     return LS_OK;
 }

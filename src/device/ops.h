@@ -8,6 +8,7 @@
 #include "device/epoch.h"
 #include "device/loss.h"
 #include "device/op.h"
+#include "device/squares.h"
 #include "device/step_state.h"
 #include "device/update.h"
 
@@ -88,10 +89,11 @@ struct ops {
      * changes. */
     int (*average)(device *self, device_stream *stream, const float *values, float *average,
                    size_t count, double decay, const step_state *state, ls_error *error);
-    /* state->gradient_norm = the Euclidean norm of gradients[count] / state->loss_scale, summed in
-     * a fixed order, and state->clip = min(1, most / (norm + 1e-6)), as PyTorch clips (most 0: 1).
-     * Where state->overflow is set, clip is 1 and the norm is counted in no sum. */
-    int (*clip_norm)(device *self, device_stream *stream, const float *gradients, size_t count,
+    /* state->gradient_norm = the Euclidean norm of the gradients / state->loss_scale, of whose
+     * square sums[count] are parts (sums_of_squares; device memory), added in a fixed order, and
+     * state->clip = min(1, most / (norm + 1e-6)), as PyTorch clips (most 0: 1). Where
+     * state->overflow is set, clip is 1 and the norm is counted in no sum. */
+    int (*clip_norm)(device *self, device_stream *stream, const double *sums, size_t count,
                      double most, step_state *state, ls_error *error);
 
     /* state->overflow = 1 where any of values[count] is infinite or NaN; else it stays. */
@@ -110,9 +112,11 @@ struct ops {
     /* to[i] = from[i], rounded to nearest even; any two of fp32, bf16 and fp16. */
     int (*cast)(device *self, device_stream *stream, size_t count, dtype from_type,
                 const void *from, dtype to_type, void *to, ls_error *error);
-    /* *out = sum of values[i]^2, in a fixed order (device memory). */
-    int (*sum_of_squares)(device *self, device_stream *stream, const float *values, size_t count,
-                          double *out, ls_error *error);
+    /* out[g] = sum of values[i]^2 over grain g, the elements [g SQUARES_GRAIN, (g + 1)
+     * SQUARES_GRAIN) of values[count], in a fixed order (device memory, [squares_grains(count)]):
+     * whatever lies before and after, and wherever, a grain has the same bits. */
+    int (*sums_of_squares)(device *self, device_stream *stream, const float *values, size_t count,
+                           double *out, ls_error *error);
     /* *out (device memory) += the fingerprint of values[count], which are elements `first`, first +
      * 1, ... of an array, as base/fingerprint.h defines it: the same bits on every device. */
     int (*fingerprint)(device *self, device_stream *stream, const float *values, size_t first,

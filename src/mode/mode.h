@@ -145,6 +145,9 @@ struct mode_interface {
     /* Loss scaling: *overflow (device memory) becomes not 0 on every rank that updates where it is
      * on any of them. NULL: one rank decides alone. */
     int (*agree_overflow)(mode *self, int32_t *overflow, ls_error *error);
+    /* values[count] (device memory) becomes the sum over the ranks. NULL: each rank that updates
+     * has all gradients. */
+    int (*add_up)(mode *self, double *values, size_t count, ls_error *error);
     /* All of this rank's own updates of this step are in `stream`: the other ranks get them, and
      * theirs are settled_elsewhere, in `stream` too. NULL: nobody waits for them. */
     int (*publish)(mode *self, device_stream *stream, ls_error *error);

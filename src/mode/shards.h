@@ -15,7 +15,7 @@
 #include "mode/store.h"
 #include "model/graph.h"
 
-enum { SHARD_GRAIN = 1024 };
+enum { SHARD_GRAIN = SQUARES_GRAIN };
 
 typedef struct shards {
     int size;         /* ranks of the group */

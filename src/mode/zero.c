@@ -229,6 +229,14 @@ static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
     return mode_agree_overflow(self, &((zero_state *)self->state)->works, overflow, error);
 }
 
+static int add_up(mode *self, double *values, size_t count, ls_error *error) {
+    zero_state *state = self->state;
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(
+        outstanding_allreduce_now(&state->works, values, count, DTYPE_F64, REDUCTION_SUM, error));
+    return step_clock_resumed(self->clock, error);
+}
+
 /* ---- open and close */
 
 /* No bucket begins within a grain. They come from the array's end, so that what moves up is not
@@ -342,7 +350,8 @@ static void teardown(mode *self) {
         .takes_made = true, .loader_share = mode_loader_own_share, .setup = setup,                 \
         .teardown = teardown, .begin = mode_begin_own_batch, .loss = mode_loss_own_batch,          \
         .finish = finish, .publish = publish, .collect = collect,                                  \
-        .agree_overflow = agree_overflow, .parameters_changed = mode_nothing_to_publish,           \
+        .agree_overflow = agree_overflow, .add_up = add_up,                                        \
+        .parameters_changed = mode_nothing_to_publish,                                             \
     }
 
 const mode_interface mode_zero1 = ZERO("zero1");

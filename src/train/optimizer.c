@@ -116,6 +116,14 @@ static void group(optimizer *self, const graph *graph) {
     }
 }
 
+/* Of all units' squares. */
+static size_t count_sums(const graph *graph) {
+    size_t count = 0;
+    for (int unit = 0; unit < graph->unit_count; unit++)
+        count += squares_grains(graph->units[unit].count);
+    return count;
+}
+
 int optimizer_attach(optimizer *self, mode *mode, network *network, const graph *graph,
                      const rate_table *rates, ls_error *error) {
     size_t most = (size_t)graph->record_count;
@@ -127,6 +135,9 @@ int optimizer_attach(optimizer *self, mode *mode, network *network, const graph 
         return ls_fail(error, LS_FAILED, "out of memory");
     self->range_count = network_ranges(network, self->ranges);
     group(self, graph);
+    if (optimizer_clips_norm(self))
+        LS_TRY(self->device->is->allocate(self->device, count_sums(graph) * sizeof *self->squares,
+                                          "sums of squares", (void **)&self->squares, error));
     return attach_rates(self, rates, error);
 }
 
@@ -167,18 +178,45 @@ static int look_for_overflow(mode *mode, step_state *state, ls_error *error) {
     return mode->is->agree_overflow(mode, overflow, error);
 }
 
-/* Of the whole gradient, which lies in one slice where it is whole on a rank. */
+/* The squares of what of a unit lies in the slice: whole grains of the unit, so that any ranks'
+ * slices have the same sums. */
+static int sum_unit(optimizer *self, int unit, const store_slice *slice, double *sums,
+                    ls_error *error) {
+    const graph_unit *of = &self->mode->settings.graph->units[unit];
+    size_t first = slice->span.first, end = first + slice->span.count;
+    first = first > of->first ? first : of->first;
+    end = end < of->first + of->count ? end : of->first + of->count;
+    if (first >= end)
+        return LS_OK;
+    if ((first - of->first) % SQUARES_GRAIN != 0)
+        return ls_fail(error, LS_FAILED, "mode %s updates from the middle of a grain on",
+                       self->mode->is->name);
+    return self->device->is->ops->sums_of_squares(
+        self->device, self->mode->settings.stream, slice->gradients + (first - slice->origin),
+        end - first, sums + (first - of->first) / SQUARES_GRAIN, error);
+}
+
+/* What others sum is 0 here, and is added: so each sum is one rank's. */
 static int clip_norm(optimizer *self, step_state *state, ls_error *error) {
     mode *mode = self->mode;
-    store_slice slice = store_slice_at(mode->store, 0);
-    if (slice.span.count != store_length(mode->store, STORE_GRADIENTS))
-        return ls_fail(error, LS_BAD_INPUT,
-                       "--clip-norm: mode %s has no gradient that is whole on a rank (use "
-                       "--clip-value, or --mode ddp)",
-                       mode->is->name);
-    return self->device->is->ops->clip_norm(
-        self->device, mode->settings.stream, slice.gradients + (slice.span.first - slice.origin),
-        slice.span.count, self->settings->clip_norm, state, error);
+    const mode_settings *s = &mode->settings;
+    const device_interface *is = self->device->is;
+    size_t count = count_sums(s->graph);
+    if (mode->is->add_up)
+        LS_TRY(is->fill_zero(self->device, s->stream, self->squares, count * sizeof *self->squares,
+                             error));
+    for (int index = 0; index < store_slice_count(mode->store); index++) {
+        store_slice slice = store_slice_at(mode->store, index);
+        double *sums = self->squares;
+        for (int unit = 0; unit < s->graph->unit_count; unit++) {
+            LS_TRY(sum_unit(self, unit, &slice, sums, error));
+            sums += squares_grains(s->graph->units[unit].count);
+        }
+    }
+    if (mode->is->add_up)
+        LS_TRY(mode->is->add_up(mode, self->squares, count, error));
+    return is->ops->clip_norm(self->device, s->stream, self->squares, count,
+                              self->settings->clip_norm, state, error);
 }
 
 /* Where no update stands in the update's stream, what is waited for is communication. */
@@ -252,7 +290,10 @@ void optimizer_destroy(optimizer *self) {
     free(self->range_settled);
     if (self->rates)
         self->device->is->release(self->device, self->rates);
+    if (self->squares)
+        self->device->is->release(self->device, self->squares);
     self->rates = NULL;
+    self->squares = NULL;
     self->ranges = self->pieces = NULL;
     self->range_settled = NULL;
 }

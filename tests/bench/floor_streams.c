@@ -37,10 +37,10 @@ static int call_relu_backward(void *context, ls_error *error) {
                                         c->b, error);
 }
 
-static int call_sum_of_squares(void *context, ls_error *error) {
+static int call_sums_of_squares(void *context, ls_error *error) {
     stream_case *c = context;
-    return c->bench->ops->sum_of_squares(c->bench->device, c->bench->stream, c->a, c->count, c->sum,
-                                         error);
+    return c->bench->ops->sums_of_squares(c->bench->device, c->bench->stream, c->a, c->count,
+                                          c->sum, error);
 }
 
 static int call_fingerprint(void *context, ls_error *error) {
@@ -124,12 +124,13 @@ static void run_elements(floor_bench *b, size_t count) {
     stream_case c = {.bench = b, .count = count, .type = precision_type(b->precision)};
     double e = (double)dtype_bytes(c.type);
     c.a = floor_array(b, count, DTYPE_F32), c.b = floor_array(b, count, DTYPE_F32);
-    c.sum = floor_bytes(b, sizeof *c.sum), c.state = floor_bytes(b, sizeof *c.state);
+    c.sum = floor_bytes(b, squares_grains(count) * sizeof *c.sum),
+    c.state = floor_bytes(b, sizeof *c.state);
     c.print = floor_bytes(b, sizeof *c.print);
     if (c.type != DTYPE_F32)
         row(&c, "cast from fp32", 4 + e, call_cast);
     else {
-        row(&c, "sum of squares", 4, call_sum_of_squares);
+        row(&c, "sums of squares", 4, call_sums_of_squares);
         row(&c, "check finite", 4, call_check_finite);
         add_row(&c, "fingerprint", 4, false,
                 call_fingerprint); /* some 40 instructions an element */

@@ -43,7 +43,7 @@ static const dtype every_type[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16};
 
 /* --- the tests */
 void test_column_sums(void);
-void test_sum_of_squares(void);
+void test_sums_of_squares(void);
 void test_fingerprint(void);
 void test_loss_over_blocks(void);
 void test_casts(void);

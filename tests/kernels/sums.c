@@ -53,43 +53,36 @@ void test_column_sums(void) {
         }
 }
 
-/* --- sum of squares */
+/* --- sums of squares */
 
-static double squares(int gpu, const memory *in, size_t count, const memory *scratch) {
-    double sum;
-    memory out = memory_new(sizeof sum, 0, NULL);
-    MUST(kernel_sum_of_squares(NULL, gpu, (const float *)in->at, count, (double *)out.at,
-                               scratch->at));
-    memory_get(&out, &sum);
-    memory_free(&out);
-    return sum;
+static void sums_of_squares(const float *values, size_t count, size_t skew, double *out) {
+    size_t bytes = squares_grains(count) * sizeof *out;
+    memory in = memory_new(count * sizeof(float), skew, values), sums = memory_new(bytes, 0, NULL);
+    MUST(kernel_sums_of_squares(NULL, (const float *)in.at, count, (double *)sums.at));
+    memory_get(&sums, out);
+    memory_free(&in), memory_free(&sums);
 }
 
-void test_sum_of_squares(void) {
-    static const size_t counts[] = {0, 1, 3, 4095, 4097, 50001, 1100003 /* over 256 blocks */};
-    void *zero = zeroed(KERNEL_SCRATCH_BYTES);
-    memory scratch = memory_new(KERNEL_SCRATCH_BYTES, 0, zero);
+void test_sums_of_squares(void) {
+    static const size_t counts[] = {1, 3, 1023, 1024, 4097, 50001};
+    static double got[50001 / SQUARES_GRAIN + 1], skewed[50001 / SQUARES_GRAIN + 1];
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         float *values = random_values(counts[i], 200 + i);
-        double want = 0;
-        for (size_t k = 0; k < counts[i]; k++)
-            want += (double)values[k] * (double)values[k];
-        for (size_t p = counts[i] > 1000000 ? 2 : 0; p < 3; p++) /* emulated, a second each */
-            for (size_t skew = 0; skew <= 4; skew += 4) {
-                memory in = memory_new(counts[i] * sizeof(float), skew, values);
-                double got = squares(processors[p], &in, counts[i], &scratch);
-                double again = squares(processors[p], &in, counts[i], &scratch);
-                expect(got == again, "the second call gave %.17g after %.17g", again, got);
-                /* An addition in double rounds by 2^-53; all terms are positive. */
-                expect(fabs(got - want) <= (double)counts[i] * 0x1p-52 * want,
-                       "%.17g, expected %.17g", got, want);
-                memory_free(&in);
-            }
+        sums_of_squares(values, counts[i], 0, got);
+        sums_of_squares(values, counts[i], 4, skewed);
+        for (size_t grain = 0; grain < squares_grains(counts[i]); grain++) {
+            double want = 0;
+            for (size_t k = grain * SQUARES_GRAIN; k < counts[i] && k < (grain + 1) * SQUARES_GRAIN;
+                 k++)
+                want += (double)values[k] * (double)values[k];
+            /* An addition in double rounds by 2^-53; all terms are positive. */
+            expect(fabs(got[grain] - want) <= SQUARES_GRAIN * 0x1p-52 * want,
+                   "grain %zu: %.17g, expected %.17g", grain, got[grain], want);
+            expect(got[grain] == skewed[grain], "grain %zu has other bits elsewhere", grain);
+        }
         free(values);
-        case_done("sum of squares of %zu, the scratch memory used again each time", counts[i]);
+        case_done("sums of squares of %zu", counts[i]);
     }
-    memory_free(&scratch);
-    free(zero);
 }
 
 /* --- the loss: the same totals from one block as from many */

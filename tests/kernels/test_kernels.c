@@ -13,7 +13,7 @@ int main(void) {
         return 0;
     }
     test_column_sums();
-    test_sum_of_squares();
+    test_sums_of_squares();
     test_fingerprint();
     test_loss_over_blocks();
     test_casts();

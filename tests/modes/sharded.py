@@ -61,6 +61,12 @@ del kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"]
 _, other = run(2, "zero1", *CNN, "--seed", "6")
 tap.check("another seed has other bits", outcome(other)[0] != bits[0], outcome(other))
 
+CLIPPED = [*CNN, "--clip-norm", "0.02"]
+_, summary = run(0, "single", *CLIPPED)
+tap.check("a norm that is clipped has other bits", outcome(summary)[0] != bits[0], outcome(summary))
+for mode, ranks in (("zero1", 2), ("zero2", 4)):
+    same(f"cnn, clipped by norm, {mode} on {ranks}: the bits of single", run(ranks, mode, *CLIPPED)[1], outcome(summary))
+
 SUMMED = ["--accumulate", "2", "--factor-comm", "off", "--optimizer", "sgd", "--momentum", "0.9"]
 _, summary = run(2, "ddp", *SUMMED, epochs=1)
 for mode in ("zero1", "zero2"):

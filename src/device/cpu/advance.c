@@ -22,10 +22,12 @@ int cpu_advance(device *self, device_stream *stream, step_state *state, int64_t 
     return LS_OK;
 }
 
-int cpu_clip_norm(device *self, device_stream *stream, const float *gradients, size_t count,
+int cpu_clip_norm(device *self, device_stream *stream, const double *sums, size_t count,
                   double most, step_state *state, ls_error *error) {
-    double squares;
-    LS_TRY(cpu_sum_of_squares(self, stream, gradients, count, &squares, error));
+    (void)self, (void)stream, (void)error;
+    double squares = 0;
+    for (size_t grain = 0; grain < count; grain++)
+        squares += sums[grain];
     double norm = sqrt(squares) / (double)state->loss_scale;
     state->gradient_norm = norm;
     state->clip = 1;

@@ -148,7 +148,7 @@ static const ops cpu_ops = {
     .advance = cpu_advance,
     .begin_epoch = host_begin_epoch,
     .cast = cpu_cast,
-    .sum_of_squares = cpu_sum_of_squares,
+    .sums_of_squares = cpu_sums_of_squares,
     .fingerprint = cpu_fingerprint,
 };
 

@@ -77,15 +77,15 @@ int cpu_sgd_pair(device *self, device_stream *stream, const sgd_constants *const
                  const parameter_range *ranges, int range_count, ls_error *error);
 int cpu_average(device *self, device_stream *stream, const float *values, float *average,
                 size_t count, double decay, const step_state *state, ls_error *error);
-int cpu_clip_norm(device *self, device_stream *stream, const float *gradients, size_t count,
+int cpu_clip_norm(device *self, device_stream *stream, const double *sums, size_t count,
                   double most, step_state *state, ls_error *error);
 
 int cpu_check_finite(device *self, device_stream *stream, const float *values, size_t count,
                      step_state *state, ls_error *error);
 int cpu_advance(device *self, device_stream *stream, step_state *state, int64_t images,
                 bool updated, bool scaling, ls_error *error);
-int cpu_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
-                       double *out, ls_error *error);
+int cpu_sums_of_squares(device *self, device_stream *stream, const float *values, size_t count,
+                        double *out, ls_error *error);
 int cpu_fingerprint(device *self, device_stream *stream, const float *values, size_t first,
                     size_t count, fingerprint *out, ls_error *error);
 

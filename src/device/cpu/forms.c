@@ -121,7 +121,7 @@ FORMS(int, cpu_check_finite,
       (device * self, device_stream *stream, const float *values, size_t count, step_state *state,
        ls_error *error),
       (self, stream, values, count, state, error))
-FORMS(int, cpu_sum_of_squares,
+FORMS(int, cpu_sums_of_squares,
       (device * self, device_stream *stream, const float *values, size_t count, double *out,
        ls_error *error),
       (self, stream, values, count, out, error))

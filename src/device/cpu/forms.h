@@ -46,7 +46,7 @@ cpu_form cpu_form_chosen(void);
 #define cpu_round_to_bf16             CPU_NAMED(cpu_round_to_bf16)
 #define cpu_cast                      CPU_NAMED(cpu_cast)
 #define cpu_check_finite              CPU_NAMED(cpu_check_finite)
-#define cpu_sum_of_squares            CPU_NAMED(cpu_sum_of_squares)
+#define cpu_sums_of_squares           CPU_NAMED(cpu_sums_of_squares)
 #define cpu_sum_rows                  CPU_NAMED(cpu_sum_rows)
 #define cpu_fingerprint               CPU_NAMED(cpu_fingerprint)
 #define cpu_product_serves            CPU_NAMED(cpu_product_serves)

@@ -3,7 +3,7 @@
 
 #include "base/float16.h"
 
-enum { CHUNK = 16384, PIECES = 64 };
+enum { CHUNK = 16384 };
 
 /* All ones in the exponent: infinite or NaN. */
 static uint32_t not_finite(const float *values, size_t count) {
@@ -39,18 +39,14 @@ static double squares(const float *values, size_t count) {
     return rest;
 }
 
-/* A fixed number of pieces, whatever the threads: the same bits. */
-int cpu_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
-                       double *out, ls_error *error) {
+int cpu_sums_of_squares(device *self, device_stream *stream, const float *values, size_t count,
+                        double *out, ls_error *error) {
     (void)self, (void)stream, (void)error;
-    double sums[PIECES], total = 0;
+    size_t grains = squares_grains(count);
 #pragma omp parallel for schedule(static)
-    for (int piece = 0; piece < PIECES; piece++) {
-        size_t first = count * (size_t)piece / PIECES, end = count * (size_t)(piece + 1) / PIECES;
-        sums[piece] = squares(values + first, end - first);
+    for (size_t grain = 0; grain < grains; grain++) {
+        size_t first = grain * SQUARES_GRAIN, left = count - first;
+        out[grain] = squares(values + first, left < SQUARES_GRAIN ? left : SQUARES_GRAIN);
     }
-    for (int piece = 0; piece < PIECES; piece++)
-        total += sums[piece];
-    *out = total;
     return LS_OK;
 }

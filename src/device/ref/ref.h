@@ -116,7 +116,7 @@ int ref_sgd_pair(device *self, device_stream *stream, const sgd_constants *const
                  const parameter_range *ranges, int range_count, ls_error *error);
 int ref_average(device *self, device_stream *stream, const float *values, float *average,
                 size_t count, double decay, const step_state *state, ls_error *error);
-int ref_clip_norm(device *self, device_stream *stream, const float *gradients, size_t count,
+int ref_clip_norm(device *self, device_stream *stream, const double *sums, size_t count,
                   double most, step_state *state, ls_error *error);
 
 /* ref_state.c */
@@ -124,8 +124,8 @@ int ref_check_finite(device *self, device_stream *stream, const float *values, s
                      step_state *state, ls_error *error);
 int ref_advance(device *self, device_stream *stream, step_state *state, int64_t images,
                 bool updated, bool scaling, ls_error *error);
-int ref_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
-                       double *out, ls_error *error);
+int ref_sums_of_squares(device *self, device_stream *stream, const float *values, size_t count,
+                        double *out, ls_error *error);
 
 /* ref_fingerprint.c */
 int ref_fingerprint(device *self, device_stream *stream, const float *values, size_t first,

@@ -44,6 +44,6 @@ const ops ops_ref = {
     .advance = ref_advance,
     .begin_epoch = host_begin_epoch,
     .cast = ref_cast,
-    .sum_of_squares = ref_sum_of_squares,
+    .sums_of_squares = ref_sums_of_squares,
     .fingerprint = ref_fingerprint,
 };

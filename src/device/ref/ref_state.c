@@ -31,20 +31,23 @@ int ref_advance(device *self, device_stream *stream, step_state *state, int64_t 
     return LS_OK;
 }
 
-int ref_sum_of_squares(device *self, device_stream *stream, const float *values, size_t count,
-                       double *out, ls_error *error) {
+int ref_sums_of_squares(device *self, device_stream *stream, const float *values, size_t count,
+                        double *out, ls_error *error) {
     (void)self, (void)stream, (void)error;
-    double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += (double)values[i] * (double)values[i];
-    *out = sum;
+    for (size_t i = 0; i < count; i++) {
+        double *sum = &out[i / SQUARES_GRAIN];
+        double square = (double)values[i] * (double)values[i];
+        *sum = i % SQUARES_GRAIN == 0 ? square : *sum + square;
+    }
     return LS_OK;
 }
 
-int ref_clip_norm(device *self, device_stream *stream, const float *gradients, size_t count,
+int ref_clip_norm(device *self, device_stream *stream, const double *sums, size_t count,
                   double most, step_state *state, ls_error *error) {
-    double squares;
-    LS_TRY(ref_sum_of_squares(self, stream, gradients, count, &squares, error));
+    (void)self, (void)stream, (void)error;
+    double squares = 0;
+    for (size_t grain = 0; grain < count; grain++)
+        squares += sums[grain];
     state->gradient_norm = sqrt(squares) / (double)state->loss_scale;
     state->clip = 1;
     if (state->overflow)

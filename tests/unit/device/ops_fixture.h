@@ -139,7 +139,7 @@ void test_cast(subject *s);
 void test_check_finite(subject *s);
 void test_advance(subject *s);
 void test_begin_epoch(subject *s);
-void test_sum_of_squares(subject *s);
+void test_sums_of_squares(subject *s);
 void test_clip_norm(subject *s);
 void test_fingerprint(subject *s);
 void test_optimizer(subject *s);

@@ -180,31 +180,49 @@ void test_cast(subject *s) {
 
 /* --- norms */
 
-void test_sum_of_squares(subject *s) {
-    static const size_t counts[] = {0, 1, 9, 1000, 300007};
+static void sums_of(subject *s, const array *values, size_t first, size_t count, double *out) {
     ls_error error = {0};
+    size_t grains = squares_grains(count);
+    array sums = array_new(s, (grains ? grains : 1) * sizeof *out);
+    must(s->ops->sums_of_squares(s->device, s->stream, parameters_at(values) + first, count,
+                                 sums.memory, &error),
+         &error);
+    if (count > 0)
+        array_get(s, &sums, out);
+    array_free(s, &sums);
+}
+
+/* Of an array, and of what lies from its third grain on, an element further in memory. */
+void test_sums_of_squares(subject *s) {
+    static const size_t counts[] = {0, 1, 9, 1000, 1024, 1025, 300007};
+    enum { MOST = 300007 / SQUARES_GRAIN + 1, LATER = 2 };
+    static double got[MOST], again[MOST];
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        size_t count = counts[i];
-        float *values = random_floats(count, 9300, -100, 100);
-        double want = 0, got, again;
-        for (size_t k = 0; k < count; k++)
-            want += (double)values[k] * (double)values[k];
-        array device_values = parameters_of(s, values, count), out = array_new(s, sizeof(double));
-        for (double *to = &got; to; to = to == &got ? &again : NULL) {
-            must(s->ops->sum_of_squares(s->device, s->stream, parameters_at(&device_values), count,
-                                        out.memory, &error),
-                 &error);
-            array_get(s, &out, to);
+        size_t count = counts[i], later = LATER * SQUARES_GRAIN;
+        float *values = random_floats(count + 1, 9300, -100, 100);
+        memmove(values + 1, values, count * sizeof *values);
+        array skewed = parameters_of(s, values, count + 1),
+              plain = parameters_of(s, values + 1, count);
+        sums_of(s, &plain, 0, count, got);
+        for (size_t grain = 0; grain < squares_grains(count); grain++) {
+            double want = 0;
+            for (size_t k = grain * SQUARES_GRAIN; k < count && k < (grain + 1) * SQUARES_GRAIN;
+                 k++)
+                want += (double)values[k + 1] * (double)values[k + 1];
+            /* All terms are positive: each addition rounds by 2^-53 of the sum at most. */
+            expect(fabs(got[grain] - want) <= want * 0x1p-53 * (SQUARES_GRAIN + 1),
+                   "grain %zu of %zu values: %.17g, expected %.17g", grain, count, got[grain],
+                   want);
         }
-        /* All terms are positive: each addition in double rounds by 2^-53 of the sum at most. */
-        expect(fabs(got - want) <= want * 0x1p-53 * (double)(count + 1),
-               "%zu values: %.17g, expected %.17g", count, got, want);
-        expect(memcmp(&got, &again, sizeof got) == 0, "%zu values: other bits the second time",
-               count);
-        array_free(s, &device_values), array_free(s, &out);
+        if (count > later) {
+            sums_of(s, &skewed, later + 1, count - later, again);
+            expect(memcmp(got + LATER, again, squares_grains(count - later) * sizeof *got) == 0,
+                   "%zu values: other bits from the third grain on, elsewhere in memory", count);
+        }
+        array_free(s, &plain), array_free(s, &skewed);
         free(values);
     }
-    case_done(s, "sum_of_squares");
+    case_done(s, "sums_of_squares");
 }
 
 /* --- clip_norm */
@@ -222,8 +240,12 @@ static void one_clip(subject *s, size_t count, double most, float loss_scale, bo
                       .clip = 0.125f,
                       .gradient_norm_sum = 3.5};
     array gradients = parameters_of(s, values, count), state = array_of(s, &now, sizeof now);
-    must(s->ops->clip_norm(s->device, s->stream, parameters_at(&gradients), count, most,
-                           state.memory, &error),
+    size_t grains = squares_grains(count);
+    array sums = array_new(s, grains * sizeof(double));
+    must(s->ops->sums_of_squares(s->device, s->stream, parameters_at(&gradients), count,
+                                 sums.memory, &error),
+         &error);
+    must(s->ops->clip_norm(s->device, s->stream, sums.memory, grains, most, state.memory, &error),
          &error);
     step_state after = state_get(s, &state);
     double want = !overflow && most > 0 && clip < 1 ? clip : 1;
@@ -237,7 +259,7 @@ static void one_clip(subject *s, size_t count, double most, float loss_scale, bo
     after.gradient_norm = now.gradient_norm, after.gradient_norm_sum = now.gradient_norm_sum;
     after.clip = now.clip;
     expect(memcmp(&after, &now, sizeof now) == 0, "something else of the state has changed");
-    array_free(s, &gradients), array_free(s, &state);
+    array_free(s, &gradients), array_free(s, &state), array_free(s, &sums);
     free(values);
 }
 

@@ -47,7 +47,7 @@ static void test_kernels(subject *tested, subject *ref) {
     test_check_finite(tested);
     test_advance(tested);
     test_begin_epoch(tested);
-    test_sum_of_squares(tested);
+    test_sums_of_squares(tested);
     test_clip_norm(tested);
     test_fingerprint(tested);
     test_refusals(tested);
