@@ -253,9 +253,10 @@ static int on_grains(const graph *graph, bucket *buckets, int count) {
     return kept;
 }
 
+enum { FEWEST_SEGMENTS = 16 };
+
 /* zero2's also end at units' borders, or a slot would have to hold all that is between. */
 static bucket_rule rule_of(const mode *self) {
-    enum { FEWEST_SEGMENTS = 16 };
     bucket_rule rule = {self->exchange.bucket_most, self->exchange.bucket_worth};
     size_t most = self->settings.graph->parameter_count / FEWEST_SEGMENTS + 1;
     if (self->is == &mode_zero2 && self->settings.size > 1 && rule.worth > most)
@@ -312,6 +313,29 @@ static int hold(mode *self, ls_error *error) {
     return status;
 }
 
+static size_t part_of_a_rank(const mode_settings *s) {
+    return (s->graph->parameter_count + (size_t)s->size - 1) / (size_t)s->size;
+}
+
+static void plan_zero1(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
+    mode_plan_whole(s, bytes);
+    mode_plan_updates(s, part_of_a_rank(s), bytes);
+    bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
+}
+
+/* A slot is at least as long as the largest unit, and as a segment of rule_of's. */
+static void plan_zero2(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
+    size_t most = s->graph->parameter_count / FEWEST_SEGMENTS + 1;
+    plan_zero1(s, bytes);
+    if (mode_plan_rows(s) > 1)
+        return;
+    for (int unit = 0; unit < s->graph->unit_count; unit++)
+        if (s->graph->units[unit].count > most)
+            most = s->graph->units[unit].count;
+    bytes[MEMORY_GRADIENTS] = store_whole_bytes(part_of_a_rank(s), 1);
+    bytes[MEMORY_COMMUNICATION] += SLOTS * store_whole_bytes(most, 1);
+}
+
 static int setup(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     self->settings.factors = FACTORS_OFF;
@@ -344,15 +368,15 @@ static void teardown(mode *self) {
     free(state);
 }
 
-#define ZERO(title)                                                                                \
+#define ZERO(title, plans)                                                                         \
     {                                                                                              \
         .name = title, .capturable = true, .adds_sums = true, .has_lanes = true,                   \
-        .takes_made = true, .loader_share = mode_loader_own_share, .setup = setup,                 \
-        .teardown = teardown, .begin = mode_begin_own_batch, .loss = mode_loss_own_batch,          \
-        .finish = finish, .publish = publish, .collect = collect,                                  \
+        .takes_made = true, .loader_share = mode_loader_own_share, .plan_memory = plans,           \
+        .setup = setup, .teardown = teardown, .begin = mode_begin_own_batch,                       \
+        .loss = mode_loss_own_batch, .finish = finish, .publish = publish, .collect = collect,     \
         .agree_overflow = agree_overflow, .add_up = add_up,                                        \
         .parameters_changed = mode_nothing_to_publish,                                             \
     }
 
-const mode_interface mode_zero1 = ZERO("zero1");
-const mode_interface mode_zero2 = ZERO("zero2");
+const mode_interface mode_zero1 = ZERO("zero1", plan_zero1);
+const mode_interface mode_zero2 = ZERO("zero2", plan_zero2);
