@@ -65,7 +65,8 @@ with tempfile.TemporaryDirectory(prefix="lockstep-memory-") as work:
     again(work, small, "resnet18-small", 0, "resnet18-small", "--mode", "single")
     again(work, small, "resnet18-small", 0, "micro-batches", "--mode", "single", "--accumulate", "2")
     if shutil.which("mpirun"):
-        again(work, small, "vit-ti16", 2, "ddp", "--mode", "ddp", "--patch", "8", "--bucket-mb", "1", "--factor-comm", "off")
+        again(work, small, "vit-ti16", 2, "ddp", "--mode", "ddp", "--patch", "8", "--bucket-mb", "1",
+              "--factor-comm", "off")
         again(work, small, "vit-ti16", 2, "strict", "--mode", "ddp", "--patch", "8", "--strict", "--lanes", "2")
         again(work, small, "resnet18-small", 2, "sync", "--mode", "ddp", "--sync-batchnorm", "--bucket-mb", "1",
               "--factor-comm", "off")

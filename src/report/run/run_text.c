@@ -262,9 +262,11 @@ static void add_memory(text_buffer *out, const run_facts *facts, const run_total
         planned = fmax(planned, facts->rank_list[rank].memory.planned);
     if (!(planned > 0) || isnan(measured))
         return;
-    text_add(out, "memory: %s MB planned, %s MB at the most (%s of the plan)\n",
+    bool shares = facts->ranks > 1 && strcmp(facts->device, "cuda") != 0;
+    text_add(out, "memory: %s MB planned, %s MB at the most (%s of the plan%s)\n",
              number(planned / 1e6, 1).text, number(measured / 1e6, 1).text,
-             percent(measured / planned, 1).text);
+             percent(measured / planned, 1).text,
+             shares ? ", with what was read of other ranks' memory" : "");
 }
 
 static void add_outcome(text_buffer *out, const run_facts *facts, const run_totals *totals) {
