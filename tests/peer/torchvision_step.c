@@ -116,15 +116,15 @@ static void compare_records(const graph *graph, const safetensors *golden, bool 
 }
 
 static void load_weights(cnn_step *step, const char *path) {
-    safetensors *file;
+    weights_source from;
     const graph *graph = &step->graph;
     float *parameters = memory(graph->parameter_count * sizeof *parameters);
     float *buffers = memory(graph->buffer_count * sizeof *buffers);
-    must(safetensors_open(path, &file, &error));
-    must(weights_load(graph, file, path, parameters, buffers, &error));
+    must(weights_source_open(path, &from, &error));
+    must(weights_load(graph, &from, (weights_rules){0}, parameters, buffers, NULL, &error));
     must(cnn_step_load(step, parameters, &error));
     must(cnn_step_load_buffers(step, buffers, &error));
-    safetensors_close(file);
+    weights_source_close(&from);
     free(parameters), free(buffers);
 }
 
