@@ -12,7 +12,8 @@ typedef enum {
     RANDOM_SHUFFLE = 2,
     RANDOM_AUGMENTATION = 3,
     RANDOM_SYNTHETIC = 4,
-    RANDOM_DROPOUT = 5
+    RANDOM_DROPOUT = 5,
+    RANDOM_MIXING = 6
 } random_purpose;
 
 /* Four 32-bit values of block (high, low) of the stream (seed, purpose). */

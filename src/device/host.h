@@ -5,6 +5,7 @@
 
 #include "device/device.h"
 #include "device/epoch.h"
+#include "device/mixing.h"
 
 int host_allocate(device *self, size_t bytes, const char *what, void **out, ls_error *error);
 int host_allocate_host(device *self, size_t bytes, void **out, ls_error *error);
@@ -33,6 +34,9 @@ int host_write_word(device *self, device_stream *stream, uint32_t *word, uint32_
 /* host_epoch.c: ops.begin_epoch. */
 int host_begin_epoch(device *self, device_stream *stream, const epoch_arguments *arguments,
                      ls_error *error);
+
+/* host_mix.c: ops.mix. */
+int host_mix(device *self, device_stream *stream, const mix_arguments *arguments, ls_error *error);
 
 /* These, as members of a device_interface. */
 #define HOST_DEVICE_CALLS                                                                          \

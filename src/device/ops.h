@@ -7,6 +7,7 @@
 #include "base/fingerprint.h"
 #include "device/epoch.h"
 #include "device/loss.h"
+#include "device/mixing.h"
 #include "device/op.h"
 #include "device/squares.h"
 #include "device/step_state.h"
@@ -63,6 +64,11 @@ struct ops {
     /* Gather by index, normalise, convert, lay out: uint8 images -> a batch. */
     int (*make_batch)(device *self, device_stream *stream, const batch_arguments *arguments,
                       ls_error *error);
+
+    /* Samples of a batch mixed with their partners, with the labels and weights of their targets
+     * (device/mixing.h). NULL: this device mixes none. */
+    int (*mix)(device *self, device_stream *stream, const mix_arguments *arguments,
+               ls_error *error);
 
     /* to += from. For an activation used twice. */
     int (*add)(device *self, device_stream *stream, size_t count, dtype type, const void *from,

@@ -83,8 +83,12 @@ static int place_on_device(feed *self, size_t count, const void *from, const int
     return device->is->stream_synchronize(device, self->settings.stream, error);
 }
 
+static bool is_mixed(const feed *self) {
+    return self->settings.training && mixing_is_on(&self->settings.mixing);
+}
+
 static int allocate_blank(feed *self, ls_error *error) {
-    size_t most = (size_t)self->maker.most;
+    size_t most = (size_t)self->maker.most + BATCH_BESIDE;
     self->blank_samples = calloc(most, sample_bytes(self));
     self->blank_labels = calloc(most, sizeof *self->blank_labels);
     self->blank_ids = calloc(most, sizeof *self->blank_ids);
@@ -98,19 +102,29 @@ static share first_share(const feed *self) {
     return share_of(feed_batch_samples(self, 0), self->settings.rank, self->settings.size);
 }
 
+/* The sample at `position` of an order, to place `index` of that batch. */
+static int hold_sample(feed *self, const sampler *order, int64_t position, int64_t index,
+                       ls_error *error) {
+    const samples *data = self->data;
+    self->blank_ids[index] = sampler_index(order, position);
+    return data->is->fetch(data, 1, self->blank_ids[index],
+                           self->blank_samples + (size_t)index * data->facts.bytes,
+                           &self->blank_labels[index], error);
+}
+
 static int hold_first_batch(feed *self, ls_error *error) {
     const feed_settings *s = &self->settings;
-    const samples *data = self->data;
     share mine = first_share(self);
+    int64_t end = mine.first + mine.count, all = feed_batch_samples(self, 0);
     sampler order;
     LS_TRY(allocate_blank(self, error));
-    samples_order(data, s->seed, 1, s->training, &order);
-    for (int64_t index = 0; index < mine.count; index++) {
-        self->blank_ids[index] = sampler_index(&order, mine.first + index);
-        LS_TRY(data->is->fetch(data, 1, self->blank_ids[index],
-                               self->blank_samples + (size_t)index * data->facts.bytes,
-                               &self->blank_labels[index], error));
-    }
+    samples_order(self->data, s->seed, 1, s->training, &order);
+    for (int64_t index = 0; index < mine.count; index++)
+        LS_TRY(hold_sample(self, &order, mine.first + index, index, error));
+    if (is_mixed(self) && mixes_with_before(mine.first))
+        LS_TRY(hold_sample(self, &order, mine.first - 1, mine.count, error));
+    if (is_mixed(self) && mixes_with_after(mine.first, mine.count, all))
+        LS_TRY(hold_sample(self, &order, end, mine.count + 1, error));
     if (s->device->facts.host_addressable)
         return LS_OK;
     return place_on_device(self, (size_t)mine.count, self->blank_samples, self->blank_labels,
@@ -141,7 +155,8 @@ static int open_loader(feed *self, ls_error *error) {
                                 .shuffled = s->training,
                                 .slots = SLOTS,
                                 .processing_units = s->processing_units,
-                                .processing_unit_count = s->processing_unit_count};
+                                .processing_unit_count = s->processing_unit_count,
+                                .partners = is_mixed(self)};
     choose_threads(self, &settings);
     LS_TRY(allocate_blank(self, error));
     if (s->device->facts.asynchronous)
@@ -167,7 +182,8 @@ static int keep_resident(feed *self, ls_error *error) {
 static int open_maker(feed *self, ls_error *error) {
     const feed_settings *s = &self->settings;
     int64_t most = (s->global_batch + s->size - 1) / s->size;
-    return batch_maker_open(&self->maker, s->device, self->data, most, error);
+    LS_TRY(batch_maker_open(&self->maker, s->device, self->data, most, error));
+    return is_mixed(self) ? batch_maker_mix(&self->maker, &s->mixing, error) : LS_OK;
 }
 
 feed_bytes feed_ahead_bytes(size_t sample_bytes, size_t most, bool host) {
@@ -197,6 +213,7 @@ int feed_plan_memory(const feed *self, const feed_settings *settings, feed_bytes
                           ? settings->global_batch
                           : self->data->facts.samples;
     size_t most = (size_t)((largest + settings->size - 1) / settings->size);
+    most += is_mixed(&planned) ? BATCH_BESIDE : 0;
     *out = feed_ahead_bytes(sample_bytes(self), most, settings->device->facts.host_addressable);
     if (resident)
         *out = (feed_bytes){.device = out->device + resident_bytes(&planned)};
@@ -315,10 +332,13 @@ static void describe_blank(const feed *self, input_batch *out) {
 }
 
 static input_batch begin_batch(const feed *self, int64_t global_count) {
+    const feed_settings *s = &self->settings;
+    int64_t position = s->size == 0 ? 0 : share_of(global_count, s->rank, s->size).first;
     return (input_batch){.global_count = global_count,
                          .training = self->settings.training,
                          .state = self->state,
                          .maker = &self->maker,
+                         .position = position,
                          .from = {.state = self->state}};
 }
 

@@ -19,6 +19,7 @@ typedef struct feed_settings {
     const int *processing_units; /* for the loader's thread; borrowed until feed_open returns */
     int processing_unit_count;
     int loader_threads; /* of samples that are slow to fetch; 0: searched */
+    mixing mixing;      /* of training's samples with each other */
 } feed_settings;
 
 #define FEED_PLACES "auto|device|host"

@@ -18,6 +18,14 @@ static const option options[] = {
      "Change brightness, contrast and saturation of encoded training images by up to S.", false},
     {"color-hue", OPTION_REAL, AT(jpegs.hue), "T", "0", NULL, 0, 0.5,
      "Turn the hue of encoded training images by up to T of the circle, either way.", false},
+    {"mixup", OPTION_REAL, AT(mixup), "ALPHA", "0", NULL, 0, 1000,
+     "Mix each training image and its target with another's, by a weight a step from Beta(ALPHA, "
+     "ALPHA).",
+     false},
+    {"cutmix", OPTION_REAL, AT(cutmix), "ALPHA", "0", NULL, 0, 1000,
+     "Put a box of another image into each, of an area from Beta(ALPHA, ALPHA); with --mixup: in "
+     "every second step, on average.",
+     false},
     {"data-place", OPTION_CHOICE, AT(place), "WHERE", "auto", FEED_PLACES, 0, 0,
      "Keep the images there; auto: on the GPU where they fit.", false},
     {"shuffle", OPTION_CHOICE, AT(jpegs.shuffle), "HOW", "full", SHUFFLE_CHOICES, 0, 0,
@@ -63,11 +71,8 @@ int input_pixels(const input *self, const input_choices *choices, double mean[3]
     return LS_OK;
 }
 
-void input_describe_augment(const input *self, const input_choices *choices, text_buffer *out) {
+static void describe_pictures(const input *self, const input_choices *choices, text_buffer *out) {
     const jpegs_choices *jpegs = &choices->jpegs;
-    text_add(out, "%s", choices->augment);
-    if (!self->train.data->is->slow)
-        return;
     text_add(out, " %d, decode %s", self->train.data->facts.width, jpegs->decode);
     if (jpegs->jitter > 0)
         text_add(out, ", color jitter %g", jpegs->jitter);
@@ -77,6 +82,16 @@ void input_describe_augment(const input *self, const input_choices *choices, tex
         text_add(out, ", shuffled in windows of %lld", (long long)jpegs->shuffle_window);
     if (strcmp(jpegs->mean, JPEGS_MEAN) != 0 || strcmp(jpegs->std, JPEGS_STD) != 0)
         text_add(out, ", mean %s, std %s", jpegs->mean, jpegs->std);
+}
+
+void input_describe_augment(const input *self, const input_choices *choices, text_buffer *out) {
+    text_add(out, "%s", choices->augment);
+    if (self->train.data->is->slow)
+        describe_pictures(self, choices, out);
+    if (choices->mixup > 0)
+        text_add(out, ", mixup %g", choices->mixup);
+    if (choices->cutmix > 0)
+        text_add(out, ", cutmix %g", choices->cutmix);
 }
 
 int input_check_options(const input_choices *choices, ls_error *error) {
@@ -108,6 +123,7 @@ static feed_settings split_settings(const input_choices *choices, const feed_set
     split.loader_threads = (int)choices->loader_threads;
     split.training = training;
     split.one_batch = training && choices->one_batch;
+    split.mixing = (mixing){choices->seed, choices->mixup, choices->cutmix};
     return split;
 }
 

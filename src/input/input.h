@@ -20,9 +20,15 @@ typedef struct input_choices {
     const char *augment; /* one of AUGMENTATION_CHOICES */
     jpegs_choices jpegs;
     double loader_threads; /* 0: auto */
+    double mixup, cutmix;  /* alphas; 0: not done */
     uint64_t seed;
     bool one_batch; /* --ablate data */
 } input_choices;
+
+/* Samples that the memory of a batch needs behind its own (BATCH_BESIDE). */
+static inline int input_beside(const input_choices *choices) {
+    return choices->mixup > 0 || choices->cutmix > 0 ? BATCH_BESIDE : 0;
+}
 
 /* The options of a command whose settings hold an input_choices at `offset`; seed and one_batch are
  * the caller's. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/share.h"
 #include "base/thread.h"
+#include "device/mixing.h"
 #include "input/sampler.h"
 #include "input/thread_search.h"
 
@@ -19,6 +20,8 @@ typedef struct slot {
     int64_t *indices;
     int count;
     int fetched; /* of them */
+    /* Of partners[i]: -1: none, else the position in the order; lies at `count` + i. */
+    int64_t partners[LOADER_PARTNERS];
 } slot;
 
 /* The ring: batch b of an epoch lies in slot b % slots. Threads take pieces of batch `begun`, from
@@ -95,6 +98,18 @@ static void count_filled(loader *self) {
     pthread_cond_broadcast(&self->changed);
 }
 
+/* The samples beside this rank's part of a batch that its first and its last are mixed with. */
+static void find_partners(const loader *self, share mine, slot *of) {
+    int64_t begins = self->begun * self->settings.global_batch;
+    int64_t rest = self->data->facts.samples - begins;
+    int64_t all = rest < self->settings.global_batch ? rest : self->settings.global_batch;
+    int64_t first = mine.first - begins;
+    bool wanted = self->settings.partners && mine.count > 0;
+    of->partners[0] = wanted && mixes_with_before(first) ? mine.first - 1 : -1;
+    of->partners[1] =
+        wanted && mixes_with_after(first, mine.count, all) ? mine.first + mine.count : -1;
+}
+
 /* The next piece: one sample where these are slow, else all of a batch, which may be none. */
 static piece take_piece(loader *self) {
     slot *of = &self->slots[self->begun % self->settings.slots];
@@ -105,6 +120,7 @@ static piece take_piece(loader *self) {
         of->fetched = 0;
         for (int64_t index = 0; index < mine.count; index++)
             of->indices[index] = sampler_index(&self->order, mine.first + index);
+        find_partners(self, mine, of);
         out.position = mine.first;
     }
     out.count = self->data->is->slow && of->count > 0 ? 1 : of->count;
@@ -114,6 +130,22 @@ static piece take_piece(loader *self) {
         self->next = 0;
     }
     return out;
+}
+
+/* Behind the others. */
+static int fetch_partners(const loader *self, slot *of, const sampler *order, int epoch,
+                          ls_error *error) {
+    const samples *data = self->data;
+    for (int i = 0; i < LOADER_PARTNERS; i++) {
+        int at = of->count + i;
+        if (of->partners[i] < 0)
+            continue;
+        of->indices[at] = sampler_index(order, of->partners[i]);
+        LS_TRY(data->is->fetch(data, epoch, of->indices[at],
+                               of->samples + (size_t)at * data->facts.bytes, &of->labels[at],
+                               error));
+    }
+    return LS_OK;
 }
 
 static int fetch_piece(const loader *self, const piece *piece, const sampler *order, int epoch,
@@ -126,7 +158,7 @@ static int fetch_piece(const loader *self, const piece *piece, const sampler *or
         LS_TRY(data->is->fetch(data, epoch, of->indices[index],
                                of->samples + (size_t)index * data->facts.bytes, &of->labels[index],
                                error));
-    return LS_OK;
+    return piece->first == 0 ? fetch_partners(self, of, order, epoch, error) : LS_OK;
 }
 
 /* Fetches pieces until it is told to stop. Enters and leaves with the lock held. */
@@ -193,6 +225,7 @@ static int make_slots(loader *self, ls_error *error) {
                           ? self->settings.global_batch
                           : self->data->facts.samples;
     int64_t count = (largest + self->settings.size - 1) / self->settings.size;
+    count += self->settings.partners ? LOADER_PARTNERS : 0;
     size_t bytes = round_up((size_t)count * self->data->facts.bytes);
     size_t labels = round_up((size_t)count * sizeof(int32_t));
     size_t indices = round_up((size_t)count * sizeof(int64_t));

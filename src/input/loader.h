@@ -26,6 +26,7 @@ typedef struct loader_settings {
      * loader_create returns. */
     const int *processing_units;
     int processing_unit_count;
+    bool partners; /* fetch what samples at the borders are mixed with, too (device/mixing.h) */
 } loader_settings;
 
 typedef struct loader_batch {
@@ -33,7 +34,11 @@ typedef struct loader_batch {
     const int32_t *labels;  /* [count] */
     const int64_t *indices; /* [count] sample ids */
     int count;              /* this rank's; may be 0 */
+    /* With `partners`, of LOADER_PARTNERS samples behind these: the first one's partner and the
+     * last one's, where they are in other ranks' shares; else that place holds whatever. */
 } loader_batch;
+
+enum { LOADER_PARTNERS = 2 };
 
 /* The samples must be loaded and outlive the loader. The device owns the slots. */
 int loader_create(const samples *data, device *device, const loader_settings *settings,

@@ -18,7 +18,8 @@ typedef struct dp_state {
 /* Of a batch of all ranks that the root holds: the network's input, and logits. */
 static size_t input_bytes(const mode_settings *s) {
     size_t batch = (size_t)((s->global_batch + s->micro_batches - 1) / s->micro_batches);
-    return batch * network_input_elements(s->network) * dtype_bytes(network_type(s->network));
+    return (batch + (size_t)s->beside) * network_input_elements(s->network) *
+           dtype_bytes(network_type(s->network));
 }
 
 static size_t output_bytes(const mode_settings *s) {

@@ -38,6 +38,7 @@ typedef struct mode_settings {
     float label_smoothing;      /* of training's loss: loss_arguments */
     uint64_t seed;              /* of what ops draw (op_draws) */
     double measure_seconds;     /* ddp: for what is measured before it chooses, all in all */
+    int beside;          /* samples that a batch's memory is to have room for behind its own */
     bool sync_batchnorm; /* ddp: what ops sum over a batch is all ranks' (mode/batch_sums.h) */
     int lanes; /* --strict: of the global batch, over all ranks (mode/lanes.h); 0: not strict */
     int micro_batches;    /* a step's, one after the other (mode/accumulate.h); 0 is 1 */

@@ -138,6 +138,11 @@ int mode_compute_loss(mode *self, const input_batch *batch, loss_arguments *argu
     arguments->gradient_scale = 1.0f / (float)batch->global_count;
     arguments->state = batch->state;
     arguments->smoothing = batch->training ? s->label_smoothing : 0;
+    if (batch_other_labels(batch)) {
+        ptrdiff_t first = arguments->labels - batch_labels(batch);
+        arguments->other_labels = batch_other_labels(batch) + first;
+        arguments->weights = batch_weights(batch) + first;
+    }
     if (!batch->training) { /* no gradient to scale, and no step of the run */
         arguments->dlogits = NULL;
         arguments->state = NULL;

@@ -212,7 +212,13 @@ static size_t input_bytes(const network *self) {
     int most = 0;
     for (int index = 0; index < self->pass_count; index++)
         most = self->passes[index]->n > most ? self->passes[index]->n : most;
-    return network_input_elements(self) * (size_t)most * dtype_bytes(self->type);
+    return network_input_elements(self) * (size_t)(most + self->room) * dtype_bytes(self->type);
+}
+
+void network_give_room(network *self, int samples) {
+    self->room = samples;
+    for (int lane = 1; lane < self->lane_count; lane++)
+        network_lane(self, lane)->room = samples;
 }
 
 static int wanted_inputs(const network *self) {

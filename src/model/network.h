@@ -84,6 +84,9 @@ network *network_lane(network *self, int lane); /* lane 0 is `self` */
 /* The pass for a batch of n (made on first use, out of the hot loop). n = 0: a pass that does
  * nothing but call the hooks of backward with zero gradients. */
 int network_prepare(network *self, int n, ls_error *error);
+/* Passes' inputs get room for so many samples behind their own. Before network_seal; of all lanes.
+ */
+void network_give_room(network *self, int samples);
 /* Allocates the arena for all prepared passes. After it, network_prepare is refused. */
 int network_seal(network *self, ls_error *error);
 pass *network_pass(network *self, int n);            /* NULL when not prepared */

@@ -30,6 +30,7 @@ struct network {
     int input_count;
     network **others; /* [lane_count - 1]: the networks of the further lanes; NULL: not split */
     int lane_count;   /* 0: not split */
+    int room;         /* samples behind a pass's, in its input */
     gathered_plan *gathered;
     int gathered_count;
     void *gathered_workspace; /* all gathered plans share it; NULL: none needs any */

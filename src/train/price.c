@@ -38,6 +38,7 @@ static int open_plain(trainer *self, int64_t batch, learner *out, ls_error *erro
                           error));
     network_recompute(out->network, recompute_of(self->settings->model.recompute));
     LS_TRY(trainer_prepare_batch(self, out->network, self->me->rank, batch, error));
+    network_give_room(out->network, input_beside(&self->settings->input));
     LS_TRY(network_seal(out->network, error));
     LS_TRY(optimizer_create(&out->optimizer, &self->settings->optimizer,
                             self->learner.optimizer.scaling, error));

@@ -179,7 +179,9 @@ static int prepare_network(trainer *self, ls_error *error) {
     if (self->settings->model.zero_init_residual)
         LS_TRY(graph_zero_branches(&self->graph, error));
     LS_TRY(make_network(self, error));
-    return prepare_in_turn(self, error);
+    LS_TRY(prepare_in_turn(self, error));
+    network_give_room(self->learner.network, input_beside(&self->settings->input));
+    return LS_OK;
 }
 
 /* What settings, network and data say of the mode to make. */
@@ -199,6 +201,7 @@ static mode_settings describe_mode(const trainer *self, const learner *learner, 
                          .label_smoothing = (float)self->settings->label_smoothing,
                          .seed = (uint64_t)self->settings->seed,
                          .forgets_gradients = true,
+                         .beside = input_beside(&self->settings->input),
                          .global_batch = self->global_batch,
                          .training_batch = input_largest_batch(&self->input),
                          .last_training_batch = self->input.train.last};

@@ -4,6 +4,8 @@ at any number of ranks, lanes and micro-batches.
 
  - dp and ddp at 2 ranks and micro-batches follow single step by step; other draws do not.
  - --strict: the same bits at 1, 2 and 4 ranks, with micro-batches too; certificates say so.
+ - a run that goes on from a checkpoint ends with the bits of one that was not interrupted, mixup and CutMix
+   included.
  - a profile names its layers, and the forecast takes it.
 
 usage: vit.py LOCKSTEP  (the binary; needs mpirun, exit 77 where there is none)
@@ -12,6 +14,7 @@ Images of 16 pixels in patches of 8: five tokens. 4 steps of 12 images, and of 8
 """
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -70,6 +73,20 @@ def of_strict():
     tap.check("certificates say so", said.returncode == 0, said.stdout + said.stderr)
 
 
+def of_resume():
+    options = ["--checkpoint-every", "2", "--keep", "9", "--mixup", "0.8", "--cutmix", "1", *DROPS]
+    losses("whole", 0, *options)
+    saved = sorted(name for name in os.listdir("whole/checkpoints") if os.path.isdir(f"whole/checkpoints/{name}"))
+    shutil.copytree(f"whole/checkpoints/{saved[0]}", f"resumed/checkpoints/{saved[0]}")
+    with open("resumed/checkpoints/last", "w", encoding="ascii") as file:
+        file.write(f"{saved[0]}\n")
+    losses("resumed", 0, *options)
+    found = [[summary(name)[column] for column in ("parameters_hash", "final_train_loss", "attempts")]
+             for name in ("whole", "resumed")]
+    tap.check("a run that goes on has the bits of the whole one", found[0][:2] == found[1][:2] and found[0][0],
+              f"{found}")
+
+
 def of_profile():
     losses("profiled", 0, "--profile", "2", *DROPS)
     with open("profiled/layers.csv", newline="") as file:
@@ -86,5 +103,6 @@ with tempfile.TemporaryDirectory() as work:
     os.chdir(work)
     of_draws()
     of_strict()
+    of_resume()
     of_profile()
 sys.exit(tap.done())

@@ -146,6 +146,7 @@ static const ops cpu_ops = {
     .clip_norm = cpu_clip_norm,
     .check_finite = cpu_check_finite,
     .advance = cpu_advance,
+    .mix = host_mix,
     .begin_epoch = host_begin_epoch,
     .cast = cpu_cast,
     .sums_of_squares = cpu_sums_of_squares,

@@ -45,8 +45,27 @@ static double mean_logit(const loss_row *row) {
     return sum / (double)row->of->classes;
 }
 
-static void one_row(const loss_row *row, size_t label, double scale, loss_totals *totals) {
+/* A sample's labels, and what its own is worth in the target. */
+typedef struct loss_labels {
+    size_t own, other;
+    double weight;
+} loss_labels;
+
+static loss_labels labels_of(const loss_arguments *a, int sample) {
+    size_t own = (size_t)a->labels[sample];
+    if (!a->other_labels)
+        return (loss_labels){own, own, 1};
+    return (loss_labels){own, (size_t)a->other_labels[sample], (double)a->weights[sample]};
+}
+
+static double of_labels(const loss_labels *labels, double own, double other) {
+    return labels->weight == 1 ? own : labels->weight * own + (1 - labels->weight) * other;
+}
+
+static void one_row(const loss_row *row, const loss_labels *labels, double scale,
+                    loss_totals *totals) {
     const loss_arguments *a = row->of;
+    size_t label = labels->own;
     size_t best = 0, classes = (size_t)a->classes;
     for (size_t c = 1; c < classes; c++)
         if (logit(row, c) > logit(row, best))
@@ -54,7 +73,7 @@ static void one_row(const loss_row *row, size_t label, double scale, loss_totals
     double largest = logit(row, best), sum = 0, smoothing = (double)a->smoothing;
     for (size_t c = 0; c < classes; c++)
         sum += exp(logit(row, c) - largest);
-    double wanted = logit(row, label);
+    double wanted = of_labels(labels, logit(row, label), logit(row, labels->other));
     if (smoothing > 0)
         wanted = (1 - smoothing) * wanted + smoothing * mean_logit(row);
     totals->loss_sum += log(sum) + largest - wanted;
@@ -67,7 +86,8 @@ static void one_row(const loss_row *row, size_t label, double scale, loss_totals
     double elsewhere = smoothing / (double)classes;
     for (size_t c = 0; c < classes; c++) {
         double probability = exp(logit(row, c) - largest) / sum;
-        double target = (c == label ? 1 - smoothing : 0) + elsewhere;
+        double here = of_labels(labels, c == label, c == labels->other);
+        double target = (1 - smoothing) * here + elsewhere;
         store(a->type, a->dlogits, row->first + c, (probability - target) * scale);
     }
 }
@@ -79,7 +99,8 @@ int cpu_softmax_cross_entropy(device *self, device_stream *stream, const loss_ar
     double scale = (double)a->gradient_scale * (a->state ? (double)a->state->loss_scale : 1);
     for (int sample = 0; sample < a->n; sample++) {
         loss_row row = {a, (size_t)sample * (size_t)a->classes};
-        one_row(&row, (size_t)a->labels[sample], scale, a->totals);
+        loss_labels labels = labels_of(a, sample);
+        one_row(&row, &labels, scale, a->totals);
     }
     loss_totals_look(a->totals, a->state);
     return LS_OK;

@@ -33,10 +33,13 @@ static int place_of(const ref_row *row, int label) {
     return before;
 }
 
-/* What the target is at a class. */
-static double target(const loss_arguments *a, int class, int label) {
-    double smoothing = (double)a->smoothing;
-    return (class == label ? 1 - smoothing : 0) + smoothing / (double)a->classes;
+/* What sample i's target is at a class. */
+static double target(const loss_arguments *a, int class, int i) {
+    double smoothing = (double)a->smoothing, weight = a->weights ? (double)a->weights[i] : 1;
+    double of_labels = class == a->labels[i] ? weight : 0;
+    if (a->other_labels && class == a->other_labels[i])
+        of_labels += 1 - weight;
+    return (1 - smoothing) * of_labels + smoothing / (double)a->classes;
 }
 
 int ref_softmax_cross_entropy(device *self, device_stream *stream, const loss_arguments *a,
@@ -51,8 +54,8 @@ int ref_softmax_cross_entropy(device *self, device_stream *stream, const loss_ar
         for (int c = 0; c < a->classes; c++)
             sum += exp(logit(&row, c) - largest);
         for (int c = 0; c < a->classes; c++)
-            if (target(a, c, label) != 0)
-                loss += target(a, c, label) * (log(sum) + largest - logit(&row, c));
+            if (target(a, c, i) != 0)
+                loss += target(a, c, i) * (log(sum) + largest - logit(&row, c));
         a->totals->loss_sum += loss;
         a->totals->correct += best == label;
         a->totals->samples += 1;
@@ -61,7 +64,7 @@ int ref_softmax_cross_entropy(device *self, device_stream *stream, const loss_ar
         for (int c = 0; a->dlogits && c < a->classes; c++) {
             double probability = exp(logit(&row, c) - largest) / sum;
             ref_store(a->type, a->dlogits, row.first + (size_t)c,
-                      (probability - target(a, c, label)) * scale);
+                      (probability - target(a, c, i)) * scale);
         }
     }
     loss_totals_look(a->totals, a->state);

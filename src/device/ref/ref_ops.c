@@ -42,6 +42,7 @@ const ops ops_ref = {
     .clip_norm = ref_clip_norm,
     .check_finite = ref_check_finite,
     .advance = ref_advance,
+    .mix = host_mix,
     .begin_epoch = host_begin_epoch,
     .cast = ref_cast,
     .sums_of_squares = ref_sums_of_squares,
