@@ -32,9 +32,9 @@ OTHERS = (signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2)
 CODES.update({number: 128 + number for number in OTHERS})
 
 
-def started(title, ranks, options=(), source=small, mode="ddp", **environment):
-    return suite.start(title, suite.command(ranks, *suite.train(source, *forever, *options,
-                                                                mode=mode)), **environment)
+def started(title, ranks, options=(), source=small, mode="ddp", before=(), **environment):
+    command = suite.command(ranks, *suite.train(source, *forever, *options, mode=mode))
+    return suite.start(title, [*before, *command], **environment)
 
 
 def catches(pid, number):
@@ -212,8 +212,10 @@ def killed(title, ranks, victim, mode="ddp"):
 
 
 def stopped(title, ranks, victim, seconds="3"):
-    """A stopped process keeps its sockets: only its silence tells. The launcher then kills it."""
-    job = started(title, ranks, **({"LOCKSTEP_SILENCE_SECONDS": seconds} if seconds != "20" else {}))
+    """A stopped process keeps its sockets: only its silence tells. The launcher then kills it. The other rank spins
+    in its collective meanwhile, with what other tests leave of a core."""
+    job = started(title, ranks, before=("nice", "-n", "19"),
+                  **({"LOCKSTEP_SILENCE_SECONDS": seconds} if seconds != "20" else {}))
     training(job)
     pid = job.ranks()[victim]
     os.kill(pid, signal.SIGSTOP)

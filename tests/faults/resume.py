@@ -63,7 +63,8 @@ tap.check("there are checkpoints in epochs and at the end", "step-0000000010" in
 tap.check("the summary counts them", int(summary["checkpoints"]) == len(names) and summary["attempts"] == "1"
           and float(summary["checkpoint_bytes"]) > 1e6, (summary["checkpoints"], names))
 
-for index, name in enumerate(names):
+# From six of them, so that each number of ranks goes on twice.
+for index, name in enumerate(names[::max(1, len(names) // 6)][:6]):
     ranks = (1, 4, 2)[index % 3]
     summary, found = must("from", ranks, *LOSS_LIST, "--resume", os.path.join(folder, name))
     same(f"from {name} on {ranks}", found, whole)
