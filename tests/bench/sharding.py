@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""What sharding costs and saves, on the ranks of one node, a core each: lockstep's fsdp over its ddp, and over
+PyTorch's fully_shard (gloo, a module a block).
+
+    sharding.py LOCKSTEP memory [--model vit-b16] [--ranks 4] [--batch 1]
+    sharding.py LOCKSTEP speed [--model vit-s16] [--ranks 2] [--batch 8] [--rounds 5] [--steps 4]
+                               [--precision fp32] [--peer yes|no]
+
+memory: the most that a rank had resident (VmHWM) in a run of each mode, activations and workspace taken off, with
+Adam; fsdp over ddp. Bar: 0.35. Pages that the ranks of a node share count in each rank that has touched them.
+speed: images/s by the epochs' clock; the modes and the peer in turns, medians of the rounds' ratios. Bars: 0.95 of
+ddp; 1.12 times the peer in fp32, 1.3 in bf16. The peer's memory is its process's peak. LOCKSTEP_PEER_PYTHON names a
+Python that can import torch and torchvision (this one, if none is named).
+"""
+import argparse
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import runs
+from resnet import build, CLASSES
+
+PYTHON = os.environ.get("LOCKSTEP_PEER_PYTHON", sys.executable)
+SIDE = 224
+MEMORY_BAR, DDP_BAR, PEER_BARS, PEER_MEMORY_BAR = 0.35, 0.95, {"fp32": 1.12, "bf16": 1.3}, 0.7
+
+
+def peer(model, batch, steps, precision):
+    """A rank of PyTorch's: seconds of `steps` steps after one, on rank 0's standard output, and its peak bytes."""
+    import torch
+    import torch.distributed as dist
+    import torchvision
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    torch.manual_seed(1)
+    net = build(torchvision, model, SIDE)
+    low = {"mp_policy": MixedPrecisionPolicy(param_dtype=torch.bfloat16)} if precision == "bf16" else {}
+    mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (dist.get_world_size(),))
+    for block in net.encoder.layers:
+        fully_shard(block, mesh=mesh, **low)
+    fully_shard(net, mesh=mesh, **low)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    criterion = torch.nn.CrossEntropyLoss()
+    images, labels = torch.rand(batch, 3, SIDE, SIDE) * 2 - 1, torch.arange(batch) % CLASSES
+    began = 0
+    for step in range(steps + 1):
+        if step == 1:
+            dist.barrier()
+            began = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        criterion(net(images).float(), labels).backward()
+        optimizer.step()
+    dist.barrier()
+    if dist.get_rank() == 0:
+        print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    dist.destroy_process_group()
+
+
+def run_peer(arguments):
+    """images/s and peak bytes."""
+    ranks = []
+    for rank in range(arguments.ranks):
+        environment = dict(os.environ, RANK=str(rank), WORLD_SIZE=str(arguments.ranks), MASTER_ADDR="127.0.0.1",
+                           MASTER_PORT="29511", OMP_NUM_THREADS="1")
+        ranks.append(subprocess.Popen(
+            ["taskset", "-c", str(rank % os.cpu_count()), PYTHON, os.path.abspath(__file__), "--peer-rank", arguments.model,
+             str(arguments.batch), str(arguments.steps), arguments.precision],
+            env=environment, stdout=subprocess.PIPE, text=True))
+    texts = [process.communicate()[0] for process in ranks]
+    if any(process.returncode for process in ranks):
+        raise SystemExit("the peer failed")
+    seconds, peak = map(float, texts[0].split())
+    return arguments.ranks * arguments.batch * arguments.steps / seconds, peak
+
+
+def run_ours(arguments, work, data, mode):
+    """summary.csv's row; where there are more ranks than cores they share them."""
+    folder = os.path.join(work, mode)
+    options = ["--model", arguments.model, "--mode", mode, "--batch-per-rank", arguments.batch, "--epochs", 1,
+               "--threads", 1, "--precision", arguments.precision, "--certificate", "off", "--optimizer", "adam"]
+    if arguments.ranks <= os.cpu_count():
+        return runs.train(arguments.lockstep, data, folder, *options, ranks=arguments.ranks)[0]
+    shutil.rmtree(folder, ignore_errors=True)
+    command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(arguments.ranks), arguments.lockstep, "train",
+               "--data", data, "--device", runs.DEVICE, "--results", folder, "--oversubscribe", *map(str, options)]
+    return runs.finish(command, folder, runs.ENVIRONMENT)[0]
+
+
+def pack(arguments, work, steps):
+    images = arguments.ranks * arguments.batch * steps
+    folder = os.path.join(work, "data")
+    subprocess.run([arguments.lockstep, "pack", "synthetic", folder, "--images", str(images), "--size", str(SIDE),
+                    "--classes", str(CLASSES), "--test-images", str(arguments.ranks)], check=True, capture_output=True)
+    return folder
+
+
+def memory(arguments, work):
+    data, held = pack(arguments, work, 2), {}
+    for mode in ("ddp", "fsdp"):
+        row = run_ours(arguments, work, data, mode)
+        number = {name: float(row[f"memory_{name}_bytes"] or 0) for name in
+                  ("parameters", "gradients", "optimizer", "packed", "activations", "workspace", "communication")}
+        peak = float(row["peak_memory_maximum_bytes"])
+        held[mode] = peak - number["activations"] - number["workspace"]
+        print(f"{mode:5} peak {peak / 1e6:8.1f} MB; planned, MB: " +
+              ", ".join(f"{name} {value / 1e6:.1f}" for name, value in number.items()))
+    ratio = held["fsdp"] / held["ddp"]
+    print(f"{arguments.model}, {arguments.ranks} ranks: fsdp / ddp {ratio:.3f}  (bar {MEMORY_BAR}"
+          f"{'' if ratio <= MEMORY_BAR else ': MISSED'})")
+
+
+def speed(arguments, work):
+    data, rates, peaks = pack(arguments, work, arguments.steps), {}, {}
+    for _ in range(arguments.rounds):
+        for mode in ("fsdp", "ddp"):
+            row = run_ours(arguments, work, data, mode)
+            rates.setdefault(mode, []).append(float(row["images_per_second"]))
+            peaks[mode] = float(row["peak_memory_maximum_bytes"])
+        if arguments.peer == "yes":
+            rate, peaks["PyTorch"] = run_peer(arguments)
+            rates.setdefault("PyTorch", []).append(rate)
+    for name, values in rates.items():
+        print(f"{name:8}{statistics.median(values):8.2f} images/s  peak {peaks[name] / 1e6:8.1f} MB")
+    for name, bar in (("ddp", DDP_BAR), ("PyTorch", PEER_BARS.get(arguments.precision, 1))):
+        if name in rates:
+            ratio = statistics.median(ours / theirs for ours, theirs in zip(rates["fsdp"], rates[name]))
+            print(f"fsdp / {name}: {ratio:.3f}  (bar {bar}{'' if ratio >= bar else ': MISSED'})")
+    if "PyTorch" in peaks:
+        ratio = peaks["fsdp"] / peaks["PyTorch"]
+        print(f"peak memory, fsdp / PyTorch: {ratio:.3f}  (bar {PEER_MEMORY_BAR}"
+              f"{'' if ratio <= PEER_MEMORY_BAR else ': MISSED'})")
+
+
+def main():
+    if sys.argv[1:2] == ["--peer-rank"]:
+        return peer(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lockstep", type=os.path.abspath)
+    parser.add_argument("what", choices=("memory", "speed"))
+    parser.add_argument("--model")
+    parser.add_argument("--ranks", type=int)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--precision", choices=PEER_BARS, default="fp32")
+    parser.add_argument("--peer", choices=("yes", "no"), default="yes")
+    arguments = parser.parse_args()
+    default = {"memory": ("vit-b16", 4, 1), "speed": ("vit-s16", 2, 8)}[arguments.what]
+    arguments.model = arguments.model or default[0]
+    arguments.ranks = arguments.ranks or default[1]
+    arguments.batch = arguments.batch or default[2]
+    with tempfile.TemporaryDirectory() as work:
+        {"memory": memory, "speed": speed}[arguments.what](arguments, work)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
