@@ -36,8 +36,11 @@ bool accumulator_at_last(const accumulator *self) {
 
 /* ---- a row of gradients */
 
+/* Of the sum, in whole cache lines. */
 static size_t row_at(const accumulator *self, int row) {
-    return (size_t)row * store_row_stride(self->mode->store, STORE_GRADIENTS);
+    enum { GRAIN = 64 };
+    size_t count = self->mode->settings.graph->parameter_count;
+    return (size_t)row * ((count + GRAIN - 1) / GRAIN * GRAIN);
 }
 
 static float *sum_of(const accumulator *self, int row, int unit) {
@@ -47,7 +50,7 @@ static float *sum_of(const accumulator *self, int row, int unit) {
 static int own_of(const accumulator *self, int row, int unit, float **out, ls_error *error) {
     mode *mode = self->mode;
     LS_TRY(mode->hooks.gradient(mode, unit, out, error));
-    *out += row_at(self, row);
+    *out += (size_t)row * mode->gradient_stride;
     return LS_OK;
 }
 

@@ -25,11 +25,14 @@ typedef struct lane {
 struct lanes {
     mode *mode;
     int workers;
-    bool defers; /* the mode's hooks are called after the workers' end, with all threads */
+    bool defers;  /* the mode's hooks are called after the workers' end, with all threads */
+    bool in_step; /* workers go from layer to layer together: mode/lanes.h */
     const input_batch *batch;
     int (*work)(lanes *self, int worker, ls_error *error);
     ls_error *errors;     /* [workers] */
     _Atomic int finished; /* workers but the first */
+    _Atomic int failed;   /* worker + 1; 0: none */
+    _Atomic int waiting, meetings;
     int told_written, told_done;
     lane *each; /* [mode->lane_count] */
 };
@@ -47,7 +50,7 @@ static int gradient(void *context, int unit, float **out, ls_error *error) {
     if (mode->accumulator)
         return accumulator_gradient(mode->accumulator, self->number, unit, out, error);
     LS_TRY(mode->hooks.gradient(mode, unit, out, error));
-    *out += (size_t)self->number * store_row_stride(mode->store, STORE_GRADIENTS);
+    *out += (size_t)self->number * mode->gradient_stride;
     return LS_OK;
 }
 
@@ -91,7 +94,8 @@ static int tell(lanes *self, ls_error *error) {
 }
 
 static int tell_now(const lane *self, ls_error *error) {
-    return is_first_worker(self) && !self->all->defers ? tell(self->all, error) : LS_OK;
+    bool now = is_first_worker(self) && !self->all->defers && !self->all->in_step;
+    return now ? tell(self->all, error) : LS_OK;
 }
 
 /* The gradients that are at hand are the step's. */
@@ -133,7 +137,9 @@ static int between(void *context, ls_error *error) {
 
 static void run_worker(void *context, int worker) {
     lanes *self = context;
-    self->work(self, worker, &self->errors[worker]);
+    int none = 0;
+    if (self->work(self, worker, &self->errors[worker]) != LS_OK)
+        atomic_compare_exchange_strong(&self->failed, &none, worker + 1);
     if (worker > 0)
         atomic_fetch_add_explicit(&self->finished, 1, memory_order_release);
 }
@@ -143,16 +149,85 @@ static int run(lanes *self, int (*work)(lanes *self, int worker, ls_error *error
     device *device = self->mode->settings.device;
     self->work = work;
     atomic_store(&self->finished, 0);
+    atomic_store(&self->failed, 0);
+    atomic_store(&self->waiting, 0);
     if (device->is->side_by_side)
         device->is->side_by_side(device, self->workers, run_worker, self);
     else
         run_worker(self, 0);
-    for (int worker = 0; worker < self->workers; worker++)
-        if (self->errors[worker].code != LS_OK) {
-            *error = self->errors[worker];
-            return error->code;
-        }
+    int failed = atomic_load(&self->failed);
+    if (failed > 0)
+        *error = self->errors[failed - 1];
+    return failed > 0 ? error->code : LS_OK;
+}
+
+/* All workers have come here. */
+static int meet(lanes *self, ls_error *error) {
+    int number = atomic_load(&self->meetings);
+    if (atomic_fetch_add(&self->waiting, 1) == self->workers - 1) {
+        atomic_store(&self->waiting, 0);
+        atomic_fetch_add(&self->meetings, 1);
+        return LS_OK;
+    }
+    while (atomic_load(&self->meetings) == number) {
+        if (atomic_load(&self->failed))
+            return ls_fail(error, LS_FAILED, "strict: another lane failed");
+        sched_yield();
+    }
     return LS_OK;
+}
+
+/* ---- layers that are entered together */
+
+/* The unit whose gradient this layer is the first to write a part of: its own, or the bias of one
+ * before it (network_hooks.gradient). */
+static int next_unit(const graph *graph, int layer) {
+    int unit = graph->unit_count - 1;
+    while (unit >= 0 && graph->units[unit].layer > layer)
+        unit--;
+    return unit;
+}
+
+/* What the lanes' hooks will ask for is there: in backward also of a layer without a unit, before
+ * which others may be computed again; and the unit before, whose layer may be one of these. */
+static int enter(lanes *self, int layer, bool backward, ls_error *error) {
+    mode *mode = self->mode;
+    const network_hooks *hooks = &mode->hooks;
+    const graph *graph = mode->settings.graph;
+    int unit = backward ? next_unit(graph, layer) : graph->layers[layer].unit;
+    const float *parameters;
+    float *gradient;
+    if (unit < 0)
+        return LS_OK;
+    if (hooks->comes_to)
+        LS_TRY(hooks->comes_to(mode, unit, backward, error));
+    LS_TRY(hooks->parameters(mode, unit, &parameters, error));
+    if (backward && unit > 0 && self->workers > 1 && hooks->comes_to)
+        LS_TRY(hooks->parameters(mode, unit - 1, &parameters, error));
+    return backward ? hooks->gradient(mode, unit, &gradient, error) : LS_OK;
+}
+
+static int leave(lanes *self, int layer, bool backward, ls_error *error) {
+    mode *mode = self->mode;
+    int unit = mode->settings.graph->layers[layer].unit;
+    if (backward)
+        LS_TRY(tell(self, error));
+    return unit >= 0 && mode->hooks.released ? mode->hooks.released(mode, unit, error) : LS_OK;
+}
+
+static int enter_together(lanes *self, int worker, int layer, bool backward, ls_error *error) {
+    if (!self->in_step)
+        return LS_OK;
+    if (worker == 0)
+        LS_TRY(enter(self, layer, backward, error));
+    return meet(self, error);
+}
+
+static int leave_together(lanes *self, int worker, int layer, bool backward, ls_error *error) {
+    if (!self->in_step)
+        return LS_OK;
+    LS_TRY(meet(self, error));
+    return worker == 0 ? leave(self, layer, backward, error) : LS_OK;
 }
 
 #define FOR_OWN_LANES(self, worker, at)                                                            \
@@ -219,10 +294,13 @@ int lanes_begin(lanes *self, const input_batch *batch, ls_error *error) {
 
 static int forward_work(lanes *self, int worker, ls_error *error) {
     const mode_settings *s = &self->mode->settings;
-    for (int layer = 0; layer < s->graph->layer_count; layer++)
+    for (int layer = 0; layer < s->graph->layer_count; layer++) {
+        LS_TRY(enter_together(self, worker, layer, false, error));
         FOR_OWN_LANES(self, worker, at)
-    LS_TRY(network_forward_layer(at->network, at->pass, layer, self->batch->training, s->stream,
-                                 &at->hooks, error));
+        LS_TRY(network_forward_layer(at->network, at->pass, layer, self->batch->training, s->stream,
+                                     &at->hooks, error));
+        LS_TRY(leave_together(self, worker, layer, false, error));
+    }
     return LS_OK;
 }
 
@@ -261,9 +339,12 @@ static int attend(lanes *self, ls_error *error) {
 
 static int backward_work(lanes *self, int worker, ls_error *error) {
     const mode_settings *s = &self->mode->settings;
-    for (int layer = s->graph->layer_count - 1; layer >= 0; layer--)
+    for (int layer = s->graph->layer_count - 1; layer >= 0; layer--) {
+        LS_TRY(enter_together(self, worker, layer, true, error));
         FOR_OWN_LANES(self, worker, at)
-    LS_TRY(network_backward_layer(at->network, at->pass, layer, s->stream, &at->hooks, error));
+        LS_TRY(network_backward_layer(at->network, at->pass, layer, s->stream, &at->hooks, error));
+        LS_TRY(leave_together(self, worker, layer, true, error));
+    }
     return worker == 0 ? attend(self, error) : LS_OK;
 }
 
@@ -298,7 +379,8 @@ int lanes_create(mode *mode, lanes **out, ls_error *error) {
     *out = self;
     self->mode = mode;
     self->workers = threads < 1 ? 1 : threads < count ? threads : count;
-    self->defers = self->workers > 1 && mode->settings.size == 1;
+    self->in_step = mode->is->has_slots;
+    self->defers = self->workers > 1 && mode->settings.size == 1 && !self->in_step;
     self->errors = calloc((size_t)self->workers, sizeof *self->errors);
     self->each = aligned_alloc(_Alignof(lane), (size_t)count * sizeof *self->each);
     if (!self->errors || !self->each)

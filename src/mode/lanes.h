@@ -14,7 +14,10 @@
  * Lanes of a rank are computed side by side, as many at a time as it has compute threads, each
  * thread going through the layers of its lanes together: a unit's gradients of all lanes are so
  * ready early, and their sum starts beside the rest of backward. The mode's hooks are called on the
- * caller's thread alone, when all lanes of this rank have come to that point. */
+ * caller's thread alone, when all lanes of this rank have come to that point. Where parameters or
+ * gradients lie in slots (mode_interface.has_slots) threads wait for each other before and after
+ * each layer, so that a slot that one lane is given is there for all, and is left by all before it
+ * serves again. */
 #ifndef LOCKSTEP_MODE_LANES_H
 #define LOCKSTEP_MODE_LANES_H
 

@@ -39,9 +39,9 @@ static size_t packed_bytes(const mode_settings *s) {
     return bytes;
 }
 
-void mode_plan_rest(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
-    bytes[MEMORY_GRADIENTS] += accumulated_bytes(s);
-    bytes[MEMORY_PACKED] += packed_bytes(s);
+void mode_plan_rest(const mode_settings *s, bool adds_up, bool packs, size_t bytes[MEMORY_KINDS]) {
+    bytes[MEMORY_GRADIENTS] += adds_up ? accumulated_bytes(s) : 0;
+    bytes[MEMORY_PACKED] += packs ? packed_bytes(s) : 0;
     bytes[MEMORY_ACTIVATIONS] +=
         network_arena_bytes(s->network) - network_workspace_bytes(s->network);
     bytes[MEMORY_WORKSPACE] += network_workspace_bytes(s->network);

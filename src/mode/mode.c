@@ -49,7 +49,7 @@ static int create_store(mode *self, ls_error *error) {
 /* Where no mode of this network has placed them yet. */
 static int hold_packed(mode *self, ls_error *error) {
     network *network = self->settings.network;
-    if (network_is_packed(network))
+    if (network_is_packed(network) || mode_gathers(self))
         return LS_OK;
     for (int record = 0; record < self->settings.graph->record_count; record++) {
         size_t bytes = network_packed_bytes(network, record);
@@ -82,7 +82,8 @@ int mode_plan_memory(const char *name, const mode_settings *s, size_t bytes[MEMO
         mode_plan_whole(s, bytes);
         mode_plan_updates(s, s->graph->parameter_count, bytes);
     }
-    mode_plan_rest(s, bytes);
+    mode_plan_rest(s, s->lanes || !chosen->adds_parts, !chosen->gathers || !chosen->gathers(s),
+                   bytes);
     return LS_OK;
 }
 
@@ -136,9 +137,12 @@ int mode_create(const char *name, const mode_settings *settings, mode **out, ls_
         status = hold_packed(self, error);
     if (status == LS_OK)
         status = chosen->setup(self, error);
+    if (status == LS_OK && self->gradient_stride == 0)
+        self->gradient_stride = store_row_stride(self->store, STORE_GRADIENTS);
     if (status == LS_OK && settings->lanes)
         status = lanes_create(self, &self->lanes, error);
-    if (status == LS_OK && self->settings.micro_batches > 1)
+    if (status == LS_OK && self->settings.micro_batches > 1 &&
+        !(chosen->adds_parts && !settings->lanes))
         status = accumulator_create(self, &self->accumulator, error);
     if (status != LS_OK) {
         mode_destroy(self);

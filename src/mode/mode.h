@@ -1,7 +1,7 @@
 /* A mode: when to communicate what. single computes alone; ddp reduces buckets of the gradient
  * while backward still runs; zero1 and zero2 do, and share out the optimizer's state and the
- * gradient; dp is DataParallel's data flow across ranks. One file a mode, ended by
- * its mode_interface; modes.c holds the list.
+ * gradient; fsdp shards parameters too; dp is DataParallel's data flow across ranks. One file a
+ * mode, ended by its mode_interface; modes.c holds the list.
  *
  * A step, in order: begin (a staged batch, input/batch.h, reaches every rank's pass),
  * network_forward, loss, network_backward (with the mode's hooks), finish (gradients are final
@@ -38,8 +38,10 @@ typedef struct mode_settings {
     float label_smoothing;      /* of training's loss: loss_arguments */
     uint64_t seed;              /* of what ops draw (op_draws) */
     double measure_seconds;     /* ddp: for what is measured before it chooses, all in all */
-    int beside;          /* samples that a batch's memory is to have room for behind its own */
-    bool sync_batchnorm; /* ddp: what ops sum over a batch is all ranks' (mode/batch_sums.h) */
+    int beside;            /* samples that a batch's memory is to have room for behind its own */
+    bool sync_batchnorm;   /* ddp: what ops sum over a batch is all ranks' (mode/batch_sums.h) */
+    int prefetch;          /* fsdp: groups of units on their way beside the one in use */
+    bool keeps_parameters; /* fsdp: gathered in forward, kept for backward */
     int lanes; /* --strict: of the global batch, over all ranks (mode/lanes.h); 0: not strict */
     int micro_batches;    /* a step's, one after the other (mode/accumulate.h); 0 is 1 */
     int64_t global_batch; /* the largest that will come */
@@ -109,6 +111,7 @@ typedef struct mode {
     /* Each lane of this rank has a row of gradients of its own (store_row_stride) and totals; one
      * where lanes is NULL. */
     int lane_count;
+    size_t gradient_stride; /* elements from a row to the next, where hooks.gradient says */
     lanes *lanes;
     micro_batch at_hand;      /* mode_begin's; of lanes its number alone */
     op_draws draws;           /* of at_hand */
@@ -128,7 +131,12 @@ struct mode_interface {
     bool has_lanes;  /* --strict: computes its share in lanes (mode/lanes.h) */
     bool capturable; /* nothing between begin and the update needs the host */
     bool takes_made; /* begin takes a batch that is made already, in either place */
+    bool has_slots;  /* where parameters and gradients lie changes while a step goes on */
+    bool adds_parts; /* adds up a step's micro-batches itself where there are no lanes */
     bool scatters;   /* rank 0 loads the whole batch, and begin shares it out */
+    /* Parameters are gathered for each use, and their packed copies lie where the mode says. NULL:
+     * never. */
+    bool (*gathers)(const mode_settings *settings);
     /* Rank and size for the loader's share of each global batch; size 0: this rank loads nothing.
      */
     void (*loader_share)(const mode_settings *settings, int *rank, int *size);

@@ -9,6 +9,7 @@
 #define AT(field)      offsetof(mode_options, field)
 #define FACTOR_CHOICES "auto|on|off"
 #define GRADIENT_TYPES "fp32|bf16"
+#define ON_OR_OFF      "on|off"
 
 /* Independent of the number of ranks, as runs that are to match need it. */
 enum { DEFAULT_LANES = 4 };
@@ -29,6 +30,13 @@ static const option exchange[] = {
      "Send linear layers' inputs and deltas, not gradients; auto: where that is faster.", false},
     {0}};
 
+static const option sharding[] = {
+    {"prefetch", OPTION_INTEGER, AT(prefetch), "N", "1", NULL, 1, 64,
+     "Gather the parameters of N blocks of layers ahead of their use.", false},
+    {"reshard-after-forward", OPTION_CHOICE, AT(reshard), "CHOICE", "on", ON_OR_OFF, 0, 0,
+     "Give gathered parameters back after forward; off: keep them for backward.", false},
+    {0}};
+
 /* A sampled step on a GPU has up to nine marks of time a micro-batch (mode/step_clock.c). */
 static const option accumulation[] = {
     {"accumulate", OPTION_INTEGER, AT(accumulate), "N", "1", NULL, 1, 64,
@@ -47,6 +55,8 @@ static const option strict_runs[] = {
 int mode_add_options(option_groups *list, size_t offset, ls_error *error) {
     LS_TRY(option_add_group(list, (option_group){"Mode", mode_itself, offset}, error));
     LS_TRY(option_add_group(list, (option_group){"Exchange of gradients (ddp)", exchange, offset},
+                            error));
+    LS_TRY(option_add_group(list, (option_group){"Sharded parameters (fsdp)", sharding, offset},
                             error));
     LS_TRY(option_add_group(list, (option_group){"Accumulation of gradients", accumulation, offset},
                             error));
@@ -80,6 +90,19 @@ static int check_exchange(const mode_options *self, const mode_interface *chosen
                        "--factor-comm on belongs to --mode %s; found it with --mode %s",
                        modes_that(exchanges, modes_with, sizeof modes_with), self->mode);
     return LS_OK;
+}
+
+static bool gathers(const mode_interface *mode) {
+    return mode->gathers != NULL;
+}
+
+static int check_sharding(const mode_options *self, const mode_interface *chosen, ls_error *error) {
+    char modes_with[128];
+    const char *given = option_changed(sharding, self);
+    if (!given || gathers(chosen))
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT, "--%s belongs to --mode %s; found it with --mode %s", given,
+                   modes_that(gathers, modes_with, sizeof modes_with), self->mode);
 }
 
 static int check_sync(const mode_options *self, const mode_interface *chosen, ls_error *error) {
@@ -158,6 +181,7 @@ int mode_check_options(const mode_options *self, int size, int64_t global_batch,
         return error->code;
     LS_TRY(mode_check(self->mode, size, error));
     LS_TRY(check_exchange(self, chosen, error));
+    LS_TRY(check_sharding(self, chosen, error));
     LS_TRY(check_sync(self, chosen, error));
     LS_TRY(check_accumulation(self, size, global_batch, error));
     if (self->strict)
@@ -183,4 +207,6 @@ void mode_take_options(const mode_options *self, bool strict, mode_settings *out
     out->lanes = strict ? (int)mode_options_lanes(self) : 0;
     out->micro_batches = (int)self->accumulate;
     out->sync_batchnorm = self->sync_batchnorm;
+    out->prefetch = (int)self->prefetch;
+    out->keeps_parameters = strcmp(self->reshard, "off") == 0;
 }

@@ -12,6 +12,8 @@ typedef struct mode_options {
     bool sync_batchnorm, strict;
     int64_t lanes;      /* 0: not given */
     int64_t accumulate; /* micro-batches a step */
+    int64_t prefetch;
+    const char *reshard; /* "on" or "off" */
 } mode_options;
 
 /* The groups of a command whose settings hold a mode_options at `offset`. */

@@ -4,15 +4,20 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const mode_interface mode_single, mode_dp, mode_ddp, mode_zero1, mode_zero2;
+extern const mode_interface mode_single, mode_dp, mode_ddp, mode_zero1, mode_zero2, mode_fsdp;
 
-static const mode_interface *const modes[] = {&mode_single, &mode_dp, &mode_ddp, &mode_zero1,
-                                              &mode_zero2};
-const char mode_choices[] = "single|dp|ddp|zero1|zero2";
+static const mode_interface *const modes[] = {&mode_single, &mode_dp,    &mode_ddp,
+                                              &mode_zero1,  &mode_zero2, &mode_fsdp};
+const char mode_choices[] = "single|dp|ddp|zero1|zero2|fsdp|zero3";
+
+/* What a mode is called elsewhere. */
+static const char *own_name(const char *name) {
+    return strcmp(name, "zero3") == 0 ? "fsdp" : name;
+}
 
 const mode_interface *mode_find(const char *name, ls_error *error) {
     for (size_t index = 0; index < sizeof modes / sizeof modes[0]; index++)
-        if (strcmp(modes[index]->name, name) == 0)
+        if (strcmp(modes[index]->name, own_name(name)) == 0)
             return modes[index];
     ls_fail(error, LS_BAD_INPUT, "--mode: expected one of %s, found '%s'", mode_choices, name);
     return NULL;

@@ -117,10 +117,22 @@ int outstanding_offer(outstanding *self, void *buffer, size_t bytes, device_stre
     return let_go(self, status);
 }
 
+/* What was waited for is outstanding no more, and its handle may be another collective's soon. */
+static void drop(outstanding *self, const comm_work *work) {
+    int kept = 0;
+    for (int at = 0; at < self->count; at++) {
+        outstanding_work each = self->works[(self->first + at) % OUTSTANDING_MOST];
+        if (each.work != work)
+            self->works[(self->first + kept++) % OUTSTANDING_MOST] = each;
+    }
+    self->count = kept;
+}
+
 int outstanding_wait(outstanding *self, comm_work *work, device_stream *reader, ls_error *error) {
     int status = hold(self, error);
     if (status == LS_OK)
         status = self->comm->is->wait(self->comm, reader, work, error);
+    drop(self, work);
     return let_go(self, status);
 }
 

@@ -9,6 +9,8 @@ int mode_hold_whole(mode *self, ls_error *error) {
 int mode_pack(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     size_t count = s->graph->parameter_count;
+    if (mode_gathers(self))
+        return LS_OK;
     return network_pack(s->network, s->stream, store_at(self->store, STORE_PARAMETERS, 0, count),
                         error);
 }

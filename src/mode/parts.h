@@ -15,12 +15,20 @@ int mode_hold_whole(mode *self, ls_error *error);
  * many elements, parameters being held whole (memory_plan.c). */
 void mode_plan_whole(const mode_settings *settings, size_t bytes[MEMORY_KINDS]);
 void mode_plan_updates(const mode_settings *settings, size_t elements, size_t bytes[MEMORY_KINDS]);
-/* What every mode has beside: the network's, and the sum of micro-batches. */
-void mode_plan_rest(const mode_settings *settings, size_t bytes[MEMORY_KINDS]);
+/* What every mode has beside: the network's and, where the mode has them, the sum of micro-batches
+ * and packed copies of all parameters. */
+void mode_plan_rest(const mode_settings *settings, bool adds_up, bool packs,
+                    size_t bytes[MEMORY_KINDS]);
 /* Rows of gradients and buffers: one a lane of this rank. */
 size_t mode_plan_rows(const mode_settings *settings);
 
-/* Packed copies of the parameters as they lie here now. */
+/* Parameters are gathered for each use. */
+static inline bool mode_gathers(const mode *self) {
+    return self->is->gathers && self->is->gathers(&self->settings);
+}
+
+/* Packed copies of the parameters as they lie here now; where they are gathered they are made
+ * then. */
 int mode_pack(mode *self, ls_error *error);
 
 /* Where a unit's block of a kind that is held whole lies. */

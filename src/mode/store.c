@@ -108,9 +108,10 @@ bool store_is_state(store_kind kind) {
     return kind != STORE_GRADIENTS;
 }
 
+/* Lanes write into rows of their own where each finds a place for all of the array. */
 static size_t rows_of(const store *self, store_kind kind) {
     bool has_rows = kind == STORE_GRADIENTS || kind == STORE_BUFFERS;
-    return has_rows ? (size_t)self->settings.rows : 1;
+    return has_rows && store_is_whole(self, kind) ? (size_t)self->settings.rows : 1;
 }
 
 static size_t round_down(size_t element) {

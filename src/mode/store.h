@@ -7,11 +7,9 @@
  *   dp            all; moments and average on rank 0 alone
  *   zero1         parameters, gradients; moments and average of the ranges that this rank updates
  *   zero2         the same; gradients of these ranges too, buckets in memory of the mode's own
- * and what a mode would hold that shards parameters:
- *
- *   fsdp          of each unit a part of parameters, gradients and moments; the units' blocks that
- *                 its hooks return (network_hooks.parameters) are gathered into slots of its own,
- *                 begun ahead of their use (network_hooks.prefetch)
+ *   fsdp          of each group of units a part of parameters and moments, and of gradients where
+ *                 no update follows at once; what its hooks return lies in slots of its own
+ *                 (mode/gathered.h, mode/scattered.h)
  *
  * A mode says in its setup what is held here (mode/store_memory.h). Everybody else asks by kind and
  * range of the logical array: writes, reads, clears, hashes and updates what is held. What outlives

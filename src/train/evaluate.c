@@ -38,6 +38,8 @@ static void fill_in(const launch *me, train_settings *run) {
     run->mode.mode = me->size == 1 ? "single" : "ddp";
     run->mode.bucket_mb = 25;
     run->mode.factor_comm = "off";
+    run->mode.prefetch = 1;
+    run->mode.reshard = "on";
     run->optimizer.rule = "sgd";
     run->certificate = run->tensorboard = "off";
 }

@@ -93,7 +93,7 @@ static bool is_certified(const trainer *self) {
 
 static void describe_training(const trainer *self, run_facts *facts, fact_texts *texts) {
     const train_settings *s = self->settings;
-    facts->mode = s->mode.mode;
+    facts->mode = self->learner.mode->is->name;
     facts->model = s->model.model;
     facts->init = s->weights.init ? s->weights.init : "";
     facts->device = self->engine.device->is->name;

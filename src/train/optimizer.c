@@ -124,10 +124,20 @@ static size_t count_sums(const graph *graph) {
     return count;
 }
 
+static size_t held_parameters(const store *store) {
+    const store_span *spans;
+    int count = store_spans(store, STORE_PARAMETERS, &spans);
+    size_t held = 0;
+    for (int index = 0; index < count; index++)
+        held += spans[index].count;
+    return held;
+}
+
 int optimizer_attach(optimizer *self, mode *mode, network *network, const graph *graph,
                      const rate_table *rates, ls_error *error) {
     size_t most = (size_t)graph->record_count;
     self->mode = mode;
+    self->held = held_parameters(mode->store);
     self->ranges = calloc(most, sizeof *self->ranges);
     self->pieces = calloc(most, sizeof *self->pieces);
     self->range_settled = calloc(most, sizeof *self->range_settled);
@@ -256,9 +266,9 @@ static int update(optimizer *self, ls_error *error) {
         LS_TRY(update_at_once(self, error));
     if (at_once && mode->is->publish)
         LS_TRY(mode->is->publish(mode, stream, error));
-    if (self->settled != mode->settings.graph->parameter_count)
+    if (self->settled != self->held)
         return ls_fail(error, LS_FAILED, "mode %s settled %zu gradients of %zu", mode->is->name,
-                       self->settled, mode->settings.graph->parameter_count);
+                       self->settled, self->held);
     return LS_OK;
 }
 

@@ -40,6 +40,7 @@ typedef struct optimizer {
     step_state *shown; /* pinned, or NULL: where a watcher sees the state (update_arguments) */
     parameter_range *ranges;
     int range_count;
+    size_t held;         /* parameters that this rank holds: what a step updates */
     size_t settled;      /* elements that this step has updated, or begun to, on any rank */
     size_t updated;      /* of them on this one */
     store_slice waiting; /* settled, and too few for a call; span.count 0: none */

@@ -2,8 +2,7 @@
 
 /* Of this step nothing is left to update, and nothing reads the state behind the update. */
 static bool may_advance(const optimizer *self, const store_slice *slice) {
-    return self->device->facts.updates_advance && !slice->average &&
-           self->settled == store_length(self->mode->store, STORE_PARAMETERS);
+    return self->device->facts.updates_advance && !slice->average && self->settled == self->held;
 }
 
 static int run(optimizer *self, device_stream *stream, const store_slice *slice,
@@ -134,8 +133,7 @@ int optimizer_settled(void *context, device_stream *stream, const store_slice *s
     }
     self->waiting = all;
     self->waiting_stream = stream;
-    size_t left =
-        store_length(self->mode->store, STORE_PARAMETERS) - self->settled - all.span.count;
+    size_t left = self->held - self->settled - all.span.count;
     return all.span.count >= self->device->facts.least_update || left == 0
                ? optimizer_update_waiting(self, error)
                : LS_OK;

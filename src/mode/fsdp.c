@@ -1,0 +1,235 @@
+/* fsdp: FullyShardedDataParallel (Zhao et al., "PyTorch FSDP: Experiences on Scaling Fully Sharded
+ * Data Parallel", VLDB 2023; ZeRO's third stage: Rajbhandari et al., "ZeRO: Memory Optimizations
+ * Toward Training Trillion Parameter Models", SC 2020). A rank holds a part of each group of units
+ * (mode/unit_groups.h): of its parameters, its gradients and what the optimizer keeps. A group's
+ * parameters are gathered ahead of their use, in forward and again in backward, into a few slots
+ * (mode/gathered.h); its gradients are reduced as soon as backward has written them, and this
+ * rank's part is updated beside the backward of the groups before it (mode/scattered.h).
+ *
+ * One rank holds all of everything, and gathers nothing. */
+#include "mode/batch_sums.h"
+#include "mode/gathered.h"
+#include "mode/parts.h"
+#include "mode/scattered.h"
+
+#include <stdlib.h>
+
+typedef struct fsdp_state {
+    unit_groups groups;
+    shards shards;
+    outstanding works;
+    batch_sums sums;
+    gathered *gathered; /* NULL: all parameters lie here */
+    scattered *scattered;
+} fsdp_state;
+
+/* ---- hooks */
+
+static int comes_to(void *context, int unit, bool backward, ls_error *error) {
+    fsdp_state *state = ((mode *)context)->state;
+    return gathered_come_to(state->gathered, unit, backward, error);
+}
+
+static int parameters(void *context, int unit, const float **out, ls_error *error) {
+    fsdp_state *state = ((mode *)context)->state;
+    return gathered_take(state->gathered, unit, out, error);
+}
+
+static int released(void *context, int unit, ls_error *error) {
+    fsdp_state *state = ((mode *)context)->state;
+    (void)error;
+    gathered_leave(state->gathered, unit);
+    return LS_OK;
+}
+
+static int gradient(void *context, int unit, float **out, ls_error *error) {
+    fsdp_state *state = ((mode *)context)->state;
+    return scattered_gradient(state->scattered, unit, out, error);
+}
+
+static int gradient_ready(void *context, int unit, ls_error *error) {
+    fsdp_state *state = ((mode *)context)->state;
+    return scattered_ready(state->scattered, unit, error);
+}
+
+static int between(void *context, ls_error *error) {
+    mode *self = context;
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(outstanding_progress(&((fsdp_state *)self->state)->works, error));
+    return step_clock_resumed(self->clock, error);
+}
+
+/* ---- a step */
+
+static int finish(mode *self, ls_error *error) {
+    fsdp_state *state = self->state;
+    LS_TRY(scattered_finish(state->scattered, error));
+    outstanding_clear(&state->works);
+    return LS_OK;
+}
+
+/* Each rank looks at its parts. */
+static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
+    return mode_agree_overflow(self, &((fsdp_state *)self->state)->works, overflow, error);
+}
+
+static int add_up(mode *self, double *values, size_t count, ls_error *error) {
+    fsdp_state *state = self->state;
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(
+        outstanding_allreduce_now(&state->works, values, count, DTYPE_F64, REDUCTION_SUM, error));
+    return step_clock_resumed(self->clock, error);
+}
+
+static void parameters_changed(mode *self) {
+    fsdp_state *state = self->state;
+    if (state->gathered)
+        gathered_forget(state->gathered);
+}
+
+/* ---- open and close */
+
+static bool gathers(const mode_settings *s) {
+    return s->size > 1;
+}
+
+/* A piece that is updated as soon as it is summed needs no place of its own, where nothing looks at
+ * gradients later, and no update waits for its neighbours. */
+static bool holds_gradients(const mode_settings *s) {
+    bool sums_parts = s->micro_batches > 1 && !s->lanes;
+    return !s->settled || s->device->facts.asynchronous || sums_parts;
+}
+
+/* Every rank. `spans`: room for all of a rank's. */
+static int has_parts(const mode *self, store_span *spans, ls_error *error) {
+    const fsdp_state *state = self->state;
+    const mode_settings *s = &self->settings;
+    for (int rank = 0; rank < s->size; rank++)
+        if (shards_held(&state->shards, rank, spans) == 0)
+            return ls_fail(error, LS_BAD_LAUNCH,
+                           "--mode fsdp: %zu parameters leave none of %d for rank %d (start fewer "
+                           "ranks, or --mode ddp)",
+                           s->graph->parameter_count, s->size, rank);
+    return LS_OK;
+}
+
+static int hold(mode *self, ls_error *error) {
+    fsdp_state *state = self->state;
+    store_span *spans = calloc((size_t)state->groups.count + 1, sizeof *spans);
+    if (!spans)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    int status = has_parts(self, spans, error);
+    int count = shards_held(&state->shards, self->settings.rank, spans);
+    if (status == LS_OK)
+        status = store_hold_own(self->store, STORE_PARAMETERS, spans, count, error);
+    if (status == LS_OK && holds_gradients(&self->settings))
+        status = store_hold_own(self->store, STORE_GRADIENTS, spans, count, error);
+    if (status == LS_OK)
+        status = store_hold_whole(self->store, STORE_BUFFERS, error);
+    if (status == LS_OK)
+        status = store_update(self->store, spans, count, error);
+    free(spans);
+    return status;
+}
+
+/* One of each rank's parts. Without memory for the cut, nothing: setup will say so. */
+static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
+    unit_groups groups;
+    ls_error error = {0};
+    size_t part = (s->graph->parameter_count + (size_t)s->size - 1) / (size_t)s->size;
+    if (unit_groups_create(s->graph, &groups, &error) != LS_OK)
+        return;
+    bytes[MEMORY_PARAMETERS] +=
+        store_whole_bytes(part, 1) + store_whole_bytes(s->graph->buffer_count, mode_plan_rows(s));
+    bytes[MEMORY_GRADIENTS] += holds_gradients(s) ? store_whole_bytes(part, 1) : 0;
+    mode_plan_updates(s, part, bytes);
+    if (s->averages) /* of a part too */
+        bytes[MEMORY_OPTIMIZER] -=
+            store_whole_bytes(s->graph->parameter_count, 1) - store_whole_bytes(part, 1);
+    if (gathers(s))
+        gathered_plan_memory(s, &groups, bytes);
+    scattered_plan_memory(s, &groups, bytes);
+    unit_groups_destroy(&groups);
+}
+
+static int open_gathered(mode *self, ls_error *error) {
+    fsdp_state *state = self->state;
+    const mode_settings *s = &self->settings;
+    gathered_settings settings = {.mode = self,
+                                  .groups = &state->groups,
+                                  .shards = &state->shards,
+                                  .works = &state->works,
+                                  .ahead = s->prefetch,
+                                  .keeps = s->keeps_parameters};
+    self->hooks.comes_to = comes_to;
+    self->hooks.parameters = parameters;
+    self->hooks.released = released;
+    return gathered_create(&settings, &state->gathered, error);
+}
+
+static int open_scattered(mode *self, ls_error *error) {
+    fsdp_state *state = self->state;
+    const mode_settings *s = &self->settings;
+    scattered_settings settings = {.mode = self,
+                                   .groups = &state->groups,
+                                   .shards = &state->shards,
+                                   .works = &state->works,
+                                   .holds = holds_gradients(s)};
+    self->hooks.gradient = gradient;
+    self->hooks.gradient_ready = gradient_ready;
+    return scattered_create(&settings, &state->scattered, error);
+}
+
+static int setup(mode *self, ls_error *error) {
+    const mode_settings *s = &self->settings;
+    fsdp_state *state = calloc(1, sizeof *state);
+    if (!state)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    self->state = state;
+    state->works = (outstanding){.comm = s->comm, .stream = s->stream};
+    LS_TRY(unit_groups_create(s->graph, &state->groups, error));
+    LS_TRY(shards_create(s->graph, state->groups.spans, state->groups.count, s->size,
+                         &state->shards, error));
+    LS_TRY(hold(self, error));
+    self->hooks.buffers = mode_whole_buffers;
+    self->hooks.parameters = mode_whole_parameters;
+    if (!s->device->facts.asynchronous) /* there, the comm gets on by itself */
+        self->hooks.between = between;
+    if (gathers(s))
+        LS_TRY(open_gathered(self, error));
+    LS_TRY(open_scattered(self, error));
+    if (s->between_nodes && !s->device->facts.asynchronous)
+        LS_TRY(outstanding_start_pump(&state->works, error));
+    return batch_sums_open(&state->sums, self, &state->works, error);
+}
+
+static void teardown(mode *self) {
+    fsdp_state *state = self->state;
+    pump_stop(state->works.pump);
+    gathered_destroy(state->gathered);
+    scattered_destroy(state->scattered);
+    store_give_back(self->store, state->sums.shared);
+    shards_destroy(&state->shards);
+    unit_groups_destroy(&state->groups);
+    free(state);
+}
+
+const mode_interface mode_fsdp = {
+    .name = "fsdp",
+    .adds_sums = true,
+    .has_lanes = true,
+    .takes_made = true,
+    .gathers = gathers,
+    .has_slots = true,
+    .adds_parts = true,
+    .loader_share = mode_loader_own_share,
+    .plan_memory = plan_memory,
+    .setup = setup,
+    .teardown = teardown,
+    .begin = mode_begin_own_batch,
+    .loss = mode_loss_own_batch,
+    .finish = finish,
+    .agree_overflow = agree_overflow,
+    .add_up = add_up,
+    .parameters_changed = parameters_changed,
+};

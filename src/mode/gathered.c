@@ -1,0 +1,242 @@
+#include "mode/gathered.h"
+
+#include "mode/parts.h"
+
+#include <stdlib.h>
+
+typedef enum { SLOT_EMPTY, SLOT_WANTED, SLOT_THERE, SLOT_USED } slot_state;
+
+/* WANTED: on its way, or there and about to be used; it is not taken for another group. */
+typedef struct slot {
+    slot_state state;
+    int group;
+    bool packed; /* what it has was waited for, and copies were made */
+    int left;    /* units of the group that this walk has used */
+    uint64_t used;
+    float *memory;
+    char *copies; /* NULL: no unit has any */
+    comm_work work;
+} slot;
+
+struct gathered {
+    gathered_settings settings;
+    uint64_t uses;
+    int slot_count;
+    slot *slots;
+};
+
+/* ---- packed copies, one after the other */
+
+static size_t aligned(size_t bytes) {
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Of a group's units; with `memory`, they lie there now. */
+static size_t place_copies(const mode_settings *s, const unit_groups *groups, int group,
+                           char *memory) {
+    size_t bytes = 0;
+    for (int unit = groups->first_unit[group]; unit < groups->first_unit[group + 1]; unit++) {
+        const graph_layer *layer = graph_unit_layer(s->graph, unit);
+        for (int index = 0; index < layer->record_count; index++) {
+            int record = layer->first_record + index;
+            size_t own = network_packed_bytes(s->network, record);
+            if (own > 0 && memory)
+                network_place_packed(s->network, record, memory + bytes);
+            bytes += aligned(own);
+        }
+    }
+    return bytes;
+}
+
+static int make_copies(const gathered *self, const slot *of, ls_error *error) {
+    const unit_groups *groups = self->settings.groups;
+    const mode_settings *s = &self->settings.mode->settings;
+    if (!of->copies)
+        return LS_OK;
+    for (int unit = groups->first_unit[of->group]; unit < groups->first_unit[of->group + 1]; unit++)
+        LS_TRY(network_pack_unit(
+            s->network, unit, s->stream,
+            of->memory + (s->graph->units[unit].first - groups->spans[of->group].first), error));
+    return LS_OK;
+}
+
+/* ---- slots */
+
+static slot *find(const gathered *self, int group) {
+    for (int index = 0; index < self->slot_count; index++)
+        if (self->slots[index].state != SLOT_EMPTY && self->slots[index].group == group)
+            return &self->slots[index];
+    return NULL;
+}
+
+/* An empty one, else the one that was used longest ago. NULL: all are wanted. */
+static slot *choose(const gathered *self, int group) {
+    slot *oldest = NULL;
+    if (self->settings.keeps)
+        return &self->slots[group];
+    for (int index = 0; index < self->slot_count; index++) {
+        slot *each = &self->slots[index];
+        if (each->state == SLOT_EMPTY)
+            return each;
+        if (each->state == SLOT_THERE && (!oldest || each->used < oldest->used))
+            oldest = each;
+    }
+    return oldest;
+}
+
+/* This rank's part lies in its place; the others' come. */
+static int begin(gathered *self, int group, slot *into, ls_error *error) {
+    const gathered_settings *g = &self->settings;
+    const mode_settings *s = &g->mode->settings;
+    store_span part = shards_part(g->shards, group, s->rank);
+    *into = (slot){
+        .state = SLOT_WANTED, .group = group, .memory = into->memory, .copies = into->copies};
+    if (part.count > 0)
+        LS_TRY(store_copy(g->mode->store, s->stream, STORE_PARAMETERS, part,
+                          into->memory + (part.first - g->groups->spans[group].first), error));
+    return outstanding_allgather(g->works, s->stream, into->memory,
+                                 shards_lengths(g->shards, group), DTYPE_F32, s->stream,
+                                 &into->work, error);
+}
+
+static int want(gathered *self, int group, ls_error *error) {
+    slot *has = find(self, group);
+    if (has) {
+        if (has->state == SLOT_THERE)
+            has->state = SLOT_WANTED;
+        return LS_OK;
+    }
+    slot *into = choose(self, group);
+    if (!into)
+        return ls_fail(error, LS_FAILED, "fsdp: no slot is free for group %d of units", group);
+    return begin(self, group, into, error);
+}
+
+/* As many groups are wanted before the one in use as there are slots beside it. */
+int gathered_come_to(gathered *self, int unit, bool backward, ls_error *error) {
+    const unit_groups *groups = self->settings.groups;
+    int group = groups->of_unit[unit];
+    bool begins =
+        unit == (backward ? groups->first_unit[group + 1] - 1 : groups->first_unit[group]);
+    if (!begins)
+        return LS_OK;
+    LS_TRY(step_clock_waiting(self->settings.mode->clock, error));
+    for (int distance = 0; distance <= self->settings.ahead; distance++) {
+        int next = backward ? group - distance : group + distance;
+        if (next >= 0 && next < groups->count)
+            LS_TRY(want(self, next, error));
+    }
+    return step_clock_resumed(self->settings.mode->clock, error);
+}
+
+static int arrive(gathered *self, slot *here, ls_error *error) {
+    mode *mode = self->settings.mode;
+    here->state = SLOT_USED;
+    here->left = 0;
+    here->used = ++self->uses;
+    if (here->copies)
+        place_copies(&mode->settings, self->settings.groups, here->group, here->copies);
+    if (here->packed)
+        return LS_OK;
+    LS_TRY(step_clock_waiting(mode->clock, error));
+    LS_TRY(outstanding_wait(self->settings.works, &here->work, mode->settings.stream, error));
+    LS_TRY(step_clock_resumed(mode->clock, error));
+    here->packed = true;
+    return make_copies(self, here, error);
+}
+
+int gathered_take(gathered *self, int unit, const float **out, ls_error *error) {
+    const unit_groups *groups = self->settings.groups;
+    int group = groups->of_unit[unit];
+    slot *here = find(self, group);
+    if (!here || here->state == SLOT_THERE)
+        return ls_fail(error, LS_FAILED, "fsdp: nobody has come to unit %d", unit);
+    if (here->state == SLOT_WANTED)
+        LS_TRY(arrive(self, here, error));
+    const graph *graph = self->settings.mode->settings.graph;
+    *out = here->memory + (graph->units[unit].first - groups->spans[group].first);
+    return LS_OK;
+}
+
+void gathered_leave(gathered *self, int unit) {
+    const unit_groups *groups = self->settings.groups;
+    int group = groups->of_unit[unit];
+    slot *here = find(self, group);
+    if (here && ++here->left == groups->first_unit[group + 1] - groups->first_unit[group])
+        here->state = SLOT_THERE;
+}
+
+void gathered_forget(gathered *self) {
+    for (int index = 0; index < self->slot_count; index++)
+        self->slots[index].state = SLOT_EMPTY;
+}
+
+/* ---- open and close */
+
+/* A slot's: of its group, where each has one, else of the largest. */
+static size_t bytes_of_copies(const mode_settings *s, const unit_groups *groups, bool keeps,
+                              int slot) {
+    size_t most = 0;
+    if (keeps)
+        return place_copies(s, groups, slot, NULL);
+    for (int group = 0; group < groups->count; group++) {
+        size_t bytes = place_copies(s, groups, group, NULL);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+static size_t elements_of_slot(const unit_groups *groups, bool keeps, int slot) {
+    return keeps ? groups->spans[slot].count : groups->largest;
+}
+
+static int count_slots(const unit_groups *groups, int ahead, bool keeps) {
+    return keeps || ahead + 1 > groups->count ? groups->count : ahead + 1;
+}
+
+void gathered_plan_memory(const mode_settings *s, const unit_groups *groups,
+                          size_t bytes[MEMORY_KINDS]) {
+    int count = count_slots(groups, s->prefetch, s->keeps_parameters);
+    bool keeps = count == groups->count;
+    for (int slot = 0; slot < count; slot++) {
+        bytes[MEMORY_COMMUNICATION] += elements_of_slot(groups, keeps, slot) * sizeof(float);
+        bytes[MEMORY_PACKED] += bytes_of_copies(s, groups, keeps, slot);
+    }
+}
+
+static int take_memory(gathered *self, int index, ls_error *error) {
+    const gathered_settings *g = &self->settings;
+    slot *made = &self->slots[index];
+    size_t elements = elements_of_slot(g->groups, g->keeps, index);
+    size_t copies = bytes_of_copies(&g->mode->settings, g->groups, g->keeps, index);
+    LS_TRY(store_take(g->mode->store, MEMORY_COMMUNICATION, true, elements * sizeof *made->memory,
+                      "gathered parameters", (void **)&made->memory, error));
+    if (copies == 0)
+        return LS_OK;
+    return store_take(g->mode->store, MEMORY_PACKED, false, copies, "packed weights",
+                      (void **)&made->copies, error);
+}
+
+int gathered_create(const gathered_settings *settings, gathered **out, ls_error *error) {
+    int groups = settings->groups->count;
+    gathered *self = calloc(1, sizeof *self);
+    if (!self)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    *out = self;
+    self->settings = *settings;
+    self->slot_count = count_slots(settings->groups, settings->ahead, settings->keeps);
+    self->settings.keeps = self->slot_count == groups;
+    self->slots = calloc((size_t)self->slot_count, sizeof *self->slots);
+    if (!self->slots)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    for (int index = 0; index < self->slot_count; index++)
+        LS_TRY(take_memory(self, index, error));
+    return LS_OK;
+}
+
+void gathered_destroy(gathered *self) {
+    if (!self)
+        return;
+    free(self->slots);
+    free(self);
+}
