@@ -276,6 +276,25 @@ cudaError_t kernel_layernorm_backward(cudaStream_t stream, int processors, dtype
                                       const layernorm_gradients *gradients, const void *state,
                                       void *workspace);
 
+/* --- dropout.cu: device/kinds/dropout.h, whose shape and draws these are */
+
+typedef struct dropout_arguments {
+    int n;
+    size_t each;
+    bool whole;
+    int stream;
+    uint32_t least; /* dropout_least */
+    float scale;    /* dropout_scale */
+    uint64_t seed;
+    int64_t first;
+    const step_state *state; /* device memory */
+} dropout_arguments;
+
+/* Whether 32 bits count the blocks of random numbers. */
+bool kernel_dropout_fits(const dropout_arguments *arguments);
+cudaError_t kernel_dropout(cudaStream_t stream, dtype type, const dropout_arguments *arguments,
+                           const void *from, void *to);
+
 /* --- patches.cu: device/kinds/patches.h, channels last */
 
 typedef struct patch_arguments {

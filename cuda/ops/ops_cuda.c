@@ -16,10 +16,19 @@ static tensor_layout choose_layout(const device *self, layout_role role, int cha
 }
 
 /* Kinds of ops: one that is not here is refused by name. */
-const op *const cuda_kinds[] = {&cuda_conv2d,    &cuda_linear,      &cuda_maxpool2d,
-                                &cuda_join,      &cuda_batchnorm2d, &cuda_avgpool2d,
-                                &cuda_layernorm, &cuda_attention,   &cuda_patches,
-                                &cuda_embedding, &cuda_tokenpool,   NULL};
+const op *const cuda_kinds[] = {&cuda_conv2d,
+                                &cuda_linear,
+                                &cuda_maxpool2d,
+                                &cuda_join,
+                                &cuda_batchnorm2d,
+                                &cuda_avgpool2d,
+                                &cuda_layernorm,
+                                &cuda_attention,
+                                &cuda_patches,
+                                &cuda_embedding,
+                                &cuda_tokenpool,
+                                &cuda_dropout,
+                                NULL};
 
 int cuda_check_type(const char *kind, dtype type, ls_error *error) {
     if (type == DTYPE_F32 || type == DTYPE_BF16 || type == DTYPE_F16)

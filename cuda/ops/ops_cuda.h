@@ -13,8 +13,8 @@ int cuda_check_type(const char *kind, dtype type, ls_error *error);
 
 /* ops_pool.c, ops_join.c, ops_norm.c, ops_average.c: kinds of device/op.h. */
 extern const op cuda_maxpool2d, cuda_join, cuda_batchnorm2d, cuda_avgpool2d;
-/* ops_layernorm.c, ops_patches.c, ops_embedding.c, ops_tokenpool.c */
-extern const op cuda_layernorm, cuda_patches, cuda_embedding, cuda_tokenpool;
+/* ops_dropout.c, ops_layernorm.c, ops_patches.c, ops_embedding.c, ops_tokenpool.c */
+extern const op cuda_dropout, cuda_layernorm, cuda_patches, cuda_embedding, cuda_tokenpool;
 
 /* ops_loss.c */
 int cuda_softmax_cross_entropy(device *self, device_stream *stream, const loss_arguments *arguments,

@@ -8,6 +8,7 @@ typedef struct memory {
     array x[OP_INPUTS], dx[OP_INPUTS], y, dy, saved, workspace;
     array parameters[OP_PARAMETERS], gradients[OP_PARAMETERS], packed[OP_PARAMETERS];
     array buffers[OP_BUFFERS];
+    array state; /* of the draws */
 } memory;
 
 static array tensor_memory(subject *s, const trial_tensor *t, const float *values) {
@@ -54,7 +55,8 @@ static void allocate(subject *s, const op_trial *t, plan *plan, memory *m, op_ar
     a->saved = m->saved.memory;
     a->workspace = m->workspace.memory;
     a->stream = s->stream;
-    a->draws = t->draws;
+    if (t->draws)
+        m->state = array_of(s, t->draws->state, sizeof *t->draws->state);
     a->training = !t->evaluates;
 }
 
@@ -102,6 +104,9 @@ op_results op_try(subject *s, const op_trial *t) {
     if (!plan)
         must(op_prepare(s->device, t->kind, t->shape, NULL, &plan, &error), &error);
     allocate(s, t, plan, &m, &arguments);
+    op_draws draws = t->draws ? *t->draws : (op_draws){0};
+    draws.state = m.state.memory;
+    arguments.draws = t->draws ? &draws : NULL;
     run(t, plan, &arguments);
     op_results out = results_of(s, t, &m);
     if (!t->plan)
