@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes what proves the cuda device on another machine, one with a GPU where nothing of ours is
-# installed, and prints the command to give there. It is one archive of at most 48 MiB: the programs,
+# installed, and prints the command to give there. It is one archive of at most 60 MiB: the programs,
 # mpirun with its plug-ins, and the shared libraries that they need beyond glibc (that machine's may
 # not be older than this one's) and CUDA's (looked for there).
 #
@@ -11,9 +11,9 @@
 # The archive is .gpu/lockstep-gpu.tar.gz in this tree, a folder that git does not see, or FILE, whose
 # ending chooses the compression that tar applies. The folder `build` is meant where none is given.
 # --emulated: programs whose GPU is emulated by the CPU (tests/emulated/), to try it all without one.
-# Exit codes: 1 something could not be packed, or more than 48 MiB; 2 bad input.
+# Exit codes: 1 something could not be packed, or more than 60 MiB; 2 bad input.
 set -eu
-most_bytes=$((48 * 1024 * 1024))
+most_bytes=$((60 * 1024 * 1024))
 top=$(cd "$(dirname "$0")/.." && pwd)
 fail() { # CODE TEXT
     echo "gpu-remote.sh: $2" >&2

@@ -45,7 +45,7 @@ if subprocess.run([python, "-c", "import torchvision, PIL.Image"], capture_outpu
 with tempfile.TemporaryDirectory() as folder:
     if not os.path.isdir(source):
         with tarfile.open(source) as archive:
-            archive.extractall(folder, filter="data")
+            archive.extractall(folder, **runs.SAFELY)
         source = folder
     paths = sorted(os.path.join(top, name) for top, _, names in os.walk(source) for name in names
                    if name.lower().endswith((".jpg", ".jpeg")))

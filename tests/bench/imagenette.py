@@ -46,7 +46,7 @@ def unpack(archive, folder, classes=None, train=None, test=None):
             counts[split, label] = counts.get((split, label), 0) + 1
             most = train if split == "train" else test
             if (classes is None or label in classes) and (most is None or counts[split, label] <= most):
-                source.extract(member, folder, filter="data")
+                source.extract(member, folder, **runs.SAFELY)
     return os.path.join(folder, "imagenette96")
 
 

@@ -25,7 +25,7 @@ mktemp mv od paste printf readlink rm sed seq sleep sort tail tee test timeout t
 sh "$here/../gpu-remote.sh" --to "$work/b.tar.gz" "$build" >"$work/made" 2>&1
 code=$?
 sed 's/^/# /' "$work/made"
-report $code "a bundle of at most 48 MiB is made"
+report $code "a bundle of at most 60 MiB is made"
 [ $code -eq 0 ] || { echo "1..$count"; exit 1; }
 
 root=$work/root
