@@ -18,7 +18,7 @@ static const option mode_itself[] = {
     {"mode", OPTION_CHOICE, AT(mode), "MODE", "single", mode_choices, 0, 0,
      "Choose when the ranks communicate what.", false},
     {"sync-batchnorm", OPTION_FLAG, AT(sync_batchnorm), NULL, NULL, NULL, 0, 0,
-     "Normalise by all ranks' images of a step, not by each rank's own (ddp).", false},
+     "Normalise by all ranks' images of a step, not by each rank's own.", false},
     {0}};
 
 static const option exchange[] = {

@@ -80,6 +80,9 @@ def one_step(work):
         found = apart(got, to, own, whole)
         tap.check(f"{device}, {ranks} ranks: the loss, the gradients and running statistics of one rank's step",
                   abs(its_loss - wanted) < 1e-5 * wanted and found[0] < limit and found[1] < 1e-3, (its_loss, wanted, found))
+    train(work, "sharded", 4, "--mode", "fsdp", "--sync-batchnorm")
+    hashes = [summary(work, name)["parameters_hash"] for name in ("sharded", "cpu4")]
+    tap.check("fsdp has ddp's bits", hashes[0] == hashes[1] != "", hashes)
     train(work, "alone", 0, "--sync-batchnorm")
     alone, before = summary(work, "alone"), summary(work, "whole")
     tap.check("one rank: no bit is another", alone["parameters_hash"] == before["parameters_hash"] != "", alone["parameters_hash"])
@@ -100,7 +103,7 @@ def short_batches(work):
 
 def refusals(work):
     for name, ranks, options, words in (
-            ("dp", 2, ["--mode", "dp"], "--sync-batchnorm belongs to --mode single and ddp"),
+            ("dp", 2, ["--mode", "dp"], "--sync-batchnorm belongs to --mode single, ddp, zero1, zero2 and fsdp; found it with --mode dp"),
             ("strict", 2, ["--mode", "ddp", "--strict", "--lanes", "2"], "--sync-batchnorm and --strict"),
             ("a model without", 2, ["--mode", "ddp", "--model", "cnn"], "this model has no batch norm")):
         done = kit.attempt(lockstep, os.path.join(work, "one"), os.path.join(work, "refused"), ranks, *MODEL, "--sync-batchnorm",
