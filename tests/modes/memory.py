@@ -13,7 +13,7 @@ import tempfile
 
 import kit
 
-os.environ.pop("MALLOC_PERTURB_", None)  # meson's: it touches what a program only reserves
+kit.ENVIRONMENT.pop("MALLOC_PERTURB_", None)  # meson's: it touches what a program only reserves
 lockstep = sys.argv[1]
 tap = kit.Tap()
 WITHIN = 0.05
