@@ -200,7 +200,7 @@ def check_vit():
         evaluate(at("vit-out.safetensors")))]
     case("evaluated with --patch 8, and by what it says of itself", said[0] == said[1], said)
     for words, pattern in ((("--patch", 8), r"--patch: expected a vision transformer .*--model cnn"),
-                           (("--model", "vit-ti16"), r"pos_embed")):
+                           (("--model", "vit-ti16"), r"patch_embed\.proj\.weight")):
         done = evaluate(at("vit.safetensors"), *words, good=False)
         case(f"refused: {' '.join(map(str, words))}", done.returncode == 2 and re.search(pattern, done.stderr),
              done.stderr)
