@@ -137,7 +137,7 @@ suite.refused("strict on 3 ranks", 3, r"--strict: 3 ranks are no power of two",
               train(data, "--strict"), ranks=(3,))
 suite.refused("more lanes than images", 2, r"a global batch of 128 .*256 lanes",
               train(data, "--strict", "--lanes", "256", "--global-batch", "128"), ranks=(2,))
-suite.refused("strict dp", 2, r"--strict belongs to .*ddp.*; found it with --mode dp"))
+suite.refused("strict dp", 2, r"--strict belongs to .*ddp.*; found it with --mode dp", train(data, "--strict", mode="dp"))
 suite.refused("strict sums of bf16", 2, r"--strict .*--grad-comm bf16",
               train(data, "--strict", "--grad-comm", "bf16"), ranks=(2,))
 suite.refused("strict factors", 2, r"--strict .*--factor-comm on",
