@@ -10,6 +10,8 @@ static const option options[] = {
     {"threads", OPTION_INTEGER, AT(threads), "N", "0", NULL, 0, 1024,
      "Compute with N threads a rank; 0: one for each of its cores, within a container's CPU quota.",
      true},
+    {"device-memory", OPTION_INTEGER, AT(memory_mb), "MB", NULL, NULL, 1, 16777216,
+     "Hold at most so many MB (10^6 bytes) a rank in the device's memory, by the plan.", false},
     {"oversubscribe", OPTION_FLAG, AT(oversubscribe), NULL, NULL, NULL, 0, 0,
      "Allow two ranks on one core (marked in the summary).", false},
     {"share-gpu", OPTION_FLAG, AT(share_gpu), NULL, NULL, NULL, 0, 0,

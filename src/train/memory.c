@@ -62,12 +62,29 @@ int trainer_plan_memory(trainer *self, const mode_settings *settings, ls_error *
     return plan_checkpoint(self, settings, error);
 }
 
-/* What a measurement can be held against. */
-static size_t planned_bytes(const trainer *self) {
-    const memory_plan *plan = &self->memory;
+size_t memory_device_bytes(const memory_plan *plan) {
     size_t sum = plan->device_copies + plan->loader.device;
     for (memory_kind use = 0; use < MEMORY_KINDS; use++)
         sum += plan->kinds[use];
+    return sum;
+}
+
+int trainer_check_memory(const trainer *self, ls_error *error) {
+    int64_t bound = self->settings->device.memory_mb * 1000000;
+    double needed = (double)memory_device_bytes(&self->memory);
+    if (bound == 0 || needed <= (double)bound)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT,
+                   "--device-memory %lld: a rank would hold %.1f MB with %lld images in a global "
+                   "batch (give a smaller batch, or more --accumulate)",
+                   (long long)self->settings->device.memory_mb, needed / 1e6,
+                   (long long)self->global_batch);
+}
+
+/* What a measurement can be held against. */
+static size_t planned_bytes(const trainer *self) {
+    const memory_plan *plan = &self->memory;
+    size_t sum = memory_device_bytes(plan);
     return is_host(self) ? sum + plan->loader.host + plan->checkpoint + plan->program : sum;
 }
 

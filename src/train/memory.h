@@ -22,6 +22,10 @@ size_t memory_resident_bytes(void);
 /* Into trainer.memory: after the network's plans were prepared, before its arena and the mode's
  * memory are taken. `settings`: of the mode to be made. */
 int trainer_plan_memory(trainer *self, const mode_settings *settings, ls_error *error);
+/* Of them, those in the device's memory: what --device-memory bounds. */
+size_t memory_device_bytes(const memory_plan *plan);
+/* LS_BAD_INPUT where the plan is beyond --device-memory. After trainer_plan_memory. */
+int trainer_check_memory(const trainer *self, ls_error *error);
 /* What is held, of all ranks, into ranks.facts. Collective. */
 int trainer_gather_memory(trainer *self, ls_error *error);
 /* A line of the log a kind: planned, and held. On the rank that writes. */

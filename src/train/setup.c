@@ -215,6 +215,7 @@ static int seal_network(trainer *self, ls_error *error) {
     optimizer_describe(&self->learner.optimizer, self->engine.device, self->engine.update_stream,
                        &settings);
     LS_TRY(trainer_plan_memory(self, &settings, error));
+    LS_TRY(trainer_check_memory(self, error));
     return trainer_fit(self, network_seal(self->learner.network, error), error);
 }
 
