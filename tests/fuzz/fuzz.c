@@ -32,12 +32,23 @@ const char *fuzz_folder(void) {
     return folder;
 }
 
-const char *fuzz_file(const char *name, const void *bytes, size_t size) {
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", fuzz_folder(), name);
+static void write_file(const char *path, const void *bytes, size_t size) {
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0 || write(file, bytes, size) != (ssize_t)size)
         abort();
     close(file);
+}
+
+const char *fuzz_file(const char *name, const void *bytes, size_t size) {
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", fuzz_folder(), name);
+    write_file(path, bytes, size);
     return path;
+}
+
+bool fuzz_text(const char *const *texts, int count, int number, const char *path) {
+    if (number >= count)
+        return false;
+    write_file(path, texts[number], strlen(texts[number]));
+    return true;
 }

@@ -15,6 +15,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
  */
 bool fuzz_seed(int number, const char *path);
 
+/* A seed that is a text: the number-th of texts[count], as a file. */
+bool fuzz_text(const char *const *texts, int count, int number, const char *path);
+
 /* What the reader said of the last bytes. */
 extern bool fuzz_accepted;
 

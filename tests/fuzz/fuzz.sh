@@ -1,7 +1,7 @@
 #!/bin/sh
 # libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer on each reader of files, MINUTES each.
 #
-#   sh tests/fuzz/fuzz.sh MINUTES [READER...]    (manifest, part, shard, csv, safetensors)
+#   sh tests/fuzz/fuzz.sh MINUTES [READER...]    (manifest, part, shard, csv, safetensors, index, config)
 #
 # Needs clang with its run-time libraries (Debian: clang-14, libclang-rt-14-dev). What is found, and the corpus, lies in
 # build-fuzz/fuzz/; a file that crashed belongs into tests/fuzz/found/READER-NAME, where every test run tries it again.
@@ -9,7 +9,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 minutes=${1:?usage: fuzz.sh MINUTES [READER...]}
 shift
-[ $# -gt 0 ] || set -- manifest part shard csv safetensors
+[ $# -gt 0 ] || set -- manifest part shard csv safetensors index config
 build=build-fuzz
 if [ ! -f $build/build.ninja ]; then
     CC=${CC:-clang-14} CXX=${CXX:-clang++-14} meson setup $build --buildtype=debugoptimized -Dfuzz=true -Dcuda=disabled -Demulated=disabled \
