@@ -250,6 +250,56 @@ def check_trained():
              abs(said[2] / said[0] - float(row["final_test_accuracy"])) < 1e-9, (said, row["final_test_loss"]))
 
 
+def train(name, *words, good=True):
+    return run("train", "--data", at("data"), "--mode", "single", "--device", "cpu", "--threads", 1,
+               "--global-batch", 64, "--checkpoint-every", "epoch", "--results", at(name), *words, good=good)
+
+
+def exported(name):
+    run("checkpoint", "export", at(f"{name}/checkpoints"), at(f"{name}.safetensors"))
+    return load_file(at(f"{name}.safetensors"))
+
+
+def check_partial():
+    """What fits is read, the rest begins as without --init: of runs whose updates change next to nothing."""
+    still = ("--epochs", 1, "--learning-rate", 1e-12)
+    part = {name: value for name, value in random_weights(3).items() if name.startswith("conv")}
+    save_file({**part, "fc1.weight": numpy.zeros((4, 4), numpy.float32), "other": numpy.zeros(1, numpy.float32)},
+              at("part.safetensors"))
+    done = train("refused", "--init", at("part.safetensors"), *still, good=False)
+    case("weights that lack tensors are refused", done.returncode == 2 and
+         re.search(r"1 missing: fc1\.bias; 1 unexpected: other; 1 of another shape: fc1\.weight", done.stderr),
+         done.stderr)
+    done = train("partial", "--init", at("part.safetensors"), "--init-partial", *still)
+    said = [line for line in done.stdout.splitlines() if line.startswith("init ")]
+    case("--init-partial says what it left out", len(said) == 3 and "partial: 1 missing: fc1.bias" in said[-1], said)
+    train("bare", *still)
+    found, begun = exported("partial"), exported("bare")
+    case("and reads what fits, and begins the rest at random",
+         all(numpy.abs(found[name] - part.get(name, begun[name])).max() < 1e-10 for name in SHAPES) and
+         numpy.abs(found["conv1.weight"] - begun["conv1.weight"]).max() > 0.1)
+    save_file({"other": numpy.zeros(1, numpy.float32)}, at("none.safetensors"))
+    done = train("refused", "--init", at("none.safetensors"), "--init-partial", *still, good=False)
+    case("--init-partial of nothing is refused", done.returncode == 2 and "1 unexpected: other" in done.stderr,
+         done.stderr)
+
+
+def check_resumed():
+    """A run that began with weights goes on from its checkpoint, whatever became of the file."""
+    begin = ("--init", at("begin.safetensors"))
+    save_file(random_weights(3), at("begin.safetensors"))
+    train("whole", *begin, "--epochs", 2)
+    train("first", *begin, "--epochs", 1)
+    shutil.copy(at("random.safetensors"), at("begin.safetensors"))
+    done = train("second", *begin, "--epochs", 2, "--resume", at("first/checkpoints"))
+    whole, second = exported("whole"), exported("second")
+    case("resumed, it has the bits of the run that was not interrupted, and reads no weights again",
+         all((whole[name] == second[name]).all() for name in SHAPES) and "\ninit " not in done.stdout, done.stdout)
+    done = train("third", "--init", at("part.safetensors"), "--epochs", 2, "--resume", at("first/checkpoints"),
+                 good=False)
+    case("with another --init it is refused", done.returncode == 2 and "--init was" in done.stderr, done.stderr)
+
+
 def main():
     run("pack", "synthetic", at("data"), "--images", 256, "--test-images", 300, "--seed", 5)
     check_answers()
@@ -258,6 +308,8 @@ def main():
     check_refusals()
     check_vit()
     check_trained()
+    check_partial()
+    check_resumed()
     check_torch()
     return tap.done()
 
