@@ -50,6 +50,8 @@ static const option strict_runs[] = {
      "Cut a batch of --strict into N parts, a power of two, at least the ranks (4 when none is "
      "given).",
      false},
+    {"strict-cost", OPTION_CHOICE, AT(strict_cost), "CHOICE", "on", ON_OR_OFF, 0, 0,
+     "Measure in warm-up what --strict costs; off: start sooner, in less memory.", false},
     {0}};
 
 int mode_add_options(option_groups *list, size_t offset, ls_error *error) {
@@ -190,6 +192,10 @@ int mode_check_options(const mode_options *self, int size, int64_t global_batch,
         return ls_fail(error, LS_BAD_INPUT,
                        "--lanes %lld belongs to --strict (give both, or leave it out)",
                        (long long)self->lanes);
+    if (strcmp(self->strict_cost, "on") != 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--strict-cost %s belongs to --strict (give both, or leave it out)",
+                       self->strict_cost);
     return LS_OK;
 }
 

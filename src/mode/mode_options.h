@@ -13,7 +13,8 @@ typedef struct mode_options {
     int64_t lanes;      /* 0: not given */
     int64_t accumulate; /* micro-batches a step */
     int64_t prefetch;
-    const char *reshard; /* "on" or "off" */
+    const char *reshard;     /* "on" or "off" */
+    const char *strict_cost; /* "on" or "off" */
 } mode_options;
 
 /* The groups of a command whose settings hold a mode_options at `offset`. */

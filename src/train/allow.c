@@ -17,7 +17,7 @@ static const char *const may_differ[] = {
     "share-gpu",  "comm-timeout",     "no-graph",       "graph-steps",    "results",
     "verbose",    "tensorboard",      "keep",           "best",           "resume",
     "allow",      "checkpoint-every", "checkpoint-dir", "time-limit",     "upload",
-    "upload-all", "validate-every",   "recompute",      "device-memory"};
+    "upload-all", "validate-every",   "recompute",      "device-memory",  "strict-cost"};
 
 static bool is_free(const char *name, size_t length) {
     for (size_t index = 0; index < sizeof may_differ / sizeof may_differ[0]; index++)

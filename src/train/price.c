@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { ROUNDS = 6, UNCOUNTED = 1 };
 
@@ -101,7 +102,8 @@ int trainer_price_strictness(trainer *self, ls_error *error) {
     learner plain;
     bool room;
     self->totals.strict_cost = NAN;
-    if (!self->settings->mode.strict || !trainer_ablates(self, "none"))
+    if (!self->settings->mode.strict || strcmp(self->settings->mode.strict_cost, "on") != 0 ||
+        !trainer_ablates(self, "none"))
         return LS_OK;
     LS_TRY(has_room(self, &room, error));
     if (!room)

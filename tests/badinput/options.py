@@ -129,6 +129,8 @@ suite.refused("more micro-batches than images", 2, r"--accumulate 9: a step has 
               train(data, "--accumulate", "9", "--batch-per-rank", "8"), ranks=(0, 2))
 suite.refused("no micro-batch", 2, r"--accumulate", train(data, "--accumulate", "0"))
 suite.refused("lanes without --strict", 2, r"--lanes 4 belongs to --strict", train(data, "--lanes", "4"))
+suite.refused("the cost of strictness without it", 2, r"--strict-cost off belongs to --strict",
+              train(data, "--strict-cost", "off"))
 suite.refused("lanes that are no power of two", 2, r"--lanes 6: expected a power of two",
               train(data, "--strict", "--lanes", "6"))
 suite.refused("more ranks than lanes", 2, r"2 ranks are more than 1 lanes: give --lanes 2",

@@ -66,7 +66,7 @@ case_scancel_with_checkpoints() {
 # Three interruptions in one run, and the bits of a run that had none: a preemption, which requeues the
 # job itself; an administrator's requeue; the warning before a time limit, where the script does it.
 case_interrupted_three_times() {
-    export LOCKSTEP_EPOCHS=10 LOCKSTEP_ARGS='--strict --seed 1 --certificate-every 5'
+    export LOCKSTEP_EPOCHS=10 LOCKSTEP_ARGS='--strict --strict-cost off --seed 1 --certificate-every 5'
     whole=$(submit ddp)
     expect_job "$whole" 150 COMPLETED 0:0
     job=$(LOCKSTEP_CHECKPOINT=1000000 submit ddp)
@@ -96,7 +96,7 @@ case_interrupted_three_times() {
 
 # A rank that is killed: the job goes on from the newest checkpoint, and ends with the bits of a whole run.
 case_restarted_in_the_same_job() {
-    export LOCKSTEP_EPOCHS=5 LOCKSTEP_ARGS='--strict --seed 1 --certificate-every 5'
+    export LOCKSTEP_EPOCHS=5 LOCKSTEP_ARGS='--strict --strict-cost off --seed 1 --certificate-every 5'
     whole=$(submit ddp)
     expect_job "$whole" 150 COMPLETED 0:0
     job=$(LOCKSTEP_CHECKPOINT=2 submit ddp)

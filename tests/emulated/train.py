@@ -15,11 +15,11 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from tap import Tap  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "modes"))
+import kit  # noqa: E402
 
 lockstep, part = sys.argv[1:]
-tap = Tap()
+tap = kit.Tap()
 check = tap.check
 
 
@@ -39,7 +39,7 @@ def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random", dat
     command += [lockstep, "train", "--data", os.path.join(work, data), "--device", device, "--seed", "5",
                 "--epochs", "2", "--global-batch", "8", "--threads", "1", "--oversubscribe",
                 "--plan-cache", os.path.join(work, "plans"), "--plan-seconds", "1000", "--results", results, *options]
-    command += ["--step-log"] if step_log else []
+    command += (["--step-log"] if step_log else []) + kit.start_soon(options)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     if done.returncode:
         return None, f"{' '.join(command)} (seed {seed}, {gpus} GPUs, {order}): exit {done.returncode}\n# " + \
@@ -257,11 +257,11 @@ def ranks(work, want):
 def strict(work, want):
     """Lanes of 2 images, of 1 in the short last batch."""
     columns = ["parameters_hash", "plan_id", "final_train_loss", "final_test_loss"]
-    alone = run(work, "strict", "cuda", 1, "--mode", "single", "--strict")
+    alone = run(work, "strict", "cuda", 1, "--mode", "single", "--strict", "--strict-cost", "on")
     follows("strict single follows cpu", alone, want)
     says("strict single", alone, "graph", "yes")
     expected = [alone[1][column] for column in columns] if alone[0] else None
-    for count, gpus, *more in ((2, 2), (4, 4), (4, 1), (2, 2, "--no-graph")):
+    for count, gpus, *more in ((2, 2, "--strict-cost", "on"), (4, 4), (4, 1), (2, 2, "--no-graph")):
         where = "on one GPU" if gpus < count else "with a GPU each"
         name = f"strict ddp at {count} ranks {where} {' '.join(more)}"
         options = ["--mode", "ddp", "--strict", "--bucket-mb", "0.3", *more] + (["--share-gpu"] if gpus < count else [])

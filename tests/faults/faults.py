@@ -19,7 +19,8 @@ def command(lockstep, data, results, ranks, *options, epochs=2, strict=True, mod
     launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks > 1 else []
     return [*launcher, lockstep, "train", "--data", data, "--device", device, "--mode", mode,
             "--threads", "1", "--oversubscribe", "--global-batch", str(batch), "--epochs", str(epochs),
-            "--certificate-every", "3", "--results", results, *(["--strict"] if strict else []), *options]
+            "--certificate-every", "3", "--results", results,
+            *(["--strict", "--strict-cost", "off"] if strict else []), *options]
 
 
 def start(arguments, **environment):

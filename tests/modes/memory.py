@@ -68,7 +68,7 @@ with tempfile.TemporaryDirectory(prefix="lockstep-memory-") as work:
     if shutil.which("mpirun"):
         again(work, small, "vit-ti16", 2, "ddp", "--mode", "ddp", "--patch", "8", "--bucket-mb", "1",
               "--factor-comm", "off")
-        again(work, small, "vit-ti16", 2, "strict", "--mode", "ddp", "--patch", "8", "--strict", "--lanes", "2")
+        again(work, small, "vit-ti16", 2, "strict", "--mode", "ddp", "--patch", "8", "--strict", "--lanes", "2", "--strict-cost", "on")
         again(work, small, "resnet18-small", 2, "sync", "--mode", "ddp", "--sync-batchnorm", "--bucket-mb", "1",
               "--factor-comm", "off")
 sys.exit(tap.done())

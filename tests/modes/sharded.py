@@ -53,7 +53,8 @@ def same(name, summary, expected):
 CNN = ["--strict", "--lanes", "4", "--ema", "0.9", "--weight-decay", "0.01"]
 _, summary = run(0, "single", *CNN)
 bits = outcome(summary)
-for mode, ranks, *more in (("zero1", 1), ("zero1", 2), ("zero1", 4, "--bucket-mb", "0.1"), ("zero2", 2), ("zero2", 4)):
+for mode, ranks, *more in (("zero1", 1), ("zero1", 2), ("zero1", 4, "--bucket-mb", "0.1"),
+                          ("zero2", 2, "--strict-cost", "on"), ("zero2", 4)):
     same(f"cnn, {mode} on {ranks}: the bits of single", run(ranks, mode, *CNN, *more)[1], bits)
 kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"] = "0"
 same("cnn, zero2 on 4 by messages: the bits of single", run(4, "zero2", *CNN)[1], bits)
