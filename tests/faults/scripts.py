@@ -248,6 +248,12 @@ tap.check(f"{script}: a node that is gone, and none to spare", code == 1 and len
 code, out = run(script, FAKE_CODES="1 0", FAKE_NODES="n1 allocated\nn2 draining\nn3 allocated", **nodes, **restart)
 tap.check(f"{script}: a node that drains runs on where none is to spare", code == 0 and "--exclude" not in calls("srun")[1],
           f"{code}: {out}")
+# What is installed is all that a job needs.
+with open(os.path.join(root, "meson.build"), encoding="utf-8") as file:
+    installed = file.read()
+missing = [name for name in sorted(os.listdir(os.path.join(root, "slurm")))
+           if (name.endswith(".sbatch") or name in ("job.sh", "configurations.sh")) and f"'slurm/{name}'" not in installed]
+tap.check("every job script is installed", not missing, missing)
 shutil.rmtree(os.path.join(scratch, "results"))
 shutil.rmtree(scratch)
 sys.exit(tap.done())
