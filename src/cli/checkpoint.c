@@ -221,6 +221,10 @@ static int run(const command *self, int argc, char **argv, ls_error *error) {
     for (size_t index = 0; index < sizeof verbs / sizeof verbs[0]; index++) {
         if (strcmp(rest.values[0], verbs[index].name) != 0)
             continue;
+        if (settings.format && verbs[index].run != checkpoint_verb_export)
+            return ls_fail(error, LS_BAD_INPUT,
+                           "--format belongs to checkpoint export; found it with checkpoint %s",
+                           verbs[index].name);
         if (rest.count - 1 == verbs[index].operands)
             return verbs[index].run(rest.values + 1, &settings, error);
         return ls_fail(error, LS_BAD_INPUT, "checkpoint %s: expected %d operand%s, found %d",

@@ -19,6 +19,9 @@ suite.refused("doctor: an unknown device", 2, r"--device: expected one of .*'tpu
 suite.refused("doctor: an operand", 2, "unexpected operand 'ranks'", ["doctor", "ranks"], ranks=(0,))
 suite.refused("doctor: threads", 2, r"--threads: expected a whole number .*'5000'",
               ["doctor", "--threads", "5000"], ranks=(0,))
+suite.refused("checkpoint: a format where nothing is exported", 2,
+              "--format belongs to checkpoint export; found it with checkpoint show",
+              ["checkpoint", "show", "runs", "--format", "timm"], ranks=(0,))
 suite.refused("an unknown command", 2, "unknown command 'trian'", ["trian"], ranks=(0,))
 suite.refused("an unknown option", 2, "'--bacth-per-rank'", train(data, "--bacth-per-rank", "64"),
               ranks=(0, 2, 3))
