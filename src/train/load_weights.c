@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PIECE = 1 << 18 }; /* elements that are on their way to the other ranks at a time */
+
 /* --- what they say */
 
 static const char *from_of(const trainer *self) {
@@ -55,8 +57,8 @@ static int check_name(const trainer *self, const weights_model *found, ls_error 
         strcmp(found->name, name) == 0)
         return LS_OK;
     return ls_fail(error, LS_BAD_INPUT,
-                   "--init: %s has weights of %s, and the model is %s: expected --model (and "
-                   "--patch) as theirs",
+                   "--init: %s has weights of %s, and the model is %s: expected --model, --patch, "
+                   "--pool and --gelu as theirs",
                    from_of(self), found->name, name);
 }
 
@@ -122,26 +124,36 @@ static int read_values(const trainer *self, float *values, text_buffer *notes, l
     return status;
 }
 
-static int write_values(trainer *self, const float *values, ls_error *error) {
+/* In pieces: no rank but the one that reads has all of a model beside its own part. `values` is
+ * rank 0's. */
+static int share_values(trainer *self, store_kind kind, const float *values, float *piece,
+                        ls_error *error) {
     store *store = self->learner.mode->store;
-    store_span parameters = {0, self->graph.parameter_count};
-    store_span buffers = {0, self->graph.buffer_count};
-    LS_TRY(store_write(store, self->engine.stream, STORE_PARAMETERS, parameters, values, error));
-    LS_TRY(store_write(store, self->engine.stream, STORE_BUFFERS, buffers,
-                       values + parameters.count, error));
-    return mode_parameters_written(self->learner.mode, error);
+    size_t count = kind == STORE_BUFFERS ? self->graph.buffer_count : self->graph.parameter_count;
+    for (size_t first = 0; first < count; first += PIECE) {
+        store_span part = {first, count - first < PIECE ? count - first : PIECE};
+        if (self->me->rank == 0)
+            memcpy(piece, values + first, part.count * sizeof *piece);
+        LS_TRY(comm_broadcast_bytes(self->control, piece, part.count * sizeof *piece, 0, error));
+        LS_TRY(store_write(store, self->engine.stream, kind, part, piece, error));
+    }
+    return LS_OK;
 }
 
 int trainer_load_weights(trainer *self, text_buffer *notes, ls_error *error) {
-    size_t count = self->graph.parameter_count + self->graph.buffer_count;
-    float *values = malloc((count + 1) * sizeof *values);
-    int status = values ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
-    if (status == LS_OK && self->me->rank == 0)
+    size_t parameters = self->graph.parameter_count;
+    bool reads = self->me->rank == 0;
+    size_t count = reads ? parameters + self->graph.buffer_count : 0;
+    float *values = calloc(count + 1, sizeof *values), *piece = malloc(PIECE * sizeof *piece);
+    int status = values && piece ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
+    if (status == LS_OK && reads)
         status = read_values(self, values, notes, error);
     if (status == LS_OK)
-        status = comm_broadcast_bytes(self->control, values, count * sizeof *values, 0, error);
+        status = share_values(self, STORE_PARAMETERS, values, piece, error);
     if (status == LS_OK)
-        status = write_values(self, values, error);
-    free(values);
+        status = share_values(self, STORE_BUFFERS, values + (reads ? parameters : 0), piece, error);
+    if (status == LS_OK)
+        status = mode_parameters_written(self->learner.mode, error);
+    free(values), free(piece);
     return status;
 }
