@@ -64,11 +64,11 @@ static void read_timm(const char *architecture, bool mean, weights_config *out) 
                  {"vit_large_patch", "vit-l"}};
     for (size_t size = 0; size < sizeof sizes / sizeof *sizes; size++) {
         size_t length = strlen(sizes[size].theirs);
-        int patch = strncmp(architecture, sizes[size].theirs, length) == 0
-                        ? atoi(architecture + length)
-                        : 0;
-        if (patch > 0)
-            snprintf(out->model, sizeof out->model, "%s%d%s", sizes[size].own, patch,
+        long patch = strncmp(architecture, sizes[size].theirs, length) == 0
+                         ? strtol(architecture + length, NULL, 10)
+                         : 0;
+        if (patch > 0 && patch < 1000)
+            snprintf(out->model, sizeof out->model, "%s%ld%s", sizes[size].own, patch,
                      mean ? "-mean" : "");
     }
 }

@@ -14,7 +14,7 @@ typedef enum {
 
 /* By what a set holds. */
 weights_naming weights_naming_of(const safetensors_set *set);
-/* For a line: "HuggingFace's". */
+/* For a line: "names as HuggingFace's". */
 const char *weights_naming_text(weights_naming self);
 
 enum { WEIGHTS_MOST_PARTS = 3, WEIGHTS_NAME_BYTES = 160 };

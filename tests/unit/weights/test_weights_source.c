@@ -146,6 +146,7 @@ static void test_config(void) {
         {"{\"architecture\":\"vit_base_patch16_224\",\"model_args\":{\"patch_size\":8}}", "", 0},
         {"{\"model_type\":\"vit\",\"hidden_act\":\"gelu_new\"}", "vit-b16-tanh", 1e-12},
         {"{\"architecture\":\"resnet18\"}", "", 0},
+        {"{\"architecture\":\"vit_base_patch4294967312_224\"}", "", 0}, /* 2^32 + 16 */
         {"{\"model_type\":\"bert\"}", NULL, 0},
         {"{\"model_type\":\"vit\",\"hidden_size\":500}", NULL, 0},
         {"{\"model_type\":\"vit\",\"hidden_act\":\"relu\"}", NULL, 0},
