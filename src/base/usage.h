@@ -17,6 +17,7 @@ typedef struct usage_sample {
     double temperature_celsius;
     double host_cpu_utilisation; /* [0, 1] of the host's processing units, since the last one */
     double own_cpu_cores;        /* processing units that this process kept busy, since then */
+    double own_memory_bytes;     /* that this process has resident */
     uint64_t throttle_reasons;   /* NVML's bits (nvmlClocksEventReasons), of those left out too */
     bool throttle_known;
     bool training; /* in training time */

@@ -1,42 +1,38 @@
 /* lockstep report: the speedup tables of finished runs. */
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/report_parts.h"
 #include "launch/lifeline.h"
 #include "report/certify/certify.h"
 #include "report/compare/epochs_table.h"
-#include "report/compare/lost.h"
 #include "report/compare/speedup.h"
 #include "report/facts/columns_text.h"
-#include "report/page/html.h"
-#include "report/picture/plot.h"
 #include "report/read/allow.h"
-#include "report/read/run_list.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
-
-typedef struct report_settings {
-    const char *table, *format, *output, *allow, *plot, *html;
-    bool png, certify, columns;
-    double target_accuracy; /* 0: none */
-} report_settings;
 
 static const option options[] = {
     {.name = "table",
      .kind = OPTION_CHOICE,
      .offset = offsetof(report_settings, table),
      .default_text = "speedup",
-     .choices = "speedup|epochs",
+     .choices = "speedup|epochs|modes",
      .help =
          "Print that table; epochs: loss, accuracy, throughput and memory of each epoch of each "
-         "run, whatever the runs are."},
+         "run, whatever the runs are; modes: what each configuration costs, and what it comes to."},
     {.name = "format",
      .kind = OPTION_CHOICE,
      .offset = offsetof(report_settings, format),
      .default_text = "text",
-     .choices = "text|markdown|csv",
-     .help = "How the tables are written."},
+     .choices = "text|markdown|csv|latex|html",
+     .help = "How the tables are written; latex: for the packages booktabs and graphicx; html: a "
+             "part of a page."},
+    {.name = "published",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(report_settings, published),
+     .placeholder = "FILE",
+     .help = "With --table modes: rows of this CSV file beside them, as not measured here."},
     {.name = "output",
      .kind = OPTION_TEXT,
      .offset = offsetof(report_settings, output),
@@ -80,32 +76,8 @@ static const option options[] = {
     {.name = NULL},
 };
 
-/* What one report is made of, in the order in which it is made. */
-typedef struct report {
-    const report_settings *settings;
-    run_list runs;
-    configuration_list configurations;
-    comparison_list tables;
-    target_table target;
-    complaints complaints;
-} report;
-
-static table_format format_of(const char *name) {
-    if (strcmp(name, "markdown") == 0)
-        return TABLE_MARKDOWN;
-    return strcmp(name, "csv") == 0 ? TABLE_CSV : TABLE_TEXT;
-}
-
-/* A certificate that is damaged goes to `complaints`. */
-static int add_table(text_buffer *out, const report *self, size_t index, table_format format,
-                     complaints *complaints, ls_error *error) {
-    speedup_text(out, &self->tables.items[index], format);
-    lost_text(out, &self->tables.items[index], format);
-    return certify_note(out, &self->tables.items[index], complaints, error);
-}
-
 static int add_tables(text_buffer *out, report *self, ls_error *error) {
-    table_format format = format_of(self->settings->format);
+    table_format format = report_format(self->settings);
     const target_table *target = self->settings->target_accuracy > 0 ? &self->target : NULL;
     if (format == TABLE_CSV) {
         speedup_csv(out, &self->tables, target);
@@ -113,7 +85,7 @@ static int add_tables(text_buffer *out, report *self, ls_error *error) {
     }
     for (size_t index = 0; index < self->tables.count; index++) {
         text_add(out, "%s", index ? "\n\n" : "");
-        LS_TRY(add_table(out, self, index, format, &self->complaints, error));
+        LS_TRY(report_add_table(out, self, index, format, &self->complaints, error));
     }
     if (target) {
         text_add(out, "\n\n");
@@ -126,21 +98,33 @@ static int write_tables(report *self, ls_error *error) {
     text_buffer text = {0};
     int status = add_tables(&text, self, error);
     if (status == LS_OK)
-        status = output_write(&text, self->settings->output, error);
+        status = report_write(&text, self->settings, error);
     text_free(&text);
     return status;
 }
 
-static bool shows_epochs(const report_settings *settings) {
-    return strcmp(settings->table, "epochs") == 0;
+static bool shows(const report_settings *settings, const char *table) {
+    return strcmp(settings->table, table) == 0;
 }
 
 static int write_epochs(report *self, ls_error *error) {
     text_buffer text = {0};
-    int status = epochs_table(&text, &self->runs, format_of(self->settings->format),
-                              &self->complaints, error);
+    int status =
+        epochs_table(&text, &self->runs, report_format(self->settings), &self->complaints, error);
     if (status == LS_OK)
-        status = output_write(&text, self->settings->output, error);
+        status = report_write(&text, self->settings, error);
+    text_free(&text);
+    return status;
+}
+
+static int write_modes(report *self, ls_error *error) {
+    text_buffer text = {0};
+    table_format format = report_format(self->settings);
+    if (format == TABLE_CSV)
+        modes_csv(&text, &self->modes);
+    else
+        modes_text(&text, &self->modes, format);
+    int status = report_write(&text, self->settings, error);
     text_free(&text);
     return status;
 }
@@ -151,8 +135,8 @@ static int certify(report *self, ls_error *error) {
     certified_list list = {0};
     int status = certified_list_read(&list, &self->runs, &self->complaints, error);
     if (status == LS_OK && list.count > 1) {
-        certify_text(&text, &list, format_of(self->settings->format));
-        status = output_write(&text, self->settings->output, error);
+        certify_text(&text, &list, report_format(self->settings));
+        status = report_write(&text, self->settings, error);
     }
     if (status == LS_OK && self->complaints.count == 0)
         status = certify_verdict(&list, error);
@@ -161,68 +145,23 @@ static int certify(report *self, ls_error *error) {
     return status;
 }
 
-/* The tables again, as Markdown, one by one. What is wrong with certificates was said before. */
-static int add_page_texts(text_buffer *texts, text_buffer *more, const report *self,
-                          ls_error *error) {
-    complaints said = {0};
-    int status = LS_OK;
-    for (size_t index = 0; status == LS_OK && index < self->tables.count; index++)
-        status = add_table(&texts[index], self, index, TABLE_MARKDOWN, &said, error);
-    if (self->settings->target_accuracy > 0)
-        target_text(more, &self->target, TABLE_MARKDOWN);
-    complaints_free(&said);
-    return status;
-}
-
-/* The page is written with or without pictures; why they could not be drawn is the failure then. */
-static int write_page(const report *self, const picture_list *pictures, ls_error *error) {
-    text_buffer page = {0}, more = {0}, *texts = calloc(self->tables.count, sizeof *texts);
-    ls_error drawing = {0};
-    if (!texts)
-        return ls_fail(error, LS_FAILED, "no memory for the page");
-    html_report content = {.tables = &self->tables,
-                           .texts = texts,
-                           .more = &more,
-                           .configurations = &self->configurations,
-                           .pictures = pictures,
-                           .complaints = &self->complaints};
-    int status = add_page_texts(texts, &more, self, error);
-    if (status == LS_OK)
-        status = html_page(&page, &content, &drawing, error);
-    if (status == LS_OK)
-        status = output_write(&page, self->settings->html, error);
-    if (status == LS_OK && drawing.code != LS_OK)
-        status = ls_fail(error, drawing.code, "%s", drawing.text);
-    for (size_t index = 0; index < self->tables.count; index++)
-        text_free(&texts[index]);
-    free(texts);
-    text_free(&more);
-    text_free(&page);
-    return status;
-}
-
-static int draw(report *self, ls_error *error) {
-    picture_list pictures = {0};
-    if (!self->settings->plot && !self->settings->html)
-        return LS_OK;
-    int status =
-        pictures_make(&pictures, &self->tables, &self->configurations, &self->complaints, error);
-    if (status == LS_OK && self->settings->html)
-        status = write_page(self, &pictures, error);
-    if (status == LS_OK && self->settings->plot)
-        status = pictures_write(&pictures, self->settings->plot, self->settings->png, error);
-    pictures_free(&pictures);
-    return status;
-}
-
 static int check_pictures(const report_settings *settings, ls_error *error) {
     if (settings->png && !settings->plot)
         return ls_fail(error, LS_BAD_INPUT, "--png: expected --plot DIR with it, found none");
-    if (shows_epochs(settings) &&
+    if (shows(settings, "epochs") &&
         (settings->plot || settings->html || settings->certify || settings->target_accuracy > 0))
         return ls_fail(error, LS_BAD_INPUT,
                        "--table epochs: expected no --plot, --html, --certify or --target-accuracy "
                        "with it: they are of runs that are compared");
+    if (shows(settings, "modes") && (settings->certify || settings->target_accuracy > 0))
+        return ls_fail(
+            error, LS_BAD_INPUT,
+            "--table modes: expected no --certify or --target-accuracy with it: they are "
+            "of runs that are compared");
+    if (settings->published && !shows(settings, "modes"))
+        return ls_fail(error, LS_BAD_INPUT,
+                       "--published: expected --table modes with it, found --table %s",
+                       settings->table);
     if (settings->certify && (settings->plot || settings->html))
         return ls_fail(error, LS_BAD_INPUT, "--certify: expected no %s with it: it draws nothing",
                        settings->plot ? "--plot" : "--html");
@@ -232,30 +171,43 @@ static int check_pictures(const report_settings *settings, ls_error *error) {
     return LS_OK;
 }
 
+static int compare(report *self, ls_error *error) {
+    LS_TRY(comparisons_make(&self->tables, &self->configurations, self->settings->allow,
+                            &self->complaints, error));
+    if (self->settings->target_accuracy > 0)
+        LS_TRY(target_make(&self->target, &self->tables, self->settings->target_accuracy,
+                           &self->complaints, error));
+    return LS_OK;
+}
+
 static int make(report *self, const operands *folders, ls_error *error) {
     LS_TRY(output_check("--output", self->settings->output, error));
     LS_TRY(output_check("--html", self->settings->html, error));
     LS_TRY(allow_check(self->settings->allow, error));
     LS_TRY(check_pictures(self->settings, error));
+    if (self->settings->published)
+        LS_TRY(published_read(&self->published, self->settings->published, error));
     LS_TRY(run_list_read(&self->runs, folders->values, (size_t)folders->count, &self->complaints,
                          error));
     if (self->runs.count == 0) /* each has its line */
         return LS_OK;
     if (self->settings->certify)
         return certify(self, error);
-    if (shows_epochs(self->settings))
+    if (shows(self->settings, "epochs"))
         return write_epochs(self, error);
     LS_TRY(run_list_leave_suspended(&self->runs, self->settings->allow, &self->complaints, error));
     if (self->runs.count == 0)
         return LS_OK;
     LS_TRY(configurations_make(&self->configurations, self->runs.items, self->runs.count, error));
-    LS_TRY(comparisons_make(&self->tables, &self->configurations, self->settings->allow,
-                            &self->complaints, error));
-    if (self->settings->target_accuracy > 0)
-        LS_TRY(target_make(&self->target, &self->tables, self->settings->target_accuracy,
-                           &self->complaints, error));
-    LS_TRY(write_tables(self, error));
-    return draw(self, error);
+    bool modes_alone = shows(self->settings, "modes");
+    if (!modes_alone)
+        LS_TRY(compare(self, error));
+    if (modes_alone || self->settings->html || self->settings->plot)
+        LS_TRY(modes_make(&self->modes, &self->configurations,
+                          self->settings->published ? &self->published : NULL, &self->complaints,
+                          error));
+    LS_TRY(modes_alone ? write_modes(self, error) : write_tables(self, error));
+    return report_draw(self, error);
 }
 
 /* Takes no runs. */
@@ -291,10 +243,12 @@ static int run_report(const command *self, int argc, char **argv, ls_error *erro
         status = complaints_add(&report.complaints, error);
     if (status == LS_OK)
         status = complaints_end(&report.complaints, error);
+    modes_free(&report.modes);
     target_free(&report.target);
     comparisons_free(&report.tables);
     configurations_free(&report.configurations);
     run_list_free(&report.runs);
+    published_free(&report.published);
     complaints_free(&report.complaints);
     return status;
 }

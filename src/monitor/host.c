@@ -31,6 +31,19 @@ void host_parse(const char *line, host_counters *out) {
     out->all_ticks = out->busy_ticks + (double)(idle + wait);
 }
 
+static double resident_bytes(void) {
+    char line[128];
+    unsigned long long size, resident;
+    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t length = file >= 0 ? read(file, line, sizeof line - 1) : -1;
+    if (file >= 0)
+        close(file);
+    line[length > 0 ? length : 0] = '\0';
+    if (sscanf(line, "%llu %llu", &size, &resident) != 2)
+        return NAN;
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
 void host_read(const host *self, host_counters *out) {
     char line[256];
     ssize_t length = self->file >= 0 ? pread(self->file, line, sizeof line - 1, 0) : -1;
@@ -38,4 +51,5 @@ void host_read(const host *self, host_counters *out) {
     host_parse(line, out);
     out->own_cpu_seconds = clock_cpu_seconds();
     out->package_joules = packages_joules(self->packages);
+    out->resident_bytes = resident_bytes();
 }

@@ -9,6 +9,7 @@ typedef struct host_counters {
     double busy_ticks, all_ticks; /* of all processing units since boot; NAN: not told */
     double own_cpu_seconds;       /* of this process, all threads */
     double package_joules;        /* of all CPU packages; NAN: not told */
+    double resident_bytes;        /* of this process (statm of proc(5)); NAN: not told */
 } host_counters;
 
 typedef struct host {

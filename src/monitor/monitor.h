@@ -19,7 +19,8 @@
  *         all = calloc(size * capacity, sizeof *all);
  *         comm_allgather_bytes(control, monitor_samples(self->monitor), all,
  *                              capacity * sizeof *all, error);
- *         rank 0: gpu_csv_write(folder, all, size, capacity, error);   // report/run/gpu_csv.h
+ *         rank 0: gpu_csv_write(folder, GPU_FILE, all, size, capacity, error);   //
+ * report/run/gpu_csv.h
  *     }
  *     monitor_close(self->monitor);
  */

@@ -30,6 +30,7 @@ static void add_host(totals *self, double time, double training_seconds, const h
                      usage_sample *sample) {
     double all = host->all_ticks - self->host_before.all_ticks, seconds = time - self->host_time;
     sample->host_cpu_utilisation = sample->own_cpu_cores = NAN;
+    sample->own_memory_bytes = host->resident_bytes;
     if (self->any && !(all > 0))
         return;
     if (self->any) {

@@ -1,6 +1,7 @@
 /* What a run on devices with memory and algorithms of their own needs beside the device. */
 #include "train/plan_choices.h"
 #include "comm/gpu_survey.h"
+#include "report/facts/files.h"
 #include "report/run/gpu_csv.h"
 #include "train/trainer.h"
 
@@ -56,7 +57,8 @@ int trainer_open_monitor(trainer *self, ls_error *error) {
                                  .processing_units = self->engine.binding.processing_units,
                                  .processing_unit_count = self->engine.binding.threads};
     char packages[300];
-    if (!self->engine.device->facts.uuid[0] && !monitor_packages(packages, sizeof packages))
+    if (!self->engine.device->facts.uuid[0] && !self->settings->sample_cores &&
+        !monitor_packages(packages, sizeof packages))
         return LS_OK;
     LS_TRY(monitor_open(&settings, &self->monitor, error));
     const char *note = monitor_note(self->monitor);
@@ -66,7 +68,8 @@ int trainer_open_monitor(trainer *self, ls_error *error) {
 int trainer_write_samples(trainer *self, ls_error *error) {
     size_t capacity = monitor_capacity(self->me->size);
     size_t bytes = capacity * sizeof(usage_sample);
-    if (!self->engine.device->facts.uuid[0]) /* of all ranks, or of none */
+    bool gpu = self->engine.device->facts.uuid[0] != '\0'; /* of all ranks, or of none */
+    if (!gpu && !self->settings->sample_cores)
         return LS_OK;
     usage_sample *all = malloc((size_t)self->me->size * bytes);
     if (!all)
@@ -74,7 +77,8 @@ int trainer_write_samples(trainer *self, ls_error *error) {
     int status =
         comm_allgather_bytes(self->control, monitor_samples(self->monitor), all, bytes, error);
     if (status == LS_OK && self->me->rank == 0)
-        status = gpu_csv_write(self->settings->results, all, self->me->size, capacity, error);
+        status = gpu_csv_write(self->settings->results, gpu ? GPU_FILE : CPU_FILE, all,
+                               self->me->size, capacity, error);
     free(all);
     return status;
 }

@@ -10,7 +10,8 @@ typedef struct trainer trainer;
 
 /* Two ranks on one GPU (by UUID) are an error without --share-gpu. */
 int trainer_check_gpus(const trainer *self, ls_error *error);
-/* The monitor of this rank's GPU, and its samples' way into gpu.csv. Collective. */
+/* The monitor of this rank's GPU, or of its cores, and its samples' way into gpu.csv or cpu.csv.
+ * Collective. */
 int trainer_open_monitor(trainer *self, ls_error *error);
 int trainer_write_samples(trainer *self, ls_error *error);
 /* Every rank's plans take what rank 0 measured: rank 0 prepares first, then all import. What is

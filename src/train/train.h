@@ -35,7 +35,7 @@ typedef struct train_settings {
     schedule_settings schedule;
     checkpoint_options checkpoints;
     upload_options upload;
-    bool step_log, verbose, no_graph;
+    bool step_log, sample_cores, verbose, no_graph;
 } train_settings;
 
 #define ABLATE_CHOICES "none|comm|data|compute"

@@ -34,6 +34,11 @@ static const option output[] = {
      "Make DIR for this run: summary.csv, epochs.csv, log.txt.", false},
     {"step-log", OPTION_FLAG, AT(step_log), NULL, NULL, NULL, 0, 0,
      "Write steps.csv, the loss of every step (costs time).", false},
+    {"sample-cores", OPTION_FLAG, AT(sample_cores), NULL, NULL, NULL, 0, 0,
+     "Write cpu.csv, as gpu.csv is on GPUs: each second, how busy a rank's cores are and what "
+     "memory "
+     "it holds.",
+     false},
     {"tensorboard", OPTION_CHOICE, AT(tensorboard), "CHOICE", event_files_default, "on|off", 0, 0,
      "Write an event file for TensorBoard into --results, after each epoch.", false},
     {"certificate", OPTION_CHOICE, AT(certificate), "CHOICE", "on", "on|off", 0, 0,

@@ -4,6 +4,9 @@
     files.py vary RUN NEW COLUMN=VALUE...        a copy with other values (=*X and =/X: times, by X)
     files.py table FILE SCALING SPEEDUP...       a table of `lockstep report --format csv`
     files.py epochs FILE RUN...                  `lockstep report --table epochs --format csv` is theirs
+    files.py modes FILE RUN...                   `lockstep report --table modes --format csv` of runs
+                                                 without repeats is theirs, published rows aside
+    files.py latex FILE TABLES                   so many whole tables; nothing that LaTeX would run
     files.py terminal COLUMNS COMMAND...         runs it on a terminal, which must show progress
 """
 import csv
@@ -71,6 +74,45 @@ def epochs(path, *runs):
                 near(row[column], float(epoch[column]), column)
 
 
+def modes(path, *runs):
+    found = [row for row in rows(path) if row["measured_here"] == "1"]
+    if len(found) != len(runs):
+        sys.exit(f"{len(found)} rows for {len(runs)} runs")
+    for row, run in zip(found, runs):
+        (summary,) = rows(f"{run}/summary.csv")
+        wanted = rows(f"{run}/epochs.csv")
+        for column in set(row) & set(summary):
+            if row[column] != summary[column] and row[column] + summary[column]:
+                near(row[column], float(summary[column]), f"{run}: {column}")
+        for column in ("train_loss", "train_accuracy", "test_loss", "test_accuracy",
+                       "images_per_second"):
+            values = row[f"epoch_{column}"].split(";")
+            if len(values) != len(wanted):
+                sys.exit(f"{run}: {len(values)} epochs of {column}")
+            for value, epoch in zip(values, wanted):
+                near(value, float(epoch[column]), f"{run}: {column}")
+        near(row["peak_memory_bytes"], float(summary["memory_measured_bytes"]), "peak memory")
+        if row["source"] != run:
+            sys.exit(f"{row['source']}, not {run}")
+
+
+def latex(path, tables):
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if not text.startswith("% \\usepackage{booktabs,graphicx}"):
+        sys.exit("it does not say what it needs")
+    for word in ("\\begin{tabular}", "\\end{tabular}", "\\toprule", "\\midrule", "\\bottomrule"):
+        if text.count(word) != int(tables):
+            sys.exit(f"{text.count(word)} times {word}, not {tables}")
+    body = text.split("\n", 1)[1]
+    if re.search(r"(?<!\\)[#$~^]|(?<!\\)_", body):
+        sys.exit("a character that LaTeX would take for a command")
+    for block in re.findall(r"\\begin\{tabular\}\{@\{\}(\w+)@\{\}\}(.*?)\\end\{tabular\}", body, re.S):
+        lines = [line for line in block[1].split("\n") if line.endswith(r" \\")]
+        if not lines or any(len(re.findall(r"(?<!\\)&", line)) + 1 != len(block[0]) for line in lines):
+            sys.exit("a row has more or fewer cells than its table has columns")
+
+
 def vary(run, new, *changes):
     (row,) = rows(f"{run}/summary.csv")
     for change in changes:
@@ -130,4 +172,5 @@ def terminal(columns, *command):
         sys.exit("the last line of progress was not cleared")
 
 
-{"check": check, "vary": vary, "table": table, "epochs": epochs, "terminal": terminal}[sys.argv[1]](*sys.argv[2:])
+{"check": check, "vary": vary, "table": table, "epochs": epochs,
+ "modes": modes, "latex": latex, "terminal": terminal}[sys.argv[1]](*sys.argv[2:])

@@ -28,10 +28,11 @@ from tap import Tap  # noqa: E402
 
 tap = Tap()
 SVG = "{http://www.w3.org/2000/svg}"
-NAMES = [f"{name}.svg" for name in ("accuracy", "accuracy-time", "loss", "speedup-strong",
-                                    "speedup-weak", "time")]
+NAMES = [f"{name}.svg" for name in ("accuracy", "accuracy-images", "accuracy-time", "loss",
+                                    "memory", "speedup-strong", "speedup-weak", "throughput",
+                                    "time")]
 
-CURVES = [name for name in NAMES if "speedup" not in name]
+CURVES = [name for name in NAMES if "speedup" not in name and "throughput" not in name]
 
 
 def case(name, wrong):
@@ -132,11 +133,12 @@ def look_at(path):
 class Page(html.parser.HTMLParser):
     """Every tag that is opened is closed, in order; what the page holds."""
     VOID = ("meta",)
+    HEADINGS = ("h1", "h2", "h3")
 
     def __init__(self, path):
         super().__init__()
         self.open, self.wrong, self.tags, self.ids, self.links = [], [], {}, [], []
-        self.text, self.cells = "", []
+        self.text, self.cells, self.level = "", [], 0
         with open(path, encoding="utf-8") as file:
             self.source = file.read()
         self.feed(self.source)
@@ -159,6 +161,7 @@ class Page(html.parser.HTMLParser):
 
     def handle_startendtag(self, tag, attributes):
         self.tags[tag] = self.tags.get(tag, 0) + 1
+        self.check_structure(tag, dict(attributes))
         for name, value in attributes:
             if name == "id":
                 self.ids.append(value)
@@ -166,6 +169,24 @@ class Page(html.parser.HTMLParser):
                 self.links.append(value)
             if name.startswith("on"):
                 self.wrong.append(f"<{tag} {name}>")
+
+    def check_structure(self, tag, attributes):
+        """What a screen reader walks by: one level of headings after the other, cells with headers,
+        regions and pictures with names, a language."""
+        if tag in self.HEADINGS:
+            level = self.HEADINGS.index(tag) + 1
+            if level > self.level + 1:
+                self.wrong.append(f"<{tag}> below a heading of level {self.level}")
+            self.level = level
+        if tag == "th" and attributes.get("scope") not in ("col", "row"):
+            self.wrong.append("a header cell of nothing")
+        if tag == "html" and not attributes.get("lang"):
+            self.wrong.append("no language")
+        if attributes.get("role") == "region" and not (
+                attributes.get("aria-label") and attributes.get("tabindex") == "0"):
+            self.wrong.append(f"a region without a name, or out of the keyboard's reach: {attributes}")
+        if tag == "svg" and attributes.get("role") != "img":
+            self.wrong.append("a picture that is read piece by piece")
 
     def handle_endtag(self, tag):
         if not self.open or self.open.pop() != tag:
@@ -236,11 +257,57 @@ try:
                               for ending in (".png", "-dark.png"))])
 
     long = "a device whose name is <b>long</b> & 'quoted' `touch made` " * 2
+    names = all_texts("pictures/throughput.svg")
+    case("a line a mode over the batches per rank",
+         [] if {"2 nodes, 2 ranks (DDP)", "2 nodes, 2 ranks (DP)", "16", "32", "64"} <= set(names)
+         else names)
+
+    # ---- what few runs have: samples of GPUs, several attempts, a limit of memory, published rows
+    def sampled(folder, ranks, samples=400, **more):
+        make_run(folder, "ddp" if ranks > 1 else "single", ranks, 64, 40, 3, 0, attempts=3, **more)
+        kind = "gpu" if "device" in more else "cpu"
+        rows = [{"seconds": -1 + 0.1 * at, "rank": rank, "training": int(at > 10),
+                 "gpu_utilisation_percent": 90 + (at * 7 + rank) % 10 if at > 10 else "",
+                 "gpu_memory_bytes": 40e9 + rank * 1e9, "own_cpu_cores": 0.5 + 0.01 * (at % 9),
+                 "own_memory_bytes": 3e8} for rank in range(ranks) for at in range(samples)]
+        write(f"{folder}/{kind}.csv", rows)
+        write(f"{folder}/attempts.csv", [
+            {"format_version": 1, "attempt": n, "started": f"2026-01-01T0{n}:00:00+0000",
+             "slurm_job_id": 7, "ranks": ranks, "queue_seconds": 20 * n, "start_seconds": 6,
+             "training_seconds": 50, "evaluation_seconds": 4, "checkpoint_blocked_seconds": 1,
+             "total_seconds": 65, "first_step": 80 * (n - 1), "last_step": 80 * n + 20 * (n < 3),
+             "saved_step": 80 * n, "lost_steps": 0, "lost_seconds": 0,
+             "ended": "finished" if n == 3 else "time limit"} for n in (1, 2, 3)])
+        return folder
+
+    few = [sampled("sampled2", 2, device="cuda"), sampled("sampled1", 1),
+           sampled("sampled48", 48, device="cuda", batch_per_rank="")]
+    extra = ["attempts.svg", "usage-1.svg", "usage-2.svg", "usage-3.svg"]
+    drawn("GPUs over time, of few and of many; attempts", few, "--table", "modes",
+          expected=sorted([*CURVES, "throughput.svg", *extra]))
+    case("the goodput stands beside the attempts",
+         [] if any(re.search(r"attempt 3: finished; goodput \d\d\.\d%", text)
+                   for text in all_texts("pictures/attempts.svg")) else all_texts("pictures/attempts.svg"))
+    write("published.csv", [
+        {"configuration": "ddp fp16 with a name that is as long as names in papers tend to be, and longer",
+         "batch_per_rank": batch, "images_per_second": rate, "peak_memory_gb": "", "training_seconds": "",
+         "final_train_loss": "", "test_accuracy": "", "hardware": "4 x NVIDIA A100-SXM4-80GB",
+         "source": "a paper"} for batch, rate in ((8, 60.1), (32, 153.7), (4096, 200))])
+    drawn("throughput beside published figures", several[:3], "--table", "modes", "--published",
+          "published.csv", expected=[name for name in NAMES if "speedup" not in name])
+    broken = sampled("sampled-broken", 1, 20, device="cuda")
+    with open(f"{broken}/gpu.csv", "a", encoding="utf-8") as file:
+        file.write("1,7,1,5,5,,\n")
+    done = drawn("a rank that the run does not have: no picture, one line", [broken], "--table", "modes",
+                 expected=sorted([*CURVES, "attempts.svg"]), code=2)
+    case("which names the file", [] if "sampled-broken/gpu.csv: row 21: rank: expected one of 1, found "
+         "'7'" in done.stderr and len(done.stderr.splitlines()) == 1 else [done.stderr])
+
     drawn("long names and many ranks",
           [make_run(f"long{ranks}", "ddp" if ranks > 1 else "single", ranks, 1024, 400 / ranks ** 0.8, 60,
                     device="cuda", rank_devices=";".join([long[:100]] * ranks))
            for ranks in (1, 2, 4, 8, 16, 64)],
-          expected=[*CURVES, "speedup-strong.svg"])
+          expected=[*CURVES, "speedup-strong.svg", "throughput.svg"])
     case("a name is no command", ["it was run"] if os.path.exists("made") else [])
 
     # ---- a page

@@ -99,6 +99,68 @@ check "the table of epochs" python3 "$here/files.py" epochs epochs.csv single te
 check "the table of epochs as Markdown" test "$(grep -c '^| *[12] | *[0-9.]* | *[0-9.]*% |.*% |' epochs.md)" = 2
 check "with a title a run" grep -q '^\*\*single\*\*: cnn, mode single, 1 rank(s), device cpu, fp32, global batch 64$' epochs.md
 
+"$lockstep" report single ddp --format latex >speedup.tex
+check "the speedup tables as LaTeX" python3 "$here/files.py" latex speedup.tex 2
+"$lockstep" report single terminal --table epochs --format latex >epochs.tex
+check "the tables of epochs as LaTeX" python3 "$here/files.py" latex epochs.tex 2
+"$lockstep" report single terminal --table epochs --format html >epochs.html
+check "the tables of epochs as HTML" test "$(grep -c '<table><thead><tr><th scope="col"' epochs.html)" = 2
+
+# Whatever the runs are: other epochs, another precision, no baseline.
+vary terminal other mode=ddp precision=bf16 batch_per_rank=32
+cp terminal/epochs.csv other
+"$lockstep" report single terminal other --table modes --format csv >modes.csv
+check "the table of modes" python3 "$here/files.py" modes modes.csv single terminal other
+"$lockstep" report other terminal --table modes >modes.txt
+check "modes as text: three tables, what the rows differ in" test "$(grep -c \
+    -e '^Modes: what each cost' -e '^Memory of a rank by kind' -e '^By epoch' \
+    -e '^These rows differ in more than mode and batch: precision: bf16, fp32\.' modes.txt)" = 4
+"$lockstep" report other terminal --table modes --format latex >modes.tex
+check "modes as LaTeX" python3 "$here/files.py" latex modes.tex 3
+
+head=configuration,batch_per_rank,images_per_second,peak_memory_gb,training_seconds,final_train_loss,test_accuracy,hardware,source
+hardware=$(python3 -c 'import csv; print(next(csv.DictReader(open("modes.csv")))["hardware"])')
+{
+    echo "$head"
+    echo "ddp fp16,32,153.7,2.25,,0.21,0.984,4 x A100,\"A paper, table 3\""
+    echo "single,64,1,,,,,\"$hardware\",this machine"
+    echo "single,64,1,,,,,another machine,elsewhere"
+    echo "single,63,1,,,,,\"$hardware\",another batch"
+    echo "dp,64,1,,,,,\"$hardware\",another mode"
+} >published.csv
+"$lockstep" report terminal --table modes --published published.csv --format csv >beside.csv
+check "published rows: a ratio with the same hardware, batch and configuration alone" \
+    python3 -c 'import csv, sys
+rows = list(csv.DictReader(open("beside.csv")))
+ours = rows[0]
+sys.exit([r["measured_here"] for r in rows] != list("100000")
+         or float(ours["over_published"]) != float(ours["images_per_second"])
+         or any(r["over_published"] for r in rows[1:]) or rows[1]["peak_memory_bytes"] != "2.25e+09")'
+"$lockstep" report terminal --table modes --published published.csv --format markdown >beside.md
+check "and marked as not measured here" test "$(grep -c '^| .* | not here: .* |$' beside.md)" = 5
+grep -v 'this machine' published.csv >far.csv
+"$lockstep" report terminal --table modes --published far.csv >far.txt
+check "no column of ratios without one" test "$(grep -c -i 'over published' far.txt)" = 0
+
+bad() { # NAME TEXT LINE...: a file of these lines is refused
+    title=$1 text=$2
+    shift 2
+    printf '%s\n' "$@" >bad.csv
+    refused "$title" 2 "$text" terminal --table modes --published bad.csv
+}
+bad "published: no number" "bad.csv: row 1: images_per_second: expected a number above 0, or nothing, found 'fast'" \
+    "$head" "ddp,8,fast,,,,,,a paper"
+bad "published: per cent for a fraction" "test_accuracy: expected a number from 0 to 1" \
+    "$head" "ddp,8,,,,,98.4,,a paper"
+bad "published: no source" "row 1: source: expected a text" "$head" "ddp,8,,,,,,,"
+bad "published: no row" "bad.csv: expected rows, found none" "$head"
+bad "published: a column is missing" "column 'source' is missing" "${head%,source}" "ddp,8,,,,,,A100"
+bad "published: a column is unknown" "column 'notes' is unknown" "$head,notes" "ddp,8,,,,,,,a paper,x"
+bad "published: decimal commas" "expected commas" "$(echo "$head" | tr , ';')" "ddp;8;;;;;;;a paper"
+refused "published: no file" 2 "nowhere.csv: cannot read" terminal --table modes --published nowhere.csv
+refused "published rows of another table" 2 "--published: expected --table modes" single --published published.csv
+refused "modes of compared runs" 2 "--table modes: expected no" single --table modes --certify
+
 vary single bf16 mode=ddp precision=bf16
 vary single longer mode=ddp epochs=3
 vary single newer mode=ddp format_version=99

@@ -8,6 +8,7 @@
 #define ATTEMPTS_FILE    "attempts.csv"
 #define LAYERS_FILE      "layers.csv"
 #define GPU_FILE         "gpu.csv"
+#define CPU_FILE         "cpu.csv" /* as gpu.csv, of ranks on processors */
 #define CERTIFICATE_FILE "certificate.csv"
 #define STEPS_FILE       "steps.csv"
 #define LOG_FILE         "log.txt"

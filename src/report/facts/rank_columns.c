@@ -165,11 +165,16 @@ static const column sample_list[] = {
     IN_UNITS(REAL, host_cpu_percent, .unit = "%",
              .meaning = "of all the host's CPUs, since the sample before"),
     SAMPLE(REAL, own_cpu_cores, .meaning = "that this process kept busy, since then"),
+    SAMPLE(REAL, own_memory_bytes, .show = SHOWN_WHOLE, .unit = "bytes",
+           .meaning = "that this process had resident"),
 };
 
 const column_table sample_columns = {
     .file = GPU_FILE,
-    .about = "A row a sample of a rank's GPU: ten a second, thinned in long runs; rank after rank.",
+    .about =
+        "A row a sample of a rank's GPU: ten a second, thinned in long runs; rank after rank. With "
+        "`--sample-cores`, where ranks have no GPU, one a second into `cpu.csv`, of the same "
+        "columns.",
     .columns = sample_list,
     .count = sizeof sample_list / sizeof sample_list[0]};
 

@@ -36,7 +36,15 @@ static void add_style(text_buffer *out) {
         "figure { margin: 1.5rem 0 }\nfigure svg { display: block; width: 100%%; "
         "max-width: 800px; height: auto }\n"
         ".warnings { border-left: 4px solid #d55e00; padding: 0.2rem 1rem }\n"
-        "summary { cursor: pointer }\n</style>\n");
+        "summary { cursor: pointer }\n"
+        "thead th, tbody th { font-weight: 600 }\ntbody th { white-space: nowrap }\n"
+        ":focus-visible { outline: 3px solid var(--series1); outline-offset: 2px }\n"
+        "@media print {\n"
+        "body { background: none; font-size: 10pt; margin: 0; max-width: none; padding: 0 }\n"
+        ".wide { overflow: visible }\ntable { font-size: 6.5pt }\n"
+        "th, td { padding: 0.15rem 0.25rem; white-space: normal !important }\n"
+        "figure, tr { break-inside: avoid }\nh2, h3 { break-after: avoid }\n"
+        "thead { display: table-header-group }\n}\n</style>\n");
 }
 
 static size_t count_runs(const configuration_list *configurations) {
@@ -54,10 +62,11 @@ static void add_head(text_buffer *out, const html_report *report) {
              "<title>lockstep report: %zu run%s</title>\n",
              runs, runs == 1 ? "" : "s");
     add_style(out);
-    text_add(out,
-             "</head>\n<body>\n<h1>lockstep report</h1>\n<p class=\"under\">%zu run%s of %zu "
-             "configuration%s, reported by lockstep %s</p>\n",
-             runs, runs == 1 ? "" : "s", kinds, kinds == 1 ? "" : "s", LOCKSTEP_VERSION);
+    text_add(
+        out,
+        "</head>\n<body>\n<main>\n<h1>lockstep report</h1>\n<p class=\"under\">%zu run%s of %zu "
+        "configuration%s, reported by lockstep %s</p>\n",
+        runs, runs == 1 ? "" : "s", kinds, kinds == 1 ? "" : "s", LOCKSTEP_VERSION);
 }
 
 static void add_warnings(text_buffer *out, const html_report *report) {
@@ -68,10 +77,20 @@ static void add_warnings(text_buffer *out, const html_report *report) {
         text_add(&items, "</li>\n");
     }
     html_run_warnings(&items, report->configurations);
+    out->failed |= items.failed;
     if (items.length > 0)
         text_add(out,
-                 "<section class=\"warnings\">\n<h3>Warnings</h3>\n<ul>\n%s</ul>\n</section>\n",
+                 "<section class=\"warnings\" aria-labelledby=\"warnings\">\n<h2 "
+                 "id=\"warnings\">Warnings</h2>\n<ul>\n%s</ul>\n</section>\n",
                  items.bytes);
+    text_free(&items);
+}
+
+static void add_unmeasured(text_buffer *out, const html_report *report) {
+    text_buffer items = {0};
+    html_unmeasured(&items, report->configurations);
+    if (items.length > 0)
+        text_add(out, "<h2>What was not measured</h2>\n<ul>\n%s</ul>\n", items.bytes);
     out->failed |= items.failed;
     text_free(&items);
 }
@@ -106,7 +125,7 @@ static int add_tables(text_buffer *out, const html_report *report, ls_error *dra
     for (size_t index = 0; index < report->tables->count; index++) {
         LS_TRY(text_buffer_check(&report->texts[index], error));
         if (report->texts[index].bytes)
-            html_markdown(out, report->texts[index].bytes);
+            html_tables(out, report->texts[index].bytes);
         while (next < pictures->count && !is_of_a_table(&pictures->items[next]))
             next++;
         if (report->tables->items[index].count > 0 && next < pictures->count)
@@ -114,13 +133,13 @@ static int add_tables(text_buffer *out, const html_report *report, ls_error *dra
     }
     LS_TRY(text_buffer_check(report->more, error));
     if (report->more->bytes)
-        html_markdown(out, report->more->bytes);
+        html_tables(out, report->more->bytes);
     return LS_OK;
 }
 
 static int add_other_pictures(text_buffer *out, const html_report *report, ls_error *drawing,
                               ls_error *error) {
-    text_add(out, "<h2>Times and curves</h2>\n");
+    text_add(out, "<h2>Times, memory and curves</h2>\n");
     for (size_t index = 0; index < report->pictures->count; index++)
         if (!is_of_a_table(&report->pictures->items[index]))
             LS_TRY(add_picture(out, &report->pictures->items[index], drawing, error));
@@ -150,10 +169,14 @@ int html_page(text_buffer *out, const html_report *report, ls_error *drawing, ls
     add_warnings(out, report);
     LS_TRY(add_tables(out, report, drawing, error));
     LS_TRY(add_other_pictures(out, report, drawing, error));
+    LS_TRY(text_buffer_check(report->proofs, error));
+    if (report->proofs->bytes)
+        html_tables(out, report->proofs->bytes);
+    add_unmeasured(out, report);
     add_method(out);
     text_add(out, "<h2>The runs</h2>\n");
     for (size_t index = 0; index < report->configurations->count; index++)
         html_run_facts(out, &report->configurations->items[index]);
-    text_add(out, "</body>\n</html>\n");
+    text_add(out, "</main>\n</body>\n</html>\n");
     return text_buffer_check(out, error);
 }

@@ -10,6 +10,7 @@ typedef struct html_report {
     const text_buffer *texts; /* [tables->count]: what the report says of each, in Markdown */
     const text_buffer *more;  /* what it says below them, as those; may be empty */
     const configuration_list *configurations;
+    const text_buffer *proofs; /* what certificates show, as those; may be empty */
     const picture_list *pictures;
     const complaints *complaints;
 } html_report;
@@ -17,5 +18,8 @@ typedef struct html_report {
 /* Draws the pictures. Where that fails, the page says why and goes on without them: *drawing is
  * that failure, its code 0 where there was none. */
 int html_page(text_buffer *out, const html_report *report, ls_error *drawing, ls_error *error);
+
+/* The program's own Markdown as a part of somebody's page: tables, headings of the second order. */
+void html_tables(text_buffer *out, const char *markdown);
 
 #endif

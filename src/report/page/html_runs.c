@@ -13,13 +13,15 @@ static void add_facts_of(text_buffer *out, const finished_run *run) {
     plot_escape(out, run->folder);
     text_add(out, ": started ");
     plot_escape(out, text_of(run, "started"));
-    text_add(out, ", trained in %s</summary>\n<div class=\"wide\"><table class=\"facts\"><tbody>\n",
+    text_add(out, ", trained in %s</summary>\n",
              duration(finished_run_number(run, "training_seconds")).text);
+    html_open_scroll(out, run->folder);
+    text_add(out, "<table class=\"facts\"><tbody>\n");
     for (size_t column = 0; column < summary->columns; column++) {
         const char *value = summary->cells[summary->columns + column];
         if (!value[0])
             continue;
-        text_add(out, "<tr><th>");
+        text_add(out, "<tr><th scope=\"row\">");
         plot_escape(out, summary->cells[column]);
         text_add(out, "</th><td>");
         plot_escape(out, value);

@@ -10,12 +10,16 @@
 #include <unistd.h>
 
 int pictures_make(picture_list *out, const comparison_list *tables,
-                  const configuration_list *configurations, complaints *complaints,
-                  ls_error *error) {
+                  const configuration_list *configurations, const modes *modes,
+                  complaints *complaints, ls_error *error) {
     *out = (picture_list){0};
     LS_TRY(add_speedup_pictures(out, tables, error));
     LS_TRY(add_time_picture(out, configurations, error));
-    return add_curve_pictures(out, configurations, complaints, error);
+    LS_TRY(add_throughput_picture(out, modes, error));
+    LS_TRY(add_memory_picture(out, configurations, error));
+    LS_TRY(add_curve_pictures(out, configurations, complaints, error));
+    LS_TRY(add_usage_pictures(out, configurations, complaints, error));
+    return add_attempt_picture(out, configurations, complaints, error);
 }
 
 int picture_svg(text_buffer *out, const picture *self, ls_error *error) {

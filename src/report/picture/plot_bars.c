@@ -1,61 +1,51 @@
 #include "report/picture/plot_pictures.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 enum { TOP = 76, BOTTOM = 66, BAR = 54, LEGEND_COLUMNS = 4 };
 
-static const char *part_name(plot_part part, bool waiting) {
-    static const char *const names[PLOT_PARTS] = {
-        [PLOT_FORWARD] = "forward",
-        [PLOT_BACKWARD] = "backward",
-        [PLOT_OPTIMIZER] = "optimizer",
-        [PLOT_DATA] = "data",
-        [PLOT_WAITING] = "waiting for others",
-        [PLOT_TRANSFER] = "transfer",
-        [PLOT_OTHER] = "other",
-    };
-    return part == PLOT_TRANSFER && !waiting ? "communication" : names[part];
-}
-
-/* What is lost has the warm colours. */
-static int series_of(plot_part part) {
-    static const int series[PLOT_PARTS] = {
-        [PLOT_FORWARD] = 5, [PLOT_BACKWARD] = 0, [PLOT_OPTIMIZER] = 2, [PLOT_DATA] = 3,
-        [PLOT_WAITING] = 4, [PLOT_TRANSFER] = 1, [PLOT_OTHER] = 7,
-    };
-    return series[part];
-}
-
 int plot_bars_height(const plot_bars *self) {
     return TOP + BAR * (int)self->count + BOTTOM +
-           script_legend_height(PLOT_PARTS - !self->waiting, LEGEND_COLUMNS);
+           script_legend_height(self->part_count + (self->limit != NULL), LEGEND_COLUMNS);
 }
 
-/* Its parts together, where a file was changed by hand more than its time. */
-static double length_of(const plot_bar *bar) {
+/* Its parts together, where a file was changed by hand more than its total. */
+static double length_of(const plot_bars *self, const plot_bar *bar) {
     double parts = 0;
-    for (int part = 0; part < PLOT_PARTS; part++)
+    for (size_t part = 0; part < self->part_count; part++)
         parts += fmax(bar->parts[part], 0);
-    return fmax(parts, bar->seconds);
+    return fmax(parts, bar->total);
 }
 
+/* A limit far beyond every bar would press them to nothing: it is left out of the picture then, and
+ * stands in the text at the bar's end. */
 static double longest(const plot_bars *self) {
-    double out = 0;
-    for (size_t index = 0; index < self->count; index++)
-        out = fmax(out, length_of(&self->bars[index]));
+    double out = 0, limit = 0;
+    for (size_t index = 0; index < self->count; index++) {
+        out = fmax(out, length_of(self, &self->bars[index]));
+        limit = fmax(limit, self->bars[index].limit);
+    }
+    if (limit < 4 * out)
+        out = fmax(out, limit);
     return out > 0 ? out : 1;
 }
 
 /* Bars from the top down, at y = -1, -2, ... */
-static void add_part(text_buffer *out, const plot_bars *self, plot_part part) {
-    text_add(out, "$part%d << END\n", part);
+static void add_part(text_buffer *out, const plot_bars *self, size_t part) {
+    text_add(out, "$part%zu << END\n", part);
     for (size_t index = 0; index < self->count; index++) {
-        double before = 0, here = fmax(self->bars[index].parts[part], 0);
-        for (int other = 0; other < (int)part; other++)
-            before += fmax(self->bars[index].parts[other], 0);
+        const double *parts = self->bars[index].parts;
+        double before = 0, here = fmax(parts[part], 0);
+        for (size_t other = 0; other < part; other++)
+            before += fmax(parts[other], 0);
         text_add(out, "%.9g %zu %.9g %.9g\n", before, index + 1, before, before + here);
     }
     text_add(out, "END\n");
+}
+
+static int decimals(double value) {
+    return value < 10 ? 2 : 1;
 }
 
 static void add_names(text_buffer *out, const plot_bars *self) {
@@ -65,16 +55,43 @@ static void add_names(text_buffer *out, const plot_bars *self) {
         script_quote(out, bar->name, 96);
         text_add(out, " at 0,%.3f left offset 0.2,0 textcolor rgb ink noenhanced front\n",
                  -(double)(index + 1) + 0.38);
-        text_add(out, "set label '%.*f s' at %.9g,-%zu left offset 0.6,0 textcolor rgb ink front\n",
-                 bar->seconds < 10 ? 2 : 1, bar->seconds, length_of(bar), index + 1);
+        text_add(out, "set label '%.*f %s", decimals(bar->total), bar->total, self->unit);
+        if (!isnan(bar->limit))
+            text_add(out, " of %.*f", decimals(bar->limit), bar->limit);
+        text_add(out, "' at %.9g,-%zu left offset 0.6,0 textcolor rgb ink front\n",
+                 length_of(self, bar), index + 1);
     }
+}
+
+/* Beside the text, so that neither lies on the other. */
+static void add_limits(text_buffer *out, const plot_bars *self, double range) {
+    for (size_t index = 0; index < self->count; index++)
+        if (self->bars[index].limit <= range)
+            text_add(out, "set arrow from %.9g,%.3f to %.9g,%.3f nohead lw 2.5 lc rgb ink front\n",
+                     self->bars[index].limit, -(double)(index + 1) - 0.34, self->bars[index].limit,
+                     -(double)(index + 1) - 0.14);
+}
+
+static void add_legend(text_buffer *out, int height, const plot_bars *self) {
+    script_entry *entries = calloc(self->part_count + 1, sizeof *entries);
+    size_t count = 0;
+    if (!entries) {
+        out->failed = true;
+        return;
+    }
+    for (; count < self->part_count; count++)
+        entries[count] = (script_entry){.name = self->parts[count].name,
+                                        .series = self->parts[count].series,
+                                        .kind = SCRIPT_SQUARE};
+    if (self->limit)
+        entries[count++] = (script_entry){.name = self->limit, .kind = SCRIPT_MARK};
+    script_add_legend(out, height, entries, count, LEGEND_COLUMNS);
+    free(entries);
 }
 
 void plot_bars_script(text_buffer *out, plot_format format, const plot_bars *self) {
     int height = plot_bars_height(self);
-    double range = 1.12 * longest(self);
-    script_entry entries[PLOT_PARTS];
-    size_t count = 0;
+    double most = longest(self), range = (self->limit ? 1.22 : 1.12) * most;
     script_begin(out, format, height);
     script_add_titles(out, height, self->title, self->subtitle);
     script_set_area(out, height,
@@ -82,22 +99,18 @@ void plot_bars_script(text_buffer *out, plot_format format, const plot_bars *sel
     text_add(out,
              "unset ytics\nset border 1\nset grid noytics xtics lt 1 lw 1 lc rgb grid back\n"
              "set xrange [0:%.9g]\nset xtics %.9g\nset yrange [-%zu.6:-0.4]\n"
-             "set xlabel 'seconds of training time' textcolor rgb ink offset 0,0.3\n"
+             "set xlabel '%s' textcolor rgb ink offset 0,0.3\n"
              "set style fill solid 1 border lc rgb background\n",
-             range, script_step(range, 10), self->count);
+             range, script_step(range, 10), self->count, self->across);
     add_names(out, self);
-    for (int part = 0; part < PLOT_PARTS; part++) {
+    add_limits(out, self, range);
+    for (size_t part = 0; part < self->part_count; part++)
         add_part(out, self, part);
-        if (part != PLOT_WAITING || self->waiting)
-            entries[count++] = (script_entry){.name = part_name(part, self->waiting),
-                                              .series = series_of(part),
-                                              .kind = SCRIPT_SQUARE};
-    }
-    script_add_legend(out, height, entries, count, LEGEND_COLUMNS);
-    for (int part = 0; part < PLOT_PARTS; part++)
+    add_legend(out, height, self);
+    for (size_t part = 0; part < self->part_count; part++)
         text_add(
             out,
-            "%s$part%d using 1:(-$2):3:4:(-$2-0.28):(-$2+0.16) with boxxyerror lc rgb series%d",
-            part ? ", \\\n  " : "plot ", part, script_series((size_t)series_of(part)));
+            "%s$part%zu using 1:(-$2):3:4:(-$2-0.28):(-$2+0.16) with boxxyerror lc rgb series%d",
+            part ? ", \\\n  " : "plot ", part, script_series((size_t)self->parts[part].series));
     text_add(out, "\n");
 }

@@ -6,8 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { LOSS, ACCURACY, ACCURACY_OVER_TIME, PICTURES };
-enum { TRAIN_LOSS, TEST_LOSS, TRAIN_ACCURACY, TEST_ACCURACY, SECONDS, ARRAYS };
+enum { LOSS, ACCURACY, ACCURACY_OVER_TIME, ACCURACY_OVER_IMAGES, PICTURES };
+enum { TRAIN_LOSS, TEST_LOSS, TRAIN_ACCURACY, TEST_ACCURACY, SECONDS, IMAGES, ARRAYS };
 
 /* The curves of one configuration: those of its runs whose epochs could be read. */
 typedef struct curve_data {
@@ -17,10 +17,10 @@ typedef struct curve_data {
     size_t count;
 } curve_data;
 
-/* Losses and accuracies of each epoch; training seconds up to its end. */
+/* Losses and accuracies of each epoch; training seconds and images, in thousands, up to its end. */
 static int keep_run(curve_data *out, const finished_epochs *epochs, ls_error *error) {
     size_t count = epochs->count;
-    double seconds = 0, *numbers = malloc((ARRAYS * count + 1) * sizeof *numbers);
+    double seconds = 0, images = 0, *numbers = malloc((ARRAYS * count + 1) * sizeof *numbers);
     if (!numbers)
         return ls_fail(error, LS_FAILED, "no memory for the runs' epochs");
     for (size_t index = 0; index < count; index++) {
@@ -31,6 +31,8 @@ static int keep_run(curve_data *out, const finished_epochs *epochs, ls_error *er
         numbers[TRAIN_ACCURACY * count + index] = epoch->train_accuracy;
         numbers[TEST_ACCURACY * count + index] = epoch->test_accuracy;
         numbers[SECONDS * count + index] = seconds;
+        images += epoch->images;
+        numbers[IMAGES * count + index] = images / 1000;
     }
     const double *accuracy[] = {numbers + TRAIN_ACCURACY * count, numbers + TEST_ACCURACY * count};
     out->runs[LOSS][out->count] =
@@ -38,6 +40,8 @@ static int keep_run(curve_data *out, const finished_epochs *epochs, ls_error *er
     out->runs[ACCURACY][out->count] = (plot_run){count, NULL, {accuracy[0], accuracy[1]}};
     out->runs[ACCURACY_OVER_TIME][out->count] =
         (plot_run){count, numbers + SECONDS * count, {accuracy[0], accuracy[1]}};
+    out->runs[ACCURACY_OVER_IMAGES][out->count] =
+        (plot_run){count, numbers + IMAGES * count, {accuracy[0], accuracy[1]}};
     out->numbers[out->count++] = numbers;
     return LS_OK;
 }
@@ -100,6 +104,13 @@ static const struct {
                              .factor = 100,
                              .most = 100},
                             "at each epoch's end, without evaluation"},
+    [ACCURACY_OVER_IMAGES] = {"accuracy-images",
+                              {.title = "Accuracy over images",
+                               .unit = "accuracy, %",
+                               .across = "thousands of images trained on",
+                               .factor = 100,
+                               .most = 100},
+                              "at each epoch's end"},
 };
 
 static int add_one(picture_list *out, int kind, plot_curve *curves, size_t count, bool repeated,

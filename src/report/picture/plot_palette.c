@@ -3,7 +3,7 @@
 const plot_tone plot_palette[PLOT_COLOURS] = {
     [PLOT_BACKGROUND] = {"background", "#ffffff", "#17181c"},
     [PLOT_INK] = {"ink", "#1f2328", "#e6e8eb"},
-    [PLOT_FAINT] = {"faint", "#757b83", "#8d949e"},
+    [PLOT_FAINT] = {"faint", "#646a72", "#8d949e"},
     [PLOT_GRID] = {"grid", "#e3e5e8", "#2f3238"},
     [PLOT_SERIES] = {"series1", "#0072b2", "#4ea3e0"},     /* blue */
     [PLOT_SERIES + 1] = {"series2", "#d55e00", "#f0803c"}, /* vermillion */

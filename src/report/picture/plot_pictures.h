@@ -20,29 +20,60 @@ typedef struct plot_speedups {
 int plot_speedups_height(const plot_speedups *self);
 void plot_speedups_script(text_buffer *out, plot_format format, const plot_speedups *self);
 
-/* A bar a configuration, cut into what its training time was spent on. */
-typedef enum {
-    PLOT_FORWARD,
-    PLOT_BACKWARD,
-    PLOT_OPTIMIZER,
-    PLOT_DATA,
-    PLOT_WAITING,
-    PLOT_TRANSFER,
-    PLOT_OTHER,
-    PLOT_PARTS
+/* Bars one below the other, each cut into parts that have one meaning in all of them. */
+typedef struct plot_part {
+    const char *name;
+    int series; /* of the palette, from 0 */
 } plot_part;
 typedef struct plot_bar {
     const char *name;
-    double seconds, parts[PLOT_PARTS];
+    double total;        /* what stands at its end; below the sum of its parts, that is drawn */
+    const double *parts; /* [part_count]; below 0: nothing */
+    double limit;        /* a mark across the bar; NAN: it has none */
 } plot_bar;
 typedef struct plot_bars {
     const char *title, *subtitle;
-    bool waiting;         /* it was measured: else the transfer's part is all communication */
+    const char *across, *unit; /* "seconds of training time", "s" */
+    const char *limit;         /* what the marks are, for the legend; NULL: there are none */
+    const plot_part *parts;    /* [part_count], from left to right */
+    size_t part_count;
     const plot_bar *bars; /* [count] */
     size_t count;
 } plot_bars;
 int plot_bars_height(const plot_bars *self);
 void plot_bars_script(text_buffer *out, plot_format format, const plot_bars *self);
+
+/* Points over the batch per rank, a series a configuration; the places of the batches that there
+ * are stand side by side at equal distances. */
+typedef struct plot_throughput {
+    const char *series; /* those of one name have one colour and a line */
+    double batch, images_per_second;
+    bool published; /* not measured here: a hollow grey point */
+} plot_throughput;
+typedef struct plot_throughputs {
+    const char *title, *subtitle;
+    const plot_throughput *points; /* [count]; those of a series in the order of their batches */
+    size_t count;
+} plot_throughputs;
+int plot_throughputs_height(const plot_throughputs *self);
+void plot_throughputs_script(text_buffer *out, plot_format format, const plot_throughputs *self);
+
+/* What each rank used over time: a line a rank in each panel; of many ranks thin ones, and their
+ * median. */
+enum { PLOT_USE, PLOT_MEMORY, PLOT_USAGES };
+typedef struct plot_user {
+    const char *name;
+    const double *values[PLOT_USAGES]; /* [times]: in percent; in GB */
+} plot_user;
+typedef struct plot_usage {
+    const char *title, *subtitle;
+    const double *seconds; /* [times] */
+    size_t times;
+    const plot_user *users; /* [count] */
+    size_t count;
+} plot_usage;
+int plot_usage_height(const plot_usage *self);
+void plot_usage_script(text_buffer *out, plot_format format, const plot_usage *self);
 
 /* Curves over the epochs, or over time, in two panels with one scale: of the training images and of
  * the test images. */

@@ -96,6 +96,11 @@ int script_point(size_t index) {
     return points[(index + index / PLOT_SERIES_COUNT) % count];
 }
 
+int script_hollow(size_t index) {
+    static const int points[] = {6, 4, 8, 12, 10};
+    return points[index % (sizeof points / sizeof points[0])];
+}
+
 void script_add_titles(text_buffer *out, int height, const char *title, const char *subtitle) {
     script_label first = {.x = 20, .y = 24, .text = title, .longest = 84, .more = "font ',15'"};
     script_label second = {.x = 20, .y = 46, .text = subtitle, .longest = 108, .colour = "faint"};
@@ -115,9 +120,18 @@ static void add_symbol(text_buffer *out, int height, const script_entry *entry, 
             (x - 11) / PLOT_WIDTH, y, (x + 9) / PLOT_WIDTH, y);
         return;
     }
+    if (entry->kind == SCRIPT_MARK) {
+        text_add(out,
+                 "set arrow from screen %.6f,%.6f to screen %.6f,%.6f nohead lw 2.5 lc rgb ink "
+                 "front\n",
+                 x / PLOT_WIDTH, y - 6.0 / height, x / PLOT_WIDTH, y + 6.0 / height);
+        return;
+    }
     text_add(out, "set label '' at screen %.6f,%.6f front point ", x / PLOT_WIDTH, y);
     if (entry->kind == SCRIPT_CROSS)
         text_add(out, "pt 2 ps 1.2 lw 2 lc rgb faint\n");
+    else if (entry->kind == SCRIPT_HOLLOW)
+        text_add(out, "pt %d ps 1.2 lw 1.5 lc rgb faint\n", script_hollow(series));
     else if (entry->kind == SCRIPT_SQUARE)
         text_add(out, "pt 5 ps 1.6 lc rgb series%d\n", script_series(series));
     else

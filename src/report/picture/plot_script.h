@@ -42,10 +42,18 @@ void script_add_titles(text_buffer *out, int height, const char *title, const ch
 void script_add_ylabel(text_buffer *out, int height, const script_area *area, const char *text);
 
 /* A legend below the picture: entries in columns, row by row. */
-typedef enum { SCRIPT_POINT, SCRIPT_SQUARE, SCRIPT_CROSS, SCRIPT_DASHES } script_symbol;
+typedef enum {
+    SCRIPT_POINT,
+    SCRIPT_SQUARE,
+    SCRIPT_CROSS,
+    SCRIPT_DASHES,
+    SCRIPT_MARK,
+    SCRIPT_HOLLOW
+} script_symbol;
 typedef struct script_entry {
     const char *name;
-    int series; /* of the palette, and its point; a cross and dashes are faint */
+    int series; /* of the palette, and its point; crosses, dashes and what is hollow are faint, a
+                   mark is ink */
     script_symbol kind;
 } script_entry;
 int script_legend_height(size_t count, int columns);
@@ -56,6 +64,8 @@ void script_add_legend(text_buffer *out, int height, const script_entry *entries
  * again with other points. */
 int script_series(size_t index);
 int script_point(size_t index);
+/* One of those that are empty inside. */
+int script_hollow(size_t index);
 
 /* A step of 1, 2 or 5 times a power of ten that cuts `range` into at most `most` pieces. */
 double script_step(double range, int most);

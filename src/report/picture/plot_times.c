@@ -16,13 +16,24 @@ void add_plot_name(text_buffer *out, const configuration_list *configurations, s
         text_add(out, ", global batch %s", configuration_text(self, "global_batch"));
 }
 
+typedef enum { FORWARD, BACKWARD, OPTIMIZER, DATA, WAITING, TRANSFER, OTHER, PARTS } part;
+
+/* What is lost has the warm colours. */
+static const plot_part parts[PARTS] = {
+    [FORWARD] = {"forward", 5},
+    [BACKWARD] = {"backward", 0},
+    [OPTIMIZER] = {"optimizer", 2},
+    [DATA] = {"data", 3},
+    [WAITING] = {"waiting for others", 4},
+    [TRANSFER] = {"transfer", 1},
+    [OTHER] = {"other", 7},
+};
+
 static double seconds_of(const finished_run *run) {
     return finished_run_number(run, "training_seconds");
 }
 
-/* The repeat in the middle (of an even number the faster of the two): one run, whose parts add up
- * to its time. */
-static const finished_run *middle_run(const configuration *self) {
+const finished_run *middle_run(const configuration *self) {
     for (size_t index = 0; index < self->count; index++) {
         size_t faster = 0;
         for (size_t other = 0; other < self->count; other++) {
@@ -41,21 +52,17 @@ static double measured(const finished_run *run, const char *column) {
 }
 
 /* What no phase has is `other`; waiting is a part of the exposed communication. */
-static plot_bar bar_of(const configuration *configuration) {
-    const finished_run *run = middle_run(configuration);
-    double waiting = measured(run, "waiting_seconds");
-    plot_bar bar = {.seconds = seconds_of(run)};
-    bar.parts[PLOT_FORWARD] = measured(run, "forward_seconds");
-    bar.parts[PLOT_BACKWARD] = measured(run, "backward_seconds");
-    bar.parts[PLOT_OPTIMIZER] = measured(run, "optimizer_seconds");
-    bar.parts[PLOT_DATA] = measured(run, "data_seconds");
-    bar.parts[PLOT_WAITING] = waiting;
-    bar.parts[PLOT_TRANSFER] = fmax(measured(run, "exposed_communication_seconds") - waiting, 0);
-    double known = 0;
-    for (int part = 0; part < PLOT_OTHER; part++)
-        known += bar.parts[part];
-    bar.parts[PLOT_OTHER] = fmax(bar.seconds - known, 0);
-    return bar;
+static void fill(double *out, const finished_run *run) {
+    double waiting = measured(run, "waiting_seconds"), known = 0;
+    out[FORWARD] = measured(run, "forward_seconds");
+    out[BACKWARD] = measured(run, "backward_seconds");
+    out[OPTIMIZER] = measured(run, "optimizer_seconds");
+    out[DATA] = measured(run, "data_seconds");
+    out[WAITING] = waiting;
+    out[TRANSFER] = fmax(measured(run, "exposed_communication_seconds") - waiting, 0);
+    for (int part = 0; part < OTHER; part++)
+        known += out[part];
+    out[OTHER] = fmax(seconds_of(run) - known, 0);
 }
 
 static bool waiting_known(const configuration_list *configurations) {
@@ -65,42 +72,58 @@ static bool waiting_known(const configuration_list *configurations) {
     return false;
 }
 
-static int draw(picture *out, const configuration_list *configurations, plot_bar *bars,
-                text_buffer *names, ls_error *error) {
-    bool repeated = false;
-    for (size_t index = 0; index < configurations->count; index++) {
-        repeated |= configurations->items[index].count > 1;
-        add_plot_name(&names[index], configurations, index);
-        LS_TRY(text_buffer_check(&names[index], error));
-        bars[index] = bar_of(&configurations->items[index]);
-        bars[index].name = names[index].bytes;
+/* Where nobody measured waiting, all communication is one part. */
+static size_t known_parts(plot_part *out, double *values, size_t bars, bool waiting) {
+    size_t count = 0;
+    for (int part = 0; part < PARTS; part++) {
+        if (part == WAITING && !waiting)
+            continue;
+        for (size_t bar = 0; bar < bars; bar++)
+            values[bar * PARTS + count] = values[bar * PARTS + (size_t)part];
+        out[count] = parts[part];
+        if (part == TRANSFER && !waiting)
+            out[count].name = "communication";
+        count++;
     }
-    text_add(&out->title, "Where the training time went");
-    LS_TRY(text_buffer_check(&out->title, error));
-    plot_bars all = {.title = out->title.bytes,
+    return count;
+}
+
+static int draw(picture *out, const configuration_list *configurations, bar_room *room,
+                ls_error *error) {
+    bool repeated = false;
+    plot_part shown[PARTS];
+    for (size_t index = 0; index < configurations->count; index++) {
+        const finished_run *run = middle_run(&configurations->items[index]);
+        repeated |= configurations->items[index].count > 1;
+        add_plot_name(&room->names[index], configurations, index);
+        LS_TRY(text_buffer_check(&room->names[index], error));
+        fill(&room->parts[index * PARTS], run);
+        room->bars[index] = (plot_bar){.name = room->names[index].bytes,
+                                       .total = seconds_of(run),
+                                       .parts = &room->parts[index * PARTS],
+                                       .limit = NAN};
+    }
+    plot_bars all = {.title = "Where the training time went",
                      .subtitle = repeated ? "means over the ranks; of repeats the one in the middle"
                                           : "means over the ranks",
-                     .waiting = waiting_known(configurations),
-                     .bars = bars,
+                     .across = "seconds of training time",
+                     .unit = "s",
+                     .parts = shown,
+                     .part_count = known_parts(shown, room->parts, configurations->count,
+                                               waiting_known(configurations)),
+                     .bars = room->bars,
                      .count = configurations->count};
-    for (int format = 0; format < PLOT_FORMATS; format++)
-        plot_bars_script(&out->scripts[format], format, &all);
-    return LS_OK;
+    return picture_of_bars(out, &all, error);
 }
 
 int add_time_picture(picture_list *out, const configuration_list *configurations, ls_error *error) {
-    size_t count = configurations->count;
+    bar_room room;
     picture *added = pictures_add(out, "time", error);
-    plot_bar *bars = calloc(count, sizeof *bars);
-    text_buffer *names = calloc(count, sizeof *names);
     int status = added ? LS_OK : LS_FAILED;
-    if (status == LS_OK && (!bars || !names))
-        status = ls_fail(error, LS_FAILED, "no memory for a picture");
     if (status == LS_OK)
-        status = draw(added, configurations, bars, names, error);
-    for (size_t index = 0; names && index < count; index++)
-        text_free(&names[index]);
-    free(names);
-    free(bars);
+        status = bar_room_open(&room, configurations->count, PARTS, error);
+    LS_TRY(status);
+    status = draw(added, configurations, &room, error);
+    bar_room_free(&room);
     return status;
 }

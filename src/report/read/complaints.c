@@ -2,10 +2,16 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int complaints_add(complaints *self, ls_error *error) {
     if (error->code != LS_BAD_INPUT)
         return error->code;
+    for (size_t index = 0; index < self->count; index++)
+        if (strcmp(self->list[index].text, error->text) == 0) { /* a file that was read twice */
+            *error = (ls_error){0};
+            return LS_OK;
+        }
     ls_error *list = realloc(self->list, (self->count + 1) * sizeof *list);
     if (!list)
         return error->code;

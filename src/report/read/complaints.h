@@ -11,8 +11,9 @@ typedef struct complaints {
     size_t count;
 } complaints;
 
-/* Keeps a failure as one line and forgets it in *error, so that the report goes on. LS_FAILED (no
- * memory, say) is no complaint about a run: it is returned, as is what there was no memory for. */
+/* Keeps a failure as one line, each text once, and forgets it in *error, so that the report goes
+ * on. LS_FAILED (no memory, say) is no complaint about a run: it is returned, as is what there was
+ * no memory for. */
 int complaints_add(complaints *self, ls_error *error);
 
 /* "lockstep: TEXT" on stderr for each but the last, which becomes *error, for main to print: its

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static bool is_written_by_options(const char *name) {
-    static const char *const names[] = {STEPS_FILE, CERTIFICATE_FILE, GPU_FILE,
+    static const char *const names[] = {STEPS_FILE, CERTIFICATE_FILE, GPU_FILE,  CPU_FILE,
                                         RANKS_FILE, LAYERS_FILE,      TRACE_FILE};
     for (size_t index = 0; index < sizeof names / sizeof names[0]; index++)
         if (strcmp(name, names[index]) == 0)

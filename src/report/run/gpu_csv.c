@@ -13,7 +13,7 @@
 static int write_line(FILE *file, const text_buffer *line, ls_error *error) {
     LS_TRY(text_buffer_check(line, error));
     if (fputs(line->bytes, file) < 0)
-        return ls_fail_errno(error, LS_FAILED, "%s: cannot write", GPU_FILE);
+        return ls_fail_errno(error, LS_FAILED, "%s: cannot write", sample_columns.file);
     return LS_OK;
 }
 
@@ -39,13 +39,13 @@ static int write_rows(FILE *file, const usage_sample *samples, int ranks, size_t
     return status;
 }
 
-int gpu_csv_write(const char *folder, const usage_sample *samples, int ranks, size_t capacity,
-                  ls_error *error) {
+int gpu_csv_write(const char *folder, const char *name, const usage_sample *samples, int ranks,
+                  size_t capacity, ls_error *error) {
     char path[4096];
     atomic_file file;
-    if (strlen(folder) + sizeof "/" GPU_FILE > sizeof path)
+    if (strlen(folder) + strlen(name) + 2 > sizeof path)
         return ls_fail(error, LS_BAD_INPUT, "%.80s...: the path is too long", folder);
-    snprintf(path, sizeof path, "%s/" GPU_FILE, folder);
+    format_plain(path, sizeof path, "%s/%s", folder, name);
     LS_TRY(atomic_file_begin(&file, path, error));
     FILE *stream = fopen(file.temporary, "we");
     int status = stream ? write_rows(stream, samples, ranks, capacity, error)

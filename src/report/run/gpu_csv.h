@@ -7,9 +7,9 @@
 
 #include <stddef.h>
 
-/* On rank 0: FOLDER/gpu.csv, whole or not at all. samples: [ranks][capacity], each rank's in time
- * order, `seconds` NAN behind its last. */
-int gpu_csv_write(const char *folder, const usage_sample *samples, int ranks, size_t capacity,
-                  ls_error *error);
+/* On rank 0: FOLDER/NAME (GPU_FILE, CPU_FILE), whole or not at all. samples: [ranks][capacity],
+ * each rank's in time order, `seconds` NAN behind its last. */
+int gpu_csv_write(const char *folder, const char *name, const usage_sample *samples, int ranks,
+                  size_t capacity, ls_error *error);
 
 #endif

@@ -189,8 +189,17 @@ static void hostile_names(void) {
                                "}<b>&\\";
     text_buffer script = {0}, svg = {0}, out = {0};
     ls_error error = {0};
-    plot_bar bar = {.name = name, .seconds = 2, .parts = {1, 1}};
-    plot_bars bars = {.title = name, .subtitle = name, .bars = &bar, .count = 1};
+    const plot_part part = {.name = name};
+    plot_bar bar = {.name = name, .total = 2, .parts = (const double[]){1}, .limit = 1.5};
+    plot_bars bars = {.title = name,
+                      .subtitle = name,
+                      .across = "s",
+                      .unit = "s",
+                      .limit = name,
+                      .parts = &part,
+                      .part_count = 1,
+                      .bars = &bar,
+                      .count = 1};
     plot_bars_script(&script, PLOT_SVG, &bars);
     int status = gnuplot_run(&script, 20, &svg, &error);
     if (status == LS_FAILED && strstr(error.text, "not on the PATH")) {

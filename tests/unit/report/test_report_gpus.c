@@ -180,6 +180,7 @@ static void what_the_monitors_saw(void) {
                                     .temperature_celsius = 41,
                                     .host_cpu_utilisation = NAN,
                                     .own_cpu_cores = NAN,
+                                    .own_memory_bytes = NAN,
                                     .throttle_known = true,
                                     .throttle_reasons = 1},
                                    {.seconds = 0.125,
@@ -191,6 +192,7 @@ static void what_the_monitors_saw(void) {
                                     .temperature_celsius = NAN,
                                     .host_cpu_utilisation = 0.5,
                                     .own_cpu_cores = 1.5,
+                                    .own_memory_bytes = 9876543210,
                                     .throttle_known = true,
                                     .throttle_reasons = 0xa4,
                                     .training = true},
@@ -200,16 +202,17 @@ static void what_the_monitors_saw(void) {
     samples[1][0] = samples[0][1];
     samples[1][0].throttle_known = false;
     mkdir("seen", 0777);
-    CHECK(gpu_csv_write("seen", &samples[0][0], 2, 3, &error) == LS_OK, "%s", error.text);
+    CHECK(gpu_csv_write("seen", "gpu.csv", &samples[0][0], 2, 3, &error) == LS_OK, "%s",
+          error.text);
     fixture_expect_file("seen/gpu.csv",
                         "seconds,rank,training,gpu_utilisation_percent,gpu_memory_bytes,"
                         "power_watts,sm_clock_mhz,memory_clock_mhz,temperature_celsius,"
-                        "clocks_held_back_by,host_cpu_percent,own_cpu_cores\n"
-                        "-0.25,0,0,0,12345678901,99.5,1980,2619,41,none,,\n"
+                        "clocks_held_back_by,host_cpu_percent,own_cpu_cores,own_memory_bytes\n"
+                        "-0.25,0,0,0,12345678901,99.5,1980,2619,41,none,,,\n"
                         "0.125,0,1,75,,,,,,\"power cap, thermal (software), power brake\",50,"
-                        "1.5\n"
-                        "0.125,1,1,75,,,,,,,50,1.5\n");
-    CHECK(gpu_csv_write("nowhere", &samples[0][0], 2, 3, &full) == LS_FAILED &&
+                        "1.5,9876543210\n"
+                        "0.125,1,1,75,,,,,,,50,1.5,9876543210\n");
+    CHECK(gpu_csv_write("nowhere", "gpu.csv", &samples[0][0], 2, 3, &full) == LS_FAILED &&
               strstr(full.text, "nowhere/gpu.csv: cannot write"),
           "%s", full.text);
     check_case("gpu.csv: a row a sample, empty where nothing was measured");
