@@ -5,8 +5,10 @@ holds is what the formulas say; a rank that is killed ends the job with a line.
 
 usage: fsdp.py LOCKSTEP  (the binary; needs mpirun, exit 77 where there is none)
 """
+import atexit
 import csv
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -21,6 +23,7 @@ kit.need_mpirun()
 kit.ENVIRONMENT["OMP_WAIT_POLICY"] = "passive"  # threads that spin take the cores from each other
 tap = kit.Tap()
 work = tempfile.mkdtemp(prefix="lockstep-fsdp-")
+atexit.register(shutil.rmtree, work, True)
 # Two epochs of 3 steps, the last of each short: of one image three lanes of four are empty.
 data = kit.pack(lockstep, os.path.join(work, "data"), 24 * 2 + 1, "--size", "8", "--test-images", "9")
 runs = 0

@@ -5,8 +5,10 @@ skipped updates and sums that are not strict are ddp's; a rank that is killed en
 
 usage: sharded.py LOCKSTEP  (the binary; needs mpirun, exit 77 where there is none)
 """
+import atexit
 import csv
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -21,6 +23,7 @@ kit.need_mpirun()
 kit.ENVIRONMENT["OMP_WAIT_POLICY"] = "passive"  # threads that spin take the cores from each other
 tap = kit.Tap()
 work = tempfile.mkdtemp(prefix="lockstep-sharded-")
+atexit.register(shutil.rmtree, work, True)
 # Two epochs of 6 steps, the last of each short.
 data = kit.pack(lockstep, os.path.join(work, "data"), 24 * 5 + 13, "--size", "8", "--test-images", "30")
 runs = 0
