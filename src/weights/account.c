@@ -175,6 +175,13 @@ static bool any_read(const look *self) {
     return false;
 }
 
+/* As ls_fail shows its line: names are a stranger's. */
+static void show_controls(char *text) {
+    for (unsigned char *c = (unsigned char *)text; *c; c++)
+        if (*c < 0x20 || *c == 0x7f)
+            *c = '?';
+}
+
 /* The faults as one line: an error, or with --init-partial a note. */
 static int settle(look *self, ls_error *error) {
     static const char *const what[FAULTS] = {"missing", "unexpected", "of another shape"};
@@ -189,8 +196,10 @@ static int settle(look *self, ls_error *error) {
     if (line.length && (!self->rules.partial || !any_read(self)))
         status = ls_fail(error, LS_BAD_INPUT, "%s: its tensors are not the model's: %s",
                          self->from->path, line.bytes);
-    else if (line.length)
+    else if (line.length) {
+        show_controls(line.bytes);
         text_add(&self->out->notes, "partial: %s\n", line.bytes);
+    }
     text_free(&line);
     return status;
 }

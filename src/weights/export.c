@@ -11,10 +11,12 @@ static int join(char out[4096], const char *folder, const char *name, ls_error *
     return ls_fail(error, LS_BAD_INPUT, "%s: its name is too long", folder);
 }
 
-/* Frees the text. */
+/* Makes the folder; frees the text. */
 static int write_text(const char *folder, const char *name, text_buffer *text, ls_error *error) {
     char path[4096];
     int status = text_buffer_check(text, error);
+    if (status == LS_OK)
+        status = folder_create(folder, error);
     if (status == LS_OK)
         status = join(path, folder, name, error);
     if (status == LS_OK)
@@ -34,7 +36,6 @@ static int write_weights(const weights_export *self, weights_naming naming, cons
 static int export_huggingface(const weights_export *self, const char *folder, ls_error *error) {
     text_buffer config = {0}, preprocessor = {0};
     LS_TRY(config_huggingface(self->model, &config, error));
-    LS_TRY(folder_create(folder, error));
     LS_TRY(write_text(folder, "config.json", &config, error));
     config_preprocessor(self->model, &preprocessor);
     LS_TRY(write_text(folder, "preprocessor_config.json", &preprocessor, error));
@@ -44,7 +45,6 @@ static int export_huggingface(const weights_export *self, const char *folder, ls
 static int export_timm(const weights_export *self, const char *folder, ls_error *error) {
     text_buffer config = {0};
     LS_TRY(config_timm(self->model, &config, error));
-    LS_TRY(folder_create(folder, error));
     LS_TRY(write_text(folder, "config.json", &config, error));
     return write_weights(self, NAMING_OWN, folder, error);
 }

@@ -145,6 +145,28 @@ static void test_accounts(const graph *g) {
     check_case("a tensor that is missing, unexpected or of another shape or type is named");
 }
 
+/* A tensor's name is a stranger's: an escape sequence of a terminal is no part of a note. */
+static void test_notes(const graph *g) {
+    static const char header[] =
+        "{" CONV "," FC_BIAS ",\"a\\u001b[2J\\nb\":{\"dtype\":\"F32\",\"shape\":[1],"
+        "\"data_offsets\":[244,248]}}";
+    static const float zeros[62];
+    const char *path = tensor_file_path("strange.safetensors");
+    float *out = calloc(g->parameter_count, sizeof *out);
+    text_buffer notes = {0};
+    weights_source source;
+    ls_error error = {0};
+    tensor_file_write(path, sizeof header - 1, header, sizeof header - 1, zeros, sizeof zeros);
+    CHECK(weights_source_open(path, &source, &error) == LS_OK, "%s", error.text);
+    CHECK(weights_load(g, &source, (weights_rules){.partial = true}, out, NULL, &notes, &error) ==
+                  LS_OK &&
+              strstr(notes.bytes, "\npartial: 1 missing: fc.weight; 1 unexpected: a?[2J?b\n"),
+          "%s%s", error.text, notes.bytes ? notes.bytes : "");
+    weights_source_close(&source);
+    text_free(&notes), free(out);
+    check_case("what a note says of strange names is one line");
+}
+
 int main(void) {
     static graph g;
     build(&g);
@@ -156,6 +178,7 @@ int main(void) {
     test_round_trip(&g, path, values);
     test_flips(&g, path, values);
     test_accounts(&g);
+    test_notes(&g);
     free(values);
     graph_release(&g);
     return check_done();
