@@ -34,7 +34,7 @@ static int backward_inputs(plan *self, const op_arguments *a, ls_error *error) {
     const join_shape *shape = &((join_plan *)self)->shape;
     cuda_enter_plan(self);
     for (int input = 0; input < 2; input++)
-        if (a->dx[input])
+        if (a->dx[input] && a->dx[input] != a->dy)
             LS_TRY(cuda_copy(self->device, a->stream, a->dx[input], a->dy, bytes_of(shape),
                              COPY_ON_DEVICE, error));
     return LS_OK;

@@ -31,6 +31,9 @@ struct layer_interface {
     /* True where backward_parameters writes no dx and backward_inputs reads no x, so that dx may
      * lie where x lay. */
     bool inputs_come_apart;
+    /* True where the gradient of each input is dy itself, where no activation is applied: it may
+     * lie there (op_arguments.dx == dy). */
+    bool hands_gradient_on;
     /* True where the weight gradient is dy [n, out] transposed times x [n, in]. */
     bool has_factors;
     /* True where the layer's last parameter is a bias that is added to each output of its channel,

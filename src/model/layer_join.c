@@ -16,6 +16,7 @@ static int prepare(const layer_setting *to, plan **out, ls_error *error) {
 
 static const layer_interface layer_join = {
     .kind = "join",
+    .hands_gradient_on = true,
     .prepare = prepare,
     .work = work_of_elements,
 };

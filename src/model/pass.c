@@ -106,6 +106,52 @@ static void lay_out_extra(pass *self, const graph *graph, int index, dtype type)
     }
 }
 
+/* Whether the gradient of the layer's input may lie where its output's does: the layer is the first
+ * to write it, and the input's producer neither masks it there nor lets it travel. */
+static bool may_share_gradient(const pass *self, const graph *graph, int index, int input) {
+    int tensor = graph->layers[index].inputs[input];
+    const graph_tensor *t = &graph->tensors[tensor];
+    return self->gradient[tensor] >= 0 && self->layers[index].extra_gradient[input] < 0 &&
+           t->producer >= 0 && t->activation == ACTIVATION_NONE &&
+           !graph->layers[t->producer].is->has_factors;
+}
+
+static void share_gradient(pass *self, int from, int to) {
+    arena_buffer *kept = &self->buffers[self->gradient[from]];
+    arena_buffer *gone = &self->buffers[self->gradient[to]];
+    kept->first = kept->first < gone->first ? kept->first : gone->first;
+    kept->last = later(kept->last, gone->last);
+    *gone = (arena_buffer){.first = kept->first, .last = kept->first};
+    self->gradient[to] = self->gradient[from];
+}
+
+/* Whoever else reads `tensor`, and so adds to its gradient, does so in backward after `producer`,
+ * for which it must still be as it was. */
+static bool added_to_after(const graph *graph, int tensor, int reader, int producer) {
+    const graph_tensor *t = &graph->tensors[tensor];
+    for (int use = 0; use < t->use_count; use++)
+        if (t->uses[use] != reader && t->uses[use] >= producer)
+            return false;
+    return true;
+}
+
+static void hand_gradient_on(pass *self, const graph *graph, int index) {
+    const graph_layer *layer = &graph->layers[index];
+    if (!layer->is->hands_gradient_on || layer->activation != ACTIVATION_NONE ||
+        self->gradient[layer->output] < 0)
+        return;
+    int a = layer->inputs[0], b = layer->inputs[layer->input_count - 1];
+    bool both = added_to_after(graph, a, index, graph->tensors[b].producer) &&
+                added_to_after(graph, b, index, graph->tensors[a].producer);
+    for (int input = 0; input < layer->input_count; input++) {
+        if (!may_share_gradient(self, graph, index, input))
+            continue;
+        share_gradient(self, layer->output, layer->inputs[input]);
+        if (!both)
+            return;
+    }
+}
+
 static int prepare_layer(pass *self, const pass_setting *to, int index, ls_error *error) {
     const graph *graph = to->graph;
     const tensor_layout *layouts = to->layouts;
@@ -195,6 +241,8 @@ static int lay_out(pass *self, const pass_setting *to, ls_error *error) {
         lay_out_saved(self, layer);
         lay_out_extra(self, graph, layer, precision_type(to->precision));
     }
+    for (int layer = graph->layer_count - 1; layer >= 0; layer--)
+        hand_gradient_on(self, graph, layer);
     self->workspace = new_buffer(self, self->workspace_bytes, 0, recompute_end(self, graph));
     return arena_plan(self->buffers, self->buffer_count, &self->arena_bytes, error);
 }

@@ -29,7 +29,7 @@ static int backward_inputs(plan *base, const op_arguments *a, ls_error *error) {
     const join_shape *shape = &((join_plan *)base)->shape;
     size_t bytes = shape->count * dtype_bytes(shape->type);
     for (int input = 0; input < 2; input++)
-        if (a->dx[input])
+        if (a->dx[input] && a->dx[input] != a->dy)
             LS_TRY(base->device->is->copy(base->device, a->stream, a->dx[input], a->dy, bytes,
                                           COPY_ON_DEVICE, error));
     return LS_OK;

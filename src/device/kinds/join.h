@@ -1,5 +1,5 @@
 /* A residual join: y = x[0] + x[1], both in one layout; the sum is rounded to the type before a
- * ReLU is applied. dx[0] and dx[1] are dy. */
+ * ReLU is applied. dx[0] and dx[1] are dy: one that lies there already is not written. */
 #ifndef LOCKSTEP_DEVICE_KINDS_JOIN_H
 #define LOCKSTEP_DEVICE_KINDS_JOIN_H
 

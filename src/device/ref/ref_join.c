@@ -37,7 +37,7 @@ static int backward_inputs(plan *self, const op_arguments *a, ls_error *error) {
     (void)error;
     const join_shape *shape = &((ref_join_plan *)self)->shape;
     for (int input = 0; input < 2; input++)
-        if (a->dx[input])
+        if (a->dx[input] && a->dx[input] != a->dy)
             memcpy(a->dx[input], a->dy, shape->count * dtype_bytes(shape->type));
     return LS_OK;
 }
