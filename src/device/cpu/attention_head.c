@@ -10,12 +10,18 @@
 enum {
     PANEL = LANES * TILE_MOST_VECTORS, /* columns of a tile */
     TILE_HEIGHT = 6,                   /* its rows */
-    QUERIES = 48,                      /* of a block: whole tiles */
-    KEYS = 64                          /* of a block: whole panels in every form */
+    QUERIES = LANES == 8 ? 72 : 48,    /* of a block, at most: whole tiles */
+    KEYS = LANES == 8 ? 112 : 64       /* of a block, at most: whole panels in every form */
 };
 
 static size_t rounded_up(size_t count, size_t whole) {
     return (count + whole - 1) / whole * whole;
+}
+
+/* Of a block: as many in each as panels allow, where panels are narrow. */
+static size_t keys_of(size_t tokens) {
+    size_t blocks = (tokens + KEYS - 1) / KEYS;
+    return LANES == 8 ? rounded_up((tokens + blocks - 1) / blocks, PANEL) : KEYS;
 }
 
 /* The head's part of x or y, and its copies in fp32: rows of `width` values, those behind head_dim
@@ -23,6 +29,7 @@ static size_t rounded_up(size_t count, size_t whole) {
 typedef struct head {
     const attention_job *job;
     size_t tokens, dim, width, rows;
+    size_t keys;           /* of a block: rows of its scores are so long */
     size_t x_row, x_first; /* elements between tokens; of the first token's query */
     size_t y_row, y_first;
     bool bf16;
@@ -37,7 +44,8 @@ static head head_of(const attention_job *job, size_t sample, size_t number) {
                   .tokens = tokens,
                   .dim = dim,
                   .width = rounded_up(dim, PANEL),
-                  .rows = rounded_up(tokens, KEYS),
+                  .rows = rounded_up(tokens, keys_of(tokens)),
+                  .keys = keys_of(tokens),
                   .x_row = 3 * heads * dim,
                   .x_first = sample * tokens * 3 * heads * dim + number * dim,
                   .y_row = heads * dim,
@@ -74,12 +82,13 @@ static void copy(const head *h, const void *from, size_t first, size_t row, floa
         copy_rows(false, h, from, first, row, factor, to);
 }
 
-/* Blocks of keys, each [width][KEYS]: of [rows][width] the blocks' transposes. */
+/* Blocks of keys, each [width][keys]: of [rows][width] the blocks' transposes. */
 static void turn(const head *h, const float *from, float *to) {
     for (size_t key = 0; key < h->rows; key += LANES)
         for (size_t d = 0; d < h->width; d += LANES)
             tile_transpose(from + key * h->width + d, h->width,
-                           to + key / KEYS * KEYS * h->width + d * KEYS + key % KEYS, KEYS);
+                           to + (key - key % h->keys) * h->width + d * h->keys + key % h->keys,
+                           h->keys);
 }
 
 /* c[rows][columns] = or += a * b; columns in whole vectors, panels while these last. */
@@ -109,7 +118,7 @@ static void product_added(tile t, size_t rows, size_t columns) {
 
 /* A block's place: queries from `query` on, keys from `key` on. */
 typedef struct block {
-    size_t query, queries, key, keys; /* keys: that are there, of KEYS */
+    size_t query, queries, key, keys; /* keys: that are there, of a block's */
 } block;
 
 /* The block's keys in whole vectors: what its scores are made for. */
@@ -117,7 +126,7 @@ static size_t columns_of(const block *b) {
     return rounded_up(b->keys, LANES);
 }
 
-/* scores[queries][KEYS] = queries * transposed keys, or what else lies so. */
+/* scores[queries][keys] = queries * transposed keys, or what else lies so. */
 static void make_scores(const head *h, const block *b, const float *queries, const float *turned,
                         float *scores) {
     product((tile){.a = queries + b->query * h->width,
@@ -125,8 +134,8 @@ static void make_scores(const head *h, const block *b, const float *queries, con
                    .c = scores,
                    .a_row = h->width,
                    .a_depth = 1,
-                   .b_depth = KEYS,
-                   .c_row = KEYS,
+                   .b_depth = h->keys,
+                   .c_row = h->keys,
                    .depth = h->dim},
             b->queries, columns_of(b));
 }
@@ -142,7 +151,7 @@ typedef struct backward_memory {
     float *queries, *keys, *values, *deltas; /* [rows][width] */
     float *turned_keys, *turned_values;
     float *dkeys, *dvalues;              /* [rows][width] */
-    float *weights, *dscores, *dqueries; /* [QUERIES][KEYS], [QUERIES][width] */
+    float *weights, *dscores, *dqueries; /* [QUERIES][keys], [QUERIES][width] */
 } backward_memory;
 
 static size_t width_of(const attention_shape *shape) {
@@ -150,7 +159,7 @@ static size_t width_of(const attention_shape *shape) {
 }
 
 static size_t whole_of(const attention_shape *shape) { /* floats of a copy */
-    return rounded_up((size_t)shape->tokens, KEYS) * width_of(shape);
+    return rounded_up((size_t)shape->tokens, keys_of((size_t)shape->tokens)) * width_of(shape);
 }
 
 size_t cpu_attention_workspace_bytes(const attention_shape *shape) {
@@ -201,31 +210,59 @@ ALWAYS_INLINE floats lane_maximum(const floats *a, const floats *b) {
     return (floats)(((words)*a & larger) | ((words)*b & ~larger));
 }
 
-/* Of a row of KEYS, of which the first `count` are. */
 static float row_maximum(const float *row, size_t count) {
-    if (count < KEYS)
+    if (count < LANES)
         return largest(row, count);
-    floats most = *(const floats_there *)row;
-    for (size_t i = LANES; i < KEYS; i += LANES) {
+    floats most = *(const floats_there *)row, last = *(const floats_there *)(row + count - LANES);
+    for (size_t i = LANES; i + LANES <= count; i += LANES) {
         floats next = *(const floats_there *)(row + i);
         most = lane_maximum(&most, &next);
     }
+    most = lane_maximum(&most, &last);
     float lanes[LANES];
     memcpy(lanes, &most, sizeof lanes);
     return largest(lanes, LANES);
 }
 
+/* Zeros behind the first lanes. */
+ALWAYS_INLINE void keep_first(size_t lanes, floats *value) {
+    ints kept;
+    for (int lane = 0; lane < LANES; lane++)
+        kept[lane] = -(lane < (int)lanes);
+    *value = (floats)((ints)*value & kept);
+}
+
+/* row[vectors] = exp(row - most); returns the sums of its lanes. */
+ALWAYS_INLINE floats exponentials_at(const int vectors, float *row, float most) {
+    floats value[EXPONENTIALS], sum;
+    CPU_UNROLL(4)
+    for (int v = 0; v < vectors; v++)
+        value[v] = *(const floats_there *)(row + v * LANES) - most;
+    exponentials_of(vectors, value);
+    sum = value[0];
+    CPU_UNROLL(4)
+    for (int v = 0; v < vectors; v++) {
+        *(floats_there *)(row + v * LANES) = value[v];
+        if (v > 0)
+            sum += value[v];
+    }
+    return sum;
+}
+
 /* row = exp(row - most), zeros behind `count` to the end of its vector; returns the sum. */
 static float exponentials(float *row, size_t count, float most) {
     floats sum = {0};
-    for (size_t i = 0; i < count; i += LANES) {
-        floats value = *(floats_there *)(row + i) - most;
-        exponential(&value);
-        if (i + LANES > count)
-            for (size_t lane = 0; lane < LANES; lane++)
-                value[lane] = i + lane < count ? value[lane] : 0;
-        *(floats_there *)(row + i) = value;
-        sum += value;
+    size_t i = 0;
+    for (; i + EXPONENTIALS * LANES <= count; i += EXPONENTIALS * LANES)
+        sum += exponentials_at(EXPONENTIALS, row + i, most);
+    for (; i + LANES <= count; i += LANES)
+        sum += exponentials_at(1, row + i, most);
+    if (i < count) {
+        exponentials_at(1, row + i, most);
+        floats last = *(const floats_there *)(row + i);
+        keep_first(count - i, &last);
+        *(floats_there *)(row + i) = last;
+        sum += last;
     }
     float lanes[LANES], total = 0;
     memcpy(lanes, &sum, sizeof lanes);
@@ -242,7 +279,7 @@ static void scale_row(float *row, size_t width, float factor) {
 /* Weights of a block of scores, and what its maximum changes of the sums before. */
 static void weigh(const head *h, const block *b, const forward_memory *m, running *of) {
     for (size_t query = 0; query < b->queries; query++) {
-        float *row = m->scores + query * KEYS, most = row_maximum(row, b->keys);
+        float *row = m->scores + query * h->keys, most = row_maximum(row, b->keys);
         if (b->key == 0) {
             of[query] = (running){most, exponentials(row, b->keys, most)};
             continue;
@@ -256,13 +293,13 @@ static void weigh(const head *h, const block *b, const forward_memory *m, runnin
     }
 }
 
-/* sums[queries][width] += rows[queries][KEYS] * of[keys][width]; the first keys begin the sums. */
+/* sums[queries][width] += rows[queries][keys] * of[keys][width]; the first keys begin the sums. */
 static void add_to_queries(const head *h, const block *b, const float *rows, const float *of,
                            float *sums) {
     tile t = {.a = rows,
               .b = of + b->key * h->width,
               .c = sums,
-              .a_row = KEYS,
+              .a_row = h->keys,
               .a_depth = 1,
               .b_depth = h->width,
               .c_row = h->width,
@@ -302,8 +339,8 @@ static size_t queries_of_block(const head *h) {
 static void forward_queries(const head *h, const forward_memory *m, size_t query, size_t queries,
                             float *saved) {
     running of[QUERIES];
-    for (size_t key = 0; key < h->tokens; key += KEYS) {
-        block b = {query, queries, key, smaller(KEYS, h->tokens - key)};
+    for (size_t key = 0; key < h->tokens; key += h->keys) {
+        block b = {query, queries, key, smaller(h->keys, h->tokens - key)};
         make_scores(h, &b, m->queries, m->turned, m->scores);
         weigh(h, &b, m, of);
         add_to_queries(h, &b, m->scores, m->values, m->sums);
@@ -348,7 +385,7 @@ static float mean_of(const head *h, const float *delta, size_t query) {
 /* From scores to weights, and from the weights' gradient to the scores'. */
 static void derive(const head *h, const block *b, const backward_memory *m, const float *means) {
     for (size_t i = 0; i < b->queries; i++) {
-        float *weights = m->weights + i * KEYS, *dscores = m->dscores + i * KEYS;
+        float *weights = m->weights + i * h->keys, *dscores = m->dscores + i * h->keys;
         exponentials(weights, b->keys, h->saved[b->query + i]);
         for (size_t key = 0; key < columns_of(b); key += LANES) {
             floats_there *d = (floats_there *)(dscores + key);
@@ -357,14 +394,14 @@ static void derive(const head *h, const block *b, const backward_memory *m, cons
     }
 }
 
-/* gradient[keys][width] += transposed rows[queries][KEYS] * of[queries][width]. */
+/* gradient[keys][width] += transposed rows[queries][keys] * of[queries][width]. */
 static void add_to_keys(const head *h, const block *b, const float *rows, const float *of,
                         float *gradient) {
     tile t = {.a = rows,
               .b = of + b->query * h->width,
               .c = gradient + b->key * h->width,
               .a_row = 1,
-              .a_depth = KEYS,
+              .a_depth = h->keys,
               .b_depth = h->width,
               .c_row = h->width,
               .depth = b->queries};
@@ -379,8 +416,8 @@ static void backward_queries(const head *h, const backward_memory *m, size_t que
     float means[QUERIES];
     for (size_t i = 0; i < queries; i++)
         means[i] = mean_of(h, m->deltas + (query + i) * h->width, query + i);
-    for (size_t key = 0; key < h->tokens; key += KEYS) {
-        block b = {query, queries, key, smaller(KEYS, h->tokens - key)};
+    for (size_t key = 0; key < h->tokens; key += h->keys) {
+        block b = {query, queries, key, smaller(h->keys, h->tokens - key)};
         make_scores(h, &b, m->queries, m->turned_keys, m->weights);
         make_scores(h, &b, m->deltas, m->turned_values, m->dscores);
         derive(h, &b, m, means);

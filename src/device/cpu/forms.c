@@ -6,6 +6,7 @@
 #include "device/cpu/layernorm.h"
 #include "device/cpu/norm.h"
 #include "device/cpu/product.h"
+#include "device/cpu/tall.h"
 
 #ifdef __x86_64__
 cpu_form cpu_form_chosen(void) {
@@ -144,3 +145,17 @@ FORMS(void, cpu_product_backward_data,
 FORMS(void, cpu_product_backward_weights,
       (const linear_shape *shape, const void *x, const void *dy, float *dweights, void *workspace),
       (shape, x, dy, dweights, workspace))
+FORMS(bool, cpu_tall_serves, (const linear_shape *shape), (shape))
+FORMS(size_t, cpu_tall_workspace_bytes, (const linear_shape *shape, int threads), (shape, threads))
+FORMS(void, cpu_tall_forward,
+      (const linear_shape *shape, const float *x, const float *weights, const float *bias, float *y,
+       void *workspace),
+      (shape, x, weights, bias, y, workspace))
+FORMS(void, cpu_tall_backward_data,
+      (const linear_shape *shape, const float *dy, const float *weights, float *dx,
+       void *workspace),
+      (shape, dy, weights, dx, workspace))
+FORMS(void, cpu_tall_backward_weights,
+      (const linear_shape *shape, const float *x, const float *dy, float *dweights, float *dbias,
+       void *workspace),
+      (shape, x, dy, dweights, dbias, workspace))

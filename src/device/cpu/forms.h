@@ -54,6 +54,11 @@ cpu_form cpu_form_chosen(void);
 #define cpu_product_forward           CPU_NAMED(cpu_product_forward)
 #define cpu_product_backward_data     CPU_NAMED(cpu_product_backward_data)
 #define cpu_product_backward_weights  CPU_NAMED(cpu_product_backward_weights)
+#define cpu_tall_serves               CPU_NAMED(cpu_tall_serves)
+#define cpu_tall_workspace_bytes      CPU_NAMED(cpu_tall_workspace_bytes)
+#define cpu_tall_forward              CPU_NAMED(cpu_tall_forward)
+#define cpu_tall_backward_data        CPU_NAMED(cpu_tall_backward_data)
+#define cpu_tall_backward_weights     CPU_NAMED(cpu_tall_backward_weights)
 #endif
 
 #endif

@@ -6,56 +6,70 @@
 
 enum { CHUNK = 4096 };
 
-/* The curve at z, and its derivative there: the normal distribution, or (1 + tanh u) / 2, which is
- * 1 / (1 + exp(-2u)). */
-ALWAYS_INLINE void curve(bool by_tanh, const floats *z, floats *up_to, floats *density) {
+/* The curve at `count` vectors z, a constant, and its derivative there: the normal distribution, or
+ * (1 + tanh u) / 2, which is 1 / (1 + exp(-2u)). */
+ALWAYS_INLINE void curves(bool by_tanh, const int count, const floats *z, floats *up_to,
+                          floats *density) {
+    const float twice = 1.59576912f, cube = 0.044715f; /* 2 sqrt(2 / pi) */
+    floats square[EXPONENTIALS], v[EXPONENTIALS];
+    words none[EXPONENTIALS];
     if (!by_tanh) {
-        normal_distribution(z, up_to, density);
-        *density *= 0.398942280f; /* 1 / sqrt(2 pi) */
+        normal_distributions(count, z, up_to, density);
+        CPU_UNROLL(4)
+        for (int i = 0; i < count; i++)
+            density[i] *= 0.398942280f; /* 1 / sqrt(2 pi) */
         return;
     }
-    const float twice = 1.59576912f, cube = 0.044715f; /* 2 sqrt(2 / pi) */
-    floats square = *z * *z;
-    words wide = (words)(square > 4096.0f); /* where the curve is 0 or 1 */
-    square = (floats)(((words)square & ~wide) | ((words)((floats){0} + 4096.0f) & wide));
-    floats v = -twice * (*z + cube * square * *z);
-    words none = (words)(v > 80);
-    v = (floats)((words)v & ~none);
-    exponential(&v);
-    *up_to = (floats)((words)(1 / (1 + v)) & ~none);
-    *density = *up_to * (1 - *up_to) * twice * (1 + 3 * cube * square);
-}
-
-ALWAYS_INLINE void apply(bool bf16, bool by_tanh, const void *from, void *y, size_t at,
-                         size_t lanes) {
-    floats z = load_values(bf16, from, at, lanes), up_to, density;
-    curve(by_tanh, &z, &up_to, &density);
-    z *= up_to;
-    store_values(bf16, false, y, at, lanes, &z);
-}
-
-ALWAYS_INLINE void derive(bool bf16, bool by_tanh, const void *dy, void *of, size_t at,
-                          size_t lanes) {
-    floats z = load_values(bf16, of, at, lanes), up_to, density;
-    curve(by_tanh, &z, &up_to, &density);
-    z = (up_to + z * density) * load_values(bf16, dy, at, lanes);
-    store_values(bf16, false, of, at, lanes, &z);
-}
-
-/* dy NULL: y = the GELU of z; else z becomes its own gradient. */
-ALWAYS_INLINE void chunk(bool bf16, bool by_tanh, void *z, void *y, const void *dy, size_t at,
-                         size_t end) {
-    for (; at < end; at += LANES) {
-        size_t lanes = end - at < LANES ? end - at : LANES;
-        if (dy && lanes == LANES)
-            derive(bf16, by_tanh, dy, z, at, LANES);
-        else if (dy)
-            derive(bf16, by_tanh, dy, z, at, lanes);
-        else if (lanes == LANES)
-            apply(bf16, by_tanh, z, y, at, LANES);
-        else
-            apply(bf16, by_tanh, z, y, at, lanes);
+    CPU_UNROLL(4)
+    for (int i = 0; i < count; i++) {
+        floats all = z[i] * z[i];
+        words wide = (words)(all > 4096.0f); /* where the curve is 0 or 1 */
+        square[i] = (floats)(((words)all & ~wide) | ((words)((floats){0} + 4096.0f) & wide));
+        floats slope = -twice * (z[i] + cube * square[i] * z[i]);
+        none[i] = (words)(slope > 80);
+        v[i] = (floats)((words)slope & ~none[i]);
     }
+    exponentials_of(count, v);
+    CPU_UNROLL(4)
+    for (int i = 0; i < count; i++) {
+        up_to[i] = (floats)((words)(1 / (1 + v[i])) & ~none[i]);
+        density[i] = up_to[i] * (1 - up_to[i]) * twice * (1 + 3 * cube * square[i]);
+    }
+}
+
+/* `count` vectors from `at` on; of one, the first `lanes`. dy NULL: y = the GELU of z; else z
+ * becomes its own gradient. */
+ALWAYS_INLINE void vectors(bool bf16, bool by_tanh, bool derives, const int count, void *z, void *y,
+                           const void *dy, size_t at, size_t lanes) {
+    floats of[EXPONENTIALS], up_to[EXPONENTIALS], density[EXPONENTIALS];
+    CPU_UNROLL(4)
+    for (int i = 0; i < count; i++)
+        of[i] = load_values(bf16, z, at + (size_t)i * LANES, lanes);
+    curves(by_tanh, count, of, up_to, density);
+    CPU_UNROLL(4)
+    for (int i = 0; i < count; i++) {
+        size_t here = at + (size_t)i * LANES;
+        floats value = of[i] * up_to[i];
+        if (derives)
+            value = (up_to[i] + of[i] * density[i]) * load_values(bf16, dy, here, lanes);
+        store_values(bf16, false, derives ? z : y, here, lanes, &value);
+    }
+}
+
+ALWAYS_INLINE void chunk(bool bf16, bool by_tanh, bool derives, void *z, void *y, const void *dy,
+                         size_t at, size_t end) {
+    for (; at + EXPONENTIALS * LANES <= end; at += EXPONENTIALS * LANES)
+        vectors(bf16, by_tanh, derives, EXPONENTIALS, z, y, dy, at, LANES);
+    for (; at < end; at += LANES)
+        vectors(bf16, by_tanh, derives, 1, z, y, dy, at, end - at < LANES ? end - at : LANES);
+}
+
+ALWAYS_INLINE void chunk_of(bool bf16, bool by_tanh, void *z, void *y, const void *dy, size_t at,
+                            size_t end) {
+    if (dy)
+        chunk(bf16, by_tanh, true, z, y, dy, at, end);
+    else
+        chunk(bf16, by_tanh, false, z, y, NULL, at, end);
 }
 
 static void over_array(activation form, dtype type, size_t count, void *z, void *y,
@@ -65,13 +79,13 @@ static void over_array(activation form, dtype type, size_t count, void *z, void 
     for (size_t first = 0; first < count; first += CHUNK) {
         size_t end = count - first < CHUNK ? count : first + CHUNK;
         if (bf16 && by_tanh)
-            chunk(true, true, z, y, dy, first, end);
+            chunk_of(true, true, z, y, dy, first, end);
         else if (bf16)
-            chunk(true, false, z, y, dy, first, end);
+            chunk_of(true, false, z, y, dy, first, end);
         else if (by_tanh)
-            chunk(false, true, z, y, dy, first, end);
+            chunk_of(false, true, z, y, dy, first, end);
         else
-            chunk(false, false, z, y, dy, first, end);
+            chunk_of(false, false, z, y, dy, first, end);
     }
 }
 

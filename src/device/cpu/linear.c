@@ -1,18 +1,21 @@
-/* Linear layers: by products of our own where these serve (product.h) and the CPU has no tiles
- * (AMX), which only oneDNN uses; else forward by oneDNN's inner product and backward by its matrix
- * product, which has kernels for plain matrices where the inner product's backward has none. In
- * fp32 on the canonical weights as they are; in bf16 on a copy that is these, rounded. Blocked
- * weights would win at the CNN's fc1 (64 x 8192 x 512) in bf16 0.5 ms in forward and backward, and
- * cost more than that to refresh each step: the optimizer's pass goes through memory in order, and
- * blocks do not. A GELU and its derivative are passes of their own over what is saved. */
+/* Linear layers: by products of our own where these serve (product.h for a batch of few rows,
+ * tall.h for the tokens of one) and the CPU has no tiles (AMX), which only oneDNN uses; else
+ * forward by oneDNN's inner product and backward by its matrix product, which has kernels for plain
+ * matrices where the inner product's backward has none. In fp32 on the canonical weights as they
+ * are; in bf16 on a copy that is these, rounded. Blocked weights would win at the CNN's fc1 (64 x
+ * 8192 x 512) in bf16 0.5 ms in forward and backward, and cost more than that to refresh each step:
+ * the optimizer's pass goes through memory in order, and blocks do not. A GELU and its derivative
+ * are passes of their own over what is saved. */
 #include "device/cpu/cpu.h"
 #include "device/cpu/product.h"
+#include "device/cpu/tall.h"
 
 typedef struct linear_plan {
     plan base;
     linear_shape shape;
     onednn_call forward, backward_data, backward_weights;
     bool by_product;                          /* all of it by product.h */
+    bool by_tall;                             /* all of it by tall.h */
     bool data_by_product, weights_by_product; /* backward by oneDNN's matrix product */
 } linear_plan;
 
@@ -86,11 +89,12 @@ static int prepare_calls(linear_plan *self, const linear_descs *descs, ls_error 
 }
 
 static void describe_product(linear_plan *self) {
-    const char *name =
-        self->shape.need_dx ? "product / product / product" : "product / - / product";
-    plan_need_workspace(&self->base,
-                        cpu_product_workspace_bytes(&self->shape, device_of(self)->threads));
-    text_add(&self->base.description, "%s", name);
+    int threads = device_of(self)->threads;
+    const char *name = self->by_tall ? "tall product" : "product";
+    plan_need_workspace(&self->base, self->by_tall
+                                         ? cpu_tall_workspace_bytes(&self->shape, threads)
+                                         : cpu_product_workspace_bytes(&self->shape, threads));
+    text_add(&self->base.description, "%s / %s / %s", name, self->shape.need_dx ? name : "-", name);
 }
 
 static int prepare_by_library(linear_plan *self, ls_error *error) {
@@ -125,7 +129,8 @@ static int prepare(plan *base, const void *wanted, const plan *like, ls_error *e
                                       .in_order = true,
                                       .type = DTYPE_BF16};
     self->by_product = cpu_product_serves(shape) && !(rounded && onednn_has_tiles());
-    if (!self->by_product)
+    self->by_tall = !self->by_product && cpu_tall_serves(shape);
+    if (!self->by_product && !self->by_tall)
         return prepare_by_library(self, error);
     describe_product(self);
     return LS_OK;
@@ -147,6 +152,11 @@ static int multiply(linear_plan *self, const op_arguments *a, void *y, ls_error 
     if (self->by_product) {
         cpu_product_forward(&self->shape, a->x[0], weights_of(self, a), a->parameters[1], y,
                             a->workspace);
+        return LS_OK;
+    }
+    if (self->by_tall) {
+        cpu_tall_forward(&self->shape, a->x[0], a->parameters[0], a->parameters[1], y,
+                         a->workspace);
         return LS_OK;
     }
     onednn_argument arguments[] = {{DNNL_ARG_SRC, a->x[0]},
@@ -189,6 +199,11 @@ static int backward_inputs(plan *base, const op_arguments *a, ls_error *error) {
                                   a->workspace);
         return LS_OK;
     }
+    if (self->by_tall) {
+        cpu_tall_backward_data(&self->shape, delta_of(self, a), a->parameters[0], a->dx[0],
+                               a->workspace);
+        return LS_OK;
+    }
     bool product = self->data_by_product;
     onednn_argument arguments[] = {{product ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, delta_of(self, a)},
                                    {DNNL_ARG_WEIGHTS, weights_of(self, a)},
@@ -207,6 +222,11 @@ static int backward_parameters(plan *base, const op_arguments *a, ls_error *erro
                      (size_t)self->shape.out_features);
     if (self->by_product) {
         cpu_product_backward_weights(&self->shape, a->x[0], dy, a->gradients[0], a->workspace);
+        return LS_OK;
+    }
+    if (self->by_tall) {
+        cpu_tall_backward_weights(&self->shape, a->x[0], dy, a->gradients[0], a->gradients[1],
+                                  a->workspace);
         return LS_OK;
     }
     if (self->weights_by_product) {

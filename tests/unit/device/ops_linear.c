@@ -135,24 +135,24 @@ static void weights_are_rounded(subject *s) {
 
 /* cpu's own products make a sample's values the same way in a batch of any size and on any number
  * of threads; oneDNN's need not. */
-static void small_batch(subject *s) {
-    enum { FEW = 16, MANY = 80, IN = 2112, OUT = 70 };
+static void fewer_rows(subject *s, const linear_shape *many, int rows) {
     ls_error error = {0};
-    linear_shape many = {.n = MANY, .in_features = IN, .out_features = OUT, .need_dx = true};
-    linear_shape few = many;
-    few.n = FEW;
+    linear_shape few = *many;
+    few.n = rows;
     plan *plan;
     must(op_prepare(s->device, &op_linear, &few, NULL, &plan, &error), &error);
-    bool own = strncmp(plan_describe(plan), "product", strlen("product")) == 0;
+    bool own = strncmp(plan_describe(plan), "product", strlen("product")) == 0 ||
+               strncmp(plan_describe(plan), "tall product", strlen("tall product")) == 0;
     plan_release(plan);
     if (!own)
         return;
-    linear_values in = linear_random(s, &many, 5940);
-    op_results all = run(s, &many, &in), some = run(s, &few, &in);
+    linear_values in = linear_random(s, many, 5940);
+    op_results all = run(s, many, &in), some = run(s, &few, &in);
     expect_equal("y", some.y, all.y, outputs_of(&few));
     expect_equal("dx", some.dx[0], all.dx[0], inputs_of(&few));
     op_results_free(&all), op_results_free(&some), values_free(&in);
-    case_done(s, "linear: the first %d of %d samples have the bits of %d alone", FEW, MANY, FEW);
+    case_done(s, "linear: the first %d of %d samples have the bits of %d alone", rows, many->n,
+              rows);
 }
 
 /* --- finite differences: loss = sum of g * y, y by the ref device */
@@ -330,7 +330,13 @@ void test_linear(subject *s, subject *ref) {
                                    {80, 320, 31},
                                    {256, 128, 200},
                                    {272, 64, 9},
-                                   {16, 2048, 520}};
+                                   {16, 2048, 520},
+                                   /* tokens: tiles that are not whole, a depth and more, and two
+                                    * spans of a wide operand */
+                                   {300, 48, 80},
+                                   {259, 528, 16},
+                                   {394, 272, 112},
+                                   {784, 5248, 16}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         linear_shape shape = {.n = cases[i][0],
                               .in_features = cases[i][1],
@@ -351,5 +357,8 @@ void test_linear(subject *s, subject *ref) {
     one_difference(s, ref, 3, 7, false);
     one_difference(s, ref, 3, 7, true);
     one_difference(s, ref, 16, 64, true);
-    small_batch(s);
+    fewer_rows(
+        s, &(linear_shape){.n = 80, .in_features = 2112, .out_features = 70, .need_dx = true}, 16);
+    fewer_rows(
+        s, &(linear_shape){.n = 310, .in_features = 272, .out_features = 48, .need_dx = true}, 260);
 }
