@@ -10,7 +10,7 @@
 
 typedef struct memory_settings {
     train_settings train;
-    int64_t ranks, image_side, classes;
+    int64_t ranks, ranks_per_node, image_side, classes;
     bool memory;
 } memory_settings;
 
@@ -20,6 +20,8 @@ static const option own[] = {
     {"memory", OPTION_FLAG, AT(memory), NULL, NULL, NULL, 0, 0,
      "Say what memory a rank of a run of these options would hold.", false},
     {"ranks", OPTION_INTEGER, AT(ranks), "N", "1", NULL, 1, 1 << 20, "Of a run of N ranks.", false},
+    {"ranks-per-node", OPTION_INTEGER, AT(ranks_per_node), "N", NULL, NULL, 1, 1 << 20,
+     "Of N ranks on each node, for --shard-within node (all, when none is given).", false},
     {"image-side", OPTION_INTEGER, AT(image_side), "N", "224", NULL, 1, 1 << 14,
      "Of images of N x N pixels.", false},
     {"classes", OPTION_INTEGER, AT(classes), "N", "1000", NULL, 2, 1 << 20, "Of N classes.", false},
@@ -53,6 +55,7 @@ static void describe(const memory_plan *plan, bool host, text_buffer *out) {
 static int forecast(const memory_settings *s, ls_error *error) {
     memory_question question = {.settings = &s->train,
                                 .ranks = (int)s->ranks,
+                                .ranks_per_node = (int)s->ranks_per_node,
                                 .side = (int)s->image_side,
                                 .classes = (int)s->classes};
     memory_plan plan;

@@ -127,6 +127,10 @@ typedef struct device device; /* device/device.h */
 
 typedef struct comm_settings {
     int rank, size;
+    /* 0: all ranks of the job. Else the ranks that give the same number, in the job's order, of
+     * which `rank` and `size` then are; all ranks of the job open such a comm at once, and those
+     * whose own comms are of one rank do too. */
+    int group;
     const char *host; /* for texts */
     device *device;   /* whose memory the buffers are; NULL: host memory */
     comm *control;    /* on host memory, open: ids travel by it, GPUs are compared; NULL alone */

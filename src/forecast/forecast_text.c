@@ -13,6 +13,8 @@ static const char *const titles[CHOICES] = {
     [CHOICE_BUCKETS_BF16] = "buckets-bf16: the same in bf16 (--grad-comm bf16)",
     [CHOICE_FACTORS] = ("factors: buckets, and linear layers as factors where cheaper "
                         "(--factor-comm auto)"),
+    [CHOICE_ZERO] = "zero: a part of each bucket, updated and gathered (--mode zero1, zero2)",
+    [CHOICE_FSDP] = "fsdp: parameters gathered for each use (--mode fsdp)",
 };
 
 static void add_table(text_buffer *out, const char *title, const forecast_table *self, bool best) {

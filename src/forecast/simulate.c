@@ -1,4 +1,4 @@
-#include "forecast/simulate.h"
+#include "forecast/simulation.h"
 
 #include "mode/exchange.h"
 
@@ -10,29 +10,9 @@ const char *const comm_choice_names[CHOICES] = {
     [CHOICE_BUCKETS] = "buckets",
     [CHOICE_BUCKETS_BF16] = "buckets-bf16",
     [CHOICE_FACTORS] = "factors",
+    [CHOICE_ZERO] = "zero",
+    [CHOICE_FSDP] = "fsdp",
 };
-
-/* A layer that goes as factors: x is known in forward, dy in backward. */
-typedef struct factored {
-    const step_row *row; /* its backward_weights */
-    double product_seconds;
-    double x_bytes, dy_bytes;
-    int last_collective; /* dy's: what the product waits for */
-} factored;
-
-/* The queue is a prefix of all that ever start: [done, started) is outstanding, in order. */
-typedef struct simulation {
-    const step_case *in;
-    collective_cost *collectives;
-    int64_t *elements; /* of each collective: the gradient's that it makes final; 0: factors */
-    int done, started;
-    double left_seconds; /* of the collective at `done` */
-    link_overlap overlap;
-    double wall;        /* so far */
-    int64_t cut;        /* the gradient's elements from here on have been sent */
-    factored *factored; /* in backward's order */
-    int factored_count;
-} simulation;
 
 /* ---- time passes */
 
@@ -44,8 +24,7 @@ static void pop(simulation *self) {
     self->overlap = self->collectives[self->done].following_overlap;
 }
 
-/* The rank computes; what is outstanding gets on as far as it can beside that. */
-static void compute(simulation *self, double seconds) {
+void simulation_compute(simulation *self, double seconds) {
     while (seconds > 0 && self->done < self->started) {
         link_overlap overlap = self->overlap;
         double needed = overlap.progress > 0 ? self->left_seconds / overlap.progress : seconds + 1;
@@ -59,18 +38,20 @@ static void compute(simulation *self, double seconds) {
     self->wall += seconds;
 }
 
-/* The rank waits until collectives [0, until) are done. */
-static void wait_for(simulation *self, int until) {
+void simulation_wait(simulation *self, int until) {
     while (self->done < until) {
         self->wall += self->left_seconds;
         pop(self);
     }
 }
 
-static void start(simulation *self, link_kind kind, double bytes, int64_t elements) {
+void simulation_start(simulation *self, link_kind kind, double share, double bytes,
+                      int64_t elements) {
+    collective_cost *cost = &self->collectives[self->started];
+    *cost = network_cost(self->in->network, kind, self->in->ranks, bytes);
+    cost->seconds *= share;
+    cost->following_seconds *= share;
     self->elements[self->started] = elements;
-    self->collectives[self->started] =
-        network_cost(self->in->network, kind, self->in->ranks, bytes);
     if (self->done == self->started) {
         self->left_seconds = self->collectives[self->started].seconds;
         self->overlap = self->collectives[self->started].overlap;
@@ -84,18 +65,27 @@ static link_kind gradient_kind(const simulation *self) {
     return self->in->choice == CHOICE_BUCKETS_BF16 ? LINK_SUM_BF16 : LINK_SUM_F32;
 }
 
+static void start(simulation *self, link_kind kind, double bytes, int64_t elements) {
+    simulation_start(self, kind, 1, bytes, elements);
+}
+
+static bool is_sharded(const step_case *in) {
+    return in->ranks > 1 && (in->choice == CHOICE_ZERO || in->choice == CHOICE_FSDP);
+}
+
 /* Rounding to bf16, or widening again: half of both. */
 static void cast(simulation *self, int64_t elements) {
     const forecast_network *network = self->in->network;
     if (self->in->choice == CHOICE_BUCKETS_BF16)
-        compute(self, 4 * (double)elements * network->between.cast_seconds_per_byte / 2);
+        simulation_compute(self, 4 * (double)elements * network->between.cast_seconds_per_byte / 2);
 }
 
 static void send_gradient(simulation *self, int64_t from) {
     link_kind kind = gradient_kind(self);
     int64_t elements = self->cut - from;
     cast(self, elements);
-    start(self, kind, (double)elements * (double)dtype_bytes(link_kind_type(kind)), elements);
+    simulation_start(self, kind, is_sharded(self->in) ? 0.5 : 1,
+                     (double)elements * (double)dtype_bytes(link_kind_type(kind)), elements);
     self->cut = from;
 }
 
@@ -106,9 +96,18 @@ static factored *find_factored(simulation *self, const step_row *row) {
     return NULL;
 }
 
+/* fsdp: of all groups that lie in it. */
+static void group_final(simulation *self, int64_t first) {
+    for (int group = self->group_count - 1; group >= 0; group--)
+        if (self->groups[group].first >= first && self->groups[group].first < self->cut)
+            send_gradient(self, self->groups[group].first);
+}
+
 /* [first, cut) is final: what fills a bucket starts, and at the array's beginning what is left. */
 static void gradient_final(simulation *self, int64_t first) {
     bool plain = self->in->choice == CHOICE_PLAIN;
+    if (self->in->choice == CHOICE_FSDP)
+        return group_final(self, first);
     int64_t most = plain ? self->in->step->parameters : self->in->buckets.most;
     while (self->cut - first >= most)
         send_gradient(self, self->cut - most);
@@ -177,7 +176,7 @@ static void run_row(simulation *self, const step_row *row) {
         self->cut = row->gradient_first;
         return;
     }
-    compute(self, step_row_seconds(in->step, row, in->batch));
+    simulation_compute(self, step_row_seconds(in->step, row, in->batch));
     if (row->gradient_count > 0 && in->ranks > 1)
         gradient_final(self, row->gradient_first);
 }
@@ -199,25 +198,28 @@ static double update_seconds(const step_case *in) {
 static void update(simulation *self, int64_t elements) {
     const step_case *in = self->in;
     if (updates_in_pieces(in))
-        compute(self, update_seconds(in) * (double)elements / (double)in->step->parameters);
+        simulation_compute(self,
+                           update_seconds(in) * (double)elements / (double)in->step->parameters);
 }
 
 /* The products come first: what is still on its way passes meanwhile. Then the buckets, in order.
  */
 static void finish(simulation *self) {
+    if (is_sharded(self->in))
+        return sharded_finish(self, updates_in_pieces(self->in) ? update_seconds(self->in) : 0);
     for (int index = 0; index < self->factored_count; index++) {
-        wait_for(self, self->factored[index].last_collective + 1);
-        compute(self, self->factored[index].product_seconds);
+        simulation_wait(self, self->factored[index].last_collective + 1);
+        simulation_compute(self, self->factored[index].product_seconds);
         update(self, self->factored[index].row->gradient_count);
     }
     for (int index = 0; index < self->started; index++) {
         if (self->elements[index] == 0)
             continue;
-        wait_for(self, index + 1);
+        simulation_wait(self, index + 1);
         cast(self, self->elements[index]);
         update(self, self->elements[index]);
     }
-    wait_for(self, self->started);
+    simulation_wait(self, self->started);
 }
 
 static bool is_after_backward(const step_row *row) {
@@ -237,6 +239,8 @@ static void run_step(simulation *self) {
             finish(self);
             finished = true;
         }
+        if (self->group_count > 0)
+            sharded_come_to(self, index);
         if (row->phase != LAYER_OPTIMIZER || !updates_in_pieces(self->in))
             run_row(self, row);
     }
@@ -252,9 +256,10 @@ static double alone_seconds(const step_case *in) {
     return sum;
 }
 
-/* No more can start: full buckets, and three of each row (a break, x and dy). */
+/* No more can start: full buckets, twice where they are gathered again, and three of each row (a
+ * break, x and dy; or a group's two gathers and its gradient). */
 static size_t most_collectives(const step_case *in) {
-    return (size_t)(in->step->parameters / in->buckets.most) + 1 + 3 * in->step->row_count;
+    return 2 * ((size_t)(in->step->parameters / in->buckets.most) + 1) + 4 * in->step->row_count;
 }
 
 int step_simulate(const step_case *self, step_forecast *out, ls_error *error) {
@@ -263,6 +268,8 @@ int step_simulate(const step_case *self, step_forecast *out, ls_error *error) {
     run.elements = calloc(most_collectives(self), sizeof *run.elements);
     run.factored = calloc(self->step->row_count, sizeof *run.factored);
     bool complete = run.collectives && run.elements && run.factored;
+    if (complete && self->choice == CHOICE_FSDP && self->ranks > 1)
+        complete = sharded_groups(&run, error) == LS_OK;
     if (complete) {
         run_step(&run);
         *out = (step_forecast){.seconds = run.wall,
@@ -273,5 +280,6 @@ int step_simulate(const step_case *self, step_forecast *out, ls_error *error) {
     free(run.collectives);
     free(run.elements);
     free(run.factored);
+    sharded_groups_free(&run);
     return complete ? LS_OK : ls_fail(error, LS_FAILED, "no memory to forecast a step with");
 }

@@ -13,6 +13,8 @@ typedef enum {
     CHOICE_BUCKETS,      /* buckets, each as soon as backward has written it */
     CHOICE_BUCKETS_BF16, /* the same, rounded to bf16 on their way */
     CHOICE_FACTORS,      /* buckets, and linear layers as factors where that is cheaper */
+    CHOICE_ZERO, /* zero1, zero2: buckets to their parts, and what was updated is gathered */
+    CHOICE_FSDP, /* groups of layers gathered for forward and backward, their parts reduced */
     CHOICES
 } comm_choice;
 

@@ -6,7 +6,10 @@
  * (mode/gathered.h); its gradients are reduced as soon as backward has written them, and this
  * rank's part is updated beside the backward of the groups before it (mode/scattered.h).
  *
- * One rank holds all of everything, and gathers nothing. */
+ * One rank holds all of everything, and gathers nothing. With --shard-within (hybrid sharding, HSDP
+ * of the same paper) parts are cut over a group of ranks, those of a node say, each of which has
+ * its counterparts in the other groups: what is gathered stays inside a group, and a part's
+ * gradient is summed inside it first and then over its counterparts (comm/groups.h). */
 #include "mode/batch_sums.h"
 #include "mode/gathered.h"
 #include "mode/parts.h"
@@ -74,11 +77,7 @@ static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
 }
 
 static int add_up(mode *self, double *values, size_t count, ls_error *error) {
-    fsdp_state *state = self->state;
-    LS_TRY(step_clock_waiting(self->clock, error));
-    LS_TRY(
-        outstanding_allreduce_now(&state->works, values, count, DTYPE_F64, REDUCTION_SUM, error));
-    return step_clock_resumed(self->clock, error);
+    return mode_add_up_parts(self, &((fsdp_state *)self->state)->works, values, count, error);
 }
 
 static void parameters_changed(mode *self) {
@@ -90,7 +89,7 @@ static void parameters_changed(mode *self) {
 /* ---- open and close */
 
 static bool gathers(const mode_settings *s) {
-    return s->size > 1;
+    return mode_group(s).size > 1;
 }
 
 /* A piece that is updated as soon as it is summed needs no place of its own, where nothing looks at
@@ -100,16 +99,17 @@ static bool holds_gradients(const mode_settings *s) {
     return !s->settled || s->device->facts.asynchronous || sums_parts;
 }
 
-/* Every rank. `spans`: room for all of a rank's. */
+/* Every rank of a group. `spans`: room for all of a rank's. */
 static int has_parts(const mode *self, store_span *spans, ls_error *error) {
     const fsdp_state *state = self->state;
     const mode_settings *s = &self->settings;
-    for (int rank = 0; rank < s->size; rank++)
-        if (shards_held(&state->shards, rank, spans) == 0)
+    int ranks = mode_group(s).size;
+    for (int place = 0; place < ranks; place++)
+        if (shards_held(&state->shards, place, spans) == 0)
             return ls_fail(error, LS_BAD_LAUNCH,
                            "--mode fsdp: %zu parameters leave none of %d for rank %d (start fewer "
                            "ranks, or --mode ddp)",
-                           s->graph->parameter_count, s->size, rank);
+                           s->graph->parameter_count, ranks, place);
     return LS_OK;
 }
 
@@ -119,7 +119,7 @@ static int hold(mode *self, ls_error *error) {
     if (!spans)
         return ls_fail(error, LS_FAILED, "out of memory");
     int status = has_parts(self, spans, error);
-    int count = shards_held(&state->shards, self->settings.rank, spans);
+    int count = shards_held(&state->shards, mode_group(&self->settings).place, spans);
     if (status == LS_OK)
         status = store_hold_own(self->store, STORE_PARAMETERS, spans, count, error);
     if (status == LS_OK && holds_gradients(&self->settings))
@@ -136,7 +136,8 @@ static int hold(mode *self, ls_error *error) {
 static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     unit_groups groups;
     ls_error error = {0};
-    size_t part = (s->graph->parameter_count + (size_t)s->size - 1) / (size_t)s->size;
+    size_t ranks = (size_t)mode_group(s).size;
+    size_t part = (s->graph->parameter_count + ranks - 1) / ranks;
     if (unit_groups_create(s->graph, &groups, &error) != LS_OK)
         return;
     bytes[MEMORY_PARAMETERS] +=
@@ -186,9 +187,9 @@ static int setup(mode *self, ls_error *error) {
     if (!state)
         return ls_fail(error, LS_FAILED, "out of memory");
     self->state = state;
-    state->works = (outstanding){.comm = s->comm, .stream = s->stream};
+    state->works = (outstanding){.comm = mode_group(s).comm, .stream = s->stream};
     LS_TRY(unit_groups_create(s->graph, &state->groups, error));
-    LS_TRY(shards_create(s->graph, state->groups.spans, state->groups.count, s->size,
+    LS_TRY(shards_create(s->graph, state->groups.spans, state->groups.count, mode_group(s).size,
                          &state->shards, error));
     LS_TRY(hold(self, error));
     self->hooks.buffers = mode_whole_buffers;
@@ -222,6 +223,7 @@ const mode_interface mode_fsdp = {
     .gathers = gathers,
     .has_slots = true,
     .adds_parts = true,
+    .shards = true,
     .loader_share = mode_loader_own_share,
     .plan_memory = plan_memory,
     .setup = setup,

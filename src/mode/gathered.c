@@ -88,7 +88,7 @@ static slot *choose(const gathered *self, int group) {
 static int begin(gathered *self, int group, slot *into, ls_error *error) {
     const gathered_settings *g = &self->settings;
     const mode_settings *s = &g->mode->settings;
-    store_span part = shards_part(g->shards, group, s->rank);
+    store_span part = shards_part(g->shards, group, mode_group(s).place);
     *into = (slot){
         .state = SLOT_WANTED, .group = group, .memory = into->memory, .copies = into->copies};
     if (part.count > 0)

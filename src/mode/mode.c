@@ -37,7 +37,7 @@ int mode_micro_count(const char *name, const mode_settings *settings, int64_t gl
 static int create_store(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     store_settings settings = {.device = s->device,
-                               .comm = s->comm,
+                               .comm = mode_group(s).comm,
                                .parameter_count = s->graph->parameter_count,
                                .buffer_count = s->graph->buffer_count,
                                .moments = s->moments,
@@ -158,6 +158,8 @@ static uint64_t hash_exchange(const mode *self, uint64_t hash) {
     hash = hash_bytes(hash, &exchange->bucket_worth, sizeof exchange->bucket_worth);
     for (int unit = 0; unit < self->settings.graph->unit_count; unit++)
         hash = hash_bytes(hash, &exchange->units[unit].factors, sizeof(bool));
+    if (self->settings.group.size > 0)
+        hash = hash_bytes(hash, &self->settings.group.size, sizeof self->settings.group.size);
     return hash;
 }
 

@@ -21,10 +21,19 @@
 /* Which linear layers' gradients ddp exchanges as factors (mode/factors.h). */
 typedef enum { FACTORS_AUTO, FACTORS_ON, FACTORS_OFF } factor_choice;
 
+/* The ranks over which a sharded mode cuts one copy of what it shards (comm/groups.h); where there
+ * are several groups, each has a copy. */
+typedef struct shard_group {
+    int size, place; /* its ranks, and this rank's place among them */
+    int copy;        /* this group's number */
+    comm *comm;      /* of the group */
+} shard_group;
+
 typedef struct mode_settings {
     int rank, size;
-    comm *comm;    /* on device memory; NULL: one rank, in a mode that communicates nothing */
-    comm *control; /* host memory: choices travel by it; may be NULL where none are left open */
+    comm *comm;        /* on device memory; NULL: one rank, in a mode that communicates nothing */
+    comm *control;     /* host memory: choices travel by it; may be NULL where none are left open */
+    shard_group group; /* zero1, zero2, fsdp; size 0: all ranks, by `comm` */
     bool between_nodes; /* the ranks are on several nodes */
     device *device;
     device_stream *stream;
@@ -133,6 +142,7 @@ struct mode_interface {
     bool takes_made; /* begin takes a batch that is made already, in either place */
     bool has_slots;  /* where parameters and gradients lie changes while a step goes on */
     bool adds_parts; /* adds up a step's micro-batches itself where there are no lanes */
+    bool shards;     /* has --shard-within: cuts what it holds over a group of ranks */
     bool scatters;   /* rank 0 loads the whole batch, and begin shares it out */
     /* Parameters are gathered for each use, and their packed copies lie where the mode says. NULL:
      * never. */
@@ -154,8 +164,8 @@ struct mode_interface {
     /* Loss scaling: *overflow (device memory) becomes not 0 on every rank that updates where it is
      * on any of them. NULL: one rank decides alone. */
     int (*agree_overflow)(mode *self, int32_t *overflow, ls_error *error);
-    /* values[count] (device memory) becomes the sum over the ranks. NULL: each rank that updates
-     * has all gradients. */
+    /* values[count] (device memory), each but 0 on one rank of a group, becomes the sum over a
+     * group's ranks. NULL: each rank that updates has all gradients. */
     int (*add_up)(mode *self, double *values, size_t count, ls_error *error);
     /* All of this rank's own updates of this step are in `stream`: the other ranks get them, and
      * theirs are settled_elsewhere, in `stream` too. NULL: nobody waits for them. */
@@ -206,6 +216,12 @@ int mode_plan_memory(const char *name, const mode_settings *settings, size_t byt
                      ls_error *error);
 /* The same of what is held: of its mode and its network. */
 void mode_memory(const mode *self, size_t bytes[MEMORY_KINDS]);
+
+/* settings->group, or all ranks. */
+static inline shard_group mode_group(const mode_settings *settings) {
+    shard_group all = {settings->size, settings->rank, 0, settings->comm};
+    return settings->group.size > 0 ? settings->group : all;
+}
 
 /* This rank makes updates. */
 static inline bool mode_updates(const mode *self) {

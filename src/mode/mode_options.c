@@ -1,5 +1,6 @@
 #include "mode/mode_options.h"
 
+#include "comm/groups.h"
 #include "comm/tree.h"
 #include "mode/modes.h"
 
@@ -30,6 +31,11 @@ static const option exchange[] = {
      "Send linear layers' inputs and deltas, not gradients; auto: where that is faster.", false},
     {0}};
 
+static const option grouping[] = {
+    {"shard-within", OPTION_TEXT, AT(within), "node|world|N", "world", NULL, 0, 0,
+     "Shard over the ranks of a node (or N ranks in a row), and replicate between these.", false},
+    {0}};
+
 static const option sharding[] = {
     {"prefetch", OPTION_INTEGER, AT(prefetch), "N", "1", NULL, 1, 64,
      "Gather the parameters of N blocks of layers ahead of their use.", false},
@@ -57,6 +63,8 @@ static const option strict_runs[] = {
 int mode_add_options(option_groups *list, size_t offset, ls_error *error) {
     LS_TRY(option_add_group(list, (option_group){"Mode", mode_itself, offset}, error));
     LS_TRY(option_add_group(list, (option_group){"Exchange of gradients (ddp)", exchange, offset},
+                            error));
+    LS_TRY(option_add_group(list, (option_group){"Sharding (zero1, zero2, fsdp)", grouping, offset},
                             error));
     LS_TRY(option_add_group(list, (option_group){"Sharded parameters (fsdp)", sharding, offset},
                             error));
@@ -98,9 +106,25 @@ static bool gathers(const mode_interface *mode) {
     return mode->gathers != NULL;
 }
 
+static bool shards(const mode_interface *mode) {
+    return mode->shards;
+}
+
+static int check_grouping(const mode_options *self, const mode_interface *chosen, ls_error *error) {
+    char modes_with[128];
+    LS_TRY(comm_groups_check(self->within, error));
+    if (strcmp(self->within, "world") == 0 || shards(chosen))
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT,
+                   "--shard-within belongs to --mode %s; found it with --mode %s, which shards "
+                   "nothing over a group of ranks (leave it out)",
+                   modes_that(shards, modes_with, sizeof modes_with), self->mode);
+}
+
 static int check_sharding(const mode_options *self, const mode_interface *chosen, ls_error *error) {
     char modes_with[128];
     const char *given = option_changed(sharding, self);
+    LS_TRY(check_grouping(self, chosen, error));
     if (!given || gathers(chosen))
         return LS_OK;
     return ls_fail(error, LS_BAD_INPUT, "--%s belongs to --mode %s; found it with --mode %s", given,

@@ -15,6 +15,7 @@ typedef struct mode_options {
     int64_t prefetch;
     const char *reshard;     /* "on" or "off" */
     const char *strict_cost; /* "on" or "off" */
+    const char *within;      /* of comm_groups_check */
 } mode_options;
 
 /* The groups of a command whose settings hold a mode_options at `offset`. */

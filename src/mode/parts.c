@@ -175,6 +175,18 @@ int mode_agree_overflow(mode *self, outstanding *works, int32_t *overflow, ls_er
     return step_clock_resumed(self->clock, error);
 }
 
+/* The sum is over all ranks: what is added to a value of one rank is 0, and changes no bit. */
+int mode_add_up_parts(mode *self, outstanding *works, double *values, size_t count,
+                      ls_error *error) {
+    const mode_settings *s = &self->settings;
+    if (mode_group(s).copy > 0)
+        LS_TRY(
+            s->device->is->fill_zero(s->device, s->stream, values, count * sizeof *values, error));
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(outstanding_allreduce_now(works, values, count, DTYPE_F64, REDUCTION_SUM, error));
+    return step_clock_resumed(self->clock, error);
+}
+
 void mode_describe_buckets(mode *self, const bucket *buckets, int count) {
     mode_exchange *exchange = &self->exchange;
     size_t element = dtype_bytes(self->settings.gradient_type);

@@ -76,6 +76,10 @@ int mode_loss_own_batch(mode *self, const input_batch *batch, pass *pass, ls_err
 /* mode_interface.agree_overflow where nothing else is outstanding. */
 int mode_agree_overflow(mode *self, outstanding *works, int32_t *overflow, ls_error *error);
 
+/* mode_interface.add_up of what a group holds in parts: of the groups' copies the first counts. */
+int mode_add_up_parts(mode *self, outstanding *works, double *values, size_t count,
+                      ls_error *error);
+
 /* Into mode->exchange, for the header. */
 void mode_describe_buckets(mode *self, const bucket *buckets, int count);
 

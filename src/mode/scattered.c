@@ -81,7 +81,7 @@ static int receive(scattered *self, slot *of, ls_error *error) {
     const scattered_settings *g = &self->settings;
     mode *mode = g->mode;
     const mode_settings *s = &mode->settings;
-    store_span part = shards_part(g->shards, of->group, s->rank);
+    store_span part = shards_part(g->shards, of->group, mode_group(s).place);
     LS_TRY(step_clock_waiting(mode->clock, error));
     LS_TRY(outstanding_wait(g->works, &of->work, mode_update_stream(mode), error));
     if (g->holds && part.count > 0)

@@ -40,7 +40,7 @@ typedef struct zero_state {
 
 static store_span own_part(const mode *self, int bucket) {
     const zero_state *state = self->state;
-    return shards_part(&state->shards, bucket, self->settings.rank);
+    return shards_part(&state->shards, bucket, mode_group(&self->settings).place);
 }
 
 static bool has_slots(const zero_state *state) {
@@ -230,11 +230,7 @@ static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
 }
 
 static int add_up(mode *self, double *values, size_t count, ls_error *error) {
-    zero_state *state = self->state;
-    LS_TRY(step_clock_waiting(self->clock, error));
-    LS_TRY(
-        outstanding_allreduce_now(&state->works, values, count, DTYPE_F64, REDUCTION_SUM, error));
-    return step_clock_resumed(self->clock, error);
+    return mode_add_up_parts(self, &((zero_state *)self->state)->works, values, count, error);
 }
 
 /* ---- open and close */
@@ -259,7 +255,7 @@ enum { FEWEST_SEGMENTS = 16 };
 static bucket_rule rule_of(const mode *self) {
     bucket_rule rule = {self->exchange.bucket_most, self->exchange.bucket_worth};
     size_t most = self->settings.graph->parameter_count / FEWEST_SEGMENTS + 1;
-    if (self->is == &mode_zero2 && self->settings.size > 1 && rule.worth > most)
+    if (self->is == &mode_zero2 && mode_group(&self->settings).size > 1 && rule.worth > most)
         rule.worth = most;
     return rule;
 }
@@ -274,7 +270,8 @@ static int cut_buckets(mode *self, ls_error *error) {
     self->state = state;
     count = buckets_cut(graph, NULL, rule, state->buckets);
     state->bucket_count = on_grains(graph, state->buckets, count);
-    state->works = (outstanding){.comm = self->settings.comm, .stream = self->settings.stream};
+    state->works =
+        (outstanding){.comm = mode_group(&self->settings).comm, .stream = self->settings.stream};
     state->gathers = calloc((size_t)state->bucket_count + 1, sizeof *state->gathers);
     if (!state->gathers)
         return ls_fail(error, LS_FAILED, "out of memory");
@@ -284,17 +281,18 @@ static int cut_buckets(mode *self, ls_error *error) {
 
 static int share_out(mode *self, store_span *spans, ls_error *error) {
     const mode_settings *s = &self->settings;
+    shard_group group = mode_group(s);
     zero_state *state = self->state;
     for (int index = 0; index < state->bucket_count; index++)
         spans[index] = (store_span){state->buckets[index].first, state->buckets[index].count};
-    LS_TRY(shards_create(s->graph, spans, state->bucket_count, s->size, &state->shards, error));
-    for (int rank = 0; rank < s->size; rank++)
-        if (shards_held(&state->shards, rank, spans) == 0)
+    LS_TRY(shards_create(s->graph, spans, state->bucket_count, group.size, &state->shards, error));
+    for (int place = 0; place < group.size; place++)
+        if (shards_held(&state->shards, place, spans) == 0)
             return ls_fail(error, LS_BAD_LAUNCH,
                            "--mode %s: %zu parameters leave none of %d for rank %d to update "
                            "(start fewer ranks, or --mode ddp)",
-                           self->is->name, s->graph->parameter_count, s->size, rank);
-    int count = shards_held(&state->shards, s->rank, spans);
+                           self->is->name, s->graph->parameter_count, group.size, place);
+    int count = shards_held(&state->shards, group.place, spans);
     LS_TRY(store_update(self->store, spans, count, error));
     if (self->is != &mode_zero2 || self->lane_count > 1)
         return store_hold_whole(self->store, STORE_GRADIENTS, error);
@@ -314,7 +312,8 @@ static int hold(mode *self, ls_error *error) {
 }
 
 static size_t part_of_a_rank(const mode_settings *s) {
-    return (s->graph->parameter_count + (size_t)s->size - 1) / (size_t)s->size;
+    size_t ranks = (size_t)mode_group(s).size;
+    return (s->graph->parameter_count + ranks - 1) / ranks;
 }
 
 static void plan_zero1(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
@@ -347,7 +346,7 @@ static int setup(mode *self, ls_error *error) {
     self->hooks.gradient_ready = gradient_ready;
     if (!s->device->facts.asynchronous)
         self->hooks.between = between;
-    else if (s->settled && s->comm->is->capturable)
+    else if (s->settled && mode_group(s).comm->is->capturable)
         self->hooks.backward_done = backward_done;
     LS_TRY(exchange_choose(self, error));
     LS_TRY(cut_buckets(self, error));
@@ -370,7 +369,7 @@ static void teardown(mode *self) {
 
 #define ZERO(title, plans)                                                                         \
     {                                                                                              \
-        .name = title, .capturable = true, .adds_sums = true, .has_lanes = true,                   \
+        .name = title, .capturable = true, .adds_sums = true, .has_lanes = true, .shards = true,   \
         .takes_made = true, .loader_share = mode_loader_own_share, .plan_memory = plans,           \
         .setup = setup, .teardown = teardown, .begin = mode_begin_own_batch,                       \
         .loss = mode_loss_own_batch, .finish = finish, .publish = publish, .collect = collect,     \

@@ -11,13 +11,39 @@
 /* Options that change where and how a run computes, what it says of itself or how long it goes on,
  * and not what it computes but for the order of sums. All others, those to come too, must be what
  * they were. The data set and the global batch are compared by what they are. */
-static const char *const may_differ[] = {
-    "data",       "data-place",       "mode",           "batch-per-rank", "global-batch",
-    "bucket-mb",  "factor-comm",      "comm",           "epochs",         "oversubscribe",
-    "share-gpu",  "comm-timeout",     "no-graph",       "graph-steps",    "results",
-    "verbose",    "tensorboard",      "keep",           "best",           "resume",
-    "allow",      "checkpoint-every", "checkpoint-dir", "time-limit",     "upload",
-    "upload-all", "validate-every",   "recompute",      "device-memory",  "strict-cost"};
+static const char *const may_differ[] = {"data",
+                                         "data-place",
+                                         "mode",
+                                         "batch-per-rank",
+                                         "global-batch",
+                                         "bucket-mb",
+                                         "factor-comm",
+                                         "comm",
+                                         "epochs",
+                                         "oversubscribe",
+                                         "share-gpu",
+                                         "comm-timeout",
+                                         "no-graph",
+                                         "graph-steps",
+                                         "results",
+                                         "verbose",
+                                         "tensorboard",
+                                         "keep",
+                                         "best",
+                                         "resume",
+                                         "allow",
+                                         "checkpoint-every",
+                                         "checkpoint-dir",
+                                         "time-limit",
+                                         "upload",
+                                         "upload-all",
+                                         "validate-every",
+                                         "recompute",
+                                         "prefetch",
+                                         "shard-within",
+                                         "reshard-after-forward",
+                                         "device-memory",
+                                         "strict-cost"};
 
 static bool is_free(const char *name, size_t length) {
     for (size_t index = 0; index < sizeof may_differ / sizeof may_differ[0]; index++)

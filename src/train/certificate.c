@@ -214,7 +214,12 @@ static void add_print(fingerprint *sum, const fingerprint *more) {
         sum->sketch[word] += more->sketch[word];
 }
 
-/* Of shared kinds all ranks' parts, added up. */
+/* The rank holds a part of the copy that this one has a part of. */
+static bool has_same_copy(const certificate_settings *s, size_t rank) {
+    return !s->copies || s->copies[rank] == s->copies[s->rank];
+}
+
+/* Of shared kinds all parts of this rank's copy, added up. */
 static int add_parts(step_certificate *self, size_t count, ls_error *error) {
     const certificate_settings *s = &self->settings;
     size_t size = (size_t)s->size, bytes = count * sizeof(fingerprint);
@@ -230,9 +235,10 @@ static int add_parts(step_certificate *self, size_t count, ls_error *error) {
     for (size_t number = 0; status == LS_OK && number < count; number++) {
         if (!step_certificate_is_shared(self, number % self->kind_count))
             continue;
-        self->host_prints[number] = all[number];
-        for (size_t rank = 1; rank < size; rank++)
-            add_print(&self->host_prints[number], &all[rank * count + number]);
+        self->host_prints[number] = (fingerprint){0};
+        for (size_t rank = 0; rank < size; rank++)
+            if (has_same_copy(s, rank))
+                add_print(&self->host_prints[number], &all[rank * count + number]);
     }
     free(all);
     return status;

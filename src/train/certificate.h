@@ -31,6 +31,7 @@
 
 typedef struct certificate_settings {
     int rank, size;
+    const int *copies; /* [size]: which copy of what is shared each rank has a part of; NULL: one */
     comm *control;
     device *device;
     device_stream *stream;

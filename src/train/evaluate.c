@@ -40,6 +40,7 @@ static void fill_in(const launch *me, train_settings *run) {
     run->mode.factor_comm = "off";
     run->mode.prefetch = 1;
     run->mode.reshard = "on";
+    run->mode.within = "world";
     run->optimizer.rule = "sgd";
     run->certificate = run->tensorboard = "off";
 }

@@ -7,6 +7,7 @@
 #include "train/profile.h"
 #include "train/trainer.h"
 #include "train/usage.h"
+#include "train/verdict.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -98,6 +99,7 @@ int trainer_finish(trainer *self, ls_error *error) {
     if (self->step_log)
         LS_TRY(step_log_finish(self->step_log, error));
     LS_TRY(step_certificate_finish(&self->certificate, totals->certificate_hash, error));
+    LS_TRY(trainer_judge_sharding(self, error));
     LS_TRY(write_floor_and_profile(self, error));
     LS_TRY(close_ledger(self, error));
     return self->me->rank == 0 ? run_finish(self->run, totals, error) : LS_OK;

@@ -101,7 +101,8 @@ static void describe_training(const trainer *self, run_facts *facts, fact_texts 
     facts->precision = s->model.precision;
     facts->recompute = s->model.recompute;
     facts->communication = self->comm->is->name;
-    text_add(&texts->list[COMMUNICATION_NOTE], "%s", self->comm->note);
+    text_add(&texts->list[COMMUNICATION_NOTE], "%s",
+             self->grouped ? self->grouped->note : self->comm->note);
     facts->communication_note = texts->list[COMMUNICATION_NOTE].bytes;
     input_describe_augment(&self->input, &s->input, &texts->list[AUGMENTATION]);
     facts->augment = texts->list[AUGMENTATION].bytes;
@@ -160,6 +161,7 @@ static void describe_exchange(const trainer *self, run_facts *facts, fact_texts 
     facts->lanes = self->learner.mode->settings.lanes;
     facts->strict = facts->lanes > 0;
     facts->sync_batchnorm = self->settings->mode.sync_batchnorm;
+    facts->shard_ranks = self->grouped ? self->groups.size : 0;
     int parts = self->learner.mode->settings.micro_batches;
     facts->accumulate = parts > 1 ? parts : 0;
     facts->hop_latency_seconds = facts->hop_bytes_per_second = NAN;
@@ -202,6 +204,7 @@ static void describe_graph(const trainer *self, run_facts *facts, fact_texts *te
 static int open_certificate(trainer *self, ls_error *error) {
     certificate_settings settings = {.rank = self->me->rank,
                                      .size = self->me->size,
+                                     .copies = self->groups.of,
                                      .control = self->control,
                                      .device = self->engine.device,
                                      .stream = self->engine.stream,

@@ -39,6 +39,7 @@ static int plan_checkpoint(trainer *self, const mode_settings *settings, ls_erro
     memory_plan *plan = &self->memory;
     mode_settings other = *settings;
     size_t ranks = (size_t)settings->size, theirs[MEMORY_KINDS];
+    size_t copies = ranks / (size_t)mode_group(settings).size;
     if (!self->saver.on)
         return LS_OK;
     other.rank = settings->rank == 0 ? settings->size - 1 : 0;
@@ -47,7 +48,9 @@ static int plan_checkpoint(trainer *self, const mode_settings *settings, ls_erro
     for (int moment = 0; settings->moments && settings->moments[moment]; moment++)
         whole += settings->graph->parameter_count * sizeof(float);
     bool shared = own >= whole && theirs[MEMORY_OPTIMIZER] == own;
-    plan->checkpoint = plan->kinds[MEMORY_PARAMETERS] / ranks + (shared ? own / ranks : own);
+    bool parts = plan->kinds[MEMORY_PARAMETERS] < settings->graph->parameter_count * sizeof(float);
+    plan->checkpoint =
+        plan->kinds[MEMORY_PARAMETERS] / (parts ? copies : ranks) + own / (shared ? ranks : copies);
     plan->device_copies = is_host(self) ? 0 : plan->checkpoint;
     return LS_OK;
 }

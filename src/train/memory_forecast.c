@@ -1,5 +1,7 @@
 #include "train/memory_forecast.h"
 
+#include "comm/groups.h"
+
 #include <unistd.h>
 
 typedef struct forecast_parts {
@@ -28,6 +30,11 @@ static int open_device(forecast_parts *self, ls_error *error) {
     return self->device->is->check_precision(self->device, precision_of(s->model.precision), error);
 }
 
+static int group_size(const memory_question *of) {
+    int each = of->ranks_per_node > 0 ? of->ranks_per_node : of->ranks;
+    return comm_groups_size(of->settings->mode.within, of->ranks, each);
+}
+
 static mode_settings describe(const forecast_parts *self) {
     const train_settings *s = self->of->settings;
     mode_settings out = {.size = self->of->ranks,
@@ -37,6 +44,7 @@ static mode_settings describe(const forecast_parts *self) {
                          .forgets_gradients = true,
                          .global_batch = self->global_batch,
                          .training_batch = self->global_batch,
+                         .group = {.size = group_size(self->of)},
                          .last_training_batch = self->global_batch};
     mode_take_options(&s->mode, s->mode.strict, &out);
     return out;
@@ -84,6 +92,10 @@ static int ask(forecast_parts *self, memory_plan *out, ls_error *error) {
 static int forecast(forecast_parts *self, memory_plan *out, bool *host, ls_error *error) {
     const train_settings *s = self->of->settings;
     LS_TRY(mode_check_options(&s->mode, self->of->ranks, self->global_batch, error));
+    if (group_size(self->of) == 0)
+        return ls_fail(error, LS_BAD_LAUNCH,
+                       "--shard-within %s: %d ranks, %d a node, are no groups of as many each",
+                       s->mode.within, self->of->ranks, self->of->ranks_per_node);
     LS_TRY(optimizer_create(&self->optimizer, &s->optimizer,
                             precision_of(s->model.precision) == PRECISION_FP16, error));
     LS_TRY(open_device(self, error));

@@ -9,6 +9,7 @@
 typedef struct memory_question {
     const train_settings *settings; /* model, device, mode, optimizer, batch */
     int ranks, side, classes;       /* of images of 3 channels */
+    int ranks_per_node;             /* 0: all on one node */
 } memory_question;
 
 /* Of rank 0, with the largest share of a batch that any rank has. Of the loader what it reads

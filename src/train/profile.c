@@ -27,15 +27,16 @@ int trainer_check_profile(trainer *self, ls_error *error) {
 }
 
 int trainer_open_profile(trainer *self, ls_error *error) {
-    comm *traced;
+    comm **each[] = {&self->comm, &self->grouped};
     if (self->settings->profile == 0)
         return LS_OK;
     int lanes = self->settings->mode.strict ? (int)trainer_lanes(self) / self->me->size : 1;
     int parts = lanes * (int)self->settings->mode.accumulate; /* one of the two is 1 */
     LS_TRY(trace_open(self->engine.device, self->engine.stream, (int)self->settings->profile,
                       self->graph.layer_count * parts, &self->profile.trace, error));
-    LS_TRY(trace_comm(self->profile.trace, self->comm, &traced, error));
-    self->comm = traced;
+    for (size_t index = 0; index < sizeof each / sizeof each[0]; index++)
+        if (*each[index])
+            LS_TRY(trace_comm(self->profile.trace, *each[index], each[index], error));
     return LS_OK;
 }
 

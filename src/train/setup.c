@@ -46,9 +46,22 @@ static int open_engine(trainer *self, ls_error *error) {
 }
 
 static int open_ablated(trainer *self, ls_error *error) {
-    LS_TRY(comm_ablated_open(self->comm, &self->ablated, error));
-    self->comm = self->ablated;
+    comm **each[] = {&self->comm, &self->grouped};
+    for (size_t index = 0; index < sizeof each / sizeof each[0]; index++) {
+        if (!*each[index])
+            continue;
+        LS_TRY(comm_ablated_open(*each[index], &self->ablated[index], error));
+        *each[index] = self->ablated[index];
+    }
     return LS_OK;
+}
+
+static int open_groups(trainer *self, const comm_settings *settings, ls_error *error) {
+    LS_TRY(comm_groups_find(self->control, self->settings->mode.within, self->me->host,
+                            &self->groups, error));
+    if (self->groups.count == 1)
+        return LS_OK;
+    return comm_grouped_open(settings, &self->groups, self->comm, &self->grouped, error);
 }
 
 static int open_comm(trainer *self, ls_error *error) {
@@ -68,6 +81,7 @@ static int open_comm(trainer *self, ls_error *error) {
                               .processing_units = self->engine.binding.processing_units,
                               .processing_unit_count = self->engine.binding.threads};
     LS_TRY(comm_open(self->settings->comm.comm, &settings, &self->comm, error));
+    LS_TRY(open_groups(self, &settings, error));
     return trainer_ablates(self, "comm") ? open_ablated(self, error) : LS_OK;
 }
 
@@ -205,6 +219,11 @@ static mode_settings describe_mode(const trainer *self, const learner *learner, 
                          .global_batch = self->global_batch,
                          .training_batch = input_largest_batch(&self->input),
                          .last_training_batch = self->input.train.last};
+    if (self->grouped)
+        out.group = (shard_group){.size = self->groups.size,
+                                  .place = self->groups.place,
+                                  .copy = self->groups.mine,
+                                  .comm = self->grouped};
     mode_take_options(&self->settings->mode, strict, &out);
     return out;
 }
@@ -321,10 +340,12 @@ int trainer_setup(trainer *self, ls_error *error) {
     LS_TRY(trainer_open_profile(self, error));
     LS_TRY(
         trainer_fit(self, trainer_open_mode(self, &self->learner, s->mode.strict, error), error));
-    if (self->ablated) /* the mode has measured what it chooses by */
-        comm_ablate(self->ablated);
+    for (int each = 0; each < 2; each++)
+        if (self->ablated[each]) /* the mode has measured what it chooses by */
+            comm_ablate(self->ablated[each]);
     self->recordings.records = !s->no_graph && self->engine.device->is->graph_begin &&
-                               self->learner.mode->is->capturable && self->comm->is->capturable;
+                               self->learner.mode->is->capturable && self->comm->is->capturable &&
+                               (!self->grouped || self->grouped->is->capturable);
     LS_TRY(open_balance(self, error));
     LS_TRY(trainer_fit(self, open_input(self, error), error));
     return agree_on_steps(self, error);
@@ -344,7 +365,9 @@ void trainer_close(trainer *self) {
     input_close(&self->input);
     learner_close(&self->learner);
     graph_release(&self->graph);
+    comm_close(self->grouped);
     comm_close(self->comm);
+    comm_groups_free(&self->groups);
     trace_close(self->profile.trace);
     comm_close(self->control);
     engine_close(&self->engine);

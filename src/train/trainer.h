@@ -4,6 +4,7 @@
 #define LOCKSTEP_TRAIN_TRAINER_H
 
 #include "comm/comm.h"
+#include "comm/groups.h"
 #include "doctor/doctor.h"
 #include "input/input.h"
 #include "mode/mode.h"
@@ -87,7 +88,9 @@ struct trainer {
 
     comm *control; /* host memory: agreement, totals */
     comm *comm;    /* device memory: the mode's */
-    comm *ablated; /* --ablate comm: inside `comm`, or it; else NULL */
+    comm *grouped; /* --shard-within: of this rank's group, beside `comm`; NULL: one group */
+    comm_groups groups;
+    comm *ablated[2]; /* --ablate comm: inside these two, or they; else NULL */
     engine engine;
     input input;
     graph graph;

@@ -48,6 +48,28 @@ case_strict_has_the_same_bits_on_two_nodes() {
     done
 }
 
+# The sharded modes over both nodes, and inside each node (hybrid), where ranks follow each other and where they are
+# dealt out in turn: 32 steps in the bits of single.
+case_sharded_modes_have_the_same_bits_on_two_nodes() {
+    strict="--strict --lanes 4 --global-batch 32 --epochs 1 --seed 5 --oversubscribe --threads 1"
+    $train --mode single $strict --results one >/dev/null
+    number=0
+    while read -r place mode; do
+        number=$((number + 1))
+        srun -N2 $(echo "$place" | tr , ' ') $train --mode $mode $strict --results run$number >/dev/null
+        for column in parameters_hash certificate_hash final_train_loss final_test_loss; do
+            expect "$column of $mode with srun $place" "$(csv run$number/summary.csv $column)" "$(csv one/summary.csv $column)"
+        done
+    done <<MODES
+-n2 zero1
+-n4 zero2
+-n4 fsdp
+-n4 fsdp --shard-within node
+-n4,-m,cyclic zero1 --shard-within node
+MODES
+    expect "ranks of a group" "$(csv run4/summary.csv shard_ranks)" 2
+}
+
 # Same seed, same ranks, same threads: the same numbers to the last digit.
 case_same_seed_same_numbers() {
     for run in first second; do

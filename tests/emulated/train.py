@@ -3,7 +3,7 @@
 and 4 ranks, each with a GPU of its own (nccl) or all on one (mpi, staged), as a graph and without,
 in every precision, under several orders of the device's work.
 
-usage: train.py LOCKSTEP-EMULATED PART  (single, precisions, ranks, strict, resnet, vit, or brief; needs mpirun)
+usage: train.py LOCKSTEP-EMULATED PART  (single, precisions, ranks, sharded, strict, resnet, vit, or brief; needs mpirun)
 
 It shows that the host code of cuda/ orders its work rightly and asks the libraries for the right
 thing. What it cannot show stands in README.md; no number of it is a GPU's.
@@ -254,6 +254,27 @@ def ranks(work, want):
                     same(f"{name} without a graph has the same bits", eager, got)
 
 
+def sharded(work, want):
+    """zero1, zero2 and fsdp on 2 GPUs and on one: the bits of ddp. In two groups of two (hybrid): the sum of a group,
+    then the groups', whichever mode makes it."""
+    options = ["--factor-comm", "off", "--bucket-mb", "0.3"]
+    ddp = run(work, "ddp", "cuda", 2, "--mode", "ddp", *options, gpus=2)
+    follows("ddp follows cpu", ddp, want)
+    for seed, mode, gpus, order, *more in ((2, "zero1", 2, "random"), (3, "zero2", 2, "late"), (4, "fsdp", 2, "random"),
+                                           (5, "fsdp", 1, "late", "--share-gpu", "--prefetch", "2")):
+        name = f"{mode} on {gpus} {' '.join(more)}"
+        got = run(work, name, "cuda", 2, "--mode", mode, *options[2:] * (mode != "fsdp"), *more, seed=seed, gpus=gpus, order=order)
+        same(f"{name}: the bits of ddp", got, ddp)
+        says(name, got, "graph", "no" if mode == "fsdp" else "yes")
+    grouped = run(work, "fsdp in groups", "cuda", 4, "--mode", "fsdp", "--shard-within", "2", seed=6, gpus=4)
+    follows("fsdp in groups follows cpu", grouped, want)
+    for seed, more in ((7, []), (8, ["--no-graph"])):
+        name = f"zero1 in groups {' '.join(more)}"
+        got = run(work, name, "cuda", 4, "--mode", "zero1", "--shard-within", "2", *options[2:], *more, seed=seed, gpus=4, order="late")
+        same(f"{name}: the bits of fsdp in groups", got, grouped)
+        says(name, got, "graph", "no" if more else "yes")
+
+
 def strict(work, want):
     """Lanes of 2 images, of 1 in the short last batch."""
     columns = ["parameters_hash", "plan_id", "final_train_loss", "final_test_loss"]
@@ -351,6 +372,6 @@ with tempfile.TemporaryDirectory() as folder:
     if reference is None:
         raise SystemExit(f"Bail out! {reason}")
     check("cpu's own run has 12 steps and 2 epochs", len(reference) == 14, f"{reference}")
-    {"single": single, "precisions": precisions, "ranks": ranks, "strict": strict, "resnet": resnet, "vit": vit,
+    {"single": single, "precisions": precisions, "ranks": ranks, "sharded": sharded, "strict": strict, "resnet": resnet, "vit": vit,
      "brief": brief}[part](folder, reference)
 sys.exit(tap.done())

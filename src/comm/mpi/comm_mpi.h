@@ -39,6 +39,7 @@ typedef struct slot {
 typedef struct mpi_comm {
     comm base;
     comm_settings settings;
+    MPI_Comm group_comm;                 /* settings.group; MPI_COMM_NULL: all ranks */
     MPI_Comm ring_comm, collective_comm; /* their messages never meet */
     node *node;                          /* NULL until memory was asked for */
     int next_tag;

@@ -24,6 +24,8 @@ static void mpi_close(comm *base) {
         MPI_Comm_free(&self->ring_comm);
     if (self->collective_comm != MPI_COMM_NULL)
         MPI_Comm_free(&self->collective_comm);
+    if (self->group_comm != MPI_COMM_NULL)
+        MPI_Comm_free(&self->group_comm);
     mpi_unlock();
     free(self);
 }
@@ -92,11 +94,11 @@ static int allocate(mpi_comm *self, ls_error *error) {
 }
 
 /* MPI_Comm_dup would block under the lock. */
-static int duplicate(MPI_Comm *out, ls_error *error) {
+static int duplicate(MPI_Comm from, MPI_Comm *out, ls_error *error) {
     MPI_Request request;
     int done = 0;
     mpi_lock();
-    int status = mpi_check(MPI_Comm_idup(MPI_COMM_WORLD, out, &request), "MPI_Comm_idup", error);
+    int status = mpi_check(MPI_Comm_idup(from, out, &request), "MPI_Comm_idup", error);
     mpi_unlock();
     while (status == LS_OK && !done) {
         sched_yield();
@@ -107,18 +109,32 @@ static int duplicate(MPI_Comm *out, ls_error *error) {
     return status;
 }
 
+/* It blocks, under the lock: nothing of this rank is on its way while a comm is opened. */
+static int split(mpi_comm *self, ls_error *error) {
+    if (self->settings.group == 0)
+        return LS_OK;
+    mpi_lock();
+    int status =
+        mpi_check(MPI_Comm_split(MPI_COMM_WORLD, self->settings.group, 0, &self->group_comm),
+                  "MPI_Comm_split", error);
+    mpi_unlock();
+    return status;
+}
+
 static int open_comms(mpi_comm *self, ls_error *error) {
     int initialised = 0, rank = -1, size = -1;
     MPI_Initialized(&initialised);
     if (!initialised)
         return ls_fail(error, LS_BAD_LAUNCH, "comm mpi: MPI is not started (one process alone)");
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    LS_TRY(split(self, error));
+    MPI_Comm all = self->settings.group == 0 ? MPI_COMM_WORLD : self->group_comm;
+    MPI_Comm_rank(all, &rank);
+    MPI_Comm_size(all, &size);
     if (rank != self->base.rank || size != self->base.size)
         return ls_fail(error, LS_FAILED, "comm mpi: rank %d of %d asked for, MPI has %d of %d",
                        self->base.rank, self->base.size, rank, size);
-    LS_TRY(duplicate(&self->ring_comm, error));
-    LS_TRY(duplicate(&self->collective_comm, error));
+    LS_TRY(duplicate(all, &self->ring_comm, error));
+    LS_TRY(duplicate(all, &self->collective_comm, error));
     MPI_Comm_set_errhandler(self->ring_comm, MPI_ERRORS_RETURN);
     MPI_Comm_set_errhandler(self->collective_comm, MPI_ERRORS_RETURN);
     return LS_OK;
@@ -130,7 +146,7 @@ int comm_mpi_open(const comm_settings *settings, comm **out, ls_error *error) {
         return ls_fail(error, LS_FAILED, "no memory for the mpi comm");
     self->base = (comm){.is = &mpi_interface, .rank = settings->rank, .size = settings->size};
     self->settings = *settings;
-    self->ring_comm = self->collective_comm = MPI_COMM_NULL;
+    self->group_comm = self->ring_comm = self->collective_comm = MPI_COMM_NULL;
     int status = open_comms(self, error);
     if (status == LS_OK)
         status = allocate(self, error);

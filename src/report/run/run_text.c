@@ -269,6 +269,23 @@ static void add_memory(text_buffer *out, const run_facts *facts, const run_total
              shares ? ", with what was read of other ranks' memory" : "");
 }
 
+/* Whether sharding paid: nobody shards for nothing. */
+static void add_verdict(text_buffer *out, const run_facts *facts, const run_totals *totals) {
+    double ddp = totals->ddp_step_seconds, memory = totals->ddp_memory_bytes;
+    double own = totals->training_seconds / (double)totals->images * (double)facts->global_batch;
+    bool fits = memory <= totals->ddp_room_bytes;
+    if (!(memory > 0))
+        return;
+    text_add(out, "ddp in place of %s (a forecast): %s MB a rank, which would %s %s MB",
+             facts->mode, number(memory / 1e6, 1).text, fits ? "fit into" : "not fit into",
+             number(totals->ddp_room_bytes / 1e6, 1).text);
+    if (fits && ddp > 0)
+        text_add(out, "; a step %s ms, here %s ms: %s", number(1e3 * ddp, 3).text,
+                 number(1e3 * own, 3).text,
+                 ddp < own ? "it would be faster" : "it would not be faster");
+    text_add(out, "\n");
+}
+
 static void add_outcome(text_buffer *out, const run_facts *facts, const run_totals *totals) {
     if (ablated_text(facts)[0])
         text_add(out, "ABLATED %s\n", ablated_text(facts));
@@ -315,6 +332,7 @@ void closing_text(text_buffer *out, const run_facts *facts, const run_totals *to
     text_add(out, "\n");
     add_usage(out, facts, totals);
     add_memory(out, facts, totals);
+    add_verdict(out, facts, totals);
     add_gpu_usage(out, facts, totals->rank_usage);
     add_energy(out, totals);
     text_add(out, "\n");

@@ -95,6 +95,28 @@ static void by_hand(void) {
     check_case("bf16: half the bytes, and the casts' time");
 }
 
+static void sharded(void) {
+    static step_model step;
+    step_forecast found;
+    forecast_network network = slow_network();
+    two_layers(&step);
+    /* b's bucket is reduced to its parts from 40 to 60, a's from 80 to 90; half of the update; b's
+     * parameters come from 90 to 110, a's to 120. */
+    CHECK_MS(simulated(&step, &network, CHOICE_ZERO, 200, &found), 120);
+    CHECK(found.collectives == 4, "%d", found.collectives);
+    /* a's parameters come until 10, b's until 30, and both stay; b's gradient from 60 to 80, a's
+     * from 100 to 110; a third of half the update is left. */
+    CHECK_MS(simulated(&step, &network, CHOICE_FSDP, 200, &found), 110 + 5 / 3.0);
+    CHECK(found.collectives == 4, "%d", found.collectives);
+    /* Blocks that are named alike are one group: all comes until 30. */
+    strcpy(step.rows[0].layer, "blocks.0.a"), strcpy(step.rows[4].layer, "blocks.0.a");
+    for (int row = 1; row < 4; row++)
+        strcpy(step.rows[row].layer, "blocks.0.b");
+    CHECK_MS(simulated(&step, &network, CHOICE_FSDP, 200, &found), 30 + 80 + 30 + 5);
+    CHECK(found.collectives == 2, "%d", found.collectives);
+    check_case("sharded: parts reduced, and parameters gathered");
+}
+
 static void factors(void) {
     static step_model step;
     step_forecast found;
@@ -234,6 +256,7 @@ static void batches(void) {
 
 int main(void) {
     by_hand();
+    sharded();
     factors();
     overlap();
     residuals();
