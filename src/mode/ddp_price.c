@@ -10,6 +10,7 @@ static const double MEASURE_SECONDS = 0.1;
 static const size_t SIZES[2] = {4096, 1 << 20};
 
 static int measure(const mode_settings *s, double seconds[2], ls_error *error) {
+    double spread[2];
     link_room room = {0};
     link_probe probe = {.comm = s->comm,
                         .control = s->control,
@@ -19,7 +20,7 @@ static int measure(const mode_settings *s, double seconds[2], ls_error *error) {
     link_budget budget;
     LS_TRY(link_budget_begin(s->control, MEASURE_SECONDS, &budget, error));
     int status = link_measure_within(&probe, LINK_ALLREDUCE, DTYPE_F32, SIZES, 2, &budget, 0,
-                                     seconds, NULL, error);
+                                     seconds, spread, error);
     link_release_room(&probe);
     return status;
 }

@@ -1,5 +1,6 @@
 #include "mode/gathered.h"
 
+#include "mode/gathered_low.h"
 #include "mode/parts.h"
 
 #include <stdlib.h>
@@ -14,12 +15,14 @@ typedef struct slot {
     int left;    /* units of the group that this walk has used */
     uint64_t used;
     float *memory;
-    char *copies; /* NULL: no unit has any */
+    char *copies; /* NULL: no unit has any but low's */
+    gathered_low_slot low;
     comm_work work;
 } slot;
 
 struct gathered {
     gathered_settings settings;
+    gathered_low low;
     uint64_t uses;
     int slot_count;
     slot *slots;
@@ -31,32 +34,49 @@ static size_t aligned(size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 
-/* Of a group's units; with `memory`, they lie there now. */
-static size_t place_copies(const mode_settings *s, const unit_groups *groups, int group,
-                           char *memory) {
+/* Of a group's units, but for what low has in memory of its own; with `into`, they lie there now.
+ */
+static size_t place_copies(const gathered_low *low, int group, const slot *into) {
+    const mode_settings *s = low->settings;
+    const unit_groups *groups = low->groups;
     size_t bytes = 0;
     for (int unit = groups->first_unit[group]; unit < groups->first_unit[group + 1]; unit++) {
         const graph_layer *layer = graph_unit_layer(s->graph, unit);
         for (int index = 0; index < layer->record_count; index++) {
             int record = layer->first_record + index;
-            size_t own = network_packed_bytes(s->network, record);
-            if (own > 0 && memory)
-                network_place_packed(s->network, record, memory + bytes);
+            bool is_low = low->is_low && low->is_low[record];
+            size_t own = is_low ? 0 : network_packed_bytes(s->network, record);
+            if (into && is_low)
+                network_place_packed(s->network, record,
+                                     gathered_low_copy(low, group, record, &into->low));
+            else if (into && own > 0)
+                network_place_packed(s->network, record, into->copies + bytes);
             bytes += aligned(own);
         }
     }
     return bytes;
 }
 
+static int copy_unit(const gathered *self, const slot *of, int unit, ls_error *error) {
+    const mode_settings *s = &self->settings.mode->settings;
+    const graph_layer *layer = graph_unit_layer(s->graph, unit);
+    size_t first = self->settings.groups->spans[of->group].first;
+    for (int record = layer->first_record; record < layer->first_record + layer->record_count;
+         record++) {
+        const graph_parameter *each = &s->graph->parameters[record];
+        if (each->trained && !(self->low.is_low && self->low.is_low[record]))
+            LS_TRY(network_pack_record(s->network, record, s->stream,
+                                       of->memory + (each->first - first), error));
+    }
+    return LS_OK;
+}
+
 static int make_copies(const gathered *self, const slot *of, ls_error *error) {
     const unit_groups *groups = self->settings.groups;
-    const mode_settings *s = &self->settings.mode->settings;
     if (!of->copies)
         return LS_OK;
     for (int unit = groups->first_unit[of->group]; unit < groups->first_unit[of->group + 1]; unit++)
-        LS_TRY(network_pack_unit(
-            s->network, unit, s->stream,
-            of->memory + (s->graph->units[unit].first - groups->spans[of->group].first), error));
+        LS_TRY(copy_unit(self, of, unit, error));
     return LS_OK;
 }
 
@@ -89,8 +109,14 @@ static int begin(gathered *self, int group, slot *into, ls_error *error) {
     const gathered_settings *g = &self->settings;
     const mode_settings *s = &g->mode->settings;
     store_span part = shards_part(g->shards, group, mode_group(s).place);
-    *into = (slot){
-        .state = SLOT_WANTED, .group = group, .memory = into->memory, .copies = into->copies};
+    *into = (slot){.state = SLOT_WANTED,
+                   .group = group,
+                   .memory = into->memory,
+                   .copies = into->copies,
+                   .low = into->low};
+    if (gathered_low_has(&self->low, group))
+        return gathered_low_begin(&self->low, g->mode->store, g->works, group, &into->low,
+                                  &into->work, error);
     if (part.count > 0)
         LS_TRY(store_copy(g->mode->store, s->stream, STORE_PARAMETERS, part,
                           into->memory + (part.first - g->groups->spans[group].first), error));
@@ -134,12 +160,15 @@ static int arrive(gathered *self, slot *here, ls_error *error) {
     here->state = SLOT_USED;
     here->left = 0;
     here->used = ++self->uses;
-    if (here->copies)
-        place_copies(&mode->settings, self->settings.groups, here->group, here->copies);
+    if (here->copies || gathered_low_has(&self->low, here->group))
+        place_copies(&self->low, here->group, here);
     if (here->packed)
         return LS_OK;
     LS_TRY(step_clock_waiting(mode->clock, error));
     LS_TRY(outstanding_wait(self->settings.works, &here->work, mode->settings.stream, error));
+    if (gathered_low_has(&self->low, here->group))
+        LS_TRY(gathered_low_arrive(&self->low, self->settings.works, here->group, &here->low,
+                                   here->memory, error));
     LS_TRY(step_clock_resumed(mode->clock, error));
     here->packed = true;
     return make_copies(self, here, error);
@@ -174,16 +203,25 @@ void gathered_forget(gathered *self) {
 /* ---- open and close */
 
 /* A slot's: of its group, where each has one, else of the largest. */
-static size_t bytes_of_copies(const mode_settings *s, const unit_groups *groups, bool keeps,
-                              int slot) {
+static size_t bytes_of_copies(const gathered_low *low, bool keeps, int slot) {
     size_t most = 0;
     if (keeps)
-        return place_copies(s, groups, slot, NULL);
-    for (int group = 0; group < groups->count; group++) {
-        size_t bytes = place_copies(s, groups, group, NULL);
+        return place_copies(low, slot, NULL);
+    for (int group = 0; group < low->groups->count; group++) {
+        size_t bytes = place_copies(low, group, NULL);
         most = bytes > most ? bytes : most;
     }
     return most;
+}
+
+static size_t low_bytes(const gathered_low *low, bool keeps, int slot) {
+    return low->is_low ? (keeps ? low->low[slot] : low->most_low) * dtype_bytes(low->type) : 0;
+}
+
+static size_t rest_bytes(const gathered_low *low, bool keeps, int slot) {
+    if (!low->is_low || (keeps && low->low[slot] == 0))
+        return 0;
+    return (keeps ? low->rest[slot] : low->most_rest) * sizeof(float);
 }
 
 static size_t elements_of_slot(const unit_groups *groups, bool keeps, int slot) {
@@ -194,27 +232,51 @@ static int count_slots(const unit_groups *groups, int ahead, bool keeps) {
     return keeps || ahead + 1 > groups->count ? groups->count : ahead + 1;
 }
 
+static void plan_slots(const mode_settings *s, const gathered_low *low,
+                       size_t bytes[MEMORY_KINDS]) {
+    int count = count_slots(low->groups, s->prefetch, s->keeps_parameters);
+    bool keeps = count == low->groups->count;
+    for (int slot = 0; slot < count; slot++) {
+        bytes[MEMORY_COMMUNICATION] += elements_of_slot(low->groups, keeps, slot) * sizeof(float) +
+                                       low_bytes(low, keeps, slot) + rest_bytes(low, keeps, slot);
+        bytes[MEMORY_PACKED] += bytes_of_copies(low, keeps, slot);
+    }
+}
+
 void gathered_plan_memory(const mode_settings *s, const unit_groups *groups,
                           size_t bytes[MEMORY_KINDS]) {
-    int count = count_slots(groups, s->prefetch, s->keeps_parameters);
-    bool keeps = count == groups->count;
-    for (int slot = 0; slot < count; slot++) {
-        bytes[MEMORY_COMMUNICATION] += elements_of_slot(groups, keeps, slot) * sizeof(float);
-        bytes[MEMORY_PACKED] += bytes_of_copies(s, groups, keeps, slot);
-    }
+    shards shards;
+    gathered_low low;
+    ls_error error = {0};
+    if (shards_create(s->graph, groups->spans, groups->count, mode_group(s).size, &shards,
+                      &error) != LS_OK)
+        return;
+    if (gathered_low_create(s, groups, &shards, &low, &error) == LS_OK)
+        plan_slots(s, &low, bytes);
+    gathered_low_destroy(&low);
+    shards_destroy(&shards);
+}
+
+static int take(gathered *self, memory_kind use, size_t bytes, const char *what, void **out,
+                ls_error *error) {
+    bool of_comm = use == MEMORY_COMMUNICATION;
+    if (bytes == 0)
+        return LS_OK;
+    return store_take(self->settings.mode->store, use, of_comm, bytes, what, out, error);
 }
 
 static int take_memory(gathered *self, int index, ls_error *error) {
     const gathered_settings *g = &self->settings;
     slot *made = &self->slots[index];
     size_t elements = elements_of_slot(g->groups, g->keeps, index);
-    size_t copies = bytes_of_copies(&g->mode->settings, g->groups, g->keeps, index);
-    LS_TRY(store_take(g->mode->store, MEMORY_COMMUNICATION, true, elements * sizeof *made->memory,
-                      "gathered parameters", (void **)&made->memory, error));
-    if (copies == 0)
-        return LS_OK;
-    return store_take(g->mode->store, MEMORY_PACKED, false, copies, "packed weights",
-                      (void **)&made->copies, error);
+    LS_TRY(take(self, MEMORY_COMMUNICATION, elements * sizeof *made->memory, "gathered parameters",
+                (void **)&made->memory, error));
+    LS_TRY(take(self, MEMORY_COMMUNICATION, low_bytes(&self->low, g->keeps, index),
+                "gathered weights", &made->low.low, error));
+    LS_TRY(take(self, MEMORY_COMMUNICATION, rest_bytes(&self->low, g->keeps, index),
+                "gathered parameters beside weights", (void **)&made->low.rest, error));
+    return take(self, MEMORY_PACKED, bytes_of_copies(&self->low, g->keeps, index), "packed weights",
+                (void **)&made->copies, error);
 }
 
 int gathered_create(const gathered_settings *settings, gathered **out, ls_error *error) {
@@ -229,6 +291,8 @@ int gathered_create(const gathered_settings *settings, gathered **out, ls_error 
     self->slots = calloc((size_t)self->slot_count, sizeof *self->slots);
     if (!self->slots)
         return ls_fail(error, LS_FAILED, "out of memory");
+    LS_TRY(gathered_low_create(&settings->mode->settings, settings->groups, settings->shards,
+                               &self->low, error));
     for (int index = 0; index < self->slot_count; index++)
         LS_TRY(take_memory(self, index, error));
     return LS_OK;
@@ -237,6 +301,7 @@ int gathered_create(const gathered_settings *settings, gathered **out, ls_error 
 void gathered_destroy(gathered *self) {
     if (!self)
         return;
+    gathered_low_destroy(&self->low);
     free(self->slots);
     free(self);
 }

@@ -3,7 +3,8 @@
  * one group, and of the device for the packed copies of its units, which are made when the group
  * has come: a copy in a blocked format is made of all of a tensor, which no rank holds alone. (To
  * gather it instead of the parameters would move the padding and both directions' copies, up to
- * four times the bytes.)
+ * four times the bytes.) Weights that are computed with as their values rounded travel in that form
+ * (mode/gathered_low.h).
  *
  * What a slot has stays valid until the slot is taken for another group or the parameters change:
  * backward finds the last groups of forward still there, and with a slot for each group all of

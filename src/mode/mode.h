@@ -63,6 +63,9 @@ typedef struct mode_settings {
     /* Another rank has updated these: they are here now, and are counted as settled. */
     int (*settled_elsewhere)(void *context, device_stream *stream, const store_slice *slice,
                              ls_error *error);
+    /* So many elements are another rank's, and the mode refreshes their packed copies itself, when
+     * they have come: they count as settled. */
+    void (*settled_later)(void *context, size_t count);
     /* Elements that this rank's own updates of this step have come to: 0 where none is made piece
      * by piece. */
     size_t (*updated)(void *context);
@@ -168,7 +171,8 @@ struct mode_interface {
      * group's ranks. NULL: each rank that updates has all gradients. */
     int (*add_up)(mode *self, double *values, size_t count, ls_error *error);
     /* All of this rank's own updates of this step are in `stream`: the other ranks get them, and
-     * theirs are settled_elsewhere, in `stream` too. NULL: nobody waits for them. */
+     * theirs are settled_elsewhere, in `stream` too, or settled_later. NULL: nobody waits for
+     * them. */
     int (*publish)(mode *self, device_stream *stream, ls_error *error);
     /* Parameters were written, on each rank at least those that it updates: what it lacks of the
      * others comes. Collective. NULL: each rank has written all that it holds. */

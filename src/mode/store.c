@@ -44,6 +44,8 @@ struct store {
     int taken_count;
     store_span *updated;
     int updated_count;
+    store_arrival arrive;
+    void *arrival_context;
 };
 
 int store_create(const store_settings *settings, store **out, ls_error *error) {
@@ -230,6 +232,16 @@ int store_update(store *self, const store_span *spans, int count, ls_error *erro
                : LS_OK;
 }
 
+void store_expect(store *self, store_arrival arrive, void *context) {
+    self->arrive = arrive;
+    self->arrival_context = context;
+}
+
+static int arrive(const store *self, store_kind kind, ls_error *error) {
+    return kind == STORE_PARAMETERS && self->arrive ? self->arrive(self->arrival_context, error)
+                                                    : LS_OK;
+}
+
 int store_hold_whole(store *self, store_kind kind, ls_error *error) {
     store_span whole = {0, store_length(self, kind)};
     return store_hold(self, kind, &whole, whole.count > 0, error);
@@ -321,6 +333,7 @@ int store_write(store *self, device_stream *stream, store_kind kind, store_span 
                 const float *host, ls_error *error) {
     device *device = self->settings.device;
     const array *of = &self->arrays[kind];
+    LS_TRY(arrive(self, kind, error));
     for (int index = 0; index < of->count; index++) {
         store_span part = overlap(&of->ranges[index], span);
         if (part.count > 0)
@@ -335,6 +348,7 @@ static int copy_out(const store *self, device_stream *stream, store_kind kind, s
                     float *out, copy_kind way, ls_error *error) {
     device *device = self->settings.device;
     const array *of = &self->arrays[kind];
+    LS_TRY(arrive(self, kind, error));
     for (int index = 0; index < of->count; index++) {
         store_span part = overlap(&of->ranges[index], span);
         if (part.count > 0)
@@ -397,6 +411,7 @@ int store_fingerprint(const store *self, device_stream *stream, store_kind kind,
                       ls_error *error) {
     device *device = self->settings.device;
     const array *of = &self->arrays[kind];
+    LS_TRY(arrive(self, kind, error));
     LS_TRY(device->is->fill_zero(device, stream, out, sizeof *out, error));
     for (int index = 0; index < of->count; index++) {
         store_span span = of->spans[index];

@@ -20,6 +20,10 @@ typedef struct store_settings {
     int rows;
 } store_settings;
 
+/* Called before parameters are read or written by kind and range: what is on its way to them
+ * arrives. */
+typedef int (*store_arrival)(void *context, ls_error *error);
+
 int store_create(const store_settings *settings, store **out, ls_error *error);
 void store_destroy(store *self); /* NULL is fine */
 
@@ -33,6 +37,8 @@ int store_hold_own(store *self, store_kind kind, const store_span *spans, int co
 /* This rank updates these, and holds the optimizer's moments of them; their average too, where that
  * is kept and not held yet. */
 int store_update(store *self, const store_span *spans, int count, ls_error *error);
+/* From now on; NULL: nothing is on its way. */
+void store_expect(store *self, store_arrival arrive, void *context);
 /* All of it. */
 int store_hold_whole(store *self, store_kind kind, ls_error *error);
 int store_update_whole(store *self, ls_error *error);

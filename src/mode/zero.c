@@ -13,7 +13,8 @@
  * In a node's shared memory a rank sums its part from where the others' gradients lie, in the order
  * of the ranks, and puts its parameters where the others' lie: no message, and the bits of ddp.
  * With
- * --strict the sum is ddp's tree. */
+ * --strict the sum is ddp's tree. Between the nodes of a host's ranks gathers go on beside the next
+ * forward. */
 #include "mode/batch_sums.h"
 #include "mode/exchange.h"
 #include "mode/outstanding.h"
@@ -35,7 +36,12 @@ typedef struct zero_state {
      * parameters are on their way. */
     int bucket_count, started, finished, gathered;
     size_t gathered_own; /* this rank's elements in [0, gathered) */
-    bucket buckets[];    /* [0] is the end of the flat array */
+    /* Gathers go on beside the next forward, which waits for a unit's where it comes to it; of
+     * `arriving` units none has read its parameters since the update. */
+    bool late;
+    int arriving;
+    bool *arrived;    /* [units] */
+    bucket buckets[]; /* [0] is the end of the flat array */
 } zero_state;
 
 static store_span own_part(const mode *self, int bucket) {
@@ -76,11 +82,14 @@ static int start_bucket(mode *self, int index, ls_error *error) {
                                       error);
 }
 
+static int arrive_all(void *context, ls_error *error);
+
 /* Starts every bucket that lies wholly in what backward has written: [frontier, end). */
 static int gradient_ready(void *context, int unit, ls_error *error) {
     mode *self = context;
     zero_state *state = self->state;
     size_t frontier = self->settings.graph->units[unit].first;
+    LS_TRY(arrive_all(self, error)); /* their works are the next gathers' */
     LS_TRY(step_clock_waiting(self->clock, error));
     while (state->started < state->bucket_count && state->buckets[state->started].first >= frontier)
         LS_TRY(start_bucket(self, state->started++, error));
@@ -158,14 +167,86 @@ static int receive(mode *self, device_stream *stream, int index, ls_error *error
     return receive_span(self, stream, own.first + own.count, of->first + of->count, error);
 }
 
+/* ---- parameters that come beside the next forward */
+
+static void expect_all(mode *self) {
+    const mode_settings *s = &self->settings;
+    zero_state *state = self->state;
+    size_t elsewhere = s->graph->parameter_count;
+    for (int index = 0; index < state->bucket_count; index++)
+        elsewhere -= own_part(self, index).count;
+    s->settled_later(s->settled_context, elsewhere);
+    state->arriving = s->graph->unit_count;
+    for (int unit = 0; unit < s->graph->unit_count; unit++)
+        state->arrived[unit] = false;
+}
+
+/* The buckets that have some of the unit. */
+static int wait_for_unit(mode *self, const graph_unit *of, ls_error *error) {
+    zero_state *state = self->state;
+    LS_TRY(step_clock_waiting(self->clock, error));
+    for (int index = 0; index < state->bucket_count; index++) {
+        const bucket *each = &state->buckets[index];
+        if (each->first < of->first + of->count && of->first < each->first + each->count)
+            LS_TRY(outstanding_wait(&state->works, &state->gathers[index], self->settings.stream,
+                                    error));
+    }
+    return step_clock_resumed(self->clock, error);
+}
+
+static int arrive(mode *self, int unit, ls_error *error) {
+    const mode_settings *s = &self->settings;
+    zero_state *state = self->state;
+    if (state->arriving == 0 || state->arrived[unit])
+        return LS_OK;
+    LS_TRY(wait_for_unit(self, &s->graph->units[unit], error));
+    state->arrived[unit] = true;
+    if (--state->arriving == 0)
+        outstanding_clear(&state->works);
+    return network_pack_unit(s->network, unit, s->stream, mode_unit(self, STORE_PARAMETERS, unit),
+                             error);
+}
+
+static int arrive_all(void *context, ls_error *error) {
+    mode *self = context;
+    for (int unit = 0; unit < self->settings.graph->unit_count; unit++)
+        LS_TRY(arrive(self, unit, error));
+    return LS_OK;
+}
+
+static int late_parameters(void *context, int unit, const float **out, ls_error *error) {
+    LS_TRY(arrive(context, unit, error));
+    return mode_whole_parameters(context, unit, out, error);
+}
+
+/* Only between nodes do bytes move beside computing, by the pump; there a bucket's work is free
+ * again when the next gradient comes. Lanes ask for parameters by several threads. */
+static int open_late(mode *self, ls_error *error) {
+    const mode_settings *s = &self->settings;
+    zero_state *state = self->state;
+    if (!state->works.pump || s->lanes || !s->settled_later)
+        return LS_OK;
+    state->arrived = calloc((size_t)s->graph->unit_count + 1, sizeof *state->arrived);
+    if (!state->arrived)
+        return ls_fail(error, LS_FAILED, "out of memory");
+    state->late = true;
+    self->hooks.parameters = late_parameters;
+    store_expect(self->store, arrive_all, self);
+    return LS_OK;
+}
+
 static int publish(mode *self, device_stream *stream, ls_error *error) {
     zero_state *state = self->state;
     LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(begin_gathers(self, stream, SIZE_MAX, error));
     LS_TRY(step_clock_resumed(self->clock, error));
-    for (int index = 0; index < state->gathered; index++)
-        LS_TRY(receive(self, stream, index, error));
-    outstanding_clear(&state->works);
+    if (state->late) {
+        expect_all(self);
+    } else {
+        for (int index = 0; index < state->gathered; index++)
+            LS_TRY(receive(self, stream, index, error));
+        outstanding_clear(&state->works);
+    }
     state->started = state->finished = state->gathered = 0;
     state->gathered_own = 0;
     return LS_OK;
@@ -173,6 +254,7 @@ static int publish(mode *self, device_stream *stream, ls_error *error) {
 
 static int collect(mode *self, ls_error *error) {
     zero_state *state = self->state;
+    LS_TRY(arrive_all(self, error));
     state->finished = state->bucket_count;
     LS_TRY(begin_gathers(self, self->settings.stream, SIZE_MAX, error));
     for (int index = 0; index < state->bucket_count; index++)
@@ -354,6 +436,7 @@ static int setup(mode *self, ls_error *error) {
     zero_state *state = self->state;
     if (s->between_nodes && !s->device->facts.asynchronous)
         LS_TRY(outstanding_start_pump(&state->works, error));
+    LS_TRY(open_late(self, error));
     return batch_sums_open(&state->sums, self, &state->works, error);
 }
 
@@ -364,6 +447,7 @@ static void teardown(mode *self) {
     shards_destroy(&state->shards);
     store_give_back(self->store, state->sums.shared);
     free(state->gathers);
+    free(state->arrived);
     free(state);
 }
 

@@ -162,6 +162,11 @@ size_t network_packed_bytes(const network *self, int record) {
     return plan ? plan->packed[self->graph->parameters[record].number].bytes : 0;
 }
 
+size_t network_packed_element(const network *self, int record) {
+    const plan *plan = network_plan_of(self, record);
+    return plan ? plan_packed_element(plan, self->graph->parameters[record].number) : 0;
+}
+
 void network_place_packed(network *self, int record, void *memory) {
     self->packed[record] = memory;
     for (int lane = 1; lane < self->lane_count; lane++)
@@ -313,17 +318,23 @@ int network_ranges(network *self, parameter_range *out) {
     return count;
 }
 
+int network_pack_record(network *self, int record, device_stream *stream, const float *values,
+                        ls_error *error) {
+    if (!self->packed[record])
+        return LS_OK;
+    return plan_pack(network_plan_of(self, record), stream, self->graph->parameters[record].number,
+                     values, self->packed[record], error);
+}
+
 int network_pack_unit(network *self, int unit, device_stream *stream, const float *block,
                       ls_error *error) {
     const graph_layer *layer = graph_unit_layer(self->graph, unit);
-    for (int index = 0; index < layer->record_count; index++) {
-        int record = layer->first_record + index;
-        const graph_parameter *of = &self->graph->parameters[record];
-        if (self->packed[record])
-            LS_TRY(plan_pack(network_plan_of(self, record), stream, of->number,
-                             block + (of->first - self->graph->units[unit].first),
-                             self->packed[record], error));
-    }
+    for (int record = layer->first_record; record < layer->first_record + layer->record_count;
+         record++)
+        LS_TRY(network_pack_record(
+            self, record, stream,
+            block + (self->graph->parameters[record].first - self->graph->units[unit].first),
+            error));
     return LS_OK;
 }
 

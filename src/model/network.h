@@ -98,6 +98,8 @@ size_t network_gathered_bytes(const network *self);  /* beside it: scratch for g
  * for all lanes: by record of the graph, device memory; between its uses. 0 bytes: there is none.
  * Their contents follow by network_pack, or by an update (network_ranges). */
 size_t network_packed_bytes(const network *self, int record);
+/* Bytes of an element of the copy, where it is the parameter rounded, in order (op_packed); 0. */
+size_t network_packed_element(const network *self, int record);
 void network_place_packed(network *self, int record, void *memory);
 bool network_is_packed(const network *self); /* any was placed */
 
@@ -156,7 +158,10 @@ size_t network_left_bytes(const network *self);     /* what it allocates */
  * how many (at most record_count). */
 int network_ranges(network *self, parameter_range *out);
 
-/* Refreshes the packed copies of a unit, where they lie, from its block. */
+/* Refreshes the packed copy of a record, where it lies and if it has one, from its values; of a
+ * unit's records, from its block. */
+int network_pack_record(network *self, int record, device_stream *stream, const float *values,
+                        ls_error *error);
 int network_pack_unit(network *self, int unit, device_stream *stream, const float *block,
                       ls_error *error);
 /* Refreshes all packed copies from parameters that came from elsewhere (initialisation, a

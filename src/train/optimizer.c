@@ -168,6 +168,7 @@ void optimizer_describe(optimizer *self, device *device, device_stream *update_s
     out->updates_pairs = self->rule->pairs(device->is->ops);
     out->settled = self->scaling || optimizer_clips_norm(self) ? NULL : optimizer_settled;
     out->settled_elsewhere = optimizer_settled_elsewhere;
+    out->settled_later = optimizer_settled_later;
     out->updated = optimizer_updated;
     out->settled_context = self;
     out->update_stream = update_stream;

@@ -139,6 +139,10 @@ int optimizer_settled(void *context, device_stream *stream, const store_slice *s
                : LS_OK;
 }
 
+void optimizer_settled_later(void *context, size_t count) {
+    ((optimizer *)context)->settled += count;
+}
+
 size_t optimizer_updated(void *context) {
     return ((const optimizer *)context)->updated;
 }

@@ -68,6 +68,13 @@ case_sharded_modes_have_the_same_bits_on_two_nodes() {
 -n4,-m,cyclic zero1 --shard-within node
 MODES
     expect "ranks of a group" "$(csv run4/summary.csv shard_ranks)" 2
+    # Not strict, parameters come beside the next forward. A sum of two has one order.
+    plain="--global-batch 32 --epochs 1 --seed 5 --threads 1 --bucket-mb 1"
+    srun -N2 -n2 $train --mode ddp $plain --factor-comm off --results plain >/dev/null
+    srun -N2 -n2 $train --mode zero2 $plain --results late >/dev/null
+    for column in parameters_hash certificate_hash final_train_loss final_test_loss; do
+        expect "$column of zero2, not strict" "$(csv late/summary.csv $column)" "$(csv plain/summary.csv $column)"
+    done
 }
 
 # Same seed, same ranks, same threads: the same numbers to the last digit.

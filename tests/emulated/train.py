@@ -266,6 +266,11 @@ def sharded(work, want):
         got = run(work, name, "cuda", 2, "--mode", mode, *options[2:] * (mode != "fsdp"), *more, seed=seed, gpus=gpus, order=order)
         same(f"{name}: the bits of ddp", got, ddp)
         says(name, got, "graph", "no" if mode == "fsdp" else "yes")
+    # Weights travel as what they are computed with: half the bytes, and no bit is another.
+    low = run(work, "ddp bf16", "cuda", 2, "--mode", "ddp", "--precision", "bf16", *options, gpus=2)
+    for seed, more in ((9, []), (10, ["--reshard-after-forward", "off"])):
+        same(f"fsdp in bf16 {' '.join(more)}: the bits of ddp",
+             run(work, f"fsdp bf16 {seed}", "cuda", 2, "--mode", "fsdp", "--precision", "bf16", *more, seed=seed, gpus=2, order="late"), low)
     grouped = run(work, "fsdp in groups", "cuda", 4, "--mode", "fsdp", "--shard-within", "2", seed=6, gpus=4)
     follows("fsdp in groups follows cpu", grouped, want)
     for seed, more in ((7, []), (8, ["--no-graph"])):
