@@ -2,6 +2,7 @@
 #include "../check.h"
 #include "base/cgroup.h"
 #include "base/cpu_quota.h"
+#include "base/memory_limit.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -104,6 +105,21 @@ static void version_1(void) {
     expect("a machine without control groups", 0, NULL, "");
 }
 
+static void memory(void) {
+    fresh();
+    double machines = memory_limit_bytes(machine);
+    CHECK(machines > 1e6, "%g bytes", machines);
+    put("proc/self/cgroup", "0::/user.slice/job.scope\n");
+    put("proc/self/mountinfo", "29 22 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    put("sys/fs/cgroup/user.slice/job.scope/memory.max", "max\n");
+    CHECK(memory_limit_bytes(machine) == machines, "a limit of max");
+    put("sys/fs/cgroup/user.slice/memory.max", "100000\n");
+    CHECK(memory_limit_bytes(machine) == 100000, "an ancestor's limit");
+    put("sys/fs/cgroup/user.slice/job.scope/memory.max", "200000\n");
+    CHECK(memory_limit_bytes(machine) == 100000, "the least of several");
+    check_case("memory: the machine's, or the least limit of its groups");
+}
+
 static void threads(void) {
     static const struct {
         double cpus;
@@ -121,6 +137,7 @@ int main(void) {
         return 1;
     version_2();
     version_1();
+    memory();
     threads();
     fresh();
     return rmdir(machine) != 0 || check_done();
