@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""What sharding costs and saves, on the ranks of one node, a core each: lockstep's fsdp over its ddp, and over
-PyTorch's fully_shard (gloo, a module a block).
+"""What sharding costs and saves, on the ranks of one node, a core each: lockstep's sharded modes over its ddp, and fsdp
+over PyTorch's fully_shard (gloo, a module a block).
 
     sharding.py LOCKSTEP memory [--model vit-b16] [--ranks 4] [--batch 1]
     sharding.py LOCKSTEP speed [--model vit-s16] [--ranks 2] [--batch 8] [--rounds 5] [--steps 4]
-                               [--precision fp32] [--peer yes|no]
+                               [--precision fp32] [--modes ddp,fsdp] [--peer yes|no]
 
 memory: the most that a rank had resident (VmHWM) in a run of each mode, activations and workspace taken off, with
 Adam; fsdp over ddp. Bar: 0.35. Pages that the ranks of a node share count in each rank that has touched them.
-speed: images/s by the epochs' clock; the modes and the peer in turns, medians of the rounds' ratios. Bars: 0.95 of
-ddp; 1.12 times the peer in fp32, 1.3 in bf16. The peer's memory is its process's peak. LOCKSTEP_PEER_PYTHON names a
+speed: images/s by the epochs' clock; the modes and the peer in turns, medians of the rounds' ratios, printed as they
+come. Bars over ddp: zero1 1.0, zero2 0.98, fsdp 0.95; fsdp over the peer: 1.12 in fp32, 1.3 in bf16. The peer's memory is its process's peak. LOCKSTEP_PEER_PYTHON names a
 Python that can import torch and torchvision (this one, if none is named).
 """
 import argparse
@@ -29,7 +29,8 @@ CLASSES = resnet.CLASSES = 32  # generated images have no more than 35
 
 PYTHON = os.environ.get("LOCKSTEP_PEER_PYTHON", sys.executable)
 SIDE = 224
-MEMORY_BAR, DDP_BAR, PEER_BARS, PEER_MEMORY_BAR = 0.35, 0.95, {"fp32": 1.12, "bf16": 1.3}, 0.7
+MEMORY_BAR, PEER_BARS, PEER_MEMORY_BAR = 0.35, {"fp32": 1.12, "bf16": 1.3}, 0.7
+DDP_BARS = {"zero1": 1.0, "zero2": 0.98, "fsdp": 0.95}
 
 
 def peer(model, batch, steps, precision):
@@ -119,21 +120,31 @@ def memory(arguments, work):
 
 def speed(arguments, work):
     data, rates, peaks = pack(arguments, work, arguments.steps), {}, {}
-    for _ in range(arguments.rounds):
-        for mode in ("fsdp", "ddp"):
+    modes = [mode for mode in ("ddp", *DDP_BARS) if mode in arguments.modes.split(",")]
+
+    def add(name, rate, peak):
+        rates.setdefault(name, []).append(rate)
+        peaks[name] = peak
+        print(f"  {name:8}{rate:8.3f} images/s  peak {peak / 1e6:8.1f} MB", flush=True)
+
+    for number in range(arguments.rounds):
+        for mode in modes[number % len(modes):] + modes[:number % len(modes)]:
             row = run_ours(arguments, work, data, mode)
-            rates.setdefault(mode, []).append(float(row["images_per_second"]))
-            peaks[mode] = float(row["peak_memory_maximum_bytes"])
+            add(mode, float(row["images_per_second"]), float(row["peak_memory_maximum_bytes"]))
         if arguments.peer == "yes":
-            rate, peaks["PyTorch"] = run_peer(arguments)
-            rates.setdefault("PyTorch", []).append(rate)
-    for name, values in rates.items():
-        print(f"{name:8}{statistics.median(values):8.2f} images/s  peak {peaks[name] / 1e6:8.1f} MB")
-    for name, bar in (("ddp", DDP_BAR), ("PyTorch", PEER_BARS.get(arguments.precision, 1))):
-        if name in rates:
-            ratio = statistics.median(ours / theirs for ours, theirs in zip(rates["fsdp"], rates[name]))
-            print(f"fsdp / {name}: {ratio:.3f}  (bar {bar}{'' if ratio >= bar else ': MISSED'})")
-    if "PyTorch" in peaks:
+            add("PyTorch", *run_peer(arguments))
+    print(f"{arguments.model}, {arguments.ranks} ranks, batch {arguments.batch}, {arguments.precision}, medians of "
+          f"{arguments.rounds}")
+
+    def compare(name, over, bar):
+        if name in rates and over in rates:
+            ratio = statistics.median(ours / theirs for ours, theirs in zip(rates[name], rates[over]))
+            print(f"{name} / {over}: {ratio:.3f}  (bar {bar}{'' if ratio >= bar else ': MISSED'})")
+
+    for mode, bar in DDP_BARS.items():
+        compare(mode, "ddp", bar)
+    compare("fsdp", "PyTorch", PEER_BARS[arguments.precision])
+    if "PyTorch" in peaks and "fsdp" in peaks:
         ratio = peaks["fsdp"] / peaks["PyTorch"]
         print(f"peak memory, fsdp / PyTorch: {ratio:.3f}  (bar {PEER_MEMORY_BAR}"
               f"{'' if ratio <= PEER_MEMORY_BAR else ': MISSED'})")
@@ -151,6 +162,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--precision", choices=PEER_BARS, default="fp32")
+    parser.add_argument("--modes", default="ddp,zero1,zero2,fsdp")
     parser.add_argument("--peer", choices=("yes", "no"), default="yes")
     arguments = parser.parse_args()
     default = {"memory": ("vit-b16", 4, 1), "speed": ("vit-s16", 2, 8)}[arguments.what]
