@@ -9,8 +9,9 @@ over PyTorch's fully_shard (gloo, a module a block).
 memory: the most that a rank had resident (VmHWM) in a run of each mode, activations and workspace taken off, with
 Adam; fsdp over ddp. Bar: 0.35. Pages that the ranks of a node share count in each rank that has touched them.
 speed: images/s by the epochs' clock; the modes and the peer in turns, medians of the rounds' ratios, printed as they
-come. Bars over ddp: zero1 1.0, zero2 0.98, fsdp 0.95; fsdp over the peer: 1.12 in fp32, 1.3 in bf16. The peer's memory is its process's peak. LOCKSTEP_PEER_PYTHON names a
-Python that can import torch and torchvision (this one, if none is named).
+come. Bars over ddp: zero1 1.0, zero2 0.98, fsdp 0.95; fsdp over the peer: 1.12 in fp32, 1.3 in bf16.
+The peer's memory is its process's peak. LOCKSTEP_PEER_PYTHON names a Python that can import torch and torchvision (this
+one, if none is named).
 """
 import argparse
 import os

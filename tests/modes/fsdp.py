@@ -71,7 +71,13 @@ same("in two parts, fsdp on 4: the bits of ddp on 2", run(4, "fsdp", *STRICT, "-
 
 # Sums of two ranks have one order.
 _, summary = run(2, "ddp", "--factor-comm", "off")
-same("not strict, fsdp on 2: the bits of ddp", run(2, "fsdp")[1], outcome(summary))
+_, found = run(2, "fsdp")
+same("not strict, fsdp on 2: the bits of ddp", found, outcome(summary))
+tap.check("what ddp would have held is what ddp plans, within 5%, and fits",
+          abs(float(found["ddp_memory_bytes"]) / float(summary["memory_planned_bytes"]) - 1) < 0.05
+          and float(found["ddp_room_bytes"]) > float(found["ddp_memory_bytes"]) and float(found["ddp_step_seconds"]) > 0,
+          [found[f"ddp_{name}"] for name in ("memory_bytes", "room_bytes", "step_seconds")])
+tap.check("ddp says nothing of it", summary["ddp_memory_bytes"] == summary["ddp_step_seconds"] == "", summary["ddp_memory_bytes"])
 _, parts = run(2, "fsdp", "--accumulate", "3")
 tap.check("not strict, in three parts: within rounding of one",
           abs(float(parts["final_train_loss"]) - float(summary["final_train_loss"])) < 1e-5,
