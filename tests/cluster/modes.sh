@@ -56,7 +56,7 @@ case_sharded_modes_have_the_same_bits_on_two_nodes() {
     number=0
     while read -r place mode; do
         number=$((number + 1))
-        srun -N2 $(echo "$place" | tr , ' ') $train --mode $mode $strict --results run$number >/dev/null
+        srun -N2 $(echo "$place" | tr , ' ') $train --mode $mode $strict --results run$number >/dev/null </dev/null
         for column in parameters_hash certificate_hash final_train_loss final_test_loss; do
             expect "$column of $mode with srun $place" "$(csv run$number/summary.csv $column)" "$(csv one/summary.csv $column)"
         done
