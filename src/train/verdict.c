@@ -29,15 +29,18 @@ static int judge_time(trainer *self, ls_error *error) {
     return LS_OK;
 }
 
-/* What a rank may have: an even share of the node's, or the device's. */
+/* What a rank may have: an even share of the node's, or the device's; --device-memory. */
 static int find_room(const trainer *self, double *out, ls_error *error) {
     device *device = self->engine.device;
     size_t free_bytes, total_bytes;
+    double bound = (double)self->settings->device.memory_mb * 1e6;
     *out = memory_limit_bytes("") / self->me->local_size;
-    if (!device->is->memory || device->facts.host_addressable)
-        return LS_OK;
-    LS_TRY(device->is->memory(device, &free_bytes, &total_bytes, error));
-    *out = (double)total_bytes;
+    if (device->is->memory && !device->facts.host_addressable) {
+        LS_TRY(device->is->memory(device, &free_bytes, &total_bytes, error));
+        *out = (double)total_bytes;
+    }
+    if (bound > 0)
+        *out = fmin(*out, bound);
     return LS_OK;
 }
 
