@@ -62,6 +62,24 @@ static void log_units(const struct ncclComm *comm) {
     CPU_FREE(mask);
 }
 
+/* Those who have the same id, in the order of their ranks. Where not all ranks of the job are one
+ * communicator, all join one each at the same time. */
+static void begin_joining(ncclComm_t comm, const char *id) {
+    int all;
+    unsigned colour = 5381;
+    for (; *id; id++)
+        colour = colour * 33 + (unsigned char)*id;
+    mpi_lock();
+    MPI_Comm_size(MPI_COMM_WORLD, &all);
+    comm->request = MPI_REQUEST_NULL;
+    if (comm->size == all)
+        must(MPI_Comm_idup(MPI_COMM_WORLD, &comm->mpi, &comm->request), "joining");
+    else
+        must(MPI_Comm_split(MPI_COMM_WORLD, (int)(colour & 0x7fffffff), comm->rank, &comm->mpi),
+             "joining");
+    mpi_unlock();
+}
+
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *out, int size, ncclUniqueId id, int rank,
                                     ncclConfig_t *config) {
     struct cudaDeviceProp properties;
@@ -85,9 +103,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *out, int size, ncclUniqueId id, 
     MPI_Initialized(&started);
     if (!started)
         emulated_violation("nccl: the stand-in works over MPI (mpirun -n 1)");
-    mpi_lock();
-    must(MPI_Comm_idup(MPI_COMM_WORLD, &comm->mpi, &comm->request), "joining");
-    mpi_unlock();
+    begin_joining(comm, comm->mine);
     return ncclInProgress;
 }
 
