@@ -6,8 +6,10 @@ ddp and back; what a rank holds is what the formulas say of a group's ranks.
 
 usage: hybrid.py LOCKSTEP  (the binary; needs mpirun, exit 77 where there is none)
 """
+import atexit
 import csv
 import os
+import shutil
 import sys
 import tempfile
 
@@ -18,6 +20,7 @@ kit.need_mpirun()
 kit.ENVIRONMENT["OMP_WAIT_POLICY"] = "passive"  # threads that spin take the cores from each other
 tap = kit.Tap()
 work = tempfile.mkdtemp(prefix="lockstep-hybrid-")
+atexit.register(shutil.rmtree, work, True)
 # Two epochs of 3 steps, the last of each short.
 data = kit.pack(lockstep, os.path.join(work, "data"), 24 * 2 + 5, "--size", "8", "--test-images", "9")
 runs = 0
