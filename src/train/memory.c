@@ -91,6 +91,21 @@ static size_t planned_bytes(const trainer *self) {
     return is_host(self) ? sum + plan->loader.host + plan->checkpoint + plan->program : sum;
 }
 
+/* --device-memory bounds what the device holds; on the host the rest of the plan comes on top. */
+static int limit_bytes(const trainer *self, double *out, ls_error *error) {
+    device *device = self->engine.device;
+    double given = (double)self->settings->device.memory_mb * 1e6;
+    size_t free_bytes, total_bytes = 0;
+    if (device->is->memory)
+        LS_TRY(device->is->memory(device, &free_bytes, &total_bytes, error));
+    *out = (double)total_bytes;
+    if (given > 0 && (*out <= 0 || given < *out))
+        *out = given;
+    if (*out > 0)
+        *out += (double)(planned_bytes(self) - memory_device_bytes(&self->memory));
+    return LS_OK;
+}
+
 static void describe(const trainer *self, memory_use *out) {
     const memory_plan *plan = &self->memory;
     size_t bytes[MEMORY_KINDS];
@@ -113,7 +128,9 @@ int trainer_gather_memory(trainer *self, ls_error *error) {
     if (!all)
         return ls_fail(error, LS_FAILED, "out of memory");
     describe(self, &mine);
-    int status = comm_allgather_bytes(self->control, &mine, all, sizeof mine, error);
+    int status = limit_bytes(self, &mine.limit, error);
+    if (status == LS_OK)
+        status = comm_allgather_bytes(self->control, &mine, all, sizeof mine, error);
     for (int rank = 0; rank < self->me->size; rank++)
         self->ranks.facts[rank].memory = all[rank];
     free(all);

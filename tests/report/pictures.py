@@ -295,6 +295,15 @@ try:
          "source": "a paper"} for batch, rate in ((8, 60.1), (32, 153.7), (4096, 200))])
     drawn("throughput beside published figures", several[:3], "--table", "modes", "--published",
           "published.csv", expected=[name for name in NAMES if "speedup" not in name])
+    near = [make_run(f"limit{ranks}", "ddp" if ranks > 1 else "single", ranks, 64, 40, 3, 0,
+                     memory_planned_bytes=3e9 / ranks, memory_activations_bytes=2.5e9 / ranks,
+                     memory_limit_bytes=limit) for ranks, limit in ((1, 4e9), (2, 1.6e9), (4, 800e9))]
+    drawn("memory against its limit", near, "--table", "modes",
+          expected=[name for name in NAMES if "speedup" not in name])
+    names = " | ".join(all_texts("pictures/memory.svg"))
+    case("a limit is a number beside its bar, a mark on it where that is not far",
+         [pattern for pattern in (r"2\.5\d GB of 4\.00", r"1\.\d\d GB of 1\.60", r"0\.\d\d GB of 800\.0",
+                                  "what it may hold") if not re.search(pattern, names)])
     broken = sampled("sampled-broken", 1, 20, device="cuda")
     with open(f"{broken}/gpu.csv", "a", encoding="utf-8") as file:
         file.write("1,7,1,5,5,,\n")

@@ -60,12 +60,18 @@ vary() { python3 "$here/files.py" vary "$@"; }
 check "log.txt holds what was printed" cmp stdout.txt single/log.txt
 check "summary.csv and epochs.csv agree" python3 "$here/files.py" check single
 
-train="$lockstep train --data data --model cnn --mode single --device cpu --threads 1 --epochs 1"
+train="$lockstep train --data data --model cnn --mode single --device cpu --threads 1 --epochs 1 --device-memory 100000"
 # shellcheck disable=SC2086 # a list of words
 check "a terminal shows progress in its width" \
     python3 "$here/files.py" terminal 40 $train --results terminal
 check "pack shows progress in the terminal's width" \
     python3 "$here/files.py" terminal 40 "$lockstep" pack synthetic wide --images 20000 --force
+check "the limit of its memory" python3 -c 'import csv
+row = next(csv.DictReader(open("terminal/summary.csv")))
+beside, program = float(row["memory_limit_bytes"]) - 1e11, float(row["memory_program_bytes"])
+most = program + float(row["memory_loader_bytes"]) + float(row["memory_checkpoint_bytes"])
+assert program <= beside <= most, (program, beside, most)
+assert next(csv.DictReader(open("single/summary.csv")))["memory_limit_bytes"] == ""'
 check "log.txt has no progress" test -z "$(tr -cd '\r\033' <terminal/log.txt)"
 # mpirun makes a terminal of its own for what it starts, whatever its own output is.
 if command -v mpirun >/dev/null; then

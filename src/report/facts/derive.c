@@ -84,6 +84,15 @@ static double most_of(const run_facts *facts, size_t member) {
     return most;
 }
 
+/* Of the rank that may hold least; NAN: none has a limit. */
+static double least_limit(const run_facts *facts) {
+    double least = NAN; /* fmin ignores it */
+    for (int rank = 0; rank < facts->ranks && facts->rank_list; rank++)
+        if (facts->rank_list[rank].memory.limit > 0)
+            least = fmin(least, facts->rank_list[rank].memory.limit);
+    return least;
+}
+
 static void derive_memory(run_derived *out, const run_facts *facts) {
     out->memory_parameters_bytes = most_of(facts, offsetof(memory_use, parameters));
     out->memory_gradients_bytes = most_of(facts, offsetof(memory_use, gradients));
@@ -96,6 +105,7 @@ static void derive_memory(run_derived *out, const run_facts *facts) {
     out->memory_checkpoint_bytes = most_of(facts, offsetof(memory_use, checkpoint));
     out->memory_program_bytes = most_of(facts, offsetof(memory_use, program));
     out->memory_planned_bytes = most_of(facts, offsetof(memory_use, planned));
+    out->memory_limit_bytes = least_limit(facts);
 }
 
 static void derive_times(run_derived *out, const run_facts *facts, const run_totals *totals) {

@@ -25,6 +25,7 @@ typedef struct memory_use {
     double program;    /* resident before the rest was taken: the program, libraries, plans */
     /* All that is held against a measurement: on a GPU what its memory holds, else all of it. */
     double planned;
+    double limit; /* that `planned` may be at most; 0: no limit is known */
 } memory_use;
 
 /* Gathered from the ranks, so of one size: that of launch's and of the device's own texts. */

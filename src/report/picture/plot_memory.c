@@ -17,7 +17,7 @@ static const struct {
     {{"loader, checkpoint", 3}, {7, 8}}, {{"program", 7}, {9, -1}},
 };
 
-/* In GB; their sum. */
+/* In bytes; their sum. */
 static double fill(double *out, const configuration *self) {
     double sum = 0;
     for (int part = 0; part < PARTS; part++) {
@@ -25,7 +25,7 @@ static double fill(double *out, const configuration *self) {
         for (int index = 0; index < 2 && groups[part].kinds[index] >= 0; index++) {
             double bytes =
                 configuration_median(self, memory_kinds[groups[part].kinds[index]].column);
-            out[part] += isnan(bytes) ? 0 : bytes / 1e9;
+            out[part] += isnan(bytes) ? 0 : bytes;
         }
         sum += out[part];
     }
@@ -34,6 +34,21 @@ static double fill(double *out, const configuration *self) {
 
 static bool is_planned(const configuration *self) {
     return !isnan(configuration_median(self, "memory_planned_bytes"));
+}
+
+/* From bytes to GB; to MB, and true, where no bar would have 2 GB. */
+static bool to_unit(const bar_room *room, size_t count) {
+    double most = 0;
+    for (size_t bar = 0; bar < count; bar++)
+        most = fmax(most, room->bars[bar].total);
+    double unit = most < 2e9 ? 1e6 : 1e9;
+    for (size_t bar = 0; bar < count; bar++) {
+        room->bars[bar].total /= unit;
+        room->bars[bar].limit /= unit;
+        for (int part = 0; part < PARTS; part++)
+            room->parts[bar * PARTS + (size_t)part] /= unit;
+    }
+    return unit < 1e9;
 }
 
 static int draw(picture *out, const configuration_list *configurations, bar_room *room,
@@ -50,7 +65,7 @@ static int draw(picture *out, const configuration_list *configurations, bar_room
             continue;
         add_plot_name(&room->names[count], configurations, index);
         LS_TRY(text_buffer_check(&room->names[count], error));
-        double limit = configuration_median(self, "memory_limit_bytes") / 1e9;
+        double limit = configuration_median(self, "memory_limit_bytes");
         limited |= !isnan(limit);
         room->bars[count] = (plot_bar){.name = room->names[count].bytes,
                                        .total = fill(values, self),
@@ -58,12 +73,13 @@ static int draw(picture *out, const configuration_list *configurations, bar_room
                                        .limit = limit};
         count++;
     }
+    bool small = to_unit(room, count);
     return picture_of_bars(out,
                            &(plot_bars){.title = "Memory of a rank, by kind",
                                         .subtitle = "as planned before it is taken, of the rank "
                                                     "that holds most",
-                                        .across = "GB",
-                                        .unit = "GB",
+                                        .across = small ? "MB" : "GB",
+                                        .unit = small ? "MB" : "GB",
                                         .limit = limited ? "what it may hold" : NULL,
                                         .parts = parts,
                                         .part_count = PARTS,
