@@ -211,6 +211,9 @@ typedef struct norm_arguments {
     int channels;
     bool relu;
     double epsilon, momentum;
+    /* [batchnorm2d_sums]: kernel_norm_statistics and kernel_norm_gradients leave their sums here,
+     * and kernel_norm_all_* go on when other ranks' are added. NULL: these are all. */
+    double *totals;
 } norm_arguments;
 
 typedef struct norm_buffers { /* [channels] each */
@@ -227,6 +230,11 @@ size_t kernel_norm_workspace(int processors, dtype type, const norm_arguments *a
 cudaError_t kernel_norm_statistics(cudaStream_t stream, int processors, dtype type,
                                    const norm_arguments *arguments, const norm_buffers *buffers,
                                    const void *x, float *state, void *workspace, void *scratch);
+/* The same, or what of it kernel_norm_gradients makes, of arguments->totals. */
+cudaError_t kernel_norm_all_statistics(cudaStream_t stream, const norm_arguments *arguments,
+                                       const norm_buffers *buffers, float *state);
+cudaError_t kernel_norm_all_gradients(cudaStream_t stream, const norm_arguments *arguments,
+                                      float *state);
 /* state of the running statistics, which stay. */
 cudaError_t kernel_norm_running(cudaStream_t stream, const norm_arguments *arguments,
                                 const norm_buffers *buffers, float *state);

@@ -159,10 +159,30 @@ __device__ static inline void set_state(const norm_state &state, const norm_stat
     state.beta[channel] = s.beta[channel];
 }
 
+// The running statistics and state, of `count` values: their mean and their squares around it.
+__device__ static inline void set_statistics(const norm_state &state, const norm_statistics &s,
+                                             int channel, double count, double mean,
+                                             double squares) {
+    squares = squares < 0 ? 0 : squares; // a NaN stays one
+    move(&s.running_mean[channel], s.momentum, mean);
+    move(&s.running_variance[channel], s.momentum, count > 1 ? squares / (count - 1) : 0);
+    set_state(state, s, channel, mean, squares / count);
+}
+
+// What ranks add up: [0] the count, then of each channel two sums (batchnorm2d_sums).
+__device__ static inline void put_totals(double *totals, int channel, double count, double first,
+                                         double second) {
+    if (channel == 0)
+        totals[0] = count;
+    totals[1 + 2 * channel] = first;
+    totals[2 + 2 * channel] = second;
+}
+
+// totals NULL: of these rows alone.
 template <typename T, int N>
 static __global__ void __launch_bounds__(SUM_THREADS)
-    norm_sums(norm_grid grid, const T *x, norm_statistics s, norm_state state, float *partial,
-              unsigned *arrived) {
+    norm_sums(norm_grid grid, const T *x, norm_statistics s, norm_state state, double *totals,
+              float *partial, unsigned *arrived) {
     norm_part p = part_of<N>(grid);
     float around[N] = {}, sum[N] = {}, squares[N] = {};
     if (p.column < grid.channels) {
@@ -194,11 +214,20 @@ static __global__ void __launch_bounds__(SUM_THREADS)
     if (t.channel < 0)
         return;
     double count = (double)grid.rows, mean = t.around + t.sum / count;
-    double squared = t.product - t.sum / count * t.sum;
-    squared = squared < 0 ? 0 : squared; // a NaN stays one
-    move(&s.running_mean[t.channel], s.momentum, mean);
-    move(&s.running_variance[t.channel], s.momentum, count > 1 ? squared / (count - 1) : 0);
-    set_state(state, s, t.channel, mean, squared / count);
+    double around_mean = t.product - t.sum / count * t.sum; // a sum of squares
+    if (totals)
+        put_totals(totals, t.channel, count, count * mean, around_mean + count * mean * mean);
+    else
+        set_statistics(state, s, t.channel, count, mean, around_mean);
+}
+
+static __global__ void norm_all_statistics(int channels, const double *totals, norm_statistics s,
+                                           norm_state state) {
+    int channel = (int)(blockIdx.x * THREADS + threadIdx.x);
+    if (channel >= channels)
+        return;
+    double count = totals[0], mean = totals[1 + 2 * channel] / count;
+    set_statistics(state, s, channel, count, mean, totals[2 + 2 * channel] - count * mean * mean);
 }
 
 static __global__ void norm_running(int channels, norm_statistics s, norm_state state) {
@@ -265,12 +294,20 @@ __device__ static inline float masked(const norm_columns<N> &c, bool relu, int k
     return passes ? to_float(dy) : 0;
 }
 
-// masked_dy NULL: not wanted.
+// What backward needs of the sums of dy and of dy times the normalised x, of `count` values.
+__device__ static inline void set_slope(const norm_state &state, int channel, double count,
+                                        double sum, double product) {
+    double inverse = (double)state.inverse[channel], gain = (double)state.scale[channel];
+    state.slope[channel] = (float)(-gain * inverse * product / count);
+    state.base[channel] = (float)(-gain * sum / count);
+}
+
+// masked_dy NULL: not wanted. totals NULL: of these rows alone.
 template <typename T, int N, bool BY_Y>
 static __global__ void __launch_bounds__(SUM_THREADS)
     norm_backward_sums(norm_grid grid, bool relu, const T *x, const T *y, const T *dy,
-                       norm_state state, T *masked_dy, float *dgamma, float *dbeta, float *partial,
-                       unsigned *arrived) {
+                       norm_state state, T *masked_dy, float *dgamma, float *dbeta, double *totals,
+                       float *partial, unsigned *arrived) {
     norm_part p = part_of<N>(grid);
     float nothing[N] = {}, sum[N] = {}, product[N] = {};
     if (p.column < grid.channels) {
@@ -310,13 +347,20 @@ static __global__ void __launch_bounds__(SUM_THREADS)
     norm_totals t = add_slabs<N>(grid, p, partial);
     if (t.channel < 0)
         return;
-    double inverse = (double)state.inverse[t.channel], count = (double)grid.rows;
-    double gain = (double)state.scale[t.channel];
-    t.product *= inverse;
+    double count = (double)grid.rows;
+    t.product *= (double)state.inverse[t.channel];
     dgamma[t.channel] = (float)t.product;
     dbeta[t.channel] = (float)t.sum;
-    state.slope[t.channel] = (float)(-gain * inverse * t.product / count);
-    state.base[t.channel] = (float)(-gain * t.sum / count);
+    if (totals)
+        put_totals(totals, t.channel, count, t.sum, t.product);
+    else
+        set_slope(state, t.channel, count, t.sum, t.product);
+}
+
+static __global__ void norm_all_gradients(int channels, const double *totals, norm_state state) {
+    int channel = (int)(blockIdx.x * THREADS + threadIdx.x);
+    if (channel < channels)
+        set_slope(state, channel, totals[0], totals[1 + 2 * channel], totals[2 + 2 * channel]);
 }
 
 template <typename T, int N, bool BY_Y>
@@ -415,29 +459,42 @@ static bool is_wide(const norm_arguments *a, const Tensors *...tensors) {
 
 // --- launchers
 
+static norm_statistics statistics_of(const norm_arguments *a, const norm_buffers *b) {
+    return {b->gamma, b->beta, b->running_mean, b->running_variance, a->epsilon, a->momentum};
+}
+
 cudaError_t kernel_norm_statistics(cudaStream_t stream, int processors, dtype type,
                                    const norm_arguments *a, const norm_buffers *b, const void *x,
                                    float *state, void *workspace, void *scratch) {
     if (!a->rows)
         return cudaSuccess;
-    norm_statistics s = {b->gamma,   b->beta,    b->running_mean, b->running_variance,
-                         a->epsilon, a->momentum};
     return for_type(type, [&](auto element) {
         using T = decltype(element);
         bool wides = is_wide<T>(a, x);
         norm_grid grid = sums_grid(processors, a, wides ? wide<T> : 1);
         auto kernel = wides ? norm_sums<T, wide<T>> : norm_sums<T, 1>;
-        return LS_LAUNCH(kernel, blocks_of(grid), SUM_THREADS, stream, grid, (const T *)x, s,
-                         state_of(state, a->channels), (float *)workspace, arrivals(scratch));
+        return LS_LAUNCH(kernel, blocks_of(grid), SUM_THREADS, stream, grid, (const T *)x,
+                         statistics_of(a, b), state_of(state, a->channels), a->totals,
+                         (float *)workspace, arrivals(scratch));
     });
+}
+
+cudaError_t kernel_norm_all_statistics(cudaStream_t stream, const norm_arguments *a,
+                                       const norm_buffers *b, float *state) {
+    return LS_LAUNCH(norm_all_statistics, blocks_for((size_t)a->channels, THREADS), THREADS, stream,
+                     a->channels, (const double *)a->totals, statistics_of(a, b),
+                     state_of(state, a->channels));
+}
+
+cudaError_t kernel_norm_all_gradients(cudaStream_t stream, const norm_arguments *a, float *state) {
+    return LS_LAUNCH(norm_all_gradients, blocks_for((size_t)a->channels, THREADS), THREADS, stream,
+                     a->channels, (const double *)a->totals, state_of(state, a->channels));
 }
 
 cudaError_t kernel_norm_running(cudaStream_t stream, const norm_arguments *a, const norm_buffers *b,
                                 float *state) {
-    norm_statistics s = {b->gamma,   b->beta,    b->running_mean, b->running_variance,
-                         a->epsilon, a->momentum};
     return LS_LAUNCH(norm_running, blocks_for((size_t)a->channels, THREADS), THREADS, stream,
-                     a->channels, s, state_of(state, a->channels));
+                     a->channels, statistics_of(a, b), state_of(state, a->channels));
 }
 
 cudaError_t kernel_norm_forward(cudaStream_t stream, dtype type, const norm_arguments *a,
@@ -472,7 +529,7 @@ cudaError_t kernel_norm_gradients(cudaStream_t stream, int processors, dtype typ
         auto kernel = a->relu && t->y ? by_y : by_x;
         return LS_LAUNCH(kernel, blocks_of(grid), SUM_THREADS, stream, grid, a->relu,
                          (const T *)t->x, (const T *)t->y, (const T *)t->dy,
-                         state_of(state, a->channels), (T *)masked_dy, dgamma, dbeta,
+                         state_of(state, a->channels), (T *)masked_dy, dgamma, dbeta, a->totals,
                          (float *)workspace, arrivals(scratch));
     });
 }

@@ -50,19 +50,36 @@ static const batchnorm2d_shape *enter(const plan *self) {
     return &((const norm_plan *)self)->shape;
 }
 
-static int make_state(const plan *self, const op_arguments *a, float *state, ls_error *error) {
+/* This rank's sums become all ranks'. */
+static int add_up(const batchnorm2d_shape *shape, const op_sums *with, ls_error *error) {
+    return with->add_up(with->context, batchnorm2d_sums(shape->channels), error);
+}
+
+static int find_statistics(const plan *self, const op_arguments *a, const norm_buffers *buffers,
+                           float *state, ls_error *error) {
     const batchnorm2d_shape *shape = enter(self);
     const cuda_device *cuda = (const cuda_device *)self->device;
+    cudaStream_t stream = cuda_stream(a->stream);
     norm_arguments arguments = arguments_of(shape);
+    arguments.totals = a->sums ? a->sums->values : NULL;
+    CUDA_TRY(kernel_norm_statistics(stream, cuda->multiprocessors, shape->type, &arguments, buffers,
+                                    a->x[0], state, a->workspace, cuda->scratch),
+             "batchnorm2d statistics");
+    if (!a->sums)
+        return LS_OK;
+    LS_TRY(add_up(shape, a->sums, error));
+    CUDA_TRY(kernel_norm_all_statistics(stream, &arguments, buffers, state),
+             "batchnorm2d statistics of all ranks");
+    return LS_OK;
+}
+
+static int make_state(const plan *self, const op_arguments *a, float *state, ls_error *error) {
     norm_buffers buffers = {a->parameters[0], a->parameters[1], a->buffers[0], a->buffers[1]};
+    norm_arguments arguments = arguments_of(enter(self));
     if (a->training)
-        CUDA_TRY(kernel_norm_statistics(cuda_stream(a->stream), cuda->multiprocessors, shape->type,
-                                        &arguments, &buffers, a->x[0], state, a->workspace,
-                                        cuda->scratch),
-                 "batchnorm2d statistics");
-    else
-        CUDA_TRY(kernel_norm_running(cuda_stream(a->stream), &arguments, &buffers, state),
-                 "batchnorm2d running statistics");
+        return find_statistics(self, a, &buffers, state, error);
+    CUDA_TRY(kernel_norm_running(cuda_stream(a->stream), &arguments, &buffers, state),
+             "batchnorm2d running statistics");
     return LS_OK;
 }
 
@@ -88,10 +105,17 @@ static int backward_parameters(plan *self, const op_arguments *a, ls_error *erro
     const cuda_device *cuda = (const cuda_device *)self->device;
     norm_arguments arguments = arguments_of(shape);
     norm_tensors tensors = tensors_of(shape, a);
-    CUDA_TRY(kernel_norm_gradients(cuda_stream(a->stream), cuda->multiprocessors, shape->type,
-                                   &arguments, &tensors, a->saved, shape->joins ? a->dx[1] : NULL,
-                                   a->gradients[0], a->gradients[1], a->workspace, cuda->scratch),
+    cudaStream_t stream = cuda_stream(a->stream);
+    arguments.totals = a->sums ? a->sums->values : NULL;
+    CUDA_TRY(kernel_norm_gradients(stream, cuda->multiprocessors, shape->type, &arguments, &tensors,
+                                   a->saved, shape->joins ? a->dx[1] : NULL, a->gradients[0],
+                                   a->gradients[1], a->workspace, cuda->scratch),
              "batchnorm2d sums of the gradient");
+    if (!a->sums)
+        return LS_OK;
+    LS_TRY(add_up(shape, a->sums, error));
+    CUDA_TRY(kernel_norm_all_gradients(stream, &arguments, a->saved),
+             "batchnorm2d sums of the gradient of all ranks");
     return LS_OK;
 }
 

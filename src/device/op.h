@@ -53,12 +53,13 @@ typedef struct op_kind {
 
 enum { OP_INPUTS = 4, OP_PARAMETERS = 8, OP_BUFFERS = 4 };
 
-/* Adds up what several ranks' ops found over their parts of one batch: values [count] in host
- * memory become the sums over the ranks; NULL: this rank has no part, and waits with the others.
- * Every rank calls it, in the same order. */
+/* Adds up what several ranks' ops found over their parts of one batch: what the call's stream has
+ * written to values [count] becomes the sums over the ranks, in stream order. Every rank calls it,
+ * in the same order; one that has no part writes zeros. */
 typedef struct op_sums {
     void *context;
-    int (*add_up)(void *context, double *values, size_t count, ls_error *error);
+    double *values; /* device memory: of the most that an op of the network has, at a time */
+    int (*add_up)(void *context, size_t count, ls_error *error);
 } op_sums;
 
 /* What ops draw random numbers of, in training: with a layer and an element's place in its sample,
@@ -96,8 +97,8 @@ typedef struct op_arguments {
      * and what it saved. */
     struct plan *x_plan;
     const void *x_saved;
-    /* In training, of a kind that says so: what it sums over the batch is all ranks'. On a device
-     * of the host alone. NULL: the batch is this call's. */
+    /* In training, of a kind that says so: what it sums over the batch is all ranks'. NULL: the
+     * batch is this call's. */
     const op_sums *sums;
     const op_draws *draws; /* in training, of a kind that draws; else NULL is fine */
     void *workspace;       /* plan.workspace_bytes of scratch */

@@ -1,21 +1,11 @@
 #include "mode/batch_sums.h"
 
-#include <string.h>
-
-static int add_up(void *context, double *values, size_t count, ls_error *error) {
+static int add_up(void *context, size_t count, ls_error *error) {
     batch_sums *self = context;
-    size_t bytes = count * sizeof *values;
-    if (values)
-        memcpy(self->shared, values, bytes);
-    else
-        memset(self->shared, 0, bytes);
     LS_TRY(step_clock_waiting(self->mode->clock, error));
-    LS_TRY(outstanding_allreduce_now(self->works, self->shared, count, DTYPE_F64, REDUCTION_SUM,
-                                     error));
-    LS_TRY(step_clock_resumed(self->mode->clock, error));
-    if (values)
-        memcpy(values, self->shared, bytes);
-    return LS_OK;
+    LS_TRY(outstanding_allreduce_now(self->works, self->given.values, count, DTYPE_F64,
+                                     REDUCTION_SUM, error));
+    return step_clock_resumed(self->mode->clock, error);
 }
 
 size_t batch_sums_bytes(const mode_settings *s) {
@@ -26,10 +16,10 @@ int batch_sums_open(batch_sums *self, mode *mode, outstanding *works, ls_error *
     const mode_settings *s = &mode->settings;
     if (!s->sync_batchnorm || s->size == 1)
         return LS_OK;
-    *self = (batch_sums){.given = {self, add_up}, .mode = mode, .works = works};
+    *self = (batch_sums){.given = {self, NULL, add_up}, .mode = mode, .works = works};
     mode->hooks.sums = &self->given;
     return store_take(mode->store, MEMORY_COMMUNICATION, true, batch_sums_bytes(s),
-                      "sums of batch norms", (void **)&self->shared, error);
+                      "sums of batch norms", (void **)&self->given.values, error);
 }
 
 int batch_sums_check(const mode_settings *settings, ls_error *error) {
@@ -38,11 +28,5 @@ int batch_sums_check(const mode_settings *settings, ls_error *error) {
     if (graph_most_sums(settings->graph) == 0)
         return ls_fail(error, LS_BAD_INPUT,
                        "--sync-batchnorm: this model has no batch norm (leave it out)");
-    if (settings->device->facts.asynchronous)
-        return ls_fail(error, LS_BAD_INPUT,
-                       "--sync-batchnorm: device %s normalises in one piece, with no point at "
-                       "which ranks could add their sums up: expected device cpu or ref (or leave "
-                       "it out: each rank then normalises by its own images)",
-                       settings->device->is->name);
     return LS_OK;
 }

@@ -235,7 +235,7 @@ static void teardown(mode *self) {
     factors_destroy(state->factors);
     pair_close(state->pair);
     store_give_back(self->store, state->low);
-    store_give_back(self->store, state->sums.shared);
+    store_give_back(self->store, state->sums.given.values);
     free(state);
 }
 

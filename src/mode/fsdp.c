@@ -209,7 +209,7 @@ static void teardown(mode *self) {
     pump_stop(state->works.pump);
     gathered_destroy(state->gathered);
     scattered_destroy(state->scattered);
-    store_give_back(self->store, state->sums.shared);
+    store_give_back(self->store, state->sums.given.values);
     shards_destroy(&state->shards);
     unit_groups_destroy(&state->groups);
     free(state);

@@ -445,7 +445,7 @@ static void teardown(mode *self) {
     pump_stop(state->works.pump);
     slots_destroy(&state->slots);
     shards_destroy(&state->shards);
-    store_give_back(self->store, state->sums.shared);
+    store_give_back(self->store, state->sums.given.values);
     free(state->gathers);
     free(state->arrived);
     free(state);

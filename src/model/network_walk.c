@@ -100,12 +100,15 @@ size_t graph_most_sums(const graph *graph) {
 }
 
 /* A pass of 0 samples has nothing to add to the layer's sums, for which the other ranks wait. */
-static int join_sums(const network *self, const graph_layer *layer, const network_hooks *hooks,
-                     ls_error *error) {
+static int join_sums(const network *self, const graph_layer *layer, device_stream *stream,
+                     const network_hooks *hooks, ls_error *error) {
     const op_sums *sums = hooks->sums;
     if (!sums || !layer->is->summed)
         return LS_OK;
-    return sums->add_up(sums->context, NULL, layer->is->summed(self->graph, layer), error);
+    size_t count = layer->is->summed(self->graph, layer);
+    LS_TRY(self->device->is->fill_zero(self->device, stream, sums->values,
+                                       count * sizeof *sums->values, error));
+    return sums->add_up(sums->context, count, error);
 }
 
 int network_forward_layer(network *self, pass *pass, int index, bool training,
@@ -125,7 +128,7 @@ int network_forward_layer(network *self, pass *pass, int index, bool training,
     if (pass->n > 0)
         LS_TRY(here->plan->is->forward(here->plan, &arguments, error));
     else if (training)
-        LS_TRY(join_sums(self, layer, hooks, error));
+        LS_TRY(join_sums(self, layer, stream, hooks, error));
     LS_TRY(between(hooks, error));
     LS_TRY(released(layer, hooks, error));
     end_range(self, hooks);
@@ -256,7 +259,7 @@ static int empty_unit(network *self, int unit, device_stream *stream, const netw
         return hooks->delta_ready(hooks->context, unit, NULL, error);
     LS_TRY(hooks->parameters(hooks->context, unit, &parameters, error));
     LS_TRY(hooks->gradient(hooks->context, unit, &gradient, error));
-    LS_TRY(join_sums(self, layer, hooks, error));
+    LS_TRY(join_sums(self, layer, stream, hooks, error));
     LS_TRY(self->device->is->fill_zero(self->device, stream, gradient,
                                        self->graph->units[unit].count * sizeof(float), error));
     LS_TRY(gradient_ready(unit, hooks, error));

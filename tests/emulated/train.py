@@ -55,9 +55,9 @@ def run(work, name, device, ranks, *options, seed=1, gpus=1, order="random", dat
         return losses, next(csv.DictReader(file))
 
 
-def pack(work, name, images, size):
+def pack(work, name, images, size, test_images="20"):
     subprocess.run([lockstep, "pack", "synthetic", os.path.join(work, name), "--images", images, "--size", size,
-                    "--test-images", "20", "--seed", "3"], check=True, capture_output=True,
+                    "--test-images", test_images, "--seed", "3"], check=True, capture_output=True,
                    env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
 
 
@@ -309,7 +309,7 @@ def resnet(work, _):
     """A residual network of 11 million parameters for two steps: batch norms, joins, strides and the mean. What is
     compared of lanes are bits alone, of images as small as can be."""
     for size in "16", "8":
-        pack(work, "size " + size, "12", size)
+        pack(work, "size " + size, "12", size, "4")
     columns = ["parameters_hash", "final_train_loss", "final_test_loss"]
     options = ["--model", "resnet18-small", "--epochs", "1", "--plan-seconds", "0.001", "--optimizer", "sgd",
                "--learning-rate", "0.001", "--momentum", "0.9"]
@@ -325,11 +325,28 @@ def resnet(work, _):
     low = go("bf16", "cuda", 1, "--mode", "single", "--precision", "bf16", order="late")
     follows("resnet18-small in bf16 stays near fp32", low, want or [why], 5e-2, 5e-2)
     says("resnet18-small", low, "graph", "yes")
-    lanes = ["--mode", "single", "--strict", "--lanes", "2", "--precision", "fp16"]
-    strict_bits = [bits(go(f"strict {more}", "cuda", 1, *lanes, *more, data="size 8", seed=5 + len(more)))
-                   for more in ([], ["--no-graph"])]
-    check("resnet18-small, strict in fp16, has the same bits without a graph",
+    lanes = ["--strict", "--lanes", "2", "--precision", "fp16"]
+    strict_bits = [bits(go(f"strict {ranks}", "cuda", ranks, *lanes, *more, data="size 8", seed=5 + ranks, gpus=ranks))
+                   for ranks, *more in ((1, "--mode", "single"), (2, "--mode", "ddp", "--no-graph"))]
+    check("resnet18-small, strict in fp16, has the same bits as a graph and at 2 ranks without one",
           isinstance(strict_bits[0], list) and strict_bits[0] == strict_bits[1], f"{strict_bits}")
+    synchronised(go, bits)
+
+
+def synchronised(go, bits):
+    """--sync-batchnorm at 2 ranks, as a graph, and launched step by step through pinned memory."""
+    want, why = go("cpu 8", "cpu", 1, "--mode", "single", data="size 8")
+    own, _ = go("own", "cpu", 2, "--mode", "ddp", data="size 8")
+    check("each rank by its own images: other losses",
+          want and own and min(abs(own[0] - want[0]), abs(own[1] - want[1])) > 1e-2, f"{own} against {want}")
+    sync = go("sync", "cuda", 2, "--mode", "ddp", "--sync-batchnorm", data="size 8", gpus=2)
+    follows("--sync-batchnorm at 2 ranks follows one rank of cpu", sync, want or [why], 5e-4, 5e-4)
+    says("--sync-batchnorm", sync, "graph", "yes")
+    for name, gpus, *more in (("fsdp", 2, "--mode", "fsdp"), ("on one GPU", 1, "--mode", "ddp", "--share-gpu")):
+        found = bits(go(f"sync {name}", "cuda", 2, "--sync-batchnorm", *more, data="size 8", seed=len(name), gpus=gpus,
+                        order="late"))
+        check(f"--sync-batchnorm, {name}: the same bits", isinstance(found, list) and found == bits(sync),
+              f"{found} against {bits(sync)}")
 
 
 def vit(work, _):

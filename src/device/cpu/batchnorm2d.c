@@ -21,8 +21,8 @@ typedef struct saved_channels {
     float *mean, *inverse, *mean_dy, *mean_product;
 } saved_channels;
 
-/* Of the workspace: tiles' sums [tile of a block][block][3][group], coefficients, and what is added
- * up over the ranks [batchnorm2d_sums]. */
+/* Of the workspace: tiles' sums [tile of a block][block][3][group], coefficients, and all tiles'
+ * sums [batchnorm2d_sums], which are op_sums' where these are given. */
 typedef struct scratch {
     float *partial, *mean, *scale, *slope, *base;
     double *sums;
@@ -282,6 +282,8 @@ static norm_call call_of(plan *base, const op_arguments *a) {
                      .saved = saved_of(self, a->saved),
                      .scratch = scratch_of(self, a->workspace)};
     bool relu = shape->activation == ACTIVATION_RELU;
+    if (a->sums)
+        out.scratch.sums = a->sums->values;
     out.job = (norm_job){.view = self->view,
                          .type = shape->type,
                          .x = a->x[0],
@@ -308,14 +310,13 @@ static bool streams(const norm_job *job, const void *to) {
     return whole && stream_serves(to, bytes);
 }
 
-/* The workspace's sums become all ranks'. */
+/* This rank's sums become all ranks'. */
 static int add_up(const norm_call *call, ls_error *error) {
     const op_sums *with = call->arguments->sums;
-    double *sums = call->scratch.sums;
-    sums[0] = (double)call->job.view.pixels;
+    call->scratch.sums[0] = (double)call->job.view.pixels;
     if (!with)
         return LS_OK;
-    return with->add_up(with->context, sums, batchnorm2d_sums(call->job.view.channels), error);
+    return with->add_up(with->context, batchnorm2d_sums(call->job.view.channels), error);
 }
 
 static int forward(plan *base, const op_arguments *a, ls_error *error) {

@@ -71,23 +71,27 @@ static void move(float *running, double momentum, double to) {
     *running = (float)((1 - momentum) * (double)*running + momentum * to);
 }
 
-/* Completes the workspace's sums: this rank's own, or all ranks'. */
+/* [batchnorm2d_sums] */
+static double *sums_of(const op_arguments *a) {
+    return a->sums ? a->sums->values : a->workspace;
+}
+
+/* Completes the sums: this rank's own, or all ranks'. */
 static int add_up(const batchnorm2d_shape *shape, const op_arguments *a, ls_error *error) {
-    double *sums = a->workspace;
-    sums[0] = (double)values_of(shape);
+    sums_of(a)[0] = (double)values_of(shape);
     if (!a->sums)
         return LS_OK;
-    return a->sums->add_up(a->sums->context, sums, batchnorm2d_sums(shape->channels), error);
+    return a->sums->add_up(a->sums->context, batchnorm2d_sums(shape->channels), error);
 }
 
 static void put_sums(const op_arguments *a, int c, double first, double second) {
-    double *sums = a->workspace;
+    double *sums = sums_of(a);
     sums[1 + 2 * c] = first;
     sums[2 + 2 * c] = second;
 }
 
 static channel_sums sums_at(const op_arguments *a, int c) {
-    const double *sums = a->workspace;
+    const double *sums = sums_of(a);
     return (channel_sums){sums[0], sums[1 + 2 * c], sums[2 + 2 * c]};
 }
 

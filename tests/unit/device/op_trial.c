@@ -107,6 +107,7 @@ op_results op_try(subject *s, const op_trial *t) {
     op_draws draws = t->draws ? *t->draws : (op_draws){0};
     draws.state = m.state.memory;
     arguments.draws = t->draws ? &draws : NULL;
+    arguments.sums = t->sums;
     run(t, plan, &arguments);
     op_results out = results_of(s, t, &m);
     if (!t->plan)
@@ -156,6 +157,8 @@ void expect_same_bits(const op_trial *trial, const op_results *a, const op_resul
     for (int i = 0; i < OP_PARAMETERS; i++)
         expect_same("a gradient of a parameter", a->gradients[i], b->gradients[i],
                     trial->parameters[i].count);
+    for (int i = 0; i < OP_BUFFERS; i++)
+        expect_same("a buffer", a->buffers[i], b->buffers[i], trial->buffers[i].count);
 }
 
 /* --- finite differences: loss = sum of dy * y, y by ref */

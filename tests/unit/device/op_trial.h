@@ -29,6 +29,7 @@ typedef struct op_trial {
     trial_tensor dy;        /* of y's shape; its values are not read where it evaluates */
     bool leaves[OP_INPUTS]; /* this input's gradient is not wanted */
     const op_draws *draws;  /* of a kind that draws; its state in host memory */
+    const op_sums *sums;    /* of a kind that sums over a batch; NULL: this is all of it */
     bool evaluates;         /* forward alone, of an evaluation */
     /* The plan to run, and the one that packs the parameters; NULL: one of the shape is made, and
      * packs its own. */
@@ -44,7 +45,7 @@ op_results op_try(subject *s, const op_trial *trial);
 void op_results_free(op_results *self);
 /* With one compute thread, on a device that has several. */
 op_results op_try_alone(subject *s, const op_trial *trial);
-/* That both have the same bits, of all that backward and forward made. */
+/* That both have the same bits, of all that backward and forward made or moved. */
 void expect_same_bits(const op_trial *trial, const op_results *a, const op_results *b);
 
 /* Of a kind that is smooth, and whose evaluation is its training's forward: `got`, the gradients of

@@ -98,45 +98,15 @@ static void compare(const subject *s, const batchnorm2d_shape *shape, const op_r
     expect_close("the running variance", got->buffers[1], want->buffers[1], channels, near * 8);
 }
 
-typedef struct alone {
-    subject *s;
-    const op_trial *trial;
-    op_results out;
-} alone;
-
-static void try_alone(void *context, int worker) {
-    alone *self = context;
-    (void)worker;
-    self->out = op_try(self->s, self->trial);
-}
-
-static bool same(const float *a, const float *b, size_t count) {
-    return memcmp(a, b, count * sizeof *a) == 0;
-}
-
-/* Again, with one thread where the device has several: the same bits. */
-static void compare_bits(subject *s, const op_trial *trial, const op_results *a) {
-    const batchnorm2d_shape *shape = trial->shape;
-    size_t count = dims_count(dims_of(shape)), channels = (size_t)shape->channels;
-    alone again = {.s = s, .trial = trial};
-    device_alone(s->device, try_alone, &again);
-    const op_results *b = &again.out;
-    expect(same(a->y, b->y, count) && same(a->dx[0], b->dx[0], count), "y or dx has other bits");
-    for (int i = 0; i < 2; i++)
-        expect(same(a->gradients[i], b->gradients[i], channels) &&
-                   same(a->buffers[i], b->buffers[i], channels),
-               "a gradient or a running statistic has other bits");
-    op_results_free(&again.out);
-}
-
 static void one_shape(subject *s, subject *ref, const batchnorm2d_shape *shape, float away,
                       uint64_t stream) {
     norm_values in = values_for(s, shape, away, stream);
     op_trial trial = trial_of(shape, &in);
     op_results want = run_ref(ref, shape, &in, false), got = op_try(s, &trial);
     compare(s, shape, &got, &want, 14 * (double)away);
-    compare_bits(s, &trial, &got);
-    op_results_free(&want), op_results_free(&got);
+    op_results again = op_try_alone(s, &trial);
+    expect_same_bits(&trial, &got, &again);
+    op_results_free(&want), op_results_free(&got), op_results_free(&again);
     name_case(s, shape, "");
     trial.evaluates = true;
     want = run_ref(ref, shape, &in, true), got = op_try(s, &trial);
@@ -156,6 +126,120 @@ static void every_form(subject *s, subject *ref, batchnorm2d_shape shape, float 
         shape.activation = relu_where(form % 2 && away <= 1);
         one_shape(s, ref, &shape, away, stream + (uint64_t)form * 8);
     }
+}
+
+/* --- a batch in two parts, whose sums are added up */
+
+enum { SUMS_A_STEP = 2 }; /* forward's and backward's */
+
+/* One of the two. A pass adds what the other one had when it was last run: three runs, and
+ * forward's sums, then backward's, which are made of them, are those of both. */
+typedef struct part {
+    subject *s;
+    batchnorm2d_shape shape;
+    norm_values in;
+    op_sums sums;
+    array memory;
+    const struct part *other;
+    double *own[SUMS_A_STEP];
+    int calls;
+    op_results out;
+} part;
+
+static int add_up(void *context, size_t count, ls_error *error) {
+    part *self = context;
+    const device_interface *is = self->s->device->is;
+    double *values = self->own[self->calls % SUMS_A_STEP], total[count];
+    expect(count == batchnorm2d_sums(self->shape.channels), "%zu values are added up", count);
+    must(is->stream_synchronize(self->s->device, self->s->stream, error), error);
+    array_get(self->s, &self->memory, values);
+    for (size_t i = 0; i < count; i++)
+        total[i] = values[i] + self->other->own[self->calls % SUMS_A_STEP][i];
+    must(is->copy(self->s->device, self->s->stream, self->memory.memory, total, sizeof total,
+                  COPY_HOST_TO_DEVICE, error),
+         error);
+    must(is->stream_synchronize(self->s->device, self->s->stream, error), error);
+    self->calls++;
+    return LS_OK;
+}
+
+/* Images [first, first + n) of a batch. */
+static void part_open(part *self, subject *s, const batchnorm2d_shape *whole, const norm_values *in,
+                      int first, int n) {
+    size_t sums = batchnorm2d_sums(whole->channels);
+    size_t from = dims_count(dims_of(whole)) / (size_t)whole->n * (size_t)first;
+    *self = (part){.s = s, .shape = *whole, .in = *in};
+    self->shape.n = n;
+    self->in.x += from, self->in.other += from, self->in.dy += from;
+    for (int i = 0; i < SUMS_A_STEP; i++)
+        if (!(self->own[i] = calloc(sums, sizeof(double))))
+            abort();
+    self->memory = array_of(s, self->own[0], sums * sizeof(double));
+    self->sums = (op_sums){self, self->memory.memory, add_up};
+}
+
+static void part_close(part *self) {
+    for (int i = 0; i < SUMS_A_STEP; i++)
+        free(self->own[i]);
+    array_free(self->s, &self->memory);
+    op_results_free(&self->out);
+}
+
+static void run_part(part *self) {
+    op_trial trial = trial_of(&self->shape, &self->in);
+    trial.sums = &self->sums;
+    op_results_free(&self->out);
+    self->out = op_try(self->s, &trial);
+}
+
+/* a behind b. */
+static float *both(const float *a, size_t count, const float *b, size_t more) {
+    float *out = floats(count + more);
+    memcpy(out, a, count * sizeof *a);
+    memcpy(out + count, b, more * sizeof *b);
+    return out;
+}
+
+static float *sum_of(const float *a, const float *b, size_t count) {
+    float *out = floats(count);
+    for (size_t i = 0; i < count; i++)
+        out[i] = a[i] + b[i];
+    return out;
+}
+
+/* The outputs and gradients of both together; running statistics are the first's. */
+static op_results together(const part *parts, const batchnorm2d_shape *shape) {
+    size_t one = dims_count(dims_of(&parts[0].shape)), two = dims_count(dims_of(&parts[1].shape));
+    size_t channels = (size_t)shape->channels;
+    const op_results *a = &parts[0].out, *b = &parts[1].out;
+    op_results out = {.y = both(a->y, one, b->y, two)};
+    for (int i = 0; i < (shape->joins ? 2 : 1); i++)
+        out.dx[i] = both(a->dx[i], one, b->dx[i], two);
+    for (int i = 0; i < 2; i++) {
+        out.gradients[i] = sum_of(a->gradients[i], b->gradients[i], channels);
+        out.buffers[i] = both(a->buffers[i], channels, a->buffers[i], 0);
+        expect_equal("a running statistic of the other part", b->buffers[i], a->buffers[i],
+                     channels);
+    }
+    return out;
+}
+
+static void in_two_parts(subject *s, subject *ref, const batchnorm2d_shape *shape,
+                         uint64_t stream) {
+    norm_values in = values_for(s, shape, 1, stream);
+    op_results want = run_ref(ref, shape, &in, false);
+    part parts[2];
+    part_open(&parts[0], s, shape, &in, 0, 1);
+    part_open(&parts[1], s, shape, &in, 1, shape->n - 1);
+    parts[0].other = &parts[1], parts[1].other = &parts[0];
+    for (int run = 0; run < 6; run++)
+        run_part(&parts[run % 2]);
+    expect(parts[0].calls == 3 * SUMS_A_STEP, "sums were added up %d times", parts[0].calls);
+    op_results got = together(parts, shape);
+    compare(s, shape, &got, &want, 14);
+    name_case(s, shape, ", in two parts");
+    part_close(&parts[0]), part_close(&parts[1]);
+    op_results_free(&want), op_results_free(&got), values_free(&in);
 }
 
 /* --- ref against the textbook */
@@ -289,7 +373,7 @@ void test_batchnorm2d(subject *s, subject *ref) {
     if (s->device->facts.host_addressable)
         in_every_layout(s, ref);
     for (int form = 0; form < 4; form++) {
-        batchnorm2d_shape shape = {.n = 2,
+        batchnorm2d_shape shape = {.n = 3,
                                    .height = 3,
                                    .width = 5,
                                    .channels = 16,
@@ -300,6 +384,7 @@ void test_batchnorm2d(subject *s, subject *ref) {
                                    .epsilon = 1e-5,
                                    .momentum = 0.1};
         against_textbook(s, &shape, 7100 + (uint64_t)form * 8);
+        in_two_parts(s, ref, &shape, 7300 + (uint64_t)form * 8);
         if (s->precision == PRECISION_FP32)
             one_difference(s, shape, 7200 + (uint64_t)form * 8);
     }
