@@ -1,7 +1,7 @@
 // Max pooling of channels-last images: a thread has N channels of one window, or of one after the
 // other.
 #include "cuda/kernels/block_sum.cuh"
-#include "cuda/kernels/divisor.cuh"
+#include "cuda/kernels/places.cuh"
 #include "cuda/kernels/vector.cuh"
 
 enum {
@@ -9,26 +9,10 @@ enum {
     SUMS_BLOCKS = 2 // a processor, where sums are made too: few, so that they are soon added up
 };
 
-// Windows are numbered row by row, image by image; `across` and `down` count those of an image,
-// in backward with the cut ones on its right and lower edge.
 typedef struct pool_grid {
-    uint32_t count; // of threads with work
-    divisor groups; // of N channels
-    divisor across, down;
+    place_grid places; // windows, in backward with the cut ones on the right and lower edge
     int height, width, channels, window; // of the input
 } pool_grid;
-
-typedef struct place {
-    uint32_t group, column, row, image;
-} place;
-
-__device__ static inline place place_of(uint32_t index, const pool_grid &grid) {
-    place p;
-    uint32_t window = divide(index, grid.groups, &p.group);
-    uint32_t line = divide(window, grid.across, &p.column);
-    p.image = divide(line, grid.down, &p.row);
-    return p;
-}
 
 // The first input element of a window.
 __device__ static inline size_t corner(const place &p, const pool_grid &grid, int n) {
@@ -41,10 +25,10 @@ __device__ static inline size_t corner(const place &p, const pool_grid &grid, in
 template <typename T, int N, int WINDOW>
 static __global__ void maxpool2d_forward(pool_grid grid, const T *x, T *y, uint8_t *saved) {
     uint32_t index = blockIdx.x * THREADS + threadIdx.x;
-    if (index >= grid.count)
+    if (index >= grid.places.count)
         return;
     const int window = WINDOW ? WINDOW : grid.window;
-    const T *from = x + corner(place_of(index, grid), grid, N);
+    const T *from = x + corner(place_of(index, grid.places), grid, N);
     vec<T, N> best = load<N>(from);
     vec<uint8_t, N> winner = {};
     for (int position = 1; position < window * window; position++) {
@@ -75,7 +59,7 @@ template <typename T, int N, int WINDOW>
 __device__ static inline vec<T, N> backward_window(const pool_grid &grid,
                                                    const backward_tensors<T> &t, uint32_t index) {
     const int window = WINDOW ? WINDOW : grid.window;
-    place p = place_of(index, grid);
+    place p = place_of(index, grid.places);
     vec<T, N> gradient;
     vec<uint8_t, N> winner = {};
     for (int k = 0; k < N; k++)
@@ -110,7 +94,7 @@ __device__ static inline vec<T, N> backward_window(const pool_grid &grid,
 template <typename T, int N, int WINDOW>
 static __global__ void maxpool2d_backward(pool_grid grid, backward_tensors<T> t) {
     uint32_t index = blockIdx.x * THREADS + threadIdx.x;
-    if (index < grid.count)
+    if (index < grid.places.count)
         backward_window<T, N, WINDOW>(grid, t, index);
 }
 
@@ -156,12 +140,12 @@ template <typename T, int N, int WINDOW>
 static __global__ void maxpool2d_backward_sums(pool_grid grid, backward_tensors<T> t, float *sums,
                                                float *of_blocks, block_sums *scratch) {
     __shared__ float partial[N][THREADS];
-    int groups = (int)grid.groups.value, across = THREADS / groups; // windows at once
+    int groups = (int)grid.places.groups.value, across = THREADS / groups; // windows at once
     float sum[N] = {};
     bool works = (int)threadIdx.x < across * groups;
     uint32_t at_once = (uint32_t)(across * groups);
-    for (uint64_t index = (uint64_t)blockIdx.x * at_once + threadIdx.x; works && index < grid.count;
-         index += (uint64_t)gridDim.x * at_once) {
+    for (uint64_t index = (uint64_t)blockIdx.x * at_once + threadIdx.x;
+         works && index < grid.places.count; index += (uint64_t)gridDim.x * at_once) {
         vec<T, N> share = backward_window<T, N, WINDOW>(grid, t, (uint32_t)index);
         for (int k = 0; k < N; k++)
             sum[k] += to_float(share.at[k]);
@@ -181,19 +165,8 @@ static __global__ void maxpool2d_backward_sums(pool_grid grid, backward_tensors<
 }
 
 static bool grid_for(const pool_arguments *a, int n, int down, int across, pool_grid *out) {
-    uint64_t count =
-        (uint64_t)a->n * (uint64_t)down * (uint64_t)across * (uint64_t)(a->channels / n);
-    if (count > INT32_MAX)
-        return false;
-    *out = {(uint32_t)count,
-            divisor_of((uint32_t)(a->channels / n)),
-            divisor_of((uint32_t)across),
-            divisor_of((uint32_t)down),
-            a->height,
-            a->width,
-            a->channels,
-            a->window};
-    return true;
+    *out = {{}, a->height, a->width, a->channels, a->window};
+    return place_grid_for(a->n, down, across, a->channels / n, &out->places);
 }
 
 static int up(int size, int window) {
@@ -211,10 +184,11 @@ static cudaError_t launch_forward(cudaStream_t stream, const pool_arguments *a, 
     pool_grid grid;
     if (!grid_for(a, N, a->height / a->window, a->width / a->window, &grid))
         return cudaErrorInvalidValue;
-    if (!grid.count)
+    if (!grid.places.count)
         return cudaSuccess;
     auto kernel = a->window == 2 ? maxpool2d_forward<T, N, 2> : maxpool2d_forward<T, N, 0>;
-    return LS_LAUNCH(kernel, blocks_for(grid.count, THREADS), THREADS, stream, grid, x, y, saved);
+    return LS_LAUNCH(kernel, blocks_for(grid.places.count, THREADS), THREADS, stream, grid, x, y,
+                     saved);
 }
 
 // Where the sums of a backward with sums go; all NULL: one without.
@@ -228,14 +202,15 @@ template <typename T, int N, int WINDOW>
 static cudaError_t launch_window(cudaStream_t stream, const pool_grid &grid,
                                  const backward_tensors<T> &t, const sums_places &to) {
     if (to.sums) {
-        unsigned blocks = blocks_for(grid.count, THREADS / grid.groups.value * grid.groups.value);
+        unsigned blocks = blocks_for(grid.places.count,
+                                     THREADS / grid.places.groups.value * grid.places.groups.value);
         unsigned most = (unsigned)to.processors * SUMS_BLOCKS;
         auto kernel = maxpool2d_backward_sums<T, N, WINDOW>;
         return LS_LAUNCH(kernel, blocks < most ? blocks : most, THREADS, stream, grid, t, to.sums,
                          to.of_blocks, to.scratch);
     }
     auto kernel = maxpool2d_backward<T, N, WINDOW>;
-    return LS_LAUNCH(kernel, blocks_for(grid.count, THREADS), THREADS, stream, grid, t);
+    return LS_LAUNCH(kernel, blocks_for(grid.places.count, THREADS), THREADS, stream, grid, t);
 }
 
 template <typename T, int N>
@@ -244,7 +219,7 @@ static cudaError_t launch_backward(cudaStream_t stream, const pool_arguments *a,
     pool_grid grid;
     if (!grid_for(a, N, up(a->height, a->window), up(a->width, a->window), &grid))
         return cudaErrorInvalidValue;
-    if (!grid.count)
+    if (!grid.places.count)
         return cudaSuccess;
     backward_tensors<T> t = {
         a->height / a->window, a->width / a->window, a->relu_input, dy, y, saved, dx};

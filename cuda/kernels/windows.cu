@@ -1,39 +1,24 @@
 // Max pooling of channels-last images whose windows overlap, leave gaps or begin in padding: a
 // thread has N channels of one window, or in backward of one pixel of x. Windows that lie side by
 // side are pool.cu's.
-#include "cuda/kernels/divisor.cuh"
+#include "cuda/kernels/places.cuh"
 #include "cuda/kernels/vector.cuh"
 
 enum { THREADS = 256 };
 
-// Places are numbered row by row, image by image: windows, in backward pixels.
 typedef struct window_grid {
-    uint32_t count; // of threads with work
-    divisor groups; // of N channels
-    divisor across, down;
+    place_grid places; // windows, in backward pixels
     window_arguments of;
 } window_grid;
-
-typedef struct place {
-    uint32_t group, column, row, image;
-} place;
-
-__device__ static inline place place_of(uint32_t index, const window_grid &grid) {
-    place p;
-    uint32_t at = divide(index, grid.groups, &p.group);
-    uint32_t line = divide(at, grid.across, &p.column);
-    p.image = divide(line, grid.down, &p.row);
-    return p;
-}
 
 // WINDOW, STRIDE 0: known only here.
 template <typename T, int N, int WINDOW, int STRIDE>
 static __global__ void windows_forward(window_grid grid, const T *x, T *y, uint8_t *saved) {
     uint32_t index = blockIdx.x * THREADS + threadIdx.x;
-    if (index >= grid.count)
+    if (index >= grid.places.count)
         return;
     const int window = WINDOW ? WINDOW : grid.of.window, stride = STRIDE ? STRIDE : grid.of.stride;
-    place p = place_of(index, grid);
+    place p = place_of(index, grid.places);
     int top = (int)p.row * stride - grid.of.padding,
         left = (int)p.column * stride - grid.of.padding;
     const T *image = x + (size_t)p.image * grid.of.height * grid.of.width * grid.of.channels +
@@ -76,11 +61,11 @@ template <typename T, int N, int WINDOW, int STRIDE>
 static __global__ void windows_backward(window_grid grid, const T *dy, const T *y,
                                         const uint8_t *saved, T *dx) {
     uint32_t index = blockIdx.x * THREADS + threadIdx.x;
-    if (index >= grid.count)
+    if (index >= grid.places.count)
         return;
     const int window = WINDOW ? WINDOW : grid.of.window, stride = STRIDE ? STRIDE : grid.of.stride;
     const int padding = grid.of.padding;
-    place p = place_of(index, grid);
+    place p = place_of(index, grid.places);
     int down, right;
     int end_down = windows_with((int)p.row, padding, window, stride, grid.of.out_height, &down);
     int end_right = windows_with((int)p.column, padding, window, stride, grid.of.out_width, &right);
@@ -106,13 +91,8 @@ static __global__ void windows_backward(window_grid grid, const T *dy, const T *
 }
 
 static bool grid_for(const window_arguments *a, int n, int down, int across, window_grid *out) {
-    uint64_t count =
-        (uint64_t)a->n * (uint64_t)down * (uint64_t)across * (uint64_t)(a->channels / n);
-    if (count > INT32_MAX)
-        return false;
-    *out = {(uint32_t)count, divisor_of((uint32_t)(a->channels / n)), divisor_of((uint32_t)across),
-            divisor_of((uint32_t)down), *a};
-    return true;
+    out->of = *a;
+    return place_grid_for(a->n, down, across, a->channels / n, &out->places);
 }
 
 bool kernel_windows_fit(const window_arguments *a) {
@@ -132,10 +112,11 @@ static cudaError_t launch_forward(cudaStream_t stream, const window_arguments *a
     window_grid grid;
     if (!grid_for(a, N, a->out_height, a->out_width, &grid))
         return cudaErrorInvalidValue;
-    if (!grid.count)
+    if (!grid.places.count)
         return cudaSuccess;
     auto kernel = is_common(a) ? windows_forward<T, N, 3, 2> : windows_forward<T, N, 0, 0>;
-    return LS_LAUNCH(kernel, blocks_for(grid.count, THREADS), THREADS, stream, grid, x, y, saved);
+    return LS_LAUNCH(kernel, blocks_for(grid.places.count, THREADS), THREADS, stream, grid, x, y,
+                     saved);
 }
 
 template <typename T, int N>
@@ -144,11 +125,11 @@ static cudaError_t launch_backward(cudaStream_t stream, const window_arguments *
     window_grid grid;
     if (!grid_for(a, N, a->height, a->width, &grid))
         return cudaErrorInvalidValue;
-    if (!grid.count)
+    if (!grid.places.count)
         return cudaSuccess;
     auto kernel = is_common(a) ? windows_backward<T, N, 3, 2> : windows_backward<T, N, 0, 0>;
-    return LS_LAUNCH(kernel, blocks_for(grid.count, THREADS), THREADS, stream, grid, dy, y, saved,
-                     dx);
+    return LS_LAUNCH(kernel, blocks_for(grid.places.count, THREADS), THREADS, stream, grid, dy, y,
+                     saved, dx);
 }
 
 cudaError_t kernel_windows_forward(cudaStream_t stream, dtype type, const window_arguments *a,

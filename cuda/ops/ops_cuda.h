@@ -11,6 +11,10 @@ extern const op *const cuda_kinds[]; /* ended by NULL */
 /* LS_FAILED where our kernels have no such activations. */
 int cuda_check_type(const char *kind, dtype type, ls_error *error);
 
+static inline int cuda_processors(const plan *self) {
+    return ((const cuda_device *)self->device)->multiprocessors;
+}
+
 /* ops_pool.c, ops_join.c, ops_norm.c, ops_average.c: kinds of device/op.h. */
 extern const op cuda_maxpool2d, cuda_join, cuda_batchnorm2d, cuda_avgpool2d;
 /* ops_dropout.c, ops_layernorm.c, ops_patches.c, ops_embedding.c, ops_tokenpool.c */

@@ -12,10 +12,6 @@ static token_arguments arguments_of(const embedding_shape *shape) {
     return (token_arguments){shape->n, shape->tokens + 1, shape->channels};
 }
 
-static int processors_of(const plan *self) {
-    return ((const cuda_device *)self->device)->multiprocessors;
-}
-
 /* Of a sample's y, which is a row of what the positions' gradient sums up. */
 static int columns_of(const embedding_shape *shape) {
     return (shape->tokens + 1) * shape->channels;
@@ -32,7 +28,7 @@ static int prepare(plan *self, const void *wanted, const plan *like, ls_error *e
                        "smaller batch",
                        shape->n, shape->tokens + 1, shape->channels);
     ((embedding_plan *)self)->shape = *shape;
-    plan_need_workspace(self, kernel_column_sums_workspace(processors_of(self), shape->type,
+    plan_need_workspace(self, kernel_column_sums_workspace(cuda_processors(self), shape->type,
                                                            (size_t)shape->n, columns_of(shape)));
     text_add(&self->description, "kernels, %s", dtype_name(shape->type));
     return LS_OK;
@@ -51,7 +47,7 @@ static int forward(plan *self, const op_arguments *a, ls_error *error) {
 static int backward_parameters(plan *self, const op_arguments *a, ls_error *error) {
     const embedding_shape *shape = &((const embedding_plan *)self)->shape;
     cuda_enter_plan(self);
-    CUDA_TRY(kernel_column_sums(cuda_stream(a->stream), processors_of(self), shape->type, a->dy,
+    CUDA_TRY(kernel_column_sums(cuda_stream(a->stream), cuda_processors(self), shape->type, a->dy,
                                 (size_t)shape->n, columns_of(shape), a->gradients[1], a->workspace),
              "the positions' gradient");
     return cuda_copy(self->device, a->stream, a->gradients[0], a->gradients[1],

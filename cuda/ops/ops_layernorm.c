@@ -9,17 +9,13 @@ typedef struct layernorm_plan {
     layernorm_shape shape;
 } layernorm_plan;
 
-static int processors_of(const plan *self) {
-    return ((const cuda_device *)self->device)->multiprocessors;
-}
-
 static int prepare(plan *self, const void *wanted, const plan *like, ls_error *error) {
     (void)like;
     const layernorm_shape *shape = wanted;
     LS_TRY(cuda_check_type("layernorm", shape->type, error));
     ((layernorm_plan *)self)->shape = *shape;
     self->saved_bytes = kernel_layernorm_state_bytes((size_t)shape->rows);
-    plan_need_workspace(self, kernel_layernorm_workspace(processors_of(self), shape->channels));
+    plan_need_workspace(self, kernel_layernorm_workspace(cuda_processors(self), shape->channels));
     text_add(&self->description, "kernels, %s", dtype_name(shape->type));
     return LS_OK;
 }
@@ -47,7 +43,7 @@ static int backward_parameters(plan *self, const op_arguments *a, ls_error *erro
     layernorm_arguments arguments = arguments_of(shape, a);
     layernorm_gradients gradients = {a->x[0], a->dy, a->dx[0], a->gradients[0], a->gradients[1]};
     cuda_enter_plan(self);
-    CUDA_TRY(kernel_layernorm_backward(cuda_stream(a->stream), processors_of(self), shape->type,
+    CUDA_TRY(kernel_layernorm_backward(cuda_stream(a->stream), cuda_processors(self), shape->type,
                                        &arguments, &gradients, a->saved, a->workspace),
              "layernorm backward");
     return LS_OK;
