@@ -48,8 +48,9 @@ class Small:
         self.options, self.work = options, work
         self.data = os.path.join(work, f"data{images}")
         self.lockstep = os.path.join(options.build, "lockstep")
-        subprocess.run([self.lockstep, "pack", "synthetic", self.data, "--images", str(images), "--test-images", "8",
-                        "--size", str(options.side)], check=True, capture_output=True)
+        if not os.path.isdir(self.data):
+            subprocess.run([self.lockstep, "pack", "synthetic", self.data, "--images", str(images), "--test-images",
+                            "8", "--size", str(options.side)], check=True, capture_output=True)
 
     def train(self, *words, **where):
         summary, _ = runs.train(self.lockstep, self.data, os.path.join(self.work, "run"), "--model", self.options.small,
