@@ -66,9 +66,9 @@ typedef struct mode_settings {
     /* So many elements are another rank's, and the mode refreshes their packed copies itself, when
      * they have come: they count as settled. */
     void (*settled_later)(void *context, size_t count);
-    /* Elements that this rank's own updates of this step have come to: 0 where none is made piece
-     * by piece. */
-    size_t (*updated)(void *context);
+    /* What is settled in this step is updated then, not at the step's end: the same on all ranks. A
+     * mode that publishes finds it updated when `settled` returns, in the update's stream. */
+    bool (*updates)(void *context);
     void *settled_context;
     bool updates_pairs; /* an update may be of two ranks' gradients: update_pair (mode/pair.h) */
     /* Nobody reads a gradient after its update: single then holds one unit's at a time, where

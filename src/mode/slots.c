@@ -52,8 +52,7 @@ int slots_create(mode *mode, const bucket *buckets, int count, slots *out, ls_er
         if (elements_of(&out->segments[index]) > out->stride)
             out->stride = elements_of(&out->segments[index]);
     out->count = out->segment_count < SLOTS ? out->segment_count : SLOTS;
-    for (int slot = 0; slot < SLOTS; slot++)
-        out->held[slot] = -1;
+    slots_forget(out);
     return store_take(mode->store, MEMORY_COMMUNICATION, true,
                       out->stride * (size_t)out->count * sizeof *out->memory,
                       "gradients on their way", (void **)&out->memory, error);
@@ -83,6 +82,11 @@ int slots_of_bucket(const slots *self, int bucket) {
 int slots_before(const slots *self, int segment) {
     int held = self->held[segment % self->count];
     return held == segment ? -1 : held;
+}
+
+void slots_forget(slots *self) {
+    for (int slot = 0; slot < SLOTS; slot++)
+        self->held[slot] = -1;
 }
 
 void slots_give(slots *self, int segment) {

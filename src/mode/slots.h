@@ -37,6 +37,8 @@ int slots_of_bucket(const slots *self, int bucket);
 
 /* The segment that gives way to `segment` in its slot; -1: none, or it is there already. */
 int slots_before(const slots *self, int segment);
+/* All segments' buckets are reduced: none gives way. */
+void slots_forget(slots *self);
 /* It has its slot from now on. */
 void slots_give(slots *self, int segment);
 /* Where the element lies of a segment that has its slot. */

@@ -35,7 +35,6 @@ typedef struct zero_state {
     /* Buckets in this order: [0, finished) were reduced and waited for, of [0, gathered) the new
      * parameters are on their way. */
     int bucket_count, started, finished, gathered;
-    size_t gathered_own; /* this rank's elements in [0, gathered) */
     /* Gathers go on beside the next forward, which waits for a unit's where it comes to it; of
      * `arriving` units none has read its parameters since the update. */
     bool late;
@@ -105,15 +104,12 @@ static int between(void *context, ls_error *error) {
 
 /* ---- the parameters */
 
-/* Of the buckets whose own part the optimizer has updated, in `behind`. */
-static int begin_gathers(mode *self, device_stream *behind, size_t updated, ls_error *error) {
+/* Of the buckets that are finished, whose own part the optimizer has updated, in `behind`. Ranks do
+ * it between the same two reductions, whatever their parts are: collectives have one order. */
+static int begin_gathers(mode *self, device_stream *behind, ls_error *error) {
     zero_state *state = self->state;
     for (; state->gathered < state->finished; state->gathered++) {
         const bucket *each = &state->buckets[state->gathered];
-        size_t own = own_part(self, state->gathered).count;
-        if (own > updated || state->gathered_own > updated - own)
-            return LS_OK;
-        state->gathered_own += own;
         LS_TRY(
             outstanding_allgather(&state->works, behind,
                                   store_at(self->store, STORE_PARAMETERS, each->first, each->count),
@@ -139,10 +135,10 @@ static int finish_bucket(mode *self, int index, ls_error *error) {
     if (own.count > 0)
         LS_TRY(mode_settle(self, own.first, own.count, error));
     state->finished = index + 1;
-    if (!s->settled)
+    if (!s->settled || !s->updates(s->settled_context))
         return LS_OK;
     LS_TRY(step_clock_waiting(self->clock, error));
-    LS_TRY(begin_gathers(self, mode_update_stream(self), s->updated(s->settled_context), error));
+    LS_TRY(begin_gathers(self, mode_update_stream(self), error));
     return step_clock_resumed(self->clock, error);
 }
 
@@ -238,7 +234,7 @@ static int open_late(mode *self, ls_error *error) {
 static int publish(mode *self, device_stream *stream, ls_error *error) {
     zero_state *state = self->state;
     LS_TRY(step_clock_waiting(self->clock, error));
-    LS_TRY(begin_gathers(self, stream, SIZE_MAX, error));
+    LS_TRY(begin_gathers(self, stream, error));
     LS_TRY(step_clock_resumed(self->clock, error));
     if (state->late) {
         expect_all(self);
@@ -248,7 +244,7 @@ static int publish(mode *self, device_stream *stream, ls_error *error) {
         outstanding_clear(&state->works);
     }
     state->started = state->finished = state->gathered = 0;
-    state->gathered_own = 0;
+    slots_forget(&state->slots);
     return LS_OK;
 }
 
@@ -256,13 +252,12 @@ static int collect(mode *self, ls_error *error) {
     zero_state *state = self->state;
     LS_TRY(arrive_all(self, error));
     state->finished = state->bucket_count;
-    LS_TRY(begin_gathers(self, self->settings.stream, SIZE_MAX, error));
+    LS_TRY(begin_gathers(self, self->settings.stream, error));
     for (int index = 0; index < state->bucket_count; index++)
         LS_TRY(
             outstanding_wait(&state->works, &state->gathers[index], self->settings.stream, error));
     outstanding_clear(&state->works);
     state->finished = state->gathered = 0;
-    state->gathered_own = 0;
     return LS_OK;
 }
 
@@ -399,8 +394,11 @@ static size_t part_of_a_rank(const mode_settings *s) {
 }
 
 static void plan_zero1(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
+    size_t part = part_of_a_rank(s), whole = s->graph->parameter_count;
     mode_plan_whole(s, bytes);
-    mode_plan_updates(s, part_of_a_rank(s), bytes);
+    mode_plan_updates(s, part, bytes);
+    if (s->averages) /* of the part, too */
+        bytes[MEMORY_OPTIMIZER] -= store_whole_bytes(whole, 1) - store_whole_bytes(part, 1);
     bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
 }
 

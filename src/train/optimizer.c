@@ -155,7 +155,7 @@ void optimizer_begin(optimizer *self, step_state *state, int64_t images) {
     self->state = state;
     self->images = images;
     self->advanced = false;
-    self->settled = self->updated = 0;
+    self->settled = 0;
     self->waiting.span.count = 0;
     memset(self->range_settled, 0, (size_t)self->range_count * sizeof *self->range_settled);
 }
@@ -169,7 +169,7 @@ void optimizer_describe(optimizer *self, device *device, device_stream *update_s
     out->settled = self->scaling || optimizer_clips_norm(self) ? NULL : optimizer_settled;
     out->settled_elsewhere = optimizer_settled_elsewhere;
     out->settled_later = optimizer_settled_later;
-    out->updated = optimizer_updated;
+    out->updates = optimizer_updates;
     out->settled_context = self;
     out->update_stream = update_stream;
 }

@@ -42,7 +42,6 @@ typedef struct optimizer {
     int range_count;
     size_t held;         /* parameters that this rank holds: what a step updates */
     size_t settled;      /* elements that this step has updated, or begun to, on any rank */
-    size_t updated;      /* of them on this one */
     store_slice waiting; /* settled, and too few for a call; span.count 0: none */
     device_stream *waiting_stream;
     size_t *range_settled;   /* [range_count] the same, of each range */

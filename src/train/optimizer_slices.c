@@ -90,7 +90,6 @@ int optimizer_update_slice(optimizer *self, device_stream *stream, const store_s
                            ls_error *error) {
     int taken = 0;
     self->settled += slice->span.count;
-    self->updated += slice->span.count;
     for (int range = 0; range < self->range_count; range++)
         taken += take_piece(self, range, slice, &self->pieces[taken]);
     if (taken > 0)
@@ -134,17 +133,16 @@ int optimizer_settled(void *context, device_stream *stream, const store_slice *s
     self->waiting = all;
     self->waiting_stream = stream;
     size_t left = self->held - self->settled - all.span.count;
-    return all.span.count >= self->device->facts.least_update || left == 0
-               ? optimizer_update_waiting(self, error)
-               : LS_OK;
+    bool small = all.span.count < self->device->facts.least_update && left > 0;
+    return small && !self->mode->is->publish ? LS_OK : optimizer_update_waiting(self, error);
 }
 
 void optimizer_settled_later(void *context, size_t count) {
     ((optimizer *)context)->settled += count;
 }
 
-size_t optimizer_updated(void *context) {
-    return ((const optimizer *)context)->updated;
+bool optimizer_updates(void *context) {
+    return !((const optimizer *)context)->at_once;
 }
 
 /* The packed copy of a range's part that lies in the slice, of parameters that came from another

@@ -12,13 +12,13 @@ int optimizer_update_slice(optimizer *self, device_stream *stream, const store_s
 /* What was settled and was too small for a call. */
 int optimizer_update_waiting(optimizer *self, ls_error *error);
 
-/* mode_settings.settled, .settled_elsewhere, .settled_later and .updated; `context` is the
+/* mode_settings.settled, .settled_elsewhere, .settled_later and .updates; `context` is the
  * optimizer. */
 int optimizer_settled(void *context, device_stream *stream, const store_slice *slice,
                       ls_error *error);
 int optimizer_settled_elsewhere(void *context, device_stream *stream, const store_slice *slice,
                                 ls_error *error);
 void optimizer_settled_later(void *context, size_t count);
-size_t optimizer_updated(void *context);
+bool optimizer_updates(void *context);
 
 #endif

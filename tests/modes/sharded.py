@@ -8,6 +8,7 @@ usage: sharded.py LOCKSTEP  (the binary; needs mpirun, exit 77 where there is no
 import atexit
 import csv
 import os
+import re
 import shutil
 import signal
 import sys
@@ -56,9 +57,15 @@ def same(name, summary, expected):
 CNN = ["--strict", "--lanes", "4", "--ema", "0.9", "--weight-decay", "0.01"]
 _, summary = run(0, "single", *CNN)
 bits = outcome(summary)
-for mode, ranks, *more in (("zero1", 1), ("zero1", 2), ("zero1", 4, "--bucket-mb", "0.1"),
+for mode, ranks, *more in (("zero1", 1), ("zero1", 2, "--verbose"), ("zero1", 4, "--bucket-mb", "0.1"),
                           ("zero2", 2, "--strict-cost", "on"), ("zero2", 4)):
-    same(f"cnn, {mode} on {ranks}: the bits of single", run(ranks, mode, *CNN, *more)[1], bits)
+    folder, summary = run(ranks, mode, *CNN, *more)
+    same(f"cnn, {mode} on {ranks}: the bits of single", summary, bits)
+    if "--verbose" in more:
+        with open(os.path.join(folder, "log.txt"), encoding="utf-8") as file:
+            line = re.search(r"memory  optimizer: .*", file.read())[0]
+        megabytes = [float(number) for number in re.findall(r"([0-9.]+) MB", line)]
+        tap.check("zero1 on 2: moments and average are planned as parts", max(megabytes) < 1.05 * min(megabytes), line)
 kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"] = "0"
 same("cnn, zero2 on 4 by messages: the bits of single", run(4, "zero2", *CNN)[1], bits)
 del kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"]
