@@ -150,6 +150,7 @@ static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     if (gathers(s))
         gathered_plan_memory(s, &groups, bytes);
     scattered_plan_memory(s, &groups, bytes);
+    bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
     unit_groups_destroy(&groups);
 }
 
