@@ -163,15 +163,18 @@ static uint64_t hash_exchange(const mode *self, uint64_t hash) {
     return hash;
 }
 
+/* What all ranks' images move is the last rank's, which has some in every batch; the first may have
+ * none in a short one. */
 int mode_share_buffers(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     size_t count = s->graph->buffer_count;
+    int whose = self->hooks.sums ? s->size - 1 : 0;
     comm_work work = {0};
     if (count == 0 || s->size == 1)
         return LS_OK;
     LS_TRY(s->comm->is->broadcast(s->comm, s->stream,
                                   store_at(self->store, STORE_BUFFERS, 0, count), count, DTYPE_F32,
-                                  0, &work, error));
+                                  whose, &work, error));
     return s->comm->is->wait(s->comm, s->stream, &work, error);
 }
 

@@ -209,7 +209,8 @@ void mode_plan_id(const mode *self, char out[17]);
  * packed copies are made anew, and what other ranks have of them is old. */
 int mode_parameters_written(mode *self, ls_error *error);
 
-/* Each rank's buffers become rank 0's, which the run's are: before an evaluation. Collective. */
+/* Each rank's buffers become rank 0's, with --sync-batchnorm the last rank's, which the run's are:
+ * before an evaluation. Collective. */
 int mode_share_buffers(mode *self, ls_error *error);
 
 /* What this rank will hold for training, by its use, before any of it is taken: what mode_memory
