@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A model with batch norm (resnet18-small) in every mode: its statistics are each rank's own samples', so at 2
 ranks ddp and dp follow a strict run of two lanes, not one of the whole batch; --strict has the same bits, running
-statistics included, at 1, 2 and 4 ranks and through a kill; the running statistics are what evaluation reads, and
-go out to PyTorch's names and in again.
+statistics included, at 1 and 4 ranks, and at 2 that are killed and go on as 1; the running statistics are what
+evaluation reads, and go out to PyTorch's names and in again.
 
 usage: batchnorm.py LOCKSTEP  (the binary; needs mpirun, exit 77 where there is none)
 """
@@ -25,13 +25,18 @@ kit.ENVIRONMENT["OMP_WAIT_POLICY"] = "passive"
 tap = kit.Tap()
 work = tempfile.mkdtemp(prefix="lockstep-batchnorm-")
 BATCH = 16
-# 3 batches an epoch, the last of 8 images: 2 a lane of four.
-data = kit.pack(lockstep, os.path.join(work, "data"), 2 * BATCH + 8, "--test-images", "24", "--size", "16")
+# 2 batches, the last of 8 images: 2 a lane of four.
+data = kit.pack(lockstep, os.path.join(work, "data"), BATCH + 8, "--test-images", "8", "--size", "16")
 MODEL = ["--model", "resnet18-small", "--optimizer", "sgd", "--learning-rate", "0.02", "--momentum", "0.9"]
 
 
 def at(name):
     return os.path.join(work, name)
+
+
+def rows(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def losses(name, ranks, *options):
@@ -54,30 +59,24 @@ def strict(name, ranks, *options):
 
 def follow():
     lanes = losses("lanes", 0, "--mode", "single", "--strict", "--lanes", "2")
-    tap.check("3 steps", len(lanes[0]) == 3, lanes)
+    tap.check("2 steps", len(lanes[0]) == 2, lanes)
     for mode in ("ddp", "dp"):
         got = losses(mode, 2, "--mode", mode)
         apart = kit.apart(got[0], lanes[0]), kit.apart(got[1], lanes[1])
-        early = kit.apart(got[0][:2], lanes[0][:2])
-        tap.check(f"{mode} at 2 ranks follows two lanes, in evaluations too",
-                  early < 2e-5 and apart[0] < 5e-3 and apart[1] < 5e-3, (early, apart))
+        tap.check(f"{mode} at 2 ranks follows two lanes, in evaluations too", apart[0] < 2e-5 and apart[1] < 5e-3, apart)
     parts = losses("parts", 0, "--mode", "single", "--accumulate", "2")
-    tap.check("two micro-batches train as two lanes do", kit.apart(parts[0][:2], lanes[0][:2]) < 2e-5
-              and kit.apart(parts[0], lanes[0]) < 5e-3, (parts, lanes))
+    tap.check("two micro-batches train as two lanes do", kit.apart(parts[0], lanes[0]) < 2e-5, (parts, lanes))
     whole = losses("whole", 0, "--mode", "single")
     tap.check("a batch as a whole has other statistics", kit.apart(whole[0], lanes[0]) > 1e-3, (whole, lanes))
-    return lanes
 
 
 def bits():
-    """At 1, 2 and 4 ranks; then one of 2 that is killed goes on alone."""
+    """At 1 and 4 ranks; then one of 2 that is killed goes on alone."""
     expected = strict("one", 1)
-    for ranks in (2, 4):
-        found = strict(f"strict{ranks}", ranks)
-        tap.check(f"strict at {ranks} ranks: parameters, running statistics and losses of the same bits",
-                  found == expected and all(expected[:2]), (found, expected))
-    with open(at("strict4/certificate.csv"), newline="", encoding="utf-8") as file:
-        hashes = [row["buffers_hash"] for row in csv.DictReader(file) if row["buffers_hash"]]
+    found = strict("strict4", 4)
+    tap.check("strict at 4 ranks: parameters, running statistics and losses of the same bits",
+              found == expected and all(expected[:2]), (found, expected))
+    hashes = [row["buffers_hash"] for row in rows(at("strict4/certificate.csv")) if row["buffers_hash"]]
     tap.check("the certificate has a hash of the running statistics", len(hashes) == 1, hashes)
     saved = ["--checkpoint-every", "1", "--keep", "100"]
     process = faults.start(command("killed", 2, *saved))
@@ -108,9 +107,8 @@ def weights():
     tap.check("exported norms count their batches, as PyTorch's do",
               done[0] == 0 and len(norms) == 20 and names["bn1.num_batches_tracked"]["dtype"] == "I64"
               and names["bn1.num_batches_tracked"]["shape"] == [] and sum(name.endswith(".num_batches_tracked") for name in names) == 20
-              and struct.unpack("<q", tensors[first:last])[0] == 3, (done, len(norms)))
-    with open(at("killed/summary.csv"), newline="", encoding="utf-8") as file:
-        wanted = float(next(csv.DictReader(file))["final_test_loss"])
+              and struct.unpack("<q", tensors[first:last])[0] == 2, (done, len(norms)))
+    wanted = float(rows(at("killed/summary.csv"))[0]["final_test_loss"])
     code, out, error = faults.finish(faults.start([lockstep, "evaluate", "--data", data, "--from", at("out.safetensors"),
                                                    "--device", "cpu", "--threads", "1"]))
     said = [float(line.split()[-1]) for line in out.splitlines() if line.split()[-2:-1] == ["loss"]]
