@@ -19,16 +19,15 @@ static double length_of(const plot_bars *self, const plot_bar *bar) {
 }
 
 /* A limit far beyond every bar would press them to nothing: it is left out of the picture then, and
- * stands in the text at the bar's end. */
+ * stands beside the bar as a number. */
 static double longest(const plot_bars *self) {
     double out = 0, limit = 0;
-    for (size_t index = 0; index < self->count; index++) {
+    for (size_t index = 0; index < self->count; index++)
         out = fmax(out, length_of(self, &self->bars[index]));
-        limit = fmax(limit, self->bars[index].limit);
-    }
-    if (limit < 4 * out)
-        out = fmax(out, limit);
-    return out > 0 ? out : 1;
+    for (size_t index = 0; index < self->count; index++)
+        if (self->bars[index].limit < 4 * out)
+            limit = fmax(limit, self->bars[index].limit);
+    return fmax(out, limit) > 0 ? fmax(out, limit) : 1;
 }
 
 /* Bars from the top down, at y = -1, -2, ... */
@@ -48,28 +47,37 @@ static int decimals(double value) {
     return value < 10 ? 2 : 1;
 }
 
-static void add_names(text_buffer *out, const plot_bars *self) {
-    for (size_t index = 0; index < self->count; index++) {
-        const plot_bar *bar = &self->bars[index];
-        text_add(out, "set label ");
-        script_quote(out, bar->name, 96);
-        text_add(out, " at 0,%.3f left offset 0.2,0 textcolor rgb ink noenhanced front\n",
+/* What stands at a bar's end; where there are limits, whose marks may be there, above its right
+ * end. */
+static void add_total(text_buffer *out, const plot_bars *self, size_t index) {
+    const plot_bar *bar = &self->bars[index];
+    text_add(out, "set label '%.*f %s", decimals(bar->total), bar->total, self->unit);
+    if (!isnan(bar->limit))
+        text_add(out, " of %.*f", decimals(bar->limit), bar->limit);
+    if (self->limit)
+        text_add(out, "' at graph 1, first %.3f right textcolor rgb ink front\n",
                  -(double)(index + 1) + 0.38);
-        text_add(out, "set label '%.*f %s", decimals(bar->total), bar->total, self->unit);
-        if (!isnan(bar->limit))
-            text_add(out, " of %.*f", decimals(bar->limit), bar->limit);
+    else
         text_add(out, "' at %.9g,-%zu left offset 0.6,0 textcolor rgb ink front\n",
                  length_of(self, bar), index + 1);
+}
+
+static void add_names(text_buffer *out, const plot_bars *self) {
+    for (size_t index = 0; index < self->count; index++) {
+        text_add(out, "set label ");
+        script_quote(out, self->bars[index].name, self->limit ? 78 : 96);
+        text_add(out, " at 0,%.3f left offset 0.2,0 textcolor rgb ink noenhanced front\n",
+                 -(double)(index + 1) + 0.38);
+        add_total(out, self, index);
     }
 }
 
-/* Beside the text, so that neither lies on the other. */
 static void add_limits(text_buffer *out, const plot_bars *self, double range) {
     for (size_t index = 0; index < self->count; index++)
         if (self->bars[index].limit <= range)
             text_add(out, "set arrow from %.9g,%.3f to %.9g,%.3f nohead lw 2.5 lc rgb ink front\n",
-                     self->bars[index].limit, -(double)(index + 1) - 0.34, self->bars[index].limit,
-                     -(double)(index + 1) - 0.14);
+                     self->bars[index].limit, -(double)(index + 1) - 0.32, self->bars[index].limit,
+                     -(double)(index + 1) + 0.2);
 }
 
 static void add_legend(text_buffer *out, int height, const plot_bars *self) {
@@ -91,7 +99,7 @@ static void add_legend(text_buffer *out, int height, const plot_bars *self) {
 
 void plot_bars_script(text_buffer *out, plot_format format, const plot_bars *self) {
     int height = plot_bars_height(self);
-    double most = longest(self), range = (self->limit ? 1.22 : 1.12) * most;
+    double most = longest(self), range = (self->limit ? 1.04 : 1.12) * most;
     script_begin(out, format, height);
     script_add_titles(out, height, self->title, self->subtitle);
     script_set_area(out, height,
