@@ -163,6 +163,10 @@ static uint64_t hash_exchange(const mode *self, uint64_t hash) {
     return hash;
 }
 
+int mode_rest(mode *self, ls_error *error) {
+    return store_arrive(self->store, error);
+}
+
 /* What all ranks' images move is the last rank's, which has some in every batch; the first may have
  * none in a short one. */
 int mode_share_buffers(mode *self, ls_error *error) {
@@ -172,6 +176,7 @@ int mode_share_buffers(mode *self, ls_error *error) {
     comm_work work = {0};
     if (count == 0 || s->size == 1)
         return LS_OK;
+    LS_TRY(mode_rest(self, error));
     LS_TRY(s->comm->is->broadcast(s->comm, s->stream,
                                   store_at(self->store, STORE_BUFFERS, 0, count), count, DTYPE_F32,
                                   whose, &work, error));

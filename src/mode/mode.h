@@ -209,6 +209,10 @@ void mode_plan_id(const mode *self, char out[17]);
  * packed copies are made anew, and what other ranks have of them is old. */
 int mode_parameters_written(mode *self, ls_error *error);
 
+/* What its last step has left on its way is there: before the comm serves anybody else, another
+ * mode too. */
+int mode_rest(mode *self, ls_error *error);
+
 /* Each rank's buffers become rank 0's, with --sync-batchnorm the last rank's, which the run's are:
  * before an evaluation. Collective. */
 int mode_share_buffers(mode *self, ls_error *error);

@@ -237,9 +237,12 @@ void store_expect(store *self, store_arrival arrive, void *context) {
     self->arrival_context = context;
 }
 
+int store_arrive(const store *self, ls_error *error) {
+    return self->arrive ? self->arrive(self->arrival_context, error) : LS_OK;
+}
+
 static int arrive(const store *self, store_kind kind, ls_error *error) {
-    return kind == STORE_PARAMETERS && self->arrive ? self->arrive(self->arrival_context, error)
-                                                    : LS_OK;
+    return kind == STORE_PARAMETERS ? store_arrive(self, error) : LS_OK;
 }
 
 int store_hold_whole(store *self, store_kind kind, ls_error *error) {

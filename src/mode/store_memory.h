@@ -39,6 +39,8 @@ int store_hold_own(store *self, store_kind kind, const store_span *spans, int co
 int store_update(store *self, const store_span *spans, int count, ls_error *error);
 /* From now on; NULL: nothing is on its way. */
 void store_expect(store *self, store_arrival arrive, void *context);
+/* It arrives now. */
+int store_arrive(const store *self, ls_error *error);
 /* All of it. */
 int store_hold_whole(store *self, store_kind kind, ls_error *error);
 int store_update_whole(store *self, ls_error *error);

@@ -440,6 +440,8 @@ static int setup(mode *self, ls_error *error) {
 
 static void teardown(mode *self) {
     zero_state *state = self->state;
+    ls_error unused = {0};
+    arrive_all(self, &unused); /* or what is sent would be memory no more */
     pump_stop(state->works.pump);
     slots_destroy(&state->slots);
     shards_destroy(&state->shards);

@@ -57,6 +57,7 @@ static int step_seconds(trainer *self, learner *learner, int64_t global_count, d
     LS_TRY(self->control->is->barrier(self->control, error));
     double start = clock_seconds();
     LS_TRY(learner_step(learner, &self->input, &batch, true, error));
+    LS_TRY(mode_rest(learner->mode, error));
     LS_TRY(engine->device->is->stream_synchronize(engine->device, engine->stream, error));
     *out = clock_seconds() - start;
     return comm_allreduce_double(self->control, out, 1, REDUCTION_MAX, error);

@@ -20,6 +20,7 @@ static int judge_time(trainer *self, ls_error *error) {
     const phase_seconds *phases = &totals->phases;
     double steps = (double)totals->images / (double)self->global_batch, exposed;
     double share = updated_share(self->learner.mode->store, self->graph.parameter_count);
+    LS_TRY(mode_rest(self->learner.mode, error));
     LS_TRY(ddp_price_exposed(self->learner.mode, phases->backward / steps, &exposed, error));
     double times[] = {
         (totals->training_seconds - phases->communication - phases->optimizer) / steps + exposed,
