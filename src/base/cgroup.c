@@ -1,6 +1,5 @@
 #include "base/cgroup.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,4 +115,14 @@ void cgroup_visit(const char *root, const char *controller,
     free(line);
     if (groups)
         fclose(groups);
+}
+
+bool cgroup_read_line(const char *folder, const char *name, char *out, int capacity) {
+    char path[CGROUP_PATH + 64];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "re");
+    bool read = file && fgets(out, capacity, file);
+    if (file)
+        fclose(file);
+    return read;
 }

@@ -2,6 +2,8 @@
 #ifndef LOCKSTEP_BASE_CGROUP_H
 #define LOCKSTEP_BASE_CGROUP_H
 
+#include <stdbool.h>
+
 enum { CGROUP_PATH = 512 };
 
 /* Calls `visit` with each folder of this process's groups that may have the controller's files
@@ -11,5 +13,8 @@ enum { CGROUP_PATH = 512 };
  * proc/self/cgroup, proc/self/mountinfo and what is mounted. Formats: cgroups(7), proc(5). */
 void cgroup_visit(const char *root, const char *controller,
                   void (*visit)(void *context, const char *folder), void *context);
+
+/* The first line of a file of such a folder; false where there is none. */
+bool cgroup_read_line(const char *folder, const char *name, char *out, int capacity);
 
 #endif

@@ -14,27 +14,16 @@ typedef struct quotas {
     char (*files)[CPU_QUOTA_FILE];
 } quotas;
 
-/* The file's first line; false where there is none. */
-static bool read_line(const char *folder, const char *name, char *out, int capacity) {
-    char path[CGROUP_PATH + 32];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "re");
-    bool read = file && fgets(out, capacity, file);
-    if (file)
-        fclose(file);
-    return read;
-}
-
 /* "max 100000" or "-1" is none; v1 has quota and period in a file each. */
 static bool read_cpus(const char *folder, const char **file, double *cpus) {
     char text[64], period_text[64];
     double quota = 0, period = 0;
-    if (read_line(folder, "cpu.max", text, sizeof text)) {
+    if (cgroup_read_line(folder, "cpu.max", text, sizeof text)) {
         *file = "cpu.max";
         if (sscanf(text, "%lf %lf", &quota, &period) != 2)
             return false;
-    } else if (read_line(folder, "cpu.cfs_quota_us", text, sizeof text) &&
-               read_line(folder, "cpu.cfs_period_us", period_text, sizeof period_text)) {
+    } else if (cgroup_read_line(folder, "cpu.cfs_quota_us", text, sizeof text) &&
+               cgroup_read_line(folder, "cpu.cfs_period_us", period_text, sizeof period_text)) {
         *file = "cpu.cfs_quota_us";
         if (sscanf(text, "%lf", &quota) != 1 || sscanf(period_text, "%lf", &period) != 1)
             return false;

@@ -39,23 +39,30 @@ static place find(const command *self, const char *name, size_t length) {
     return at;
 }
 
-static bool is_choice(const char *choices, const char *value) {
+/* Its place among the choices: 1, 2, ...; 0: it is none of them. */
+static int choice_number(const char *choices, const char *value) {
     size_t length = strlen(value);
-    for (const char *choice = choices; choice; choice = strchr(choice, '|')) {
+    int number = 1;
+    for (const char *choice = choices; choice; choice = strchr(choice, '|'), number++) {
         if (*choice == '|')
             choice++;
         size_t choice_length = strcspn(choice, "|");
         if (choice_length == length && memcmp(choice, value, length) == 0)
-            return true;
+            return number;
     }
-    return false;
+    return 0;
+}
+
+static bool is_choice(const char *choices, const char *value) {
+    return choice_number(choices, value) > 0;
 }
 
 static int out_of_range(const option *entry, const char *value, ls_error *error) {
     if (entry->kind == OPTION_INTEGER)
         return ls_fail(error, LS_BAD_INPUT,
-                       "--%s: expected a whole number between %.0f and %.0f, found '%s'",
-                       entry->name, entry->minimum, entry->maximum, value);
+                       "--%s: expected %s%sa whole number between %.0f and %.0f, found '%s'",
+                       entry->name, entry->choices ? entry->choices : "",
+                       entry->choices ? " or " : "", entry->minimum, entry->maximum, value);
     return ls_fail(error, LS_BAD_INPUT, "--%s: expected %s%sa number between %g and %g, found '%s'",
                    entry->name, entry->choices ? entry->choices : "", entry->choices ? " or " : "",
                    entry->minimum, entry->maximum, value);
@@ -64,10 +71,16 @@ static int out_of_range(const option *entry, const char *value, ls_error *error)
 static int store_integer(const option *entry, const char *value, void *field, ls_error *error) {
     char *end = NULL;
     errno = 0;
-    int64_t number = strtoll(value, &end, 10);
+    int64_t number = -choice_number(entry->choices, value);
+    if (number < 0) {
+        memcpy(field, &number, sizeof number);
+        return LS_OK;
+    }
+    number = strtoll(value, &end, 10);
     if (end == value || *end != '\0' || errno != 0)
-        return ls_fail(error, LS_BAD_INPUT, "--%s: expected a whole number, found '%s'",
-                       entry->name, value);
+        return ls_fail(error, LS_BAD_INPUT, "--%s: expected %s%sa whole number, found '%s'",
+                       entry->name, entry->choices ? entry->choices : "",
+                       entry->choices ? " or " : "", value);
     bool limited = entry->minimum != 0 || entry->maximum != 0;
     if (limited && (number < (int64_t)entry->minimum || number > (int64_t)entry->maximum))
         return out_of_range(entry, value, error);
@@ -287,6 +300,17 @@ void option_print_help(const command *self, FILE *out) {
     fprintf(out, "  %-34s%s\n", "--help", "Show this text and leave.");
 }
 
+/* The number, or the word that it stands for. */
+static void describe_integer(const option *entry, int64_t number, text_buffer *out) {
+    const char *word = entry->choices;
+    for (int64_t before = -1; word && before > number; before--)
+        word = strchr(word, '|') ? strchr(word, '|') + 1 : NULL;
+    if (number < 0 && word)
+        text_add(out, "%s=%.*s\n", entry->name, (int)strcspn(word, "|"), word);
+    else
+        text_add(out, "%s=%" PRId64 "\n", entry->name, number);
+}
+
 void option_describe(const command *self, const void *settings, text_buffer *out) {
     for (place at = first_option(self); at.entry; at = next_option(at)) {
         const option *entry = at.entry;
@@ -299,7 +323,7 @@ void option_describe(const command *self, const void *settings, text_buffer *out
             text_add(out, "%s=%d\n", entry->name, *(const bool *)field);
             break;
         case OPTION_INTEGER:
-            text_add(out, "%s=%" PRId64 "\n", entry->name, *(const int64_t *)field);
+            describe_integer(entry, *(const int64_t *)field, out);
             break;
         case OPTION_REAL:
             text_add(out, "%s=%.17g\n", entry->name, *(const double *)field);

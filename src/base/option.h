@@ -26,7 +26,8 @@ typedef struct option {
     const char *placeholder;  /* what --help shows for the value: "N", "DIR" */
     const char *default_text; /* parsed like a value from the command line; NULL: zero / NULL */
     /* OPTION_CHOICE: "single|dp|ddp". OPTION_REAL: "auto" stands for 0, which then is beyond the
-     * limits; NULL: it takes numbers only. */
+     * limits. OPTION_INTEGER: "auto|auto:fast" stand for -1, -2, ..., beyond the limits too. NULL:
+     * it takes numbers only. */
     const char *choices;
     double minimum, maximum; /* OPTION_INTEGER, OPTION_REAL; both 0: no limits */
     const char *help;        /* one sentence */

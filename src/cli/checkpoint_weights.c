@@ -27,9 +27,12 @@ static int build(const weights_model *model, graph *out, ls_error *error) {
  * import made has seen none. */
 static int64_t batches_of(const checkpoint *from) {
     const record_value *options = record_find(&from->manifest.state, "options");
+    const record_value *number = record_find(&from->manifest.state, "micro_batches");
     const char *found =
         options && options->kind == RECORD_TEXT ? strstr(options->of.text, "\naccumulate=") : NULL;
     int64_t parts = found ? strtoll(strchr(found, '=') + 1, NULL, 10) : 1, batches;
+    if (number && number->kind == RECORD_INTEGERS && number->count == 1)
+        parts = number->of.integers[0];
     return __builtin_mul_overflow(from->manifest.step, parts, &batches) ? 0 : batches;
 }
 

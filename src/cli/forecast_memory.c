@@ -83,5 +83,10 @@ int forecast_run_memory(const command *self, int argc, char **argv, ls_error *er
         return LS_OK;
     }
     LS_TRY(model_check_options(&settings.train.model, error));
+    if (settings.train.batch_per_rank < 0 || settings.train.mode.accumulate < 0)
+        return ls_fail(error, LS_BAD_INPUT,
+                       "forecast --memory: --%s: expected a number, found auto, which a run finds "
+                       "by the memory that it has",
+                       settings.train.batch_per_rank < 0 ? "batch-per-rank" : "accumulate");
     return forecast(&settings, error);
 }

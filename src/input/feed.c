@@ -10,11 +10,15 @@ enum { SLOTS = 4, STATES = 2 };
 int feed_find(feed *self, const char *folder, const char *split, const sample_choices *choices,
               bool training, int64_t global_batch, ls_error *error) {
     LS_TRY(samples_open(folder, split, choices, training, &self->data, error));
+    feed_set_batch(self, global_batch);
+    return LS_OK;
+}
+
+void feed_set_batch(feed *self, int64_t global_batch) {
     int64_t count = self->data->facts.samples;
     self->settings.global_batch = global_batch;
     self->batches = (count + global_batch - 1) / global_batch;
     self->last = count - (self->batches - 1) * global_batch;
-    return LS_OK;
 }
 
 static size_t sample_bytes(const feed *self) {
@@ -240,7 +244,18 @@ int feed_open(feed *self, const feed_settings *settings, ls_error *error) {
     return LS_OK;
 }
 
-void feed_close(feed *self) {
+int feed_open_blank(feed *self, const feed_settings *settings, ls_error *error) {
+    self->settings = *settings;
+    self->settings.processing_units = NULL;
+    LS_TRY(open_state(self, error));
+    if (settings->size == 0)
+        return LS_OK;
+    LS_TRY(open_maker(self, error));
+    return allocate_blank(self, error);
+}
+
+/* All but the samples. */
+static void release(feed *self) {
     device *device = self->settings.device;
     loader_close(self->loader);
     void *on_device[] = {self->resident, self->labels, self->order, self->state};
@@ -253,8 +268,20 @@ void feed_close(feed *self) {
         device->is->event_destroy(device, self->staged);
     batch_maker_close(&self->maker);
     free(self->blank_samples), free(self->blank_labels), free(self->blank_ids);
+}
+
+void feed_close(feed *self) {
+    release(self);
     samples_close(self->data);
     *self = (feed){0};
+}
+
+void feed_close_blank(feed *self) {
+    release(self);
+    *self = (feed){.settings = {.global_batch = self->settings.global_batch},
+                   .data = self->data,
+                   .batches = self->batches,
+                   .last = self->last};
 }
 
 int feed_read_state(feed *self, ls_error *error) {

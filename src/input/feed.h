@@ -49,6 +49,8 @@ typedef struct feed {
 /* Opens the split; no samples are read yet. */
 int feed_find(feed *self, const char *folder, const char *split, const sample_choices *choices,
               bool training, int64_t global_batch, ls_error *error);
+/* Another global batch than feed_find's, before feed_open. */
+void feed_set_batch(feed *self, int64_t global_batch);
 /* Bytes that feed_open of such settings will take, before it does: of the host's memory, and of a
  * device's own. After feed_find. */
 typedef struct feed_bytes {
@@ -62,6 +64,10 @@ int feed_plan_memory(const feed *self, const feed_settings *settings, feed_bytes
 /* Loads the samples and chooses where they lie. After feed_find. */
 int feed_open(feed *self, const feed_settings *settings, ls_error *error);
 void feed_close(feed *self);
+/* Instead of feed_open: only what feed_blank's batches need, no samples are loaded; and back, to
+ * what it was before either. */
+int feed_open_blank(feed *self, const feed_settings *settings, ls_error *error);
+void feed_close_blank(feed *self);
 
 /* Samples in batch `index` (0, 1, ...). */
 static inline int64_t feed_batch_samples(const feed *self, int64_t index) {

@@ -115,6 +115,11 @@ int input_find(input *self, const input_choices *choices, int64_t global_batch, 
     return LS_OK;
 }
 
+void input_set_batch(input *self, int64_t global_batch) {
+    feed_set_batch(&self->train, global_batch);
+    feed_set_batch(&self->test, global_batch);
+}
+
 static feed_settings split_settings(const input_choices *choices, const feed_settings *settings,
                                     bool training) {
     feed_settings split = *settings;
@@ -137,6 +142,16 @@ int input_open_split(input *self, const input_choices *choices, const feed_setti
                      bool training, ls_error *error) {
     feed_settings split = split_settings(choices, settings, training);
     return feed_open(training ? &self->train : &self->test, &split, error);
+}
+
+int input_open_blank(input *self, const input_choices *choices, const feed_settings *settings,
+                     ls_error *error) {
+    feed_settings split = split_settings(choices, settings, true);
+    return feed_open_blank(&self->train, &split, error);
+}
+
+void input_close_blank(input *self) {
+    feed_close_blank(&self->train);
 }
 
 int input_open_ahead(input *self, ls_error *error) {

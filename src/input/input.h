@@ -40,6 +40,8 @@ int input_check_options(const input_choices *choices, ls_error *error);
 
 /* Opens both splits, which must have one shape; no samples are read yet. */
 int input_find(input *self, const input_choices *choices, int64_t global_batch, ls_error *error);
+/* Another global batch, before a split is opened. */
+void input_set_batch(input *self, int64_t global_batch);
 /* --augment, and what else of the choices decides which pixels a step sees. After input_find. */
 void input_describe_augment(const input *self, const input_choices *choices, text_buffer *out);
 /* What is subtracted from the values between 0 and 1 of each channel, and what they are divided by
@@ -52,6 +54,10 @@ int input_plan_split(const input *self, const input_choices *choices, const feed
 /* Loads a split; of its settings what is the split's own is filled in here. */
 int input_open_split(input *self, const input_choices *choices, const feed_settings *settings,
                      bool training, ls_error *error);
+/* Instead: training's, for blank batches alone (feed_open_blank); and back. */
+int input_open_blank(input *self, const input_choices *choices, const feed_settings *settings,
+                     ls_error *error);
+void input_close_blank(input *self);
 /* Batches may be made beside steps, where the device can. After both. */
 int input_open_ahead(input *self, ls_error *error);
 void input_close(input *self); /* zero bytes are fine */

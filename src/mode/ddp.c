@@ -189,15 +189,15 @@ static int allocate(mode *self, const bool *factored, bool any, ls_error *error)
 }
 
 /* A pair takes a second array of gradients, and of each moment about a half: two moments come to
- * the same. Where factors may be chosen there may be no pair. */
+ * the same. Where factors may be chosen there may be a pair or none: there is room for either. */
 static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     size_t parameters = s->graph->parameter_count, rows = exchange_most_factor_bytes(s);
-    bool pair = rows == 0 && pair_may_serve(s);
+    size_t second = pair_may_serve(s) ? store_whole_bytes(parameters, mode_plan_rows(s)) : 0;
+    bool halves = second > 0 && rows == 0;
     mode_plan_whole(s, bytes);
-    mode_plan_updates(s, pair ? parameters / 2 : parameters, bytes);
-    bytes[MEMORY_COMMUNICATION] += rows + batch_sums_bytes(s);
-    if (pair)
-        bytes[MEMORY_COMMUNICATION] += store_whole_bytes(parameters, mode_plan_rows(s));
+    mode_plan_updates(s, halves ? parameters / 2 : parameters, bytes);
+    bytes[MEMORY_COMMUNICATION] += rows > second ? rows : second;
+    bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
     if (s->gradient_type != DTYPE_F32 && s->size > 1)
         bytes[MEMORY_COMMUNICATION] += parameters * sizeof(uint16_t);
 }

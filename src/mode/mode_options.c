@@ -45,8 +45,10 @@ static const option sharding[] = {
 
 /* A sampled step on a GPU has up to nine marks of time a micro-batch (mode/step_clock.c). */
 static const option accumulation[] = {
-    {"accumulate", OPTION_INTEGER, AT(accumulate), "N", "1", NULL, 1, 64,
-     "Compute a step's batch in N parts, one after the other, for the memory of one.", false},
+    {"accumulate", OPTION_INTEGER, AT(accumulate), "N|auto", "1", "auto", 1, MOST_MICRO_BATCHES,
+     "Compute a step's batch in N parts, one after the other, for the memory of one; auto: the "
+     "fewest that fit.",
+     false},
     {0}};
 
 static const option strict_runs[] = {

@@ -5,13 +5,15 @@
 #include "base/option.h"
 #include "mode/mode.h"
 
+enum { ACCUMULATE_AUTO = -1, MOST_MICRO_BATCHES = 64 };
+
 typedef struct mode_options {
     const char *mode;
     double bucket_mb; /* 0: auto */
     const char *grad_comm, *factor_comm;
     bool sync_batchnorm, strict;
     int64_t lanes;      /* 0: not given */
-    int64_t accumulate; /* micro-batches a step */
+    int64_t accumulate; /* micro-batches a step; ACCUMULATE_AUTO: to be found by the caller */
     int64_t prefetch;
     const char *reshard;     /* "on" or "off" */
     const char *strict_cost; /* "on" or "off" */

@@ -1,4 +1,5 @@
 /* In what a run may be another than the one whose checkpoint it goes on from. */
+#include "train/batch_choice.h"
 #include "train/resume.h"
 #include "train/trainer.h"
 
@@ -122,6 +123,7 @@ static int compare_order(trainer *self, ls_error *error) {
         record_get_integer(&manifest->state, where, "global_batch", 1, INT64_MAX, &batch, error));
     LS_TRY(
         record_get_integer(&manifest->state, where, "train_images", 1, INT64_MAX, &images, error));
+    LS_TRY(trainer_take_saved_batch(self, batch, error));
     LS_TRY(record_get_integer(&manifest->state, where, "seed", INT64_MIN, INT64_MAX, &seed, error));
     if (batch != self->global_batch) {
         char before[32], now[32];

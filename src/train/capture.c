@@ -104,6 +104,7 @@ static int put_identity(trainer *self, record *out, ls_error *error) {
     record_put_text(out, "test_data", self->input.test.data->facts.id);
     record_put_integer(out, "train_images", self->input.train.data->facts.samples);
     record_put_integer(out, "global_batch", self->global_batch);
+    record_put_integer(out, "micro_batches", self->settings->mode.accumulate);
     record_put_integer(out, "seed", self->settings->seed);
     record_put_text(out, "version", LOCKSTEP_VERSION);
     snprintf(text, sizeof text, "%016" PRIx64, launch_program_hash());

@@ -79,16 +79,21 @@ int trainer_check_memory(const trainer *self, ls_error *error) {
         return LS_OK;
     return ls_fail(error, LS_BAD_INPUT,
                    "--device-memory %lld: a rank would hold %.1f MB with %lld images in a global "
-                   "batch (give a smaller batch, or more --accumulate)",
+                   "batch (give a smaller batch, --batch-per-rank auto, or "
+                   "--accumulate auto)",
                    (long long)self->settings->device.memory_mb, needed / 1e6,
                    (long long)self->global_batch);
 }
 
+size_t memory_host_bytes(const trainer *self) {
+    const memory_plan *plan = &self->memory;
+    size_t own = plan->loader.host + plan->checkpoint + plan->program;
+    return is_host(self) ? own + memory_device_bytes(plan) : own;
+}
+
 /* What a measurement can be held against. */
 static size_t planned_bytes(const trainer *self) {
-    const memory_plan *plan = &self->memory;
-    size_t sum = memory_device_bytes(plan);
-    return is_host(self) ? sum + plan->loader.host + plan->checkpoint + plan->program : sum;
+    return is_host(self) ? memory_host_bytes(self) : memory_device_bytes(&self->memory);
 }
 
 /* --device-memory bounds what the device holds; on the host the rest of the plan comes on top. */

@@ -24,6 +24,8 @@ size_t memory_resident_bytes(void);
 int trainer_plan_memory(trainer *self, const mode_settings *settings, ls_error *error);
 /* Of them, those in the device's memory: what --device-memory bounds. */
 size_t memory_device_bytes(const memory_plan *plan);
+/* What the process will have resident; of the plan in trainer.memory. */
+size_t memory_host_bytes(const trainer *self);
 /* LS_BAD_INPUT where the plan is beyond --device-memory. After trainer_plan_memory. */
 int trainer_check_memory(const trainer *self, ls_error *error);
 /* What is held, of all ranks, into ranks.facts. Collective. */

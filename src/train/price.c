@@ -5,7 +5,8 @@
 #include "train/price.h"
 #include "base/clock.h"
 #include "launch/lifeline.h"
-#include "train/setup.h"
+#include "train/prepare.h"
+#include "train/run_mode.h"
 #include "train/trainer.h"
 
 #include <math.h>

@@ -3,22 +3,22 @@
 #include "comm/ablated.h"
 #include "launch/lifeline.h"
 #include "train/agree.h"
+#include "train/batch_choice.h"
+#include "train/batch_search.h"
 #include "train/examine.h"
 #include "train/gather_ranks.h"
 #include "train/load_weights.h"
 #include "train/memory.h"
 #include "train/plan_choices.h"
+#include "train/prepare.h"
 #include "train/profile.h"
 #include "train/resume.h"
+#include "train/run_mode.h"
 #include "train/trainer.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* For all that is measured before ddp chooses how it exchanges gradients. */
-static const double MEASURE_SECONDS = 1;
 
 static input_choices choices_of(const trainer *self) {
     const train_settings *s = self->settings;
@@ -91,99 +91,7 @@ static int open_control(trainer *self, ls_error *error) {
     return comm_open("auto", &settings, &self->control, error);
 }
 
-int trainer_prepare_batch(const trainer *self, network *network, int of, int64_t global_count,
-                          ls_error *error) {
-    const train_settings *s = self->settings;
-    mode_settings rank = {
-        .rank = of, .size = self->me->size, .micro_batches = (int)s->mode.accumulate};
-    for (int number = rank.micro_batches - 1; number >= 0; number--) { /* the largest stands last */
-        int count;
-        LS_TRY(mode_micro_count(s->mode.mode, &rank, global_count, number, &count, error));
-        LS_TRY(network_prepare(network, count, error));
-    }
-    return LS_OK;
-}
-
-/* Plans for the batches that rank `of` will see. */
-static int prepare_passes(trainer *self, int of, ls_error *error) {
-    const feed *feeds[] = {&self->input.train, &self->input.test};
-    for (int index = self->evaluates; index < 2; index++) {
-        int64_t sizes[] = {feeds[index]->batches > 1 ? self->global_batch : feeds[index]->last,
-                           feeds[index]->last};
-        for (int size = 0; size < 2; size++)
-            LS_TRY(trainer_prepare_batch(self, self->learner.network, of, sizes[size], error));
-    }
-    return LS_OK;
-}
-
-/* Plans for the micro-batches of a lane that has `count` samples. */
-static int prepare_lane(trainer *self, int64_t count, ls_error *error) {
-    int64_t parts = self->settings->mode.accumulate;
-    for (int64_t more = 1; more >= 0; more--)
-        LS_TRY(network_prepare(self->learner.network, (int)((count + more * (parts - 1)) / parts),
-                               error));
-    return LS_OK;
-}
-
-/* Plans for every size that any lane will have: the same on every rank of every number of ranks,
- * and the largest first, for its plans decide how weights are packed. */
-static int prepare_lanes(trainer *self, ls_error *error) {
-    const feed *feeds[] = {&self->input.train, &self->input.test};
-    int64_t lanes = trainer_lanes(self);
-    LS_TRY(prepare_lane(self, (self->global_batch + lanes - 1) / lanes, error));
-    for (int index = 0; index < 2; index++) {
-        int64_t sizes[] = {feeds[index]->batches > 1 ? self->global_batch : feeds[index]->last,
-                           feeds[index]->last};
-        for (int size = 0; size < 2; size++)
-            for (int64_t more = 1; more >= 0; more--)
-                LS_TRY(prepare_lane(self, (sizes[size] + more * (lanes - 1)) / lanes, error));
-    }
-    return LS_OK;
-}
-
-static int make_network(trainer *self, ls_error *error) {
-    LS_TRY(network_create(&self->graph, self->engine.device, trainer_precision(self),
-                          &self->learner.network, error));
-    network_recompute(self->learner.network, recompute_of(self->settings->model.recompute));
-    return LS_OK;
-}
-
-/* For every size that any rank will see, by plans that exist for that alone: the first rank's share
- * and the last one's, the largest. */
-static int choose_for_all(trainer *self, ls_error *error) {
-    device *device = self->engine.device;
-    device->is->choices_collect(device);
-    LS_TRY(prepare_passes(self, 0, error));
-    LS_TRY(prepare_passes(self, self->me->size - 1, error));
-    LS_TRY(device->is->choices_settle(device, error));
-    network_destroy(self->learner.network);
-    self->learner.network = NULL;
-    LS_TRY(make_network(self, error));
-    LS_TRY(prepare_passes(self, 0, error));
-    return prepare_passes(self, self->me->size - 1, error);
-}
-
-/* Preparing may choose algorithms: rank 0 does, for every size that any rank will see (the last
- * rank has the largest share), and the others take what it chose. */
-static int prepare_in_turn(trainer *self, ls_error *error) {
-    if (self->settings->mode.strict) {
-        LS_TRY(
-            network_split(self->learner.network, (int)trainer_lanes(self) / self->me->size, error));
-        if (self->engine.device->is->choices_export && self->me->rank == 0)
-            LS_TRY(prepare_lanes(self, error));
-        if (self->engine.device->is->choices_export)
-            LS_TRY(trainer_share_choices(self, error));
-        return prepare_lanes(self, error);
-    }
-    if (!self->engine.device->is->choices_export)
-        return prepare_passes(self, self->me->rank, error);
-    if (self->me->rank == 0)
-        LS_TRY(choose_for_all(self, error));
-    LS_TRY(trainer_share_choices(self, error));
-    return prepare_passes(self, self->me->rank, error);
-}
-
-static int prepare_network(trainer *self, ls_error *error) {
+static int build_graph(trainer *self, ls_error *error) {
     const sample_facts *facts = input_facts(&self->input);
     LS_TRY(model_build_dropping(self->settings->model.model, &self->settings->model.drops,
                                 facts->height, facts->width, facts->channels, facts->classes,
@@ -192,59 +100,16 @@ static int prepare_network(trainer *self, ls_error *error) {
     LS_TRY(trainer_check_weights(self, error));
     if (self->settings->model.zero_init_residual)
         LS_TRY(graph_zero_branches(&self->graph, error));
-    LS_TRY(make_network(self, error));
-    LS_TRY(prepare_in_turn(self, error));
-    network_give_room(self->learner.network, input_beside(&self->settings->input));
     return LS_OK;
-}
-
-/* What settings, network and data say of the mode to make. */
-static mode_settings describe_mode(const trainer *self, const learner *learner, bool strict) {
-    /* Where ranks share cores they measure in turns. */
-    double turns = self->engine.binding.oversubscribed ? self->me->local_size : 1;
-    mode_settings out = {.measure_seconds = fmax(MEASURE_SECONDS / turns, MEASURE_SECONDS / 10),
-                         .rank = self->me->rank,
-                         .size = self->me->size,
-                         .comm = self->comm,
-                         .control = self->control,
-                         .between_nodes = self->me->node_count > 1,
-                         .device = self->engine.device,
-                         .stream = self->engine.stream,
-                         .graph = learner->graph,
-                         .network = learner->network,
-                         .label_smoothing = (float)self->settings->label_smoothing,
-                         .seed = (uint64_t)self->settings->seed,
-                         .forgets_gradients = true,
-                         .beside = input_beside(&self->settings->input),
-                         .global_batch = self->global_batch,
-                         .training_batch = input_largest_batch(&self->input),
-                         .last_training_batch = self->input.train.last};
-    if (self->grouped)
-        out.group = (shard_group){.size = self->groups.size,
-                                  .place = self->groups.place,
-                                  .copy = self->groups.mine,
-                                  .comm = self->grouped};
-    mode_take_options(&self->settings->mode, strict, &out);
-    return out;
 }
 
 /* Planned, and then taken. */
 static int seal_network(trainer *self, ls_error *error) {
-    mode_settings settings = describe_mode(self, &self->learner, self->settings->mode.strict);
-    optimizer_describe(&self->learner.optimizer, self->engine.device, self->engine.update_stream,
-                       &settings);
+    mode_settings settings;
+    trainer_describe_mode(self, &self->learner, self->settings->mode.strict, &settings);
     LS_TRY(trainer_plan_memory(self, &settings, error));
     LS_TRY(trainer_check_memory(self, error));
     return trainer_fit(self, network_seal(self->learner.network, error), error);
-}
-
-int trainer_open_mode(trainer *self, learner *learner, bool strict, ls_error *error) {
-    mode_settings settings = describe_mode(self, learner, strict);
-    optimizer_describe(&learner->optimizer, self->engine.device, self->engine.update_stream,
-                       &settings);
-    LS_TRY(mode_create(self->settings->mode.mode, &settings, &learner->mode, error));
-    return optimizer_attach(&learner->optimizer, learner->mode, learner->network, learner->graph,
-                            &self->rates, error);
 }
 
 static int open_split(trainer *self, bool training, ls_error *error) {
@@ -323,9 +188,8 @@ int trainer_setup(trainer *self, ls_error *error) {
     LS_TRY(open_control(self, error));
     LS_TRY(check_ablation(self, error));
     LS_TRY(open_data(self, error));
-    LS_TRY(trainer_check_profile(self, error));
-    LS_TRY(schedule_rates(&s->schedule, s->optimizer.learning_rate, s->epochs,
-                          self->input.train.batches, &self->rates, error));
+    if (!self->batch.open)
+        LS_TRY(trainer_take_batch(self, self->global_batch, error));
     LS_TRY(trainer_agree(self, error));
     if (!self->evaluates)
         LS_TRY(trainer_find_checkpoint(self, error));
@@ -335,7 +199,9 @@ int trainer_setup(trainer *self, ls_error *error) {
     LS_TRY(trainer_check_gpus(self, error));
     LS_TRY(trainer_examine(self, error));
     LS_TRY(open_comm(self, error));
-    LS_TRY(prepare_network(self, error));
+    LS_TRY(build_graph(self, error));
+    LS_TRY(trainer_find_batch(self, error));
+    LS_TRY(trainer_prepare_network(self, error));
     LS_TRY(seal_network(self, error));
     LS_TRY(trainer_open_profile(self, error));
     LS_TRY(

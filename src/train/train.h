@@ -23,6 +23,7 @@ typedef struct train_settings {
     const char *certificate;              /* "on" or "off" */
     const char *plan_cache;               /* a file, "off", or NULL: in the user's cache folder */
     int64_t batch_per_rank, global_batch; /* as given; 0: not given */
+                                          /* batch_per_rank: BATCH_MOST, BATCH_FASTEST: found */
     int64_t epochs, validate_every, seed, profile, certificate_every, graph_steps;
     double label_smoothing, plan_seconds;
     input_choices input; /* seed and one_batch: filled in by set-up */
@@ -37,6 +38,9 @@ typedef struct train_settings {
     upload_options upload;
     bool step_log, sample_cores, verbose, no_graph;
 } train_settings;
+
+/* --batch-per-rank auto, auto:throughput. */
+enum { BATCH_MOST = -1, BATCH_FASTEST = -2 };
 
 #define ABLATE_CHOICES "none|comm|data|compute"
 

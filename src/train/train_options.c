@@ -11,8 +11,11 @@ static const option training[] = {
      "Pass N times over the training images.", false},
     {"validate-every", OPTION_INTEGER, AT(validate_every), "N", "1", NULL, 1, 100000,
      "Evaluate on the test images after each Nth epoch, and after the last.", false},
-    {"batch-per-rank", OPTION_INTEGER, AT(batch_per_rank), "N", NULL, NULL, 1, 1 << 20,
-     "Take N images a rank and step (64 when no batch is given).", false},
+    {"batch-per-rank", OPTION_INTEGER, AT(batch_per_rank), "N|auto|auto:throughput", NULL,
+     "auto|auto:throughput", 1, 1 << 20,
+     "Take N images a rank and step (64 when no batch is given); auto: the most that fit into "
+     "memory; auto:throughput: of those that fit, the fastest.",
+     false},
     {"global-batch", OPTION_INTEGER, AT(global_batch), "N", NULL, NULL, 1, 1 << 24,
      "Take N images a step, all ranks together.", false},
     {"label-smoothing", OPTION_REAL, AT(label_smoothing), "X", "0", NULL, 0, 1,

@@ -2,6 +2,7 @@
 #include "train/trainer.h"
 #include "base/clock.h"
 #include "base/signals.h"
+#include "train/batch_choice.h"
 #include "train/epoch.h"
 #include "train/fallbacks.h"
 #include "train/finish.h"
@@ -16,32 +17,6 @@
 
 #include <math.h>
 #include <string.h>
-
-/* Batch words: batch per rank, global batch = batch per rank x ranks. */
-static int choose_batch(trainer *self, ls_error *error) {
-    const train_settings *s = self->settings;
-    int size = self->me->size;
-    if (s->batch_per_rank && s->global_batch)
-        return ls_fail(error, LS_BAD_INPUT,
-                       "--batch-per-rank %lld and --global-batch %lld contradict: give one",
-                       (long long)s->batch_per_rank, (long long)s->global_batch);
-    if (s->global_batch && s->global_batch < size)
-        return ls_fail(
-            error, LS_BAD_INPUT,
-            "--global-batch %lld does not divide among %d ranks (the smallest that does: "
-            "%d)",
-            (long long)s->global_batch, size, size);
-    if (s->global_batch % size != 0)
-        return ls_fail(error, LS_BAD_INPUT,
-                       "--global-batch %lld does not divide among %d ranks (the nearest that do: "
-                       "%lld and %lld)",
-                       (long long)s->global_batch, size, (long long)(s->global_batch / size * size),
-                       (long long)((s->global_batch / size + 1) * size));
-    self->scaling = s->global_batch ? "strong" : "weak";
-    self->global_batch =
-        s->global_batch ? s->global_batch : (s->batch_per_rank ? s->batch_per_rank : 64) * size;
-    return LS_OK;
-}
 
 /* By --best. NAN is no lower loss. */
 static bool is_best(trainer *self, const epoch_record *record) {
@@ -135,7 +110,7 @@ static int find_finished(const trainer *self, bool *out, ls_error *error) {
 static int run_phases(trainer *self, bool *stopped, ls_error *error) {
     bool finished;
     LS_TRY(pulse_open(&self->pulse, error));
-    LS_TRY(choose_batch(self, error));
+    LS_TRY(trainer_choose_batch(self, error));
     LS_TRY(saver_check(self, error));
     LS_TRY(uploader_check(self, error));
     LS_TRY(trainer_setup(self, error));
@@ -163,7 +138,8 @@ int train_run(launch *me, const train_settings *settings, const char *options_te
     static trainer self; /* the graph alone is too large for a stack */
     memset(&self, 0, sizeof self);
     self.me = me;
-    self.settings = settings;
+    self.own = *settings;
+    self.settings = &self.own;
     self.options_text = options_text;
     self.command_line = command_line;
     self.clocks.started = clock_seconds();

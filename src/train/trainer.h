@@ -58,6 +58,13 @@ typedef struct all_ranks {
     rank_usage *usage;         /* of the run: usage.c's */
 } all_ranks;
 
+/* The batch where the run finds it: batch_search.c's. */
+typedef struct found_batch {
+    bool open;          /* still to be found; global_batch is the smallest that there can be */
+    const char *choice; /* "given", "auto", "auto:throughput"; of micro-batches "auto" too */
+    char note[800];     /* how it was found; "": it was given */
+} found_batch;
+
 /* What the device has counted so far: images by their losses, and updates. Read right before an
  * epoch's clock starts and right after it stops, so that the difference is what stood inside it. */
 typedef struct done_work {
@@ -77,9 +84,11 @@ typedef struct epoch_progress {
 
 struct trainer {
     launch *me;
-    const train_settings *settings;
+    const train_settings *settings; /* of train_run: `own`, with the batch that was found */
+    train_settings own;
     const char *options_text, *command_line;
     int64_t global_batch;
+    found_batch batch;
     const char *scaling; /* "weak" or "strong" */
     /* `lockstep evaluate`: nothing is trained, so there is no training split on the device, no
      * results folder, no warm-up. */

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* VmHWM of proc(5): the most memory this process ever had resident; NAN where it is not told. */
+/* VmHWM of proc(5): the most memory this process had resident since it began, or since that was
+ * forgotten; NAN where it is not told. */
 static double peak_memory_bytes(void) {
     char line[256];
     double kilobytes = NAN;
@@ -17,6 +18,14 @@ static double peak_memory_bytes(void) {
     if (file)
         fclose(file);
     return kilobytes * 1024.0;
+}
+
+void trainer_forget_peak_memory(void) {
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (!file)
+        return;
+    fputs("5", file);
+    fclose(file);
 }
 
 static double cpu_utilisation(const trainer *self, double cpu_seconds, double training_seconds) {

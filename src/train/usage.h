@@ -7,6 +7,8 @@
 
 typedef struct trainer trainer;
 
+/* The most memory that this process had resident counts from here on (not collective). */
+void trainer_forget_peak_memory(void);
 /* Of an epoch that took this rank `cpu_seconds` of its cores. */
 int trainer_epoch_usage(trainer *self, double cpu_seconds, epoch_record *record, ls_error *error);
 /* Of the run; fills ranks.usage. */

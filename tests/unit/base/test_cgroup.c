@@ -1,7 +1,8 @@
-/* Control groups and CPU quotas of machines that are given as folders. */
+/* Control groups, their CPU quotas and limits on memory, of machines that are given as folders. */
 #include "../check.h"
 #include "base/cgroup.h"
 #include "base/cpu_quota.h"
+#include "base/memory_left.h"
 #include "base/memory_limit.h"
 
 #include <math.h>
@@ -120,6 +121,56 @@ static void memory(void) {
     check_case("memory: the machine's, or the least limit of its groups");
 }
 
+/* The limits leave these bytes, and the first stands in that file. */
+static void expect_memory(const char *name, int count, const double *left, const char *file) {
+    memory_limit found[MOST_MEMORY_LIMITS];
+    int limits = memory_limits_read(machine, found);
+    CHECK(limits == count, "%s: %d limits, expected %d", name, limits, count);
+    for (int index = 0; index < limits && index < count; index++)
+        CHECK(found[index].left == left[index], "%s: %.0f bytes left, expected %.0f", name,
+              found[index].left, left[index]);
+    if (limits)
+        CHECK(strcmp(found[0].file + strlen(machine), file) == 0, "%s: '%s'", name, found[0].file);
+    check_case(name);
+}
+
+static void memory_left(void) {
+    static const char job[] = "sys/fs/cgroup/job/memory.";
+    char path[64];
+    fresh();
+    put("proc/self/cgroup", "0::/job\n");
+    put("proc/self/mountinfo", "29 22 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    put("sys/fs/cgroup/job/memory.max", "max\n");
+    put("sys/fs/cgroup/job/memory.current", "7000\n");
+    expect_memory("v2: no limit", 0, NULL, "");
+    put("sys/fs/cgroup/job/memory.max", "10000\n");
+    expect_memory("v2: what is not in use", 1, CPUS(3000), "/sys/fs/cgroup/job/memory.max");
+    snprintf(path, sizeof path, "%sstat", job);
+    put(path, "anon 1\nfile 900\ninactive_file 500\nactive_file 400\nshmem 9\n");
+    expect_memory("v2: and pages of files", 1, CPUS(3900), "/sys/fs/cgroup/job/memory.max");
+    snprintf(path, sizeof path, "%shigh", job);
+    put(path, "9000\n");
+    expect_memory("v2: a softer limit", 1, CPUS(2900), "/sys/fs/cgroup/job/memory.high");
+    put("sys/fs/cgroup/memory.max", "6000\n");
+    put("sys/fs/cgroup/memory.current", "7100\n");
+    expect_memory("v2: an ancestor that is beyond its own", 2, CPUS(2900, 0),
+                  "/sys/fs/cgroup/job/memory.high");
+    fresh();
+    put("proc/self/cgroup", "4:memory:/a\n");
+    put("proc/self/mountinfo", "33 32 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+    put("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "5000\n");
+    put("sys/fs/cgroup/memory/a/memory.usage_in_bytes", "4000\n");
+    put("sys/fs/cgroup/memory/a/memory.stat", "inactive_file 7\ntotal_inactive_file 100\n");
+    put("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    put("sys/fs/cgroup/memory/memory.usage_in_bytes", "4000\n");
+    expect_memory("v1: a limit below one that is none", 1, CPUS(1100),
+                  "/sys/fs/cgroup/memory/a/memory.limit_in_bytes");
+    CHECK(isinf(memory_left_bytes(machine)));
+    put("proc/meminfo", "MemTotal: 100 kB\nMemAvailable:   64 kB\n");
+    CHECK(memory_left_bytes(machine) == 65536);
+    check_case("what the machine has left");
+}
+
 static void threads(void) {
     static const struct {
         double cpus;
@@ -138,6 +189,7 @@ int main(void) {
     version_2();
     version_1();
     memory();
+    memory_left();
     threads();
     fresh();
     return rmdir(machine) != 0 || check_done();

@@ -10,6 +10,7 @@ typedef struct settings {
     int64_t epochs;
     double rate;
     const char *data, *mode;
+    int64_t batch;
 } settings;
 
 static const option table[] = {
@@ -21,6 +22,8 @@ static const option table[] = {
     {"data", OPTION_TEXT, offsetof(settings, data), "DIR", NULL, NULL, 0, 0, "Data.", true},
     {"mode", OPTION_CHOICE, offsetof(settings, mode), NULL, "single", "single|dp|ddp", 0, 0,
      "Mode.", false},
+    {"batch", OPTION_INTEGER, offsetof(settings, batch), "N|most|best", NULL, "most|best", 1, 64,
+     "Batch.", false},
     {0}};
 static const command tested = {.name = "test",
                                .usage = "RUN...",
@@ -55,6 +58,9 @@ static void test_options_good(void) {
     CHECK(given.force && given.epochs == 3 && strcmp(given.data, "-x-") == 0);
     CHECK(strcmp(given.mode, "ddp") == 0 && rest.count == 2);
     CHECK(strcmp(rest.values[0], "a") == 0 && strcmp(rest.values[1], "b") == 0);
+    CHECK(PARSE("--batch", "most") == LS_OK && given.batch == -1);
+    CHECK(PARSE("--batch=best") == LS_OK && given.batch == -2);
+    CHECK(PARSE("--batch", "8") == LS_OK && given.batch == 8);
     CHECK(PARSE("--", "--force") == LS_OK && rest.count == 1 && !given.force);
     CHECK(PARSE("--help") == LS_OK && rest.help);
     check_case("options: defaults, both spellings, operands in between, --, --help");
@@ -71,6 +77,8 @@ static void test_options_bad(void) {
         {{"--epochs", "3.5"}, "'3.5'"},
         {{"--epochs", ""}, "''"},
         {{"--epochs", "0"}, "between 1 and 100"},
+        {{"--batch", "-1"}, "most|best or a whole number between 1 and 64, found '-1'"},
+        {{"--batch", "mos"}, "most|best or a whole number, found 'mos'"},
         {{"--epochs", "99999999999999999999"}, "whole number"},
         {{"--learning-rate", "nan"}, "'nan'"},
         {{"--learning-rate", "11"}, "between 0 and 10"},
@@ -122,8 +130,12 @@ static void test_describe(void) {
     text_buffer text = {0};
     CHECK(PARSE("--data", "somewhere", "--epochs", "5") == LS_OK);
     option_describe(&tested, &given, &text);
-    CHECK(strcmp(text.bytes, "force=0\nepochs=5\nlearning-rate=0.001\nmode=single\n") == 0, "%s",
-          text.bytes);
+    CHECK(strcmp(text.bytes, "force=0\nepochs=5\nlearning-rate=0.001\nmode=single\nbatch=0\n") == 0,
+          "%s", text.bytes);
+    text_free(&text);
+    CHECK(PARSE("--batch", "best") == LS_OK);
+    option_describe(&tested, &given, &text);
+    CHECK(strstr(text.bytes, "\nbatch=best\n"), "%s", text.bytes);
     text_free(&text);
     check_case("options: the description leaves out what may differ");
 }
