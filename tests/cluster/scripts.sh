@@ -164,28 +164,85 @@ check_epochs() { # JOB RUN EPOCHS
     done
 }
 
-case_vit() {
+# What the ViT scripts print behind their runs: a row a configuration, those of the published file, pictures.
+check_published() { # JOB PUBLISHED
+    sed -n '/^== throughput, memory/,/^pictures: /p' "slurm-$1.out" >modes.txt
+    expect_lines modes.txt 1 "^pictures: .*/$1-pictures$"
+    for source in $("$python" -IS -c 'import csv, sys; print(*{row["configuration"].split(",")[0].split()[0] for row in csv.DictReader(open(sys.argv[1]))})' \
+        "$repository/slurm/published/$2.csv"); do
+        grep -q "$source" modes.txt || { cat modes.txt; fail "$source of what was published is not in the table"; }
+    done
+    [ -n "$(ls "results/$1-pictures" 2>/dev/null)" ] || fail "no pictures in results/$1-pictures"
+    expect_lines "slurm-$1.out" 1 '^== where this differs from the published setting'
+}
+
+expect_facts() { # FOLDER NAME=VALUE...
+    folder=$1
+    shift
+    for fact; do expect "${fact%%=*} of $folder" "$(csv "$folder/summary.csv" "${fact%%=*}")" "${fact#*=}"; done
+}
+
+# All nodes first, at the batch that they find: the data set is 24 images a rank. One rank has the same.
+case_vit_ddp() {
     pack_small small
     job=$(LOCKSTEP_DATA=$PWD/small LOCKSTEP_MODEL=vit-ti16 LOCKSTEP_AUGMENT=crop-flip LOCKSTEP_EPOCHS=2 \
-        LOCKSTEP_PRECISION=fp32 LOCKSTEP_BATCH_PER_RANK=8 LOCKSTEP_WARMUP_EPOCHS=1 LOCKSTEP_CHECKPOINT=epoch \
-        submit --nodes=2 vit)
+        LOCKSTEP_PRECISION=fp32 LOCKSTEP_WARMUP_EPOCHS=1 LOCKSTEP_CHECKPOINT=epoch submit --nodes=2 vit-ddp)
     expect_job "$job" 120 COMPLETED 0:0
-    for run in one-rank-1:single:1 2-nodes-1:ddp:2; do
-        folder=results/$job-${run%%:*} count=${run##*:}
-        summary=$folder/summary.csv
-        for fact in mode="$(echo $run | cut -d : -f 2)" ranks="$count" nodes="$count" model=vit-ti16 batch_per_rank=8 \
-            optimizer=adamw weight_decay=0.05 decay=weights label_smoothing=0.1 drop_path=0.1 attempts=1; do
-            expect "${fact%%=*} of $run" "$(csv "$summary" "${fact%%=*}")" "${fact#*=}"
-        done
-        csv "$summary" clip | grep -q 'norm' || fail "no clipping: $(csv "$summary" clip)"
+    for run in one-rank-1:single:1:given 2-nodes-1:ddp:2:auto; do
+        folder=results/$job-${run%%:*}
+        of=${run#*:}
+        expect_facts "$folder" mode="${of%%:*}" ranks="$(echo "$of" | cut -d : -f 2)" model=vit-ti16 batch_per_rank=24 \
+            batch_choice="${of##*:}" optimizer=adamw weight_decay=0.05 decay=weights label_smoothing=0.1 drop_path=0.1 attempts=1
+        csv "$folder/summary.csv" clip | grep -q 'norm' || fail "no clipping: $(csv "$folder/summary.csv" clip)"
         expect "epochs of $run" "$(csv "$folder/epochs.csv" images all | tr '\n' ' ')" "48 48 "
         check_epochs "$job" "$folder" 2
-        [ -s "$folder/checkpoints/last" ] || fail "no checkpoint of $run"
+        [ -s "$folder/checkpoints/best" ] || fail "no best checkpoint of $run"
     done
+    check_published "$job" vit-ddp
+    expect_lines "slurm-$job.out" 1 '^batch per rank, the highest that fits: published 48, here 24$'
     ratio=$("$python" -IS -c 'import sys; a, b = map(float, sys.argv[1:]); print("%.2fx" % (a / b))' \
         "$(seconds one-rank-1)" "$(seconds 2-nodes-1)")
     sed -n '/^== what/,$p' "slurm-$job.out" >tables.txt
     grep DDP tables.txt | grep -q -F "$ratio" || { cat tables.txt; fail "the speedup $ratio is not in the table"; }
+}
+
+case_vit_fsdp() {
+    pack_small small
+    job=$(LOCKSTEP_DATA=$PWD/small LOCKSTEP_MODEL=vit-ti16 LOCKSTEP_AUGMENT=none LOCKSTEP_EPOCHS=1 LOCKSTEP_PRECISION=fp32 \
+        LOCKSTEP_LAYOUT_PRECISION=fp32 LOCKSTEP_BATCH_INSIDE=4 LOCKSTEP_BATCH_BETWEEN=8 LOCKSTEP_CHECKPOINT=off \
+        LOCKSTEP_ARGS=--oversubscribe submit --ntasks-per-node=2 --gres=gpu:1 vit-fsdp)
+    expect_job "$job" 120 COMPLETED 0:0
+    expect_facts "results/$job-highest-fsdp-2x1-1" mode=fsdp ranks=2 nodes=2 batch_per_rank=24 batch_choice=auto
+    for run in ddp-1x2:1:4 fsdp-1x2:1:4 ddp-2x1:2:8 fsdp-2x1:2:8; do
+        of=${run#*:}
+        expect_facts "results/$job-layout-${run%%:*}-1" mode="${run%%-*}" ranks=2 nodes="${of%:*}" batch_per_rank="${of#*:}"
+    done
+    check_published "$job" vit-fsdp
+}
+
+# Of the modes one that there is; and again: all is finished, and shown once more.
+case_vit_modes() {
+    pack_small small
+    export LOCKSTEP_DATA="$PWD/small" LOCKSTEP_MODEL=vit-ti16 LOCKSTEP_AUGMENT=none LOCKSTEP_EPOCHS=2 LOCKSTEP_INIT=none \
+        LOCKSTEP_MODES="zero2:fp32 nosuch:fp16" LOCKSTEP_BATCHES="4 8" LOCKSTEP_ACCURACY=ddp:fp32
+    job=$(submit --nodes=2 --ntasks-per-node=1 --gres=gpu:1 vit-modes)
+    expect_job "$job" 120 COMPLETED 0:0
+    for batch in 4 8; do
+        expect_facts "results/$job-cost-zero2-fp32-$batch-1" mode=zero2 ranks=2 batch_per_rank=$batch epochs=1
+    done
+    expect_facts "results/$job-accuracy-ddp-fp32-1" mode=ddp batch_per_rank=8 epochs=2
+    check_epochs "$job" "results/$job-accuracy-ddp-fp32-1" 2
+    check_published "$job" vit-modes
+    expect_lines "slurm-$job.out" 1 '^not run, for this lockstep has no such mode: nosuch:fp16$'
+    first=$(cksum <"results/$job-accuracy-ddp-fp32-1/summary.csv")
+    again=$(LOCKSTEP_RUN=$job submit --nodes=2 --ntasks-per-node=1 --gres=gpu:1 vit-modes)
+    expect_job "$again" 60 COMPLETED 0:0
+    expect_lines "slurm-$again.out" 3 '^finished before: '
+    expect_lines "slurm-$again.out" 1 '^== throughput, memory'
+    expect "the finished run's summary" "$(cksum <"results/$job-accuracy-ddp-fp32-1/summary.csv")" "$first"
+    job=$(LOCKSTEP_INIT="" submit --gres=gpu:1 vit-modes)
+    expect_job "$job" 60 FAILED 2:0
+    expect_lines "slurm-$job.out" 1 '^vit-modes.sbatch: LOCKSTEP_INIT: expected'
 }
 
 # From weights that a run of ours left: the first epoch begins where that ended.
