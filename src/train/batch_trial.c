@@ -5,6 +5,7 @@
 #include "train/run_mode.h"
 #include "train/trainer.h"
 
+#include <malloc.h>
 #include <math.h>
 
 static void forget_network(trainer *self) {
@@ -49,6 +50,7 @@ static int close_blank(trainer *self, ls_error *error) {
     learner->mode = NULL;
     learner->network = NULL;
     learner->optimizer = (optimizer){0};
+    malloc_trim(0); /* what the run takes next need not fit into the gaps */
     return optimizer_create(&learner->optimizer, &self->settings->optimizer, scaling, error);
 }
 

@@ -8,7 +8,7 @@
 
 /* Left for what no plan has: page tables, stacks, buffers of the kernel and of libraries. */
 static const double UNPLANNED_SHARE = 0.005, UNPLANNED_DEVICE_SHARE = 0.02;
-static const double UNPLANNED_BYTES = 6e6; /* a rank's: as seen in runs of some 100 MB */
+static const double UNPLANNED_BYTES = 16e6; /* a rank's: as seen in runs of some 100 MB */
 
 double memory_proportional_bytes(void) {
     char line[256];

@@ -112,7 +112,7 @@ with tempfile.TemporaryDirectory(prefix="lockstep-batch-") as work:
     most(work, images, "cnn", 0, 110, "--mode", "single", "--model", "cnn")
     most(work, small, "vit", 0, 90, "--mode", "single", "--model", "vit-ti16", "--patch", "4", "--recompute", "block")
     if shutil.which("mpirun"):
-        most(work, small, "ddp of two ranks", 2, 100, "--mode", "ddp", "--model", "vit-ti16", "--patch", "4")
+        most(work, small, "ddp of two ranks", 2, 125, "--mode", "ddp", "--model", "vit-ti16", "--patch", "4")
         most(work, images, "zero2 of two ranks", 2, 130, "--mode", "zero2", "--model", "cnn")
     whole = summary(attempt(small, os.path.join(work, "whole"), 0, "--mode", "single", "--model", "resnet18-small",
                             "--batch-per-rank", "auto"), os.path.join(work, "whole"))
