@@ -10,21 +10,9 @@
  * of the same paper) parts are cut over a group of ranks, those of a node say, each of which has
  * its counterparts in the other groups: what is gathered stays inside a group, and a part's
  * gradient is summed inside it first and then over its counterparts (comm/groups.h). */
-#include "mode/batch_sums.h"
-#include "mode/gathered.h"
-#include "mode/parts.h"
-#include "mode/scattered.h"
+#include "mode/fsdp.h"
 
 #include <stdlib.h>
-
-typedef struct fsdp_state {
-    unit_groups groups;
-    shards shards;
-    outstanding works;
-    batch_sums sums;
-    gathered *gathered; /* NULL: all parameters lie here */
-    scattered *scattered;
-} fsdp_state;
 
 /* ---- hooks */
 
@@ -64,7 +52,7 @@ static int between(void *context, ls_error *error) {
 
 /* ---- a step */
 
-static int finish(mode *self, ls_error *error) {
+int fsdp_finish(mode *self, ls_error *error) {
     fsdp_state *state = self->state;
     LS_TRY(scattered_finish(state->scattered, error));
     outstanding_clear(&state->works);
@@ -72,15 +60,15 @@ static int finish(mode *self, ls_error *error) {
 }
 
 /* Each rank looks at its parts. */
-static int agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
+int fsdp_agree_overflow(mode *self, int32_t *overflow, ls_error *error) {
     return mode_agree_overflow(self, &((fsdp_state *)self->state)->works, overflow, error);
 }
 
-static int add_up(mode *self, double *values, size_t count, ls_error *error) {
+int fsdp_add_up(mode *self, double *values, size_t count, ls_error *error) {
     return mode_add_up_parts(self, &((fsdp_state *)self->state)->works, values, count, error);
 }
 
-static void parameters_changed(mode *self) {
+void fsdp_parameters_changed(mode *self) {
     fsdp_state *state = self->state;
     if (state->gathered)
         gathered_forget(state->gathered);
@@ -94,38 +82,38 @@ static bool gathers(const mode_settings *s) {
 
 /* A piece that is updated as soon as it is summed needs no place of its own, where nothing looks at
  * gradients later, and no update waits for its neighbours. */
-static bool holds_gradients(const mode_settings *s) {
+bool fsdp_holds_gradients(const mode_settings *s) {
     bool sums_parts = s->micro_batches > 1 && !s->lanes;
     return !s->settled || s->device->facts.asynchronous || sums_parts;
 }
 
-/* Every rank of a group. `spans`: room for all of a rank's. */
-static int has_parts(const mode *self, store_span *spans, ls_error *error) {
+/* Every rank of a group has. */
+static int have_parts(const mode *self, ls_error *error) {
     const fsdp_state *state = self->state;
     const mode_settings *s = &self->settings;
     int ranks = mode_group(s).size;
-    for (int place = 0; place < ranks; place++)
-        if (shards_held(&state->shards, place, spans) == 0)
+    for (int place = 0; place < ranks; place++) {
+        size_t elements = 0;
+        for (int group = 0; group < state->groups.count; group++)
+            elements += shards_part(&state->shards, group, place).count;
+        if (elements == 0)
             return ls_fail(error, LS_BAD_LAUNCH,
-                           "--mode fsdp: %zu parameters leave none of %d for rank %d (start fewer "
+                           "--mode %s: %zu parameters leave none of %d for rank %d (start fewer "
                            "ranks, or --mode ddp)",
-                           s->graph->parameter_count, ranks, place);
+                           self->is->name, s->graph->parameter_count, ranks, place);
+    }
     return LS_OK;
 }
 
-static int hold(mode *self, ls_error *error) {
+int fsdp_hold_shards(mode *self, ls_error *error) {
     fsdp_state *state = self->state;
     store_span *spans = calloc((size_t)state->groups.count + 1, sizeof *spans);
     if (!spans)
         return ls_fail(error, LS_FAILED, "out of memory");
-    int status = has_parts(self, spans, error);
     int count = shards_held(&state->shards, mode_group(&self->settings).place, spans);
-    if (status == LS_OK)
-        status = store_hold_own(self->store, STORE_PARAMETERS, spans, count, error);
-    if (status == LS_OK && holds_gradients(&self->settings))
+    int status = store_hold_own(self->store, STORE_PARAMETERS, spans, count, error);
+    if (status == LS_OK && fsdp_holds_gradients(&self->settings))
         status = store_hold_own(self->store, STORE_GRADIENTS, spans, count, error);
-    if (status == LS_OK)
-        status = store_hold_whole(self->store, STORE_BUFFERS, error);
     if (status == LS_OK)
         status = store_update(self->store, spans, count, error);
     free(spans);
@@ -133,7 +121,7 @@ static int hold(mode *self, ls_error *error) {
 }
 
 /* One of each rank's parts. Without memory for the cut, nothing: setup will say so. */
-static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
+void fsdp_plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     unit_groups groups;
     ls_error error = {0};
     size_t ranks = (size_t)mode_group(s).size;
@@ -142,19 +130,19 @@ static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
         return;
     bytes[MEMORY_PARAMETERS] +=
         store_whole_bytes(part, 1) + store_whole_bytes(s->graph->buffer_count, mode_plan_rows(s));
-    bytes[MEMORY_GRADIENTS] += holds_gradients(s) ? store_whole_bytes(part, 1) : 0;
+    bytes[MEMORY_GRADIENTS] += fsdp_holds_gradients(s) ? store_whole_bytes(part, 1) : 0;
     mode_plan_updates(s, part, bytes);
     if (s->averages) /* of a part too */
         bytes[MEMORY_OPTIMIZER] -=
             store_whole_bytes(s->graph->parameter_count, 1) - store_whole_bytes(part, 1);
     if (gathers(s))
-        gathered_plan_memory(s, &groups, bytes);
+        gathered_plan_memory(s, &groups, false, bytes);
     scattered_plan_memory(s, &groups, bytes);
     bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
     unit_groups_destroy(&groups);
 }
 
-static int open_gathered(mode *self, ls_error *error) {
+static int open_gathered(mode *self, bool reads, ls_error *error) {
     fsdp_state *state = self->state;
     const mode_settings *s = &self->settings;
     gathered_settings settings = {.mode = self,
@@ -162,7 +150,8 @@ static int open_gathered(mode *self, ls_error *error) {
                                   .shards = &state->shards,
                                   .works = &state->works,
                                   .ahead = s->prefetch,
-                                  .keeps = s->keeps_parameters};
+                                  .keeps = s->keeps_parameters,
+                                  .reads = reads};
     self->hooks.comes_to = comes_to;
     self->hooks.parameters = parameters;
     self->hooks.released = released;
@@ -176,13 +165,13 @@ static int open_scattered(mode *self, ls_error *error) {
                                    .groups = &state->groups,
                                    .shards = &state->shards,
                                    .works = &state->works,
-                                   .holds = holds_gradients(s)};
+                                   .holds = fsdp_holds_gradients(s)};
     self->hooks.gradient = gradient;
     self->hooks.gradient_ready = gradient_ready;
     return scattered_create(&settings, &state->scattered, error);
 }
 
-static int setup(mode *self, ls_error *error) {
+int fsdp_open(mode *self, fsdp_hold hold, bool reads, ls_error *error) {
     const mode_settings *s = &self->settings;
     fsdp_state *state = calloc(1, sizeof *state);
     if (!state)
@@ -192,20 +181,26 @@ static int setup(mode *self, ls_error *error) {
     LS_TRY(unit_groups_create(s->graph, &state->groups, error));
     LS_TRY(shards_create(s->graph, state->groups.spans, state->groups.count, mode_group(s).size,
                          &state->shards, error));
+    LS_TRY(have_parts(self, error));
     LS_TRY(hold(self, error));
+    LS_TRY(store_hold_whole(self->store, STORE_BUFFERS, error));
     self->hooks.buffers = mode_whole_buffers;
     self->hooks.parameters = mode_whole_parameters;
     if (!s->device->facts.asynchronous) /* there, the comm gets on by itself */
         self->hooks.between = between;
-    if (gathers(s))
-        LS_TRY(open_gathered(self, error));
+    if (mode_gathers(self))
+        LS_TRY(open_gathered(self, reads, error));
     LS_TRY(open_scattered(self, error));
     if (s->between_nodes && !s->device->facts.asynchronous)
         LS_TRY(outstanding_start_pump(&state->works, error));
     return batch_sums_open(&state->sums, self, &state->works, error);
 }
 
-static void teardown(mode *self) {
+static int setup(mode *self, ls_error *error) {
+    return fsdp_open(self, fsdp_hold_shards, false, error);
+}
+
+void fsdp_teardown(mode *self) {
     fsdp_state *state = self->state;
     pump_stop(state->works.pump);
     gathered_destroy(state->gathered);
@@ -226,13 +221,13 @@ const mode_interface mode_fsdp = {
     .adds_parts = true,
     .shards = true,
     .loader_share = mode_loader_own_share,
-    .plan_memory = plan_memory,
+    .plan_memory = fsdp_plan_memory,
     .setup = setup,
-    .teardown = teardown,
+    .teardown = fsdp_teardown,
     .begin = mode_begin_own_batch,
     .loss = mode_loss_own_batch,
-    .finish = finish,
-    .agree_overflow = agree_overflow,
-    .add_up = add_up,
-    .parameters_changed = parameters_changed,
+    .finish = fsdp_finish,
+    .agree_overflow = fsdp_agree_overflow,
+    .add_up = fsdp_add_up,
+    .parameters_changed = fsdp_parameters_changed,
 };

@@ -12,7 +12,9 @@ typedef struct slot {
     slot_state state;
     int group;
     bool packed; /* what it has was waited for, and copies were made */
-    int left;    /* units of the group that this walk has used */
+    bool sent;   /* the gather has begun; before, the own part may still be read */
+    offload_ticket read;
+    int left; /* units of the group that this walk has used */
     uint64_t used;
     float *memory;
     char *copies; /* NULL: no unit has any but low's */
@@ -104,7 +106,7 @@ static slot *choose(const gathered *self, int group) {
     return oldest;
 }
 
-/* This rank's part lies in its place; the others' come. */
+/* This rank's part comes to its place. */
 static int begin(gathered *self, int group, slot *into, ls_error *error) {
     const gathered_settings *g = &self->settings;
     const mode_settings *s = &g->mode->settings;
@@ -114,14 +116,26 @@ static int begin(gathered *self, int group, slot *into, ls_error *error) {
                    .memory = into->memory,
                    .copies = into->copies,
                    .low = into->low};
-    if (gathered_low_has(&self->low, group))
-        return gathered_low_begin(&self->low, g->mode->store, g->works, group, &into->low,
+    if (part.count == 0 || gathered_low_has(&self->low, group))
+        return LS_OK;
+    return store_fetch(g->mode->store, s->stream, STORE_PARAMETERS, part,
+                       into->memory + (part.first - g->groups->spans[group].first), &into->read,
+                       error);
+}
+
+/* It lies there; the others' come. */
+static int gather(gathered *self, slot *into, ls_error *error) {
+    const gathered_settings *g = &self->settings;
+    const mode_settings *s = &g->mode->settings;
+    if (into->sent)
+        return LS_OK;
+    into->sent = true;
+    if (gathered_low_has(&self->low, into->group))
+        return gathered_low_begin(&self->low, g->mode->store, g->works, into->group, &into->low,
                                   &into->work, error);
-    if (part.count > 0)
-        LS_TRY(store_copy(g->mode->store, s->stream, STORE_PARAMETERS, part,
-                          into->memory + (part.first - g->groups->spans[group].first), error));
+    LS_TRY(store_fetched(g->mode->store, into->read, error));
     return outstanding_allgather(g->works, s->stream, into->memory,
-                                 shards_lengths(g->shards, group), DTYPE_F32, s->stream,
+                                 shards_lengths(g->shards, into->group), DTYPE_F32, s->stream,
                                  &into->work, error);
 }
 
@@ -138,6 +152,16 @@ static int want(gathered *self, int group, ls_error *error) {
     return begin(self, group, into, error);
 }
 
+/* Groups that are wanted beside the one in use. */
+static int wanted_ahead(const gathered_settings *g) {
+    return g->ahead + (g->reads && g->mode->settings.size > 1);
+}
+
+/* One rank has nothing to gather, and waits for what it reads when it is used. */
+static bool gathers_at(const gathered_settings *g, int distance) {
+    return !g->reads || (g->mode->settings.size > 1 && distance <= g->ahead);
+}
+
 /* As many groups are wanted before the one in use as there are slots beside it. */
 int gathered_come_to(gathered *self, int unit, bool backward, ls_error *error) {
     const unit_groups *groups = self->settings.groups;
@@ -147,10 +171,13 @@ int gathered_come_to(gathered *self, int unit, bool backward, ls_error *error) {
     if (!begins)
         return LS_OK;
     LS_TRY(step_clock_waiting(self->settings.mode->clock, error));
-    for (int distance = 0; distance <= self->settings.ahead; distance++) {
+    for (int distance = 0; distance <= wanted_ahead(&self->settings); distance++) {
         int next = backward ? group - distance : group + distance;
-        if (next >= 0 && next < groups->count)
-            LS_TRY(want(self, next, error));
+        if (next < 0 || next >= groups->count)
+            continue;
+        LS_TRY(want(self, next, error));
+        if (gathers_at(&self->settings, distance))
+            LS_TRY(gather(self, find(self, next), error));
     }
     return step_clock_resumed(self->settings.mode->clock, error);
 }
@@ -165,6 +192,7 @@ static int arrive(gathered *self, slot *here, ls_error *error) {
     if (here->packed)
         return LS_OK;
     LS_TRY(step_clock_waiting(mode->clock, error));
+    LS_TRY(gather(self, here, error));
     LS_TRY(outstanding_wait(self->settings.works, &here->work, mode->settings.stream, error));
     if (gathered_low_has(&self->low, here->group))
         LS_TRY(gathered_low_arrive(&self->low, self->settings.works, here->group, &here->low,
@@ -232,9 +260,19 @@ static int count_slots(const unit_groups *groups, int ahead, bool keeps) {
     return keeps || ahead + 1 > groups->count ? groups->count : ahead + 1;
 }
 
-static void plan_slots(const mode_settings *s, const gathered_low *low,
+/* What is read comes in fp32, right to where it is gathered. */
+static int open_low(const mode_settings *s, const unit_groups *groups, const shards *shards,
+                    bool reads, gathered_low *out, ls_error *error) {
+    if (!reads)
+        return gathered_low_create(s, groups, shards, out, error);
+    *out = (gathered_low){.settings = s, .groups = groups, .shards = shards};
+    return LS_OK;
+}
+
+static void plan_slots(const mode_settings *s, const gathered_low *low, bool reads,
                        size_t bytes[MEMORY_KINDS]) {
-    int count = count_slots(low->groups, s->prefetch, s->keeps_parameters);
+    int ahead = s->prefetch + (reads && s->size > 1);
+    int count = count_slots(low->groups, ahead, s->keeps_parameters);
     bool keeps = count == low->groups->count;
     for (int slot = 0; slot < count; slot++) {
         bytes[MEMORY_COMMUNICATION] += elements_of_slot(low->groups, keeps, slot) * sizeof(float) +
@@ -243,7 +281,7 @@ static void plan_slots(const mode_settings *s, const gathered_low *low,
     }
 }
 
-void gathered_plan_memory(const mode_settings *s, const unit_groups *groups,
+void gathered_plan_memory(const mode_settings *s, const unit_groups *groups, bool reads,
                           size_t bytes[MEMORY_KINDS]) {
     shards shards;
     gathered_low low;
@@ -251,8 +289,8 @@ void gathered_plan_memory(const mode_settings *s, const unit_groups *groups,
     if (shards_create(s->graph, groups->spans, groups->count, mode_group(s).size, &shards,
                       &error) != LS_OK)
         return;
-    if (gathered_low_create(s, groups, &shards, &low, &error) == LS_OK)
-        plan_slots(s, &low, bytes);
+    if (open_low(s, groups, &shards, reads, &low, &error) == LS_OK)
+        plan_slots(s, &low, reads, bytes);
     gathered_low_destroy(&low);
     shards_destroy(&shards);
 }
@@ -286,13 +324,13 @@ int gathered_create(const gathered_settings *settings, gathered **out, ls_error 
         return ls_fail(error, LS_FAILED, "out of memory");
     *out = self;
     self->settings = *settings;
-    self->slot_count = count_slots(settings->groups, settings->ahead, settings->keeps);
+    self->slot_count = count_slots(settings->groups, wanted_ahead(settings), settings->keeps);
     self->settings.keeps = self->slot_count == groups;
     self->slots = calloc((size_t)self->slot_count, sizeof *self->slots);
     if (!self->slots)
         return ls_fail(error, LS_FAILED, "out of memory");
-    LS_TRY(gathered_low_create(&settings->mode->settings, settings->groups, settings->shards,
-                               &self->low, error));
+    LS_TRY(open_low(&settings->mode->settings, settings->groups, settings->shards, settings->reads,
+                    &self->low, error));
     for (int index = 0; index < self->slot_count; index++)
         LS_TRY(take_memory(self, index, error));
     return LS_OK;

@@ -26,10 +26,13 @@ typedef struct gathered_settings {
     outstanding *works;
     int ahead;  /* groups that are on their way beside the one in use, at most */
     bool keeps; /* there is a slot for each group: none is gathered again before it changes */
+    /* A part may have to be read first (mode/store_memory.h): reads begin a group before, where
+     * ranks gather, so that a gather finds its part there. The same on all ranks. */
+    bool reads;
 } gathered_settings;
 
 /* For mode_interface.plan_memory: what gathered_create takes. */
-void gathered_plan_memory(const mode_settings *settings, const unit_groups *groups,
+void gathered_plan_memory(const mode_settings *settings, const unit_groups *groups, bool reads,
                           size_t bytes[MEMORY_KINDS]);
 
 /* All that is borrowed outlives it. Collective. */

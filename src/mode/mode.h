@@ -1,7 +1,8 @@
 /* A mode: when to communicate what. single computes alone; ddp reduces buckets of the gradient
  * while backward still runs; zero1 and zero2 do, and share out the optimizer's state and the
- * gradient; fsdp shards parameters too; dp is DataParallel's data flow across ranks. One file a
- * mode, ended by its mode_interface; modes.c holds the list.
+ * gradient; fsdp shards parameters too; gemini does, and keeps what does not fit in a file; dp is
+ * DataParallel's data flow across ranks. One file a mode, ended by its mode_interface; modes.c
+ * holds the list.
  *
  * A step, in order: begin (a staged batch, input/batch.h, reaches every rank's pass),
  * network_forward, loss, network_backward (with the mode's hooks), finish (gradients are final
@@ -51,6 +52,8 @@ typedef struct mode_settings {
     bool sync_batchnorm;   /* ddp: what ops sum over a batch is all ranks' (mode/batch_sums.h) */
     int prefetch;          /* fsdp: groups of units on their way beside the one in use */
     bool keeps_parameters; /* fsdp: gathered in forward, kept for backward */
+    size_t device_memory;  /* gemini: bytes that the plan may have on the device; 0: no bound */
+    const char *offload_folder; /* gemini: for what does not fit; NULL: there is none */
     int lanes; /* --strict: of the global batch, over all ranks (mode/lanes.h); 0: not strict */
     int micro_batches;    /* a step's, one after the other (mode/accumulate.h); 0 is 1 */
     int64_t global_batch; /* the largest that will come */
@@ -147,6 +150,7 @@ struct mode_interface {
     bool adds_parts; /* adds up a step's micro-batches itself where there are no lanes */
     bool shards;     /* has --shard-within: cuts what it holds over a group of ranks */
     bool scatters;   /* rank 0 loads the whole batch, and begin shares it out */
+    bool offloads;   /* has --offload-dir */
     /* Parameters are gathered for each use, and their packed copies lie where the mode says. NULL:
      * never. */
     bool (*gathers)(const mode_settings *settings);

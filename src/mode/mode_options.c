@@ -43,6 +43,12 @@ static const option sharding[] = {
      "Give gathered parameters back after forward; off: keep them for backward.", false},
     {0}};
 
+static const option offloading[] = {
+    {"offload-dir", OPTION_TEXT, AT(offload_folder), "DIR", NULL, NULL, 0, 0,
+     "Keep what of the state does not fit into --device-memory in a file there, on a local disk.",
+     true},
+    {0}};
+
 /* A sampled step on a GPU has up to nine marks of time a micro-batch (mode/step_clock.c). */
 static const option accumulation[] = {
     {"accumulate", OPTION_INTEGER, AT(accumulate), "N|auto", "1", "auto", 1, MOST_MICRO_BATCHES,
@@ -68,7 +74,9 @@ int mode_add_options(option_groups *list, size_t offset, ls_error *error) {
                             error));
     LS_TRY(option_add_group(list, (option_group){"Sharding (zero1, zero2, fsdp)", grouping, offset},
                             error));
-    LS_TRY(option_add_group(list, (option_group){"Sharded parameters (fsdp)", sharding, offset},
+    LS_TRY(option_add_group(
+        list, (option_group){"Sharded parameters (fsdp, gemini)", sharding, offset}, error));
+    LS_TRY(option_add_group(list, (option_group){"Offloaded state (gemini)", offloading, offset},
                             error));
     LS_TRY(option_add_group(list, (option_group){"Accumulation of gradients", accumulation, offset},
                             error));
@@ -131,6 +139,20 @@ static int check_sharding(const mode_options *self, const mode_interface *chosen
         return LS_OK;
     return ls_fail(error, LS_BAD_INPUT, "--%s belongs to --mode %s; found it with --mode %s", given,
                    modes_that(gathers, modes_with, sizeof modes_with), self->mode);
+}
+
+static bool offloads(const mode_interface *mode) {
+    return mode->offloads;
+}
+
+static int check_offloading(const mode_options *self, const mode_interface *chosen,
+                            ls_error *error) {
+    char modes_with[128];
+    const char *given = option_changed(offloading, self);
+    if (!given || chosen->offloads)
+        return LS_OK;
+    return ls_fail(error, LS_BAD_INPUT, "--%s belongs to --mode %s; found it with --mode %s", given,
+                   modes_that(offloads, modes_with, sizeof modes_with), self->mode);
 }
 
 static int check_sync(const mode_options *self, const mode_interface *chosen, ls_error *error) {
@@ -210,6 +232,7 @@ int mode_check_options(const mode_options *self, int size, int64_t global_batch,
     LS_TRY(mode_check(self->mode, size, error));
     LS_TRY(check_exchange(self, chosen, error));
     LS_TRY(check_sharding(self, chosen, error));
+    LS_TRY(check_offloading(self, chosen, error));
     LS_TRY(check_sync(self, chosen, error));
     LS_TRY(check_accumulation(self, size, global_batch, error));
     if (self->strict)
@@ -240,5 +263,6 @@ void mode_take_options(const mode_options *self, bool strict, mode_settings *out
     out->micro_batches = (int)self->accumulate;
     out->sync_batchnorm = self->sync_batchnorm;
     out->prefetch = (int)self->prefetch;
+    out->offload_folder = self->offload_folder;
     out->keeps_parameters = strcmp(self->reshard, "off") == 0;
 }

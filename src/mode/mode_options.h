@@ -15,9 +15,10 @@ typedef struct mode_options {
     int64_t lanes;      /* 0: not given */
     int64_t accumulate; /* micro-batches a step; ACCUMULATE_AUTO: to be found by the caller */
     int64_t prefetch;
-    const char *reshard;     /* "on" or "off" */
-    const char *strict_cost; /* "on" or "off" */
-    const char *within;      /* of comm_groups_check */
+    const char *reshard;        /* "on" or "off" */
+    const char *strict_cost;    /* "on" or "off" */
+    const char *offload_folder; /* NULL: none */
+    const char *within;         /* of comm_groups_check */
 } mode_options;
 
 /* The groups of a command whose settings hold a mode_options at `offset`. */

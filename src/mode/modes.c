@@ -4,11 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const mode_interface mode_single, mode_dp, mode_ddp, mode_zero1, mode_zero2, mode_fsdp;
+extern const mode_interface mode_single, mode_dp, mode_ddp, mode_zero1, mode_zero2, mode_fsdp,
+    mode_gemini;
 
-static const mode_interface *const modes[] = {&mode_single, &mode_dp,    &mode_ddp,
-                                              &mode_zero1,  &mode_zero2, &mode_fsdp};
-const char mode_choices[] = "single|dp|ddp|zero1|zero2|fsdp|zero3";
+static const mode_interface *const modes[] = {&mode_single, &mode_dp,   &mode_ddp,   &mode_zero1,
+                                              &mode_zero2,  &mode_fsdp, &mode_gemini};
+const char mode_choices[] = "single|dp|ddp|zero1|zero2|fsdp|zero3|gemini";
 
 /* What a mode is called elsewhere. */
 static const char *own_name(const char *name) {

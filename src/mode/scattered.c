@@ -38,6 +38,9 @@ static int reduce(scattered *self, slot *of, ls_error *error) {
     of->sent = true;
     of->settle = !mode->accumulator ? mode->at_hand.number == s->micro_batches - 1 : true;
     of->adds = !mode->accumulator && mode->at_hand.number > 0;
+    if (of->settle && s->settled)
+        LS_TRY(store_announce(mode->store, STORE_UPDATED,
+                              shards_part(g->shards, of->group, s->rank), error));
     if (s->lanes)
         return outstanding_sum_tree(g->works, of->memory, g->groups->spans[of->group].count,
                                     mode->lane_count, mode->gradient_stride, reader, &of->work,
@@ -48,33 +51,64 @@ static int reduce(scattered *self, slot *of, ls_error *error) {
 
 /* ---- its end */
 
-static float *held(const scattered *self, store_span part) {
-    return store_at(self->settings.mode->store, STORE_GRADIENTS, part.first, part.count);
+/* The next piece of a part, from `at` on. */
+static store_span piece_at(const mode *mode, store_span part, size_t at) {
+    size_t end = store_piece_end(mode->store, at), part_end = part.first + part.count;
+    return (store_span){at, (end < part_end ? end : part_end) - at};
 }
 
-/* This rank's part of the sum, to where it is held. */
-static int keep(scattered *self, const slot *of, store_span part, const float *sum,
+/* A piece of the sum, to where it is held. */
+static int keep(scattered *self, const slot *of, store_span piece, const float *sum,
                 ls_error *error) {
-    const mode *mode = self->settings.mode;
+    mode *mode = self->settings.mode;
     device *device = mode->settings.device;
     device_stream *stream = mode_update_stream(mode);
-    if (of->adds)
-        return device->is->ops->add(device, stream, part.count, DTYPE_F32, sum, held(self, part),
-                                    error);
-    return device->is->copy(device, stream, held(self, part), sum, part.count * sizeof *sum,
-                            COPY_ON_DEVICE, error);
+    store_kinds gradients = STORE_BIT(STORE_GRADIENTS);
+    store_slice slice;
+    LS_TRY(store_lend(mode->store, of->adds ? gradients : 0, gradients, piece, &slice, error));
+    float *held = slice.gradients + (piece.first - slice.origin);
+    LS_TRY(of->adds ? device->is->ops->add(device, stream, piece.count, DTYPE_F32, sum, held, error)
+                    : device->is->copy(device, stream, held, sum, piece.count * sizeof *sum,
+                                       COPY_ON_DEVICE, error));
+    return store_return(mode->store, gradients, &slice, error);
+}
+
+static int keep_part(scattered *self, const slot *of, store_span part, ls_error *error) {
+    size_t group_first = self->settings.groups->spans[of->group].first;
+    for (size_t at = part.first; at < part.first + part.count;) {
+        store_span piece = piece_at(self->settings.mode, part, at);
+        LS_TRY(keep(self, of, piece, of->memory + (piece.first - group_first), error));
+        at += piece.count;
+    }
+    return LS_OK;
 }
 
 /* Its update reads the gradient in the slot: element e of the flat array at slice.gradients[e -
  * origin], as of all its arrays. */
-static int settle(scattered *self, const slot *of, store_span part, ls_error *error) {
+static int settle(scattered *self, const slot *of, store_span piece, ls_error *error) {
     mode *mode = self->settings.mode;
-    store_slice slice = store_slice_of(mode->store, part.first, part.count);
+    store_slice slice;
+    store_kinds reads = STORE_UPDATED;
+    if (self->settings.holds)
+        reads |= STORE_BIT(STORE_GRADIENTS);
+    if (!mode->settings.settled)
+        return LS_OK;
+    LS_TRY(store_lend(mode->store, reads, STORE_UPDATED, piece, &slice, error));
     ptrdiff_t from_origin =
         (ptrdiff_t)self->settings.groups->spans[of->group].first - (ptrdiff_t)slice.origin;
     if (!self->settings.holds)
         slice.gradients = of->memory - from_origin;
-    return mode_settle_slice(mode, &slice, error);
+    LS_TRY(mode_settle_slice(mode, &slice, error));
+    return store_return(mode->store, STORE_UPDATED, &slice, error);
+}
+
+static int settle_part(scattered *self, const slot *of, store_span part, ls_error *error) {
+    for (size_t at = part.first; at < part.first + part.count;) {
+        store_span piece = piece_at(self->settings.mode, part, at);
+        LS_TRY(settle(self, of, piece, error));
+        at += piece.count;
+    }
+    return LS_OK;
 }
 
 static int receive(scattered *self, slot *of, ls_error *error) {
@@ -84,12 +118,11 @@ static int receive(scattered *self, slot *of, ls_error *error) {
     store_span part = shards_part(g->shards, of->group, mode_group(s).place);
     LS_TRY(step_clock_waiting(mode->clock, error));
     LS_TRY(outstanding_wait(g->works, &of->work, mode_update_stream(mode), error));
-    if (g->holds && part.count > 0)
-        LS_TRY(keep(self, of, part, of->memory + (part.first - g->groups->spans[of->group].first),
-                    error));
+    if (g->holds)
+        LS_TRY(keep_part(self, of, part, error));
     LS_TRY(step_clock_resumed(mode->clock, error));
-    if (of->settle && part.count > 0)
-        LS_TRY(settle(self, of, part, error));
+    if (of->settle)
+        LS_TRY(settle_part(self, of, part, error));
     of->group = NO_GROUP;
     of->sent = false;
     return LS_OK;

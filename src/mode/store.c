@@ -1,23 +1,7 @@
-#include "mode/store.h"
-#include "mode/store_memory.h"
+#include "mode/store_arrays.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct held {
-    store_span span;
-    size_t base;  /* the element that lies where its memory begins */
-    size_t place; /* of that, in the array's memory */
-} held;
-
-typedef struct array {
-    float *memory;
-    bool of_comm;
-    held *ranges;
-    store_span *spans; /* [count] the ranges', for store_spans */
-    int count;
-    size_t elements; /* of memory, a row */
-} array;
 
 const char *memory_kind_name(memory_kind use) {
     static const char *const names[MEMORY_KINDS] = {
@@ -28,25 +12,6 @@ const char *memory_kind_name(memory_kind use) {
     };
     return names[use];
 }
-
-/* Memory that a mode took. */
-typedef struct taken {
-    void *memory;
-    memory_kind use;
-    bool of_comm;
-    size_t bytes;
-} taken;
-
-struct store {
-    store_settings settings;
-    array arrays[STORE_KINDS];
-    taken *taken; /* [taken_count] */
-    int taken_count;
-    store_span *updated;
-    int updated_count;
-    store_arrival arrive;
-    void *arrival_context;
-};
 
 int store_create(const store_settings *settings, store **out, ls_error *error) {
     store *self = calloc(1, sizeof *self);
@@ -78,6 +43,7 @@ static void release(const store *self, bool of_comm, void *memory) {
 void store_destroy(store *self) {
     if (!self)
         return;
+    store_file_close(self);
     for (int kind = 0; kind < STORE_KINDS; kind++) {
         array *each = &self->arrays[kind];
         release(self, each->of_comm, each->memory);
@@ -113,7 +79,9 @@ bool store_is_state(store_kind kind) {
 /* Lanes write into rows of their own where each finds a place for all of the array. */
 static size_t rows_of(const store *self, store_kind kind) {
     bool has_rows = kind == STORE_GRADIENTS || kind == STORE_BUFFERS;
-    return has_rows && store_is_whole(self, kind) ? (size_t)self->settings.rows : 1;
+    return has_rows && !self->arrays[kind].paged && store_is_whole(self, kind)
+               ? (size_t)self->settings.rows
+               : 1;
 }
 
 static size_t round_down(size_t element) {
@@ -145,41 +113,56 @@ size_t store_row_stride(const store *self, store_kind kind) {
     return round_up(self->arrays[kind].elements);
 }
 
-static int place_ranges(array *self, const store_span *spans, int count, ls_error *error) {
+/* `out`: of each span, whether it lies in the file; NULL: none does. */
+static int place_ranges(store *owner, array *self, const store_span *spans, const bool *out,
+                        int count, ls_error *error) {
     self->ranges = calloc((size_t)count, sizeof *self->ranges);
     self->spans = calloc((size_t)count, sizeof *self->spans);
     if (!self->ranges || !self->spans)
         return ls_fail(error, LS_FAILED, "out of memory");
     for (int index = 0; index < count; index++) {
         size_t base = round_down(spans[index].first);
-        size_t place = round_up(self->elements);
+        size_t elements = spans[index].first - base + spans[index].count;
+        held *made = &self->ranges[index];
         self->spans[index] = spans[index];
-        self->ranges[index] = (held){.span = spans[index], .base = base, .place = place};
-        self->elements = place + spans[index].first - base + spans[index].count;
+        *made = (held){.span = spans[index], .base = base, .out = out && out[index]};
+        made->place = made->out ? owner->file_bytes : round_up(self->elements);
+        if (made->out)
+            owner->file_bytes += round_up(elements) * sizeof(float);
+        else
+            self->elements = made->place + elements;
     }
     self->count = count;
     return LS_OK;
 }
 
-static int hold(store *self, store_kind kind, bool of_comm, const store_span *spans, int count,
-                ls_error *error) {
+static int hold(store *self, store_kind kind, bool of_comm, const store_span *spans,
+                const bool *out, int count, ls_error *error) {
     array *made = &self->arrays[kind];
     if (count == 0)
         return LS_OK;
-    LS_TRY(place_ranges(made, spans, count, error));
+    LS_TRY(place_ranges(self, made, spans, out, count, error));
     made->of_comm = of_comm;
+    if (made->elements == 0)
+        return LS_OK;
     return allocate(self, of_comm, store_bytes(self, kind), store_name(self, kind),
                     (void **)&made->memory, error);
 }
 
 /* What ranks exchange is the comm's. */
 int store_hold(store *self, store_kind kind, const store_span *spans, int count, ls_error *error) {
-    return hold(self, kind, kind < STORE_AVERAGE, spans, count, error);
+    return hold(self, kind, kind < STORE_AVERAGE, spans, NULL, count, error);
 }
 
 int store_hold_own(store *self, store_kind kind, const store_span *spans, int count,
                    ls_error *error) {
-    return hold(self, kind, false, spans, count, error);
+    return hold(self, kind, false, spans, NULL, count, error);
+}
+
+int store_hold_paged(store *self, store_kind kind, const store_span *spans, const bool *out,
+                     int count, ls_error *error) {
+    self->arrays[kind].paged = true;
+    return hold(self, kind, false, spans, out, count, error);
 }
 
 int store_take(store *self, memory_kind use, bool of_comm, size_t bytes, const char *what,
@@ -226,7 +209,8 @@ int store_update(store *self, const store_span *spans, int count, ls_error *erro
     memcpy(self->updated, spans, (size_t)count * sizeof *spans);
     self->updated_count = count;
     for (int moment = 0; moment < moments_of(self); moment++)
-        LS_TRY(store_hold(self, STORE_MOMENTS + (store_kind)moment, spans, count, error));
+        if (self->arrays[STORE_MOMENTS + moment].count == 0)
+            LS_TRY(store_hold(self, STORE_MOMENTS + (store_kind)moment, spans, count, error));
     return self->settings.averages && self->arrays[STORE_AVERAGE].count == 0
                ? store_hold(self, STORE_AVERAGE, spans, count, error)
                : LS_OK;
@@ -275,7 +259,7 @@ float *store_exchange(store *self, store_kind kind, float *memory) {
 
 /* ---- where things lie */
 
-static const held *find(const array *self, size_t first, size_t count) {
+held *store_range(const array *self, size_t first, size_t count) {
     for (int index = 0; index < self->count; index++) {
         const store_span *span = &self->ranges[index].span;
         if (first >= span->first && first + count <= span->first + span->count)
@@ -290,8 +274,8 @@ static float *at(const array *self, const held *range, size_t element) {
 
 float *store_at(const store *self, store_kind kind, size_t first, size_t count) {
     const array *of = &self->arrays[kind];
-    const held *range = find(of, first, count);
-    return range ? at(of, range, first) : NULL;
+    const held *range = store_range(of, first, count);
+    return range && !range->out ? at(of, range, first) : NULL;
 }
 
 store_slice store_slice_of(const store *self, size_t first, size_t count) {
@@ -299,12 +283,13 @@ store_slice store_slice_of(const store *self, size_t first, size_t count) {
     const held *ranges[STORE_KINDS];
     float *arrays[STORE_KINDS] = {NULL};
     for (int kind = 0; kind < STORE_KINDS; kind++) {
-        ranges[kind] = kind == STORE_BUFFERS ? NULL : find(&self->arrays[kind], first, count);
+        ranges[kind] =
+            kind == STORE_BUFFERS ? NULL : store_range(&self->arrays[kind], first, count);
         if (ranges[kind] && ranges[kind]->base > slice.origin)
             slice.origin = ranges[kind]->base;
     }
     for (int kind = 0; kind < STORE_KINDS; kind++)
-        if (ranges[kind])
+        if (ranges[kind] && !ranges[kind]->out)
             arrays[kind] = at(&self->arrays[kind], ranges[kind], slice.origin);
     slice.parameters = arrays[STORE_PARAMETERS];
     slice.gradients = arrays[STORE_GRADIENTS];
@@ -318,14 +303,9 @@ int store_slice_count(const store *self) {
     return self->updated_count;
 }
 
-store_slice store_slice_at(const store *self, int index) {
-    return store_slice_of(self, self->updated[index].first, self->updated[index].count);
-}
-
 /* ---- by kind and range */
 
-/* What of `span` lies in a held range. */
-static store_span overlap(const held *range, store_span span) {
+store_span store_overlap(const held *range, store_span span) {
     size_t first = span.first > range->span.first ? span.first : range->span.first;
     size_t end = span.first + span.count, held_end = range->span.first + range->span.count;
     end = end < held_end ? end : held_end;
@@ -338,25 +318,36 @@ int store_write(store *self, device_stream *stream, store_kind kind, store_span 
     const array *of = &self->arrays[kind];
     LS_TRY(arrive(self, kind, error));
     for (int index = 0; index < of->count; index++) {
-        store_span part = overlap(&of->ranges[index], span);
-        if (part.count > 0)
-            LS_TRY(device->is->copy(device, stream, at(of, &of->ranges[index], part.first),
-                                    host + (part.first - span.first), part.count * sizeof *host,
-                                    COPY_HOST_TO_DEVICE, error));
+        held *range = &of->ranges[index];
+        store_span part = store_overlap(range, span);
+        const float *from = host + (part.first - span.first);
+        if (part.count == 0)
+            continue;
+        if (range->out)
+            LS_TRY(store_file_write(self, range, part, from, error));
+        else
+            LS_TRY(device->is->copy(device, stream, at(of, range, part.first), from,
+                                    part.count * sizeof *host, COPY_HOST_TO_DEVICE, error));
     }
     return device->is->stream_synchronize(device, stream, error);
 }
 
+/* With a ticket, what comes from the file is there when that was waited for. */
 static int copy_out(const store *self, device_stream *stream, store_kind kind, store_span span,
-                    float *out, copy_kind way, ls_error *error) {
+                    float *out, copy_kind way, offload_ticket *ticket, ls_error *error) {
     device *device = self->settings.device;
     const array *of = &self->arrays[kind];
     LS_TRY(arrive(self, kind, error));
     for (int index = 0; index < of->count; index++) {
-        store_span part = overlap(&of->ranges[index], span);
-        if (part.count > 0)
-            LS_TRY(device->is->copy(device, stream, out + (part.first - span.first),
-                                    at(of, &of->ranges[index], part.first),
+        const held *range = &of->ranges[index];
+        store_span part = store_overlap(range, span);
+        float *into = out + (part.first - span.first);
+        if (part.count == 0)
+            continue;
+        if (range->out)
+            LS_TRY(store_file_read(self, range, part, into, ticket, error));
+        else
+            LS_TRY(device->is->copy(device, stream, into, at(of, range, part.first),
                                     part.count * sizeof *out, way, error));
     }
     return LS_OK;
@@ -365,21 +356,30 @@ static int copy_out(const store *self, device_stream *stream, store_kind kind, s
 int store_read(const store *self, device_stream *stream, store_kind kind, store_span span,
                float *host, ls_error *error) {
     device *device = self->settings.device;
-    LS_TRY(copy_out(self, stream, kind, span, host, COPY_DEVICE_TO_HOST, error));
+    LS_TRY(copy_out(self, stream, kind, span, host, COPY_DEVICE_TO_HOST, NULL, error));
     return device->is->stream_synchronize(device, stream, error);
 }
 
 int store_copy(const store *self, device_stream *stream, store_kind kind, store_span span,
                float *out, ls_error *error) {
-    return copy_out(self, stream, kind, span, out, COPY_ON_DEVICE, error);
+    return copy_out(self, stream, kind, span, out, COPY_ON_DEVICE, NULL, error);
+}
+
+int store_fetch(const store *self, device_stream *stream, store_kind kind, store_span span,
+                float *out, offload_ticket *ticket, ls_error *error) {
+    *ticket = 0;
+    return copy_out(self, stream, kind, span, out, COPY_ON_DEVICE, ticket, error);
 }
 
 int store_clear(store *self, device_stream *stream, store_kind kind, ls_error *error) {
     device *device = self->settings.device;
-    if (self->arrays[kind].count == 0)
+    const array *of = &self->arrays[kind];
+    for (int index = 0; index < of->count; index++)
+        if (of->ranges[index].out)
+            LS_TRY(store_file_clear(self, &of->ranges[index], error));
+    if (!of->memory)
         return LS_OK;
-    return device->is->fill_zero(device, stream, self->arrays[kind].memory, store_bytes(self, kind),
-                                 error);
+    return device->is->fill_zero(device, stream, of->memory, store_bytes(self, kind), error);
 }
 
 /* Floats of each of two kinds that lie in host memory at once. */
@@ -417,9 +417,11 @@ int store_fingerprint(const store *self, device_stream *stream, store_kind kind,
     LS_TRY(arrive(self, kind, error));
     LS_TRY(device->is->fill_zero(device, stream, out, sizeof *out, error));
     for (int index = 0; index < of->count; index++) {
-        store_span span = of->spans[index];
-        LS_TRY(device->is->ops->fingerprint(device, stream, at(of, &of->ranges[index], span.first),
-                                            span.first, span.count, out, error));
+        const held *range = &of->ranges[index];
+        store_span span = range->span;
+        LS_TRY(range->out ? store_file_fingerprint(self, stream, range, out, error)
+                          : device->is->ops->fingerprint(device, stream, at(of, range, span.first),
+                                                         span.first, span.count, out, error));
     }
     return LS_OK;
 }

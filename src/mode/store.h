@@ -10,6 +10,7 @@
  *   fsdp          of each group of units a part of parameters and moments, and of gradients where
  *                 no update follows at once; what its hooks return lies in slots of its own
  *                 (mode/gathered.h, mode/scattered.h)
+ *   gemini        as fsdp; of each kind some pieces lie in a file instead (mode/placement.h)
  *
  * A mode says in its setup what is held here (mode/store_memory.h). Everybody else asks by kind and
  * range of the logical array: writes, reads, clears, hashes and updates what is held. What outlives
@@ -20,6 +21,7 @@
 #define LOCKSTEP_MODE_STORE_H
 
 #include "device/ops.h"
+#include "mode/offload_file.h"
 
 enum { STORE_MAX_MOMENTS = UPDATE_MOST_MOMENTS };
 
@@ -79,6 +81,9 @@ size_t store_length(const store *self, store_kind kind);
 int store_spans(const store *self, store_kind kind, const store_span **out);
 /* All of its elements are here. */
 bool store_is_whole(const store *self, store_kind kind);
+/* In a file: bytes that this rank keeps there, and what was moved. */
+size_t store_file_bytes(const store *self);
+offload_totals store_file_totals(const store *self);
 /* Memory on this rank: of a kind, of all kinds and what a mode took for a use. */
 size_t store_bytes(const store *self, store_kind kind);
 size_t store_memory(const store *self, memory_kind use);
@@ -103,9 +108,20 @@ int store_swap(store *self, device_stream *stream, store_kind a, store_kind b, l
 int store_fingerprint(const store *self, device_stream *stream, store_kind kind, fingerprint *out,
                       ls_error *error);
 
-/* The ranges that this rank updates, with their arrays. */
+/* Kinds, a bit each. */
+typedef uint32_t store_kinds;
+#define STORE_BIT(kind) ((store_kinds)1 << (kind))
+/* All that an update may change. */
+#define STORE_UPDATED (~(STORE_BIT(STORE_GRADIENTS) | STORE_BIT(STORE_BUFFERS)))
+
+/* The ranges that this rank updates. */
 int store_slice_count(const store *self);
-store_slice store_slice_at(const store *self, int index);
+/* Such a range with its arrays, until it is returned; of kinds that lie in a file those that are
+ * read or written, and nothing else of them: the others' addresses are NULL. The next range is read
+ * ahead. */
+int store_lend_update(store *self, int index, store_kinds reads, store_kinds writes,
+                      store_slice *out, ls_error *error);
+int store_return(store *self, store_kinds writes, const store_slice *slice, ls_error *error);
 static inline bool store_updates(const store *self) {
     return store_slice_count(self) > 0;
 }

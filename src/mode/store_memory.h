@@ -34,8 +34,17 @@ int store_hold(store *self, store_kind kind, const store_span *spans, int count,
 /* The same, of ranges that may be another length on each rank: the memory is the device's. */
 int store_hold_own(store *self, store_kind kind, const store_span *spans, int count,
                    ls_error *error);
-/* This rank updates these, and holds the optimizer's moments of them; their average too, where that
- * is kept and not held yet. */
+/* The same, of pieces (the same ones of each kind that is held so), of which those that are `out`
+ * lie in a file; no rows. */
+int store_hold_paged(store *self, store_kind kind, const store_span *spans, const bool *out,
+                     int count, ls_error *error);
+/* After all of these: the file, in a folder, and frames through which pieces of at most so many
+ * elements are used. Nothing where nothing is out. */
+int store_open_file(store *self, const char *folder, int frame_count, size_t frame_elements,
+                    ls_error *error);
+size_t store_frame_bytes(size_t elements); /* of one */
+/* This rank updates these, and holds the optimizer's moments of them and, where it is kept, their
+ * average; what is held already stays. */
 int store_update(store *self, const store_span *spans, int count, ls_error *error);
 /* From now on; NULL: nothing is on its way. */
 void store_expect(store *self, store_arrival arrive, void *context);
@@ -54,6 +63,20 @@ float *store_at(const store *self, store_kind kind, size_t first, size_t count);
 size_t store_row_stride(const store *self, store_kind kind);
 /* The arrays of an update of what lies in one held range of each. */
 store_slice store_slice_of(const store *self, size_t first, size_t count);
+
+/* ---- what may lie in a file; elsewhere a range is one piece, and these cost nothing */
+
+/* store_copy, of which a part may still be on its way until store_fetched(*ticket). */
+int store_fetch(const store *self, device_stream *stream, store_kind kind, store_span span,
+                float *out, offload_ticket *ticket, ls_error *error);
+int store_fetched(const store *self, offload_ticket ticket, ls_error *error);
+/* Behind the last element of the piece that has this one; beyond all where none has. */
+size_t store_piece_end(const store *self, size_t element);
+/* These kinds of the span will be lent, piece by piece: they are read ahead. */
+int store_announce(const store *self, store_kinds reads, store_span span, ls_error *error);
+/* As store_lend_update, of any part of a piece that is not out, or of all of one. */
+int store_lend(store *self, store_kinds reads, store_kinds writes, store_span span,
+               store_slice *out, ls_error *error);
 
 /* Further memory of the mode's own, of the comm's where `of_comm` (then collective), else of the
  * device's. store_give_back releases it, or the store at its end. NULL is fine. */

@@ -38,19 +38,21 @@ static int plan_split(trainer *self, const mode_settings *mode, bool training, l
 static int plan_checkpoint(trainer *self, const mode_settings *settings, ls_error *error) {
     memory_plan *plan = &self->memory;
     mode_settings other = *settings;
-    size_t ranks = (size_t)settings->size, theirs[MEMORY_KINDS];
+    size_t ranks = (size_t)settings->size, mine[MEMORY_KINDS], theirs[MEMORY_KINDS];
     size_t copies = ranks / (size_t)mode_group(settings).size;
     if (!self->saver.on)
         return LS_OK;
+    other.device_memory = 0; /* state in a file is saved, too */
+    LS_TRY(mode_plan_memory(self->settings->mode.mode, &other, mine, error));
     other.rank = settings->rank == 0 ? settings->size - 1 : 0;
     LS_TRY(mode_plan_memory(self->settings->mode.mode, &other, theirs, error));
-    size_t whole = 0, own = plan->kinds[MEMORY_OPTIMIZER];
+    size_t whole = 0, own = mine[MEMORY_OPTIMIZER];
     for (int moment = 0; settings->moments && settings->moments[moment]; moment++)
         whole += settings->graph->parameter_count * sizeof(float);
     bool shared = own >= whole && theirs[MEMORY_OPTIMIZER] == own;
-    bool parts = plan->kinds[MEMORY_PARAMETERS] < settings->graph->parameter_count * sizeof(float);
+    bool parts = mine[MEMORY_PARAMETERS] < settings->graph->parameter_count * sizeof(float);
     plan->checkpoint =
-        plan->kinds[MEMORY_PARAMETERS] / (parts ? copies : ranks) + own / (shared ? ranks : copies);
+        mine[MEMORY_PARAMETERS] / (parts ? copies : ranks) + own / (shared ? ranks : copies);
     plan->device_copies = is_host(self) ? 0 : plan->checkpoint;
     return LS_OK;
 }

@@ -42,6 +42,7 @@ static mode_settings describe(const forecast_parts *self) {
                          .graph = &self->graph,
                          .network = self->network,
                          .forgets_gradients = true,
+                         .device_memory = (size_t)s->device.memory_mb * 1000000,
                          .global_batch = self->global_batch,
                          .training_batch = self->global_batch,
                          .group = {.size = group_size(self->of)},

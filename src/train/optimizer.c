@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define AT(field) offsetof(optimizer_settings, field)
+#define GRADIENTS STORE_BIT(STORE_GRADIENTS)
 
 static const option common[] = {
     {"optimizer", OPTION_CHOICE, AT(rule), "NAME", "adam", rule_choices, 0, 0,
@@ -178,10 +179,12 @@ void optimizer_describe(optimizer *self, device *device, device_stream *update_s
 static int look_for_overflow(mode *mode, step_state *state, ls_error *error) {
     const mode_settings *s = &mode->settings;
     for (int index = 0; index < store_slice_count(mode->store); index++) {
-        store_slice slice = store_slice_at(mode->store, index);
+        store_slice slice;
+        LS_TRY(store_lend_update(mode->store, index, GRADIENTS, 0, &slice, error));
         LS_TRY(s->device->is->ops->check_finite(s->device, s->stream,
                                                 slice.gradients + (slice.span.first - slice.origin),
                                                 slice.span.count, state, error));
+        LS_TRY(store_return(mode->store, 0, &slice, error));
     }
     if (!mode->is->agree_overflow)
         return LS_OK;
@@ -217,12 +220,14 @@ static int clip_norm(optimizer *self, step_state *state, ls_error *error) {
         LS_TRY(is->fill_zero(self->device, s->stream, self->squares, count * sizeof *self->squares,
                              error));
     for (int index = 0; index < store_slice_count(mode->store); index++) {
-        store_slice slice = store_slice_at(mode->store, index);
+        store_slice slice;
         double *sums = self->squares;
+        LS_TRY(store_lend_update(mode->store, index, GRADIENTS, 0, &slice, error));
         for (int unit = 0; unit < s->graph->unit_count; unit++) {
             LS_TRY(sum_unit(self, unit, &slice, sums, error));
             sums += squares_grains(s->graph->units[unit].count);
         }
+        LS_TRY(store_return(mode->store, 0, &slice, error));
     }
     if (mode->is->add_up)
         LS_TRY(mode->is->add_up(mode, self->squares, count, error));
@@ -248,8 +253,11 @@ static int update_at_once(optimizer *self, ls_error *error) {
     if (optimizer_clips_norm(self))
         LS_TRY(clip_norm(self, self->state, error));
     for (int index = 0; index < store_slice_count(mode->store); index++) {
-        store_slice slice = store_slice_at(mode->store, index);
+        store_slice slice;
+        LS_TRY(store_lend_update(mode->store, index, STORE_UPDATED | GRADIENTS, STORE_UPDATED,
+                                 &slice, error));
         LS_TRY(optimizer_update_slice(self, mode->settings.stream, &slice, error));
+        LS_TRY(store_return(mode->store, STORE_UPDATED, &slice, error));
     }
     return LS_OK;
 }

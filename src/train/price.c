@@ -15,11 +15,12 @@
 
 enum { ROUNDS = 6, UNCOUNTED = 1 };
 
-/* Where the device has a limit of its own, this run's memory must fit twice, on every rank. */
+/* Where the device has a limit of its own, or was given one, this run's memory must fit twice, on
+ * every rank. */
 static int has_room(trainer *self, bool *out, ls_error *error) {
     size_t free_bytes, total_bytes;
-    int64_t enough = 1;
-    if (self->engine.device->is->memory) {
+    int64_t enough = self->settings->device.memory_mb == 0;
+    if (enough && self->engine.device->is->memory) {
         size_t uses[MEMORY_KINDS], own = 0;
         mode_memory(self->learner.mode, uses);
         for (int use = 0; use < MEMORY_KINDS; use++)

@@ -86,7 +86,12 @@ static int most_held_bytes(const trainer *self, double *out, ls_error *error) {
 }
 
 int trainer_gather_usage(trainer *self, ls_error *error) {
+    const store *store = self->learner.mode->store;
+    offload_totals moved = store_file_totals(store);
     rank_usage mine = {.peak_memory_bytes = peak_memory_bytes(),
+                       .offloaded_bytes = (double)store_file_bytes(store),
+                       .offload_moved_bytes = (double)(moved.read_bytes + moved.written_bytes),
+                       .exposed_offload_seconds = moved.waited_seconds,
                        .cpu_utilisation = cpu_utilisation(self, self->clocks.training_cpu,
                                                           self->totals.training_seconds)};
     LS_TRY(most_held_bytes(self, &mine.most_held_bytes, error));

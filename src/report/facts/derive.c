@@ -130,6 +130,12 @@ static void derive_usage(run_derived *out, const rank_usage *usage, int ranks) {
     out->peak_memory_maximum_bytes = memory.maximum;
     out->peak_memory_mean_bytes = memory.mean;
     out->memory_measured_bytes = most_held_bytes(usage, ranks);
+    out->offloaded_bytes =
+        spread_of_usage(usage, ranks, offsetof(rank_usage, offloaded_bytes)).maximum;
+    out->offload_moved_bytes =
+        spread_of_usage(usage, ranks, offsetof(rank_usage, offload_moved_bytes)).maximum;
+    out->exposed_offload_seconds =
+        spread_of_usage(usage, ranks, offsetof(rank_usage, exposed_offload_seconds)).maximum;
     out->cpu_utilisation_minimum = busy.minimum;
     out->cpu_utilisation_mean = busy.mean;
     out->cpu_utilisation_maximum = busy.maximum;

@@ -39,7 +39,7 @@ double step_seconds(const run_facts *facts, const run_totals *totals) {
 }
 
 /* Of the double at `offset` of each rank's usage. */
-static spread spread_of(const rank_usage *usage, int ranks, size_t offset) {
+spread spread_of_usage(const rank_usage *usage, int ranks, size_t offset) {
     spread out = {INFINITY, 0, -INFINITY};
     int measured = 0;
     for (int rank = 0; rank < ranks && usage; rank++) {
@@ -59,13 +59,13 @@ static spread spread_of(const rank_usage *usage, int ranks, size_t offset) {
 }
 
 spread peak_memory_spread(const rank_usage *usage, int ranks) {
-    return spread_of(usage, ranks, offsetof(rank_usage, peak_memory_bytes));
+    return spread_of_usage(usage, ranks, offsetof(rank_usage, peak_memory_bytes));
 }
 
 double most_held_bytes(const rank_usage *usage, int ranks) {
-    return spread_of(usage, ranks, offsetof(rank_usage, most_held_bytes)).maximum;
+    return spread_of_usage(usage, ranks, offsetof(rank_usage, most_held_bytes)).maximum;
 }
 
 spread cpu_utilisation_spread(const rank_usage *usage, int ranks) {
-    return spread_of(usage, ranks, offsetof(rank_usage, cpu_utilisation));
+    return spread_of_usage(usage, ranks, offsetof(rank_usage, cpu_utilisation));
 }

@@ -26,6 +26,8 @@ double step_seconds(const run_facts *facts, const run_totals *totals);
 typedef struct spread {
     double minimum, mean, maximum;
 } spread;
+/* Of the double at `offset` of each. */
+spread spread_of_usage(const rank_usage *usage, int ranks, size_t offset);
 spread peak_memory_spread(const rank_usage *usage, int ranks);
 double most_held_bytes(const rank_usage *usage, int ranks); /* of the rank that held most */
 spread cpu_utilisation_spread(const rank_usage *usage, int ranks);

@@ -48,7 +48,9 @@ typedef struct rank_usage {
     /* What the plan is held against: the most that was taken of a GPU's memory; else VmHWM. */
     double most_held_bytes;
     double cpu_utilisation; /* CPU seconds of the training time over (training time * threads) */
-    gpu_usage gpu;          /* the monitor's; all zero where there was none */
+    /* State in a file, what was moved of it, and how long the rank waited for that. */
+    double offloaded_bytes, offload_moved_bytes, exposed_offload_seconds;
+    gpu_usage gpu; /* the monitor's; all zero where there was none */
 } rank_usage;
 
 /* Where a rank's training time went, in seconds; means over ranks. They add up to `seconds` less

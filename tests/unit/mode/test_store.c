@@ -89,7 +89,9 @@ static void test_slices(void) {
     CHECK(store_update(self, parts, PARTS, &error) == LS_OK, "%s", error.text);
     CHECK(store_updates(self) && store_slice_count(self) == PARTS, "slices");
     for (int part = 0; part < PARTS; part++) {
-        store_slice slice = store_slice_at(self, part);
+        store_slice slice;
+        CHECK(store_lend_update(self, part, STORE_UPDATED, STORE_UPDATED, &slice, &error) == LS_OK,
+              "%s", error.text);
         size_t offset = parts[part].first - slice.origin;
         CHECK(slice.span.first == parts[part].first && slice.span.count == parts[part].count,
               "slice %d", part);
@@ -103,6 +105,7 @@ static void test_slices(void) {
         CHECK(slice.average + offset == store_at(self, STORE_AVERAGE, parts[part].first, 1),
               "the average of slice %d lies elsewhere", part);
         CHECK(!slice.moments[1] && !slice.added && !slice.copied, "slice %d has more", part);
+        CHECK(store_return(self, STORE_UPDATED, &slice, &error) == LS_OK, "%s", error.text);
     }
     store_slice elsewhere = store_slice_of(self, 200, 100);
     CHECK(elsewhere.parameters && !elsewhere.moments[0], "moments that are not here");
