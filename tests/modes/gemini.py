@@ -33,12 +33,12 @@ MODEL = ["--model", "vit-ti16", "--patch", "4"]
 runs = 0
 
 
-def run(ranks, mode, *options, expected=0, device="cpu"):
+def run(ranks, mode, *options, expected=0, device="cpu", model=MODEL):
     """The run's folder and its summary, or what it said; ranks = 0: without mpirun."""
     global runs
     runs += 1
     folder = os.path.join(work, f"run{runs}")
-    done = kit.attempt(lockstep, data, folder, ranks, "--mode", mode, *MODEL, "--certificate-every", "2",
+    done = kit.attempt(lockstep, data, folder, ranks, "--mode", mode, *model, "--certificate-every", "2",
                        "--global-batch", "8", *options, device=device, epochs=1, step_log=False)
     if done.returncode != expected:
         raise SystemExit(f"Bail out! {' '.join(done.args)}: {done.returncode}\n{done.stderr}")
@@ -99,10 +99,11 @@ _, parts = run(2, "fsdp", *PARTS)
 same("not strict, in two parts, on 2: the bits of fsdp", run(2, "gemini", *PARTS, *least(2, *PARTS))[1], outcome(parts))
 
 SCALED = ["--precision", "fp16"]
-HOW = {"device": "ref"}
+HOW = {"device": "ref", "model": []}
 _, summary = run(2, "ddp", *SCALED, "--factor-comm", "off", **HOW)
 _, found = run(2, "gemini", *SCALED, *least(2, *SCALED, **HOW), **HOW)
-same("fp16, on 2: the bits of ddp", found, outcome(summary))
+same("fp16, on 2: the bits of ddp", found, outcome(summary), offloads=False)
+tap.check("fp16, on 2: some of its state is in the file", float(found["offloaded_bytes"]) > 0, found["offloaded_bytes"])
 # ---- checkpoints
 SAVED = ["--checkpoint-every", "2", "--keep", "100"]
 bound = least(2, *STRICT)
