@@ -303,6 +303,10 @@ int store_slice_count(const store *self) {
     return self->updated_count;
 }
 
+store_span store_updated(const store *self, int index) {
+    return self->updated[index];
+}
+
 /* ---- by kind and range */
 
 store_span store_overlap(const held *range, store_span span) {

@@ -116,6 +116,7 @@ typedef uint32_t store_kinds;
 
 /* The ranges that this rank updates. */
 int store_slice_count(const store *self);
+store_span store_updated(const store *self, int index);
 /* Such a range with its arrays, until it is returned; of kinds that lie in a file those that are
  * read or written, and nothing else of them: the others' addresses are NULL. The next range is read
  * ahead. */

@@ -11,7 +11,7 @@
 static double updated_share(const store *store, size_t all) {
     size_t own = 0;
     for (int index = 0; index < store_slice_count(store); index++)
-        own += store_slice_at(store, index).span.count;
+        own += store_updated(store, index).count;
     return (double)own / (double)all;
 }
 
