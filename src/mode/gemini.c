@@ -79,6 +79,7 @@ static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
         plan_placed(s, &at, bytes);
         gathered_plan_memory(s, &groups, true, bytes);
         scattered_plan_memory(s, &groups, bytes);
+        bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
     }
     placement_destroy(&at);
     shards_destroy(&shards);

@@ -29,6 +29,7 @@ static size_t bytes_beside(const mode_settings *s, const unit_groups *groups) {
     bytes[MEMORY_PARAMETERS] = store_whole_bytes(s->graph->buffer_count, mode_plan_rows(s));
     gathered_plan_memory(s, groups, true, bytes);
     scattered_plan_memory(s, groups, bytes);
+    bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
     mode_plan_rest(s, s->lanes != 0, false, bytes);
     return sum_of(bytes);
 }
