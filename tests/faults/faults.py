@@ -35,11 +35,12 @@ def finish(process, patience=240):
     try:
         out, err = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
-        for rank in ranks_of(process):
+        ranks = ranks_of(process)
+        for rank in ranks:
             end(rank, signal.SIGKILL)
         process.kill()
         out, err = process.communicate()
-        return 124, out, err
+        return 124, out, f"{err}\nafter {patience} s there were still {len(ranks)} ranks\n"
     return process.returncode, out, err
 
 

@@ -34,7 +34,7 @@ static void training_time(void) {
 }
 
 static const nvml_reading blind = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, false, 0};
-static const host_counters no_host = {NAN, NAN, 0, NAN};
+static const host_counters no_host = {NAN, NAN, 0, NAN, NAN};
 
 /* A GPU alone, at a time that is training time from 2 to 8. */
 static void add(totals *self, double time, nvml_reading reading) {
@@ -150,7 +150,7 @@ static void means_and_peaks(void) {
         reading.temperature_celsius = training ? 40 + time : 90;
         reading.throttle_known = true;
         reading.throttle_reasons = training ? (time == 5 ? 0x40 : 0) : 0x8;
-        host_counters host = {100 * time, 400 * time, 2 * time, NAN};
+        host_counters host = {100 * time, 400 * time, 2 * time, NAN, NAN};
         totals_add(&sums, time, fmin(fmax(time - 2, 0), 6), &reading, &host, &sample);
         CHECK(sample.training == training && sample.gpu_utilisation == reading.utilisation,
               "the sample at %d", time);
