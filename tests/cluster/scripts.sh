@@ -208,7 +208,7 @@ case_vit_ddp() {
 
 case_vit_fsdp() {
     pack_small small
-    job=$(LOCKSTEP_DATA=$PWD/small LOCKSTEP_MODEL=vit-ti16 LOCKSTEP_AUGMENT=none LOCKSTEP_EPOCHS=1 LOCKSTEP_PRECISION=fp32 \
+    job=$(LOCKSTEP_DATA=$PWD/small LOCKSTEP_MODEL=vit-ti16 LOCKSTEP_AUGMENT=none LOCKSTEP_EPOCHS=2 LOCKSTEP_PRECISION=fp32 \
         LOCKSTEP_LAYOUT_PRECISION=fp32 LOCKSTEP_BATCH_INSIDE=4 LOCKSTEP_BATCH_BETWEEN=8 LOCKSTEP_CHECKPOINT=off \
         LOCKSTEP_ARGS=--oversubscribe submit --ntasks-per-node=2 --gres=gpu:1 vit-fsdp)
     expect_job "$job" 120 COMPLETED 0:0
