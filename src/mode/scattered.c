@@ -40,7 +40,7 @@ static int reduce(scattered *self, slot *of, ls_error *error) {
     of->adds = !mode->accumulator && mode->at_hand.number > 0;
     if (of->settle && s->settled)
         LS_TRY(store_announce(mode->store, STORE_UPDATED,
-                              shards_part(g->shards, of->group, s->rank), error));
+                              shards_part(g->shards, of->group, mode_group(s).place), error));
     if (s->lanes)
         return outstanding_sum_tree(g->works, of->memory, g->groups->spans[of->group].count,
                                     mode->lane_count, mode->gradient_stride, reader, &of->work,
