@@ -104,6 +104,11 @@ def pack(arguments, work, steps):
     return folder
 
 
+def bar(name, ratio, limit, met):
+    print(f"{name} {ratio:.3f}  (bar {limit}{'' if met else ': MISSED'})")
+    return met
+
+
 def memory(arguments, work):
     data, held = pack(arguments, work, 2), {}
     for mode in ("ddp", "fsdp"):
@@ -115,8 +120,7 @@ def memory(arguments, work):
         print(f"{mode:5} peak {peak / 1e6:8.1f} MB; planned, MB: " +
               ", ".join(f"{name} {value / 1e6:.1f}" for name, value in number.items()))
     ratio = held["fsdp"] / held["ddp"]
-    print(f"{arguments.model}, {arguments.ranks} ranks: fsdp / ddp {ratio:.3f}  (bar {MEMORY_BAR}"
-          f"{'' if ratio <= MEMORY_BAR else ': MISSED'})")
+    return bar(f"{arguments.model}, {arguments.ranks} ranks: fsdp / ddp", ratio, MEMORY_BAR, ratio <= MEMORY_BAR)
 
 
 def speed(arguments, work):
@@ -137,18 +141,16 @@ def speed(arguments, work):
     print(f"{arguments.model}, {arguments.ranks} ranks, batch {arguments.batch}, {arguments.precision}, medians of "
           f"{arguments.rounds}")
 
-    def compare(name, over, bar):
+    met = True
+    for name, over, least in [(mode, "ddp", least) for mode, least in DDP_BARS.items()] + \
+            [("fsdp", "PyTorch", PEER_BARS[arguments.precision])]:
         if name in rates and over in rates:
             ratio = statistics.median(ours / theirs for ours, theirs in zip(rates[name], rates[over]))
-            print(f"{name} / {over}: {ratio:.3f}  (bar {bar}{'' if ratio >= bar else ': MISSED'})")
-
-    for mode, bar in DDP_BARS.items():
-        compare(mode, "ddp", bar)
-    compare("fsdp", "PyTorch", PEER_BARS[arguments.precision])
+            met &= bar(f"{name} / {over}:", ratio, least, ratio >= least)
     if "PyTorch" in peaks and "fsdp" in peaks:
         ratio = peaks["fsdp"] / peaks["PyTorch"]
-        print(f"peak memory, fsdp / PyTorch: {ratio:.3f}  (bar {PEER_MEMORY_BAR}"
-              f"{'' if ratio <= PEER_MEMORY_BAR else ': MISSED'})")
+        met &= bar("peak memory, fsdp / PyTorch:", ratio, PEER_MEMORY_BAR, ratio <= PEER_MEMORY_BAR)
+    return met
 
 
 def main():
@@ -171,8 +173,7 @@ def main():
     arguments.ranks = arguments.ranks or default[1]
     arguments.batch = arguments.batch or default[2]
     with tempfile.TemporaryDirectory() as work:
-        {"memory": memory, "speed": speed}[arguments.what](arguments, work)
-    return None
+        return 0 if {"memory": memory, "speed": speed}[arguments.what](arguments, work) else 1
 
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ except ImportError as missing:
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "modes"))
+sys.path.insert(0, os.path.join(HERE, "..", "bench"))
 import kit  # noqa: E402
+import runs  # noqa: E402
 
 lockstep = os.path.abspath(sys.argv[1])
 shared = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else ""
@@ -79,7 +81,7 @@ def unpack(name):
     if not shared or not os.path.exists(path):
         return None
     with tarfile.open(path) as archive:
-        archive.extractall(work)
+        archive.extractall(work, **runs.SAFELY)
     return at(name[:name.index(".")])
 
 
