@@ -93,7 +93,7 @@ def two_steps(work):
 
 def refusals(work):
     for name, options, words in (
-            ("dp", ["--mode", "dp"], "--sync-batchnorm belongs to --mode single, ddp, zero1, zero2 and fsdp; found it with --mode dp"),
+            ("dp", ["--mode", "dp"], "; found it with --mode dp, whose replicas normalise by their own"),
             ("strict", ["--mode", "ddp", "--strict", "--lanes", "2"], "--sync-batchnorm and --strict"),
             ("a model without", ["--mode", "ddp", "--model", "cnn"], "this model has no batch norm")):
         done = kit.attempt(lockstep, os.path.join(work, "data"), os.path.join(work, "refused"), 0, *MODEL, "--sync-batchnorm",
