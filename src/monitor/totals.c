@@ -5,7 +5,7 @@ static const double enough_for_a_mean = 0.9, enough_for_a_sum = 0.999;
 void totals_start(totals *self) {
     *self = (totals){.peak_memory_bytes = NAN,
                      .maximum_temperature_celsius = NAN,
-                     .host_before = {NAN, NAN, NAN, NAN}};
+                     .host_before = {NAN, NAN, NAN, NAN, NAN}};
 }
 
 static void cover(integral *self, double value, double seconds) {

@@ -22,12 +22,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
 
 bool fuzz_seed(int number, const char *path) {
     static const char *const texts[] = {
-        "{\"architectures\": [\"ViTForImageClassification\"], \"model_type\": \"vit\", "
-        "\"hidden_act\": \"gelu\", \"hidden_size\": 384, \"num_hidden_layers\": 12, "
-        "\"num_attention_heads\": 6, \"intermediate_size\": 1536, \"patch_size\": 14, "
-        "\"layer_norm_eps\": 1e-06, \"id2label\": {\"0\": \"a\"}}\n",
-        "{\"architecture\": \"vit_small_patch16_224\", \"num_classes\": 10, "
-        "\"global_pool\": \"avg\", \"pretrained_cfg\": {\"mean\": [0.5, 0.5, 0.5]}}\n",
+        ("{\"architectures\": [\"ViTForImageClassification\"], \"model_type\": \"vit\", "
+         "\"hidden_act\": \"gelu\", \"hidden_size\": 384, \"num_hidden_layers\": 12, "
+         "\"num_attention_heads\": 6, \"intermediate_size\": 1536, \"patch_size\": 14, "
+         "\"layer_norm_eps\": 1e-06, \"id2label\": {\"0\": \"a\"}}\n"),
+        ("{\"architecture\": \"vit_small_patch16_224\", \"num_classes\": 10, "
+         "\"global_pool\": \"avg\", \"pretrained_cfg\": {\"mean\": [0.5, 0.5, 0.5]}}\n"),
         "{\"architecture\": \"vit_tiny_patch16_224\", \"model_args\": {\"img_size\": 32}}", "{}"};
     return fuzz_text(texts, (int)(sizeof texts / sizeof *texts), number, path);
 }
