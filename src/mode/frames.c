@@ -53,7 +53,7 @@ void frames_destroy(frames *self) {
 /* ---- what waits for a frame */
 
 static int add_waiting(frames *self, frame_page page, ls_error *error) {
-    if (self->first + self->waiting_count == self->capacity) {
+    if (self->first > 0 && self->first + self->waiting_count == self->capacity) {
         memmove(self->waiting, self->waiting + self->first,
                 self->waiting_count * sizeof *self->waiting);
         self->first = 0;
