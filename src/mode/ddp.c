@@ -157,9 +157,11 @@ static int begin(mode *self, const input_batch *batch, pass *pass, ls_error *err
     return mode_begin_own_batch(self, batch, pass, error);
 }
 
-static int cut_buckets(mode *self, const bool *factored, ls_error *error) {
+static int cut_buckets(mode *self, const bool *factored, bool any, ls_error *error) {
     const graph *graph = self->settings.graph;
     bucket_rule rule = {self->exchange.bucket_most, self->exchange.bucket_worth};
+    if (!any && self->settings.bucket_bytes == 0 && pair_may_serve(&self->settings))
+        rule = pair_rule(rule);
     int count = buckets_cut(graph, factored, rule, NULL);
     ddp_state *state = calloc(1, sizeof *state + (size_t)count * sizeof state->buckets[0]);
     if (!state)
@@ -188,14 +190,18 @@ static int allocate(mode *self, const bool *factored, bool any, ls_error *error)
                       (void **)&state->low, error);
 }
 
-/* A pair takes a second array of gradients, and of each moment about a half: two moments come to
- * the same. Where factors may be chosen there may be a pair or none: there is room for either. */
+/* A pair takes a second array of gradients, and shares out what the optimizer keeps. Where factors
+ * may be chosen there may be a pair or none: there is room for either. */
 static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     size_t parameters = s->graph->parameter_count, rows = exchange_most_factor_bytes(s);
     size_t second = pair_may_serve(s) ? store_whole_bytes(parameters, mode_plan_rows(s)) : 0;
-    bool halves = second > 0 && rows == 0;
+    bucket_rule given = exchange_given_rule(s);
     mode_plan_whole(s, bytes);
-    mode_plan_updates(s, halves ? parameters / 2 : parameters, bytes);
+    mode_plan_updates(s,
+                      second == 0 || rows > 0
+                          ? parameters
+                          : pair_most_updated(s, s->bucket_bytes ? &given : NULL),
+                      bytes);
     bytes[MEMORY_COMMUNICATION] += rows > second ? rows : second;
     bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
     if (s->gradient_type != DTYPE_F32 && s->size > 1)
@@ -221,7 +227,7 @@ static int setup(mode *self, ls_error *error) {
         self->hooks.input_ready = input_ready;
         self->hooks.delta_ready = delta_ready;
     }
-    LS_TRY(cut_buckets(self, factored, error));
+    LS_TRY(cut_buckets(self, factored, any, error));
     ddp_state *state = self->state;
     if (self->settings.between_nodes && !self->settings.device->facts.asynchronous)
         LS_TRY(outstanding_start_pump(&state->works, error));

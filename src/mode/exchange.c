@@ -252,11 +252,16 @@ static int choose_by_measuring(mode *mode, const bool *candidates, ls_error *err
                                 error);
 }
 
+bucket_rule exchange_given_rule(const mode_settings *s) {
+    size_t element = dtype_bytes(s->gradient_type);
+    return (bucket_rule){.most = larger(s->bucket_bytes / element, 1), .worth = SIZE_MAX};
+}
+
 static bucket_rule rule_of(const mode *mode) {
     const mode_settings *s = &mode->settings;
     size_t element = dtype_bytes(s->gradient_type), total = s->graph->parameter_count;
     if (s->bucket_bytes > 0)
-        return (bucket_rule){.most = larger(s->bucket_bytes / element, 1), .worth = SIZE_MAX};
+        return exchange_given_rule(s);
     if (isnan(mode->exchange.latency_seconds)) /* nothing travels */
         return (bucket_rule){.most = total, .worth = total};
     /* link.h: 2 a + 2 (R-1)/R n/B; latency x bandwidth of the whole call is R a B. */

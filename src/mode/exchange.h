@@ -21,6 +21,9 @@ bool exchange_factors_win(double factor_seconds, double reduce_seconds, double s
 /* Of the units that may come to go as factors: bytes of all ranks' rows. 0: none may. */
 size_t exchange_most_factor_bytes(const mode_settings *settings);
 
+/* Of a run whose settings give bucket_bytes. */
+bucket_rule exchange_given_rule(const mode_settings *settings);
+
 /* Fills mode->exchange (rule, factored units, what was measured). Collective. */
 int exchange_choose(mode *mode, ls_error *error);
 

@@ -49,6 +49,29 @@ static store_span part_of(const bucket *of, int rank) {
     return of->count < SHARED_FROM ? (store_span){of->first, of->count} : half(of, rank);
 }
 
+bucket_rule pair_rule(bucket_rule measured) {
+    size_t least = SHARED_FROM;
+    return (bucket_rule){.most = measured.most > least ? measured.most : least,
+                         .worth = measured.worth > least ? measured.worth : least};
+}
+
+/* All buckets of a pair_rule but the last hold SHARED_FROM. */
+size_t pair_most_updated(const mode_settings *s, const bucket_rule *given) {
+    size_t all = s->graph->parameter_count, updated = (all + SHARED_FROM) / 2;
+    int count = given ? buckets_cut(s->graph, NULL, *given, NULL) : 0;
+    bucket *buckets = calloc((size_t)count + 1, sizeof *buckets);
+    if (!given || !buckets) {
+        free(buckets);
+        return !given && updated < all ? updated : all;
+    }
+    buckets_cut(s->graph, NULL, *given, buckets);
+    updated = 0;
+    for (int index = 0; index < count; index++)
+        updated += part_of(&buckets[index], 1).count; /* the larger half */
+    free(buckets);
+    return updated;
+}
+
 /* The last bucket has the first elements. */
 static int share_out(const pair *self, const bucket *buckets, int count, ls_error *error) {
     store_span *parts = calloc((size_t)count + 1, sizeof *parts);

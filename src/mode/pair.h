@@ -21,6 +21,12 @@ typedef struct pair pair;
 
 /* As far as it is known before memory is held: pair_open will open one. */
 bool pair_may_serve(const mode_settings *settings);
+/* The rule with buckets that are worth sharing out: what is sent costs nothing here, so that small
+ * ones only have both ranks update them. */
+bucket_rule pair_rule(bucket_rule measured);
+/* Elements that a rank of a pair updates, at the most: with the buckets of `given`, or (NULL) with
+ * those of any pair_rule. */
+size_t pair_most_updated(const mode_settings *settings, const bucket_rule *given);
 
 /* After parameters and gradients were held; says what this rank updates. *out NULL where this does
  * not serve: other than two ranks, no reading of each other's memory, or an update that is not made
