@@ -79,3 +79,15 @@ def wait_for(what, patience=PATIENCE):
             return False
         time.sleep(0.005)
     return True
+
+
+def kill_a_rank(tap, process, results):
+    """The last rank of a run that writes into `results`, once it trains."""
+    epochs = os.path.join(results, "epochs.csv")
+    started = wait_for(lambda: os.path.exists(epochs) and os.path.getsize(epochs) > 400)
+    began = time.monotonic()
+    end(ranks_of(process)[-1], signal.SIGKILL)
+    code, _, error = finish(process, 60)
+    tap.check("a rank that is killed ends the job with a line, in 30 s",
+              started and code not in (0, 124) and "lockstep:" in error and time.monotonic() - began < 30,
+              (started, code, time.monotonic() - began, error[-300:]))

@@ -9,10 +9,8 @@ import atexit
 import csv
 import os
 import shutil
-import signal
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
 import faults  # noqa: E402
@@ -45,18 +43,14 @@ def run(ranks, mode, *options, expected=0, device="cpu", epochs=2, data=data):
         return folder, next(csv.DictReader(file))
 
 
-def outcome(summary):
-    return [summary[name] for name in ("parameters_hash", "certificate_hash", "final_train_loss", "final_test_loss")]
-
-
 def same(name, summary, expected):
-    tap.check(name, outcome(summary) == expected and all(expected), f"{outcome(summary)} against {expected}")
+    kit.same_bits(tap, name, summary, expected)
 
 
 # ---- bits
 STRICT = ["--strict", "--lanes", "4", "--ema", "0.9", "--weight-decay", "0.01", "--clip-norm", "0.5"]
 _, whole = run(0, "single", *STRICT)
-bits = outcome(whole)
+bits = kit.outcome(whole)
 for ranks, *more in ((1, "--threads", "3"), (2, "--threads", "2", "--prefetch", "2"), (4,),
                      (2, "--reshard-after-forward", "off")):
     same(f"fsdp on {ranks} {' '.join(more)}: the bits of single", run(ranks, "fsdp", *STRICT, *more)[1], bits)
@@ -64,15 +58,15 @@ kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"] = "0"
 same("fsdp on 4 by messages: the bits of single", run(4, "fsdp", *STRICT)[1], bits)
 del kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"]
 _, summary = run(2, "zero3", *STRICT, "--seed", "6")
-tap.check("another seed has other bits", outcome(summary)[0] != bits[0], outcome(summary))
+tap.check("another seed has other bits", kit.outcome(summary)[0] != bits[0], kit.outcome(summary))
 tap.check("zero3 is fsdp", summary["mode"] == "fsdp", summary["mode"])
 _, summary = run(2, "ddp", *STRICT, "--accumulate", "2")
-same("in two parts, fsdp on 4: the bits of ddp on 2", run(4, "fsdp", *STRICT, "--accumulate", "2")[1], outcome(summary))
+same("in two parts, fsdp on 4: the bits of ddp on 2", run(4, "fsdp", *STRICT, "--accumulate", "2")[1], kit.outcome(summary))
 
 # Sums of two ranks have one order.
 _, summary = run(2, "ddp", "--factor-comm", "off")
 _, found = run(2, "fsdp")
-same("not strict, fsdp on 2: the bits of ddp", found, outcome(summary))
+same("not strict, fsdp on 2: the bits of ddp", found, kit.outcome(summary))
 tap.check("what ddp would have held is what ddp plans, within 5%, and fits",
           abs(float(found["ddp_memory_bytes"]) / float(summary["memory_planned_bytes"]) - 1) < 0.05
           and float(found["ddp_room_bytes"]) > float(found["ddp_memory_bytes"]) and float(found["ddp_step_seconds"]) > 0,
@@ -87,7 +81,7 @@ tap.check("not strict, in three parts: within rounding of one",
 SCALED = ["--precision", "fp16", "--learning-rate", "0.1", "--global-batch", "12"]
 _, summary = run(2, "ddp", *SCALED, "--factor-comm", "off", device="ref", epochs=1)
 _, found = run(2, "fsdp", *SCALED, device="ref", epochs=1)
-same("fp16, fsdp on 2: the bits of ddp", found, outcome(summary))
+same("fp16, fsdp on 2: the bits of ddp", found, kit.outcome(summary))
 tap.check("fp16: the updates that ddp skips, some", found["skipped_updates"] == summary["skipped_updates"] != "0",
           (found["skipped_updates"], summary["skipped_updates"]))
 
@@ -98,7 +92,7 @@ for model, *more in (["resnet18-small"], ["vit-ti16", "--patch", "4"]):
     _, summary = run(0, "single", *options, epochs=1, data=few)
     for ranks in (2, 4) if model == "vit-ti16" else (2,):
         _, found = run(ranks, "fsdp", *options, epochs=1, data=few)
-        same(f"{model}, fsdp on {ranks}: the bits of single", found, outcome(summary))
+        same(f"{model}, fsdp on {ranks}: the bits of single", found, kit.outcome(summary))
         optimizer = int(summary["memory_optimizer_bytes"])
         formulas = {"memory_optimizer_bytes": optimizer / ranks, "memory_gradients_bytes": 0,
                     "memory_parameters_bytes": optimizer / 2 / ranks}
@@ -106,7 +100,7 @@ for model, *more in (["resnet18-small"], ["vit-ti16", "--patch", "4"]):
             del formulas["memory_parameters_bytes"]
         elif ranks == 2:  # a block's forward is made again from parameters that are gathered again
             again = run(ranks, "fsdp", *options, "--recompute", "block", epochs=1, data=few)[1]
-            same(f"{model}, fsdp on {ranks}, computed again: the bits of single", again, outcome(summary))
+            same(f"{model}, fsdp on {ranks}, computed again: the bits of single", again, kit.outcome(summary))
             tap.check(f"{model}, computed again: fewer activations",
                       float(again["memory_activations_bytes"]) < 0.9 * float(found["memory_activations_bytes"]),
                       (again["memory_activations_bytes"], found["memory_activations_bytes"]))
@@ -128,14 +122,7 @@ killed = os.path.join(work, "killed")
 process = faults.start(["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2", lockstep, "train", "--data", data,
                         "--device", "cpu", "--mode", "fsdp", "--threads", "1", "--oversubscribe", "--epochs", "100000",
                         "--global-batch", "24", "--results", killed, "--step-log"])
-started = faults.wait_for(lambda: os.path.exists(os.path.join(killed, "epochs.csv"))
-                          and os.path.getsize(os.path.join(killed, "epochs.csv")) > 400)
-began = time.monotonic()
-faults.end(faults.ranks_of(process)[-1], signal.SIGKILL)
-code, _, error = faults.finish(process, 60)
-tap.check("a rank that is killed ends the job with a line, in 30 s",
-          started and code not in (0, 124) and "lockstep:" in error and time.monotonic() - began < 30,
-          (started, code, time.monotonic() - began, error[-300:]))
+faults.kill_a_rank(tap, process, killed)
 for mode, options, line in (("ddp", ["--prefetch", "2"], "--prefetch belongs to --mode fsdp"),
                             ("fsdp", ["--grad-comm", "bf16"], "--grad-comm bf16 belongs to --mode ddp")):
     _, error = run(2, mode, *options, expected=2)

@@ -10,10 +10,8 @@ import csv
 import os
 import re
 import shutil
-import signal
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
 import faults  # noqa: E402
@@ -56,12 +54,8 @@ def least(ranks, *options, **how):
     return ["--device-memory", str(int(float(found[1])) + 1), "--offload-dir", disk]
 
 
-def outcome(summary):
-    return [summary[name] for name in ("parameters_hash", "certificate_hash", "final_train_loss", "final_test_loss")]
-
-
 def same(name, summary, expected, offloads=True):
-    tap.check(name, outcome(summary) == expected and all(expected), f"{outcome(summary)} against {expected}")
+    kit.same_bits(tap, name, summary, expected)
     if offloads:
         most, moved = float(summary["offloaded_bytes"]), float(summary["offload_moved_bytes"])
         tap.check(f"{name}: most of its state is in the file, and is moved",
@@ -76,7 +70,7 @@ def within(name, summary, bound):
 
 # ---- bits
 STRICT = ["--strict", "--lanes", "4", "--strict-cost", "off", "--ema", "0.9", "--weight-decay", "0.01"]
-bits = outcome(run(0, "single", *STRICT)[1])
+bits = kit.outcome(run(0, "single", *STRICT)[1])
 same("without a bound: the bits of single", run(1, "gemini", *STRICT)[1], bits, offloads=False)
 for ranks, *more in ((1, "--threads", "2"), (2, "--prefetch", "2"), (4,)):
     bound = least(ranks, *STRICT, *more)
@@ -91,18 +85,18 @@ for ranks, *more in ((1, "--threads", "2"), (2, "--prefetch", "2"), (4,)):
                   0 < float(more_here["offloaded_bytes"]) < float(summary["offloaded_bytes"]), more_here["offloaded_bytes"])
         within("with more room", more_here, roomy)
 CLIPPED = [*STRICT, "--clip-norm", "0.5"]
-clipped = outcome(run(0, "single", *CLIPPED)[1])
+clipped = kit.outcome(run(0, "single", *CLIPPED)[1])
 same("clipped, on 2: the bits of single", run(2, "gemini", *CLIPPED, *least(2, *CLIPPED))[1], clipped)
 
 PARTS = ["--accumulate", "2"]
 _, parts = run(2, "fsdp", *PARTS)
-same("not strict, in two parts, on 2: the bits of fsdp", run(2, "gemini", *PARTS, *least(2, *PARTS))[1], outcome(parts))
+same("not strict, in two parts, on 2: the bits of fsdp", run(2, "gemini", *PARTS, *least(2, *PARTS))[1], kit.outcome(parts))
 
 SCALED = ["--precision", "fp16"]
 HOW = {"device": "ref", "model": []}
 _, summary = run(2, "ddp", *SCALED, "--factor-comm", "off", **HOW)
 _, found = run(2, "gemini", *SCALED, *least(2, *SCALED, **HOW), **HOW)
-same("fp16, on 2: the bits of ddp", found, outcome(summary), offloads=False)
+same("fp16, on 2: the bits of ddp", found, kit.outcome(summary), offloads=False)
 tap.check("fp16, on 2: some of its state is in the file", float(found["offloaded_bytes"]) > 0, found["offloaded_bytes"])
 # ---- checkpoints
 SAVED = ["--checkpoint-every", "2", "--keep", "100"]
@@ -144,13 +138,6 @@ for name, cause in (("ENOSPC", "No space left on device"), ("EIO", "Input/output
               (code, error[-300:]))
 killed = os.path.join(work, "killed")
 process = job(killed, *STRICT)
-started = faults.wait_for(lambda: os.path.exists(os.path.join(killed, "epochs.csv"))
-                          and os.path.getsize(os.path.join(killed, "epochs.csv")) > 400)
-began = time.monotonic()
-faults.end(faults.ranks_of(process)[-1], signal.SIGKILL)
-code, _, error = faults.finish(process, 60)
-tap.check("a rank that is killed ends the job with a line, in 30 s",
-          started and code not in (0, 124) and "lockstep:" in error and time.monotonic() - began < 30,
-          (started, code, time.monotonic() - began, error[-300:]))
+faults.kill_a_rank(tap, process, killed)
 tap.check("nothing is left in the folder", not os.listdir(disk), os.listdir(disk))
 sys.exit(tap.done())

@@ -43,18 +43,14 @@ def run(ranks, mode, *options, expected=0):
         return folder, next(csv.DictReader(file))
 
 
-def outcome(summary):
-    return [summary[name] for name in ("parameters_hash", "certificate_hash", "final_train_loss", "final_test_loss")]
-
-
 def same(name, summary, expected):
-    tap.check(name, outcome(summary) == expected and all(expected), f"{outcome(summary)} against {expected}")
+    kit.same_bits(tap, name, summary, expected)
 
 
 # ---- strict, and a checkpoint of each kind
 SAVED = ["--checkpoint-every", "3", "--keep", "100"]
 alone, whole = run(0, "single", *STRICT, *SAVED)
-bits = outcome(whole)
+bits = kit.outcome(whole)
 for mode in ("zero1", "zero2"):
     same(f"{mode} in groups: the bits of single", run(4, mode, *WITHIN, *STRICT)[1], bits)
 folder, found = run(4, "fsdp", *WITHIN, *STRICT, *SAVED)
@@ -75,15 +71,15 @@ CLIPPED = ["--clip-norm", "0.5", "--factor-comm", "off"]
 _, first = run(4, "fsdp", *WITHIN, *CLIPPED[:2])
 kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"] = "0"
 same("not strict, zero1 in groups by messages: the bits of fsdp in groups", run(4, "zero1", *WITHIN, *CLIPPED[:2])[1],
-     outcome(first))
+     kit.outcome(first))
 del kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"]
 _, ddp = run(4, "ddp", *CLIPPED)
 tap.check("not strict: ddp's loss but for rounding",
           abs(float(first["final_train_loss"]) - float(ddp["final_train_loss"])) < 1e-5 * float(ddp["final_train_loss"]),
           (first["final_train_loss"], ddp["final_train_loss"]))
 _, single = run(2, "fsdp", "--shard-within", "1")
-same("groups of one rank: the bits of ddp", single, outcome(run(2, "ddp", "--factor-comm", "off")[1]))
-same("ranks of one node: as without", run(2, "fsdp", "--shard-within", "node")[1], outcome(run(2, "fsdp")[1]))
+same("groups of one rank: the bits of ddp", single, kit.outcome(run(2, "ddp", "--factor-comm", "off")[1]))
+same("ranks of one node: as without", run(2, "fsdp", "--shard-within", "node")[1], kit.outcome(run(2, "fsdp")[1]))
 
 # ---- refusals
 for ranks, mode, within, expected, line in (

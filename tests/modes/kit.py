@@ -61,3 +61,13 @@ def train(lockstep, data, results, ranks, *options, **how):
 def apart(got, want):
     """The largest difference of two lists of losses."""
     return max(abs(a - b) for a, b in zip(got, want, strict=True))
+
+
+def outcome(summary):
+    """What runs of the same bits have alike."""
+    return [summary[name] for name in ("parameters_hash", "certificate_hash", "final_train_loss", "final_test_loss")]
+
+
+def same_bits(tap, name, summary, expected):
+    found = outcome(summary)
+    tap.check(name, found == expected and all(expected), f"{found} against {expected}")

@@ -10,10 +10,8 @@ import csv
 import os
 import re
 import shutil
-import signal
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
 import faults  # noqa: E402
@@ -45,18 +43,14 @@ def run(ranks, mode, *options, expected=0, device="cpu", epochs=2, data=data):
         return folder, next(csv.DictReader(file))
 
 
-def outcome(summary):
-    return [summary[name] for name in ("parameters_hash", "certificate_hash", "final_train_loss", "final_test_loss")]
-
-
 def same(name, summary, expected):
-    tap.check(name, outcome(summary) == expected and all(expected), f"{outcome(summary)} against {expected}")
+    kit.same_bits(tap, name, summary, expected)
 
 
 # ---- bits
 CNN = ["--strict", "--lanes", "4", "--ema", "0.9", "--weight-decay", "0.01"]
 _, summary = run(0, "single", *CNN)
-bits = outcome(summary)
+bits = kit.outcome(summary)
 for mode, ranks, *more in (("zero1", 1), ("zero1", 2, "--verbose"), ("zero1", 4, "--bucket-mb", "0.1"),
                           ("zero2", 2, "--strict-cost", "on"), ("zero2", 4)):
     folder, summary = run(ranks, mode, *CNN, *more)
@@ -70,26 +64,26 @@ kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"] = "0"
 same("cnn, zero2 on 4 by messages: the bits of single", run(4, "zero2", *CNN)[1], bits)
 del kit.ENVIRONMENT["LOCKSTEP_SHARED_MEMORY"]
 _, other = run(2, "zero1", *CNN, "--seed", "6")
-tap.check("another seed has other bits", outcome(other)[0] != bits[0], outcome(other))
+tap.check("another seed has other bits", kit.outcome(other)[0] != bits[0], kit.outcome(other))
 
 CLIPPED = [*CNN, "--clip-norm", "0.02"]
 _, summary = run(0, "single", *CLIPPED)
-tap.check("a norm that is clipped has other bits", outcome(summary)[0] != bits[0], outcome(summary))
+tap.check("a norm that is clipped has other bits", kit.outcome(summary)[0] != bits[0], kit.outcome(summary))
 for mode, ranks in (("zero1", 2), ("zero2", 4)):
-    same(f"cnn, clipped by norm, {mode} on {ranks}: the bits of single", run(ranks, mode, *CLIPPED)[1], outcome(summary))
+    same(f"cnn, clipped by norm, {mode} on {ranks}: the bits of single", run(ranks, mode, *CLIPPED)[1], kit.outcome(summary))
 
 SUMMED = ["--accumulate", "2", "--factor-comm", "off", "--optimizer", "sgd", "--momentum", "0.9"]
 _, summary = run(2, "ddp", *SUMMED, epochs=1)
 for mode in ("zero1", "zero2"):
     same(f"not strict, in two parts, {mode} on 2: the bits of ddp", run(2, mode, *SUMMED[:2], *SUMMED[4:], epochs=1)[1],
-         outcome(summary))
+         kit.outcome(summary))
 
 few = kit.pack(lockstep, os.path.join(work, "few"), 16, "--size", "8", "--test-images", "4")
 # A rate so high that gradients of a scaled loss overflow: such an update is nobody's.
 SCALED = ["--precision", "fp16", "--learning-rate", "0.1", "--global-batch", "8"]
 _, summary = run(2, "ddp", *SCALED, "--factor-comm", "off", device="ref", epochs=1, data=few)
 _, found = run(2, "zero2", *SCALED, device="ref", epochs=1, data=few)
-same("fp16, zero2 on 2: the bits of ddp", found, outcome(summary))
+same("fp16, zero2 on 2: the bits of ddp", found, kit.outcome(summary))
 tap.check("fp16, zero2: the updates that ddp skips, some", found["skipped_updates"] == summary["skipped_updates"] != "0",
           (found["skipped_updates"], summary["skipped_updates"]))
 
@@ -101,7 +95,7 @@ for model, mode, ranks, *more in (["resnet18-small", "zero2", 2], ["vit-ti16", "
     options = ["--model", model, *more, "--strict", "--lanes", str(lanes), "--global-batch", "8"]
     _, summary = run(0, "single", *options, epochs=1, data=few)
     _, found = run(ranks, mode, *options, epochs=1, data=few)
-    same(f"{model}, {mode} on {ranks}: the bits of single", found, outcome(summary))
+    same(f"{model}, {mode} on {ranks}: the bits of single", found, kit.outcome(summary))
     whole = int(summary["memory_optimizer_bytes"])
     held = {"memory_optimizer_bytes": whole / ranks,
             "memory_gradients_bytes": whole / 2 / ranks if mode == "zero2" else whole / 2}
@@ -113,7 +107,7 @@ for model, mode, ranks, *more in (["resnet18-small", "zero2", 2], ["vit-ti16", "
 SAVED = ["--checkpoint-every", "3", "--keep", "100"]
 for mode, ranks, then in (("zero2", 2, (("ddp", 4), ("zero1", 2))), ("ddp", 2, (("zero2", 4),))):
     folder, summary = run(ranks, mode, *CNN, *SAVED)
-    bits = outcome(summary)
+    bits = kit.outcome(summary)
     middle = os.path.join(folder, "checkpoints", "step-0000000003")
     for next_mode, next_ranks in then:
         found = run(next_ranks, next_mode, *CNN, "--resume", middle)[1]
@@ -123,14 +117,7 @@ for mode, ranks, then in (("zero2", 2, (("ddp", 4), ("zero1", 2))), ("ddp", 2, (
 process = faults.start(["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2", lockstep, "train", "--data", data,
                         "--device", "cpu", "--mode", "zero2", "--threads", "1", "--oversubscribe", "--epochs", "100000",
                         "--global-batch", "24", "--results", os.path.join(work, "killed"), "--step-log"])
-started = faults.wait_for(lambda: os.path.exists(os.path.join(work, "killed", "epochs.csv"))
-                          and os.path.getsize(os.path.join(work, "killed", "epochs.csv")) > 400)
-began = time.monotonic()
-faults.end(faults.ranks_of(process)[-1], signal.SIGKILL)
-code, _, error = faults.finish(process, 60)
-tap.check("a rank that is killed ends the job with a line, in 30 s",
-          started and code not in (0, 124) and "lockstep:" in error and time.monotonic() - began < 30,
-          (started, code, time.monotonic() - began, error[-300:]))
+faults.kill_a_rank(tap, process, os.path.join(work, "killed"))
 
 for options, line in ((["--grad-comm", "bf16"], "--grad-comm bf16 belongs to --mode ddp"),
                       (["--factor-comm", "on"], "--factor-comm on belongs to --mode ddp")):
