@@ -1,13 +1,18 @@
-# Spack's recipe of lockstep, for Spack 1.0 and its packages' repository of that time. The sources are a
-# folder of yours: no archive of lockstep is published.
+# Spack's recipe of lockstep, for Spack 1.0 and its packages' repository of that time. No archive of
+# lockstep is published: the sources are the git repository in which this file lies, branch main.
 #
 #   spack repo add slurm/spack
-#   spack develop --path "$PWD" lockstep@0.1.0       # in an environment
-#   spack add lockstep@0.1.0 +cuda cuda_arch=80      # without GPUs: lockstep@0.1.0
-#   spack install
+#   spack install lockstep +cuda cuda_arch=80        # without GPUs: lockstep
+#
+# or, in an environment, a folder as it is, without git:
+#
+#   spack develop --path "$PWD" lockstep@main
+#   spack add lockstep@main && spack install
 #
 # Open MPI and PMIx are to be those that the site's Slurm offers: declare them as externals
 # (packages.yaml), or `srun --mpi=pmix` may not speak to them.
+from pathlib import Path
+
 from spack_repo.builtin.build_systems.cuda import CudaPackage
 from spack_repo.builtin.build_systems.meson import MesonPackage
 
@@ -18,9 +23,11 @@ class Lockstep(MesonPackage, CudaPackage):
     """Trains image classifiers with data parallelism on a Slurm cluster, and measures what the
     parallelism bought."""
 
+    git = f"file://{Path(__file__).resolve().parents[4]}"
+
     license("MIT")
 
-    version("0.1.0")
+    version("main", branch="main")
 
     variant("jpeg", default=True, description="Pack folders of JPEG files")
     variant("png", default=True, description="Take PNG files that are named as JPEGs")
@@ -39,7 +46,7 @@ class Lockstep(MesonPackage, CudaPackage):
     depends_on("pmix")
     depends_on("hwloc")
     depends_on("hdf5")
-    depends_on("onednn@2.6:2,3.1:")
+    depends_on("onednn@2.6:2,3.1: cpu_runtime=omp")  # its threads are those of our loops
     depends_on("openssl")
     depends_on("isa-l")
     depends_on("libjpeg-turbo", when="+jpeg")
