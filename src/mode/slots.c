@@ -43,19 +43,47 @@ static size_t elements_of(const segment *of) {
     return (of->first + of->count - base_of(of) + GRAIN - 1) / GRAIN * GRAIN;
 }
 
+static void lay_out(slots *self) {
+    for (int slot = 0; slot < self->count; slot++) {
+        size_t most = 0;
+        for (int index = slot; index < self->segment_count; index += self->count)
+            if (elements_of(&self->segments[index]) > most)
+                most = elements_of(&self->segments[index]);
+        self->first[slot + 1] = self->first[slot] + most;
+    }
+}
+
 int slots_create(mode *mode, const bucket *buckets, int count, slots *out, ls_error *error) {
     *out = (slots){.store = mode->store, .segments = calloc((size_t)count, sizeof(segment))};
     if (!out->segments)
         return ls_fail(error, LS_FAILED, "out of memory");
     cut(mode->settings.graph, buckets, count, out);
-    for (int index = 0; index < out->segment_count; index++)
-        if (elements_of(&out->segments[index]) > out->stride)
-            out->stride = elements_of(&out->segments[index]);
     out->count = out->segment_count < SLOTS ? out->segment_count : SLOTS;
+    lay_out(out);
     slots_forget(out);
     return store_take(mode->store, MEMORY_COMMUNICATION, true,
-                      out->stride * (size_t)out->count * sizeof *out->memory,
-                      "gradients on their way", (void **)&out->memory, error);
+                      out->first[out->count] * sizeof *out->memory, "gradients on their way",
+                      (void **)&out->memory, error);
+}
+
+/* Whichever share a slot: the SLOTS longest. */
+size_t slots_most_bytes(const graph *graph, bucket_rule rule) {
+    size_t longest[SLOTS] = {0}, sum = 0, end = graph->parameter_count;
+    for (int unit = graph->unit_count - 1; unit >= 0; unit--) {
+        size_t length = end - graph->units[unit].first;
+        if (length < rule.worth && unit > 0)
+            continue;
+        end = graph->units[unit].first;
+        for (int place = 0; place < SLOTS; place++)
+            if (length > longest[place]) {
+                size_t shorter = longest[place];
+                longest[place] = length;
+                length = shorter;
+            }
+    }
+    for (int place = 0; place < SLOTS; place++)
+        sum += longest[place] > 0 ? longest[place] + 2 * GRAIN : 0;
+    return sum * sizeof(float);
 }
 
 void slots_destroy(slots *self) {
@@ -94,6 +122,6 @@ void slots_give(slots *self, int segment) {
 }
 
 float *slots_at(const slots *self, int segment, size_t element) {
-    return self->memory + (size_t)(segment % self->count) * self->stride +
+    return self->memory + self->first[segment % self->count] +
            (element - base_of(&self->segments[segment]));
 }

@@ -2,7 +2,8 @@
  * its buckets are reduced, and which another unit's takes when they are. (ZeRO's second stage:
  * Rajbhandari et al., "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models", 2020,
  * section 5.2.) What has a slot is a segment: units that follow each other and whole buckets of
- * them. Segments come in the order of backward; of SLOTS of them the oldest gives way. */
+ * them. Segments come in the order of backward; of SLOTS of them the oldest gives way. A slot is as
+ * long as the longest segment that takes it: all of them are at most the whole gradient. */
 #ifndef LOCKSTEP_MODE_SLOTS_H
 #define LOCKSTEP_MODE_SLOTS_H
 
@@ -20,16 +21,20 @@ typedef struct segment {
 typedef struct slots {
     store *store;
     float *memory;
-    size_t stride; /* elements from a slot to the next */
     int count, segment_count;
-    int held[SLOTS];   /* the segment in each slot; -1: none */
-    segment *segments; /* [segment_count]: [0] is the end of the flat array */
+    size_t first[SLOTS + 1]; /* elements of memory: where each slot begins; their sum */
+    int held[SLOTS];         /* the segment in each slot; -1: none */
+    segment *segments;       /* [segment_count]: [0] is the end of the flat array */
 } slots;
 
 /* Of buckets that end at least where units do that are worth it (mode/buckets.h). Memory of the
  * store's that the comm gives: collective. */
 int slots_create(mode *mode, const bucket *buckets, int count, slots *out, ls_error *error);
 void slots_destroy(slots *self); /* of zeroes is fine */
+
+/* Before buckets are known: bytes for those of this rule, and of one whose `worth` is less. Rounded
+ * up by a grain a segment. */
+size_t slots_most_bytes(const graph *graph, bucket_rule rule);
 
 /* Of the segments. */
 int slots_of_unit(const slots *self, int unit);

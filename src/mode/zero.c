@@ -328,10 +328,14 @@ static int on_grains(const graph *graph, bucket *buckets, int count) {
 
 enum { FEWEST_SEGMENTS = 16 };
 
+static size_t most_worth(const graph *graph) {
+    return graph->parameter_count / FEWEST_SEGMENTS + 1;
+}
+
 /* zero2's also end at units' borders, or a slot would have to hold all that is between. */
 static bucket_rule rule_of(const mode *self) {
     bucket_rule rule = {self->exchange.bucket_most, self->exchange.bucket_worth};
-    size_t most = self->settings.graph->parameter_count / FEWEST_SEGMENTS + 1;
+    size_t most = most_worth(self->settings.graph);
     if (self->is == &mode_zero2 && mode_group(&self->settings).size > 1 && rule.worth > most)
         rule.worth = most;
     return rule;
@@ -402,17 +406,13 @@ static void plan_zero1(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
 }
 
-/* A slot is at least as long as the largest unit, and as a segment of rule_of's. */
 static void plan_zero2(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
-    size_t most = s->graph->parameter_count / FEWEST_SEGMENTS + 1;
+    bucket_rule rule = {.most = s->graph->parameter_count, .worth = most_worth(s->graph)};
     plan_zero1(s, bytes);
     if (mode_plan_rows(s) > 1)
         return;
-    for (int unit = 0; unit < s->graph->unit_count; unit++)
-        if (s->graph->units[unit].count > most)
-            most = s->graph->units[unit].count;
     bytes[MEMORY_GRADIENTS] = store_whole_bytes(part_of_a_rank(s), 1);
-    bytes[MEMORY_COMMUNICATION] += SLOTS * store_whole_bytes(most, 1);
+    bytes[MEMORY_COMMUNICATION] += slots_most_bytes(s->graph, rule);
 }
 
 static int setup(mode *self, ls_error *error) {
