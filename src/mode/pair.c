@@ -24,8 +24,8 @@ bool pair_may_serve(const mode_settings *s) {
     return s->comm && serves(s) && !s->between_nodes;
 }
 
-static void *other(const mode_settings *s, const float *mine) {
-    return (void *)s->comm->is->peer(s->comm, mine, 1 - s->rank);
+float *pair_theirs(const mode_settings *s, const float *mine) {
+    return (float *)s->comm->is->peer(s->comm, mine, 1 - s->rank);
 }
 
 static float *whole(const mode *mode, store_kind kind) {
@@ -91,8 +91,8 @@ static int share_out(const pair *self, const bucket *buckets, int count, ls_erro
 int pair_open(mode *mode, const bucket *buckets, int count, pair **out, ls_error *error) {
     const mode_settings *s = &mode->settings;
     *out = NULL;
-    if (!serves(s) || !other(s, whole(mode, STORE_GRADIENTS)) ||
-        !other(s, whole(mode, STORE_PARAMETERS)))
+    if (!serves(s) || !pair_theirs(s, whole(mode, STORE_GRADIENTS)) ||
+        !pair_theirs(s, whole(mode, STORE_PARAMETERS)))
         return LS_OK;
     pair *self = calloc(1, sizeof *self);
     if (!self)
@@ -103,9 +103,9 @@ int pair_open(mode *mode, const bucket *buckets, int count, pair **out, ls_error
     LS_TRY(store_take(mode->store, MEMORY_COMMUNICATION, true,
                       store_bytes(mode->store, STORE_GRADIENTS), "gradients",
                       (void **)&self->mine[1], error));
-    self->their_parameters = other(s, whole(mode, STORE_PARAMETERS));
+    self->their_parameters = pair_theirs(s, whole(mode, STORE_PARAMETERS));
     for (int at = 0; at < 2; at++)
-        self->theirs[at] = other(s, self->mine[at]);
+        self->theirs[at] = pair_theirs(s, self->mine[at]);
     if (self->theirs[1]) { /* the same on both ranks */
         turn(self, 0);
         return share_out(self, buckets, count, error);

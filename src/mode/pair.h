@@ -21,6 +21,9 @@ typedef struct pair pair;
 
 /* As far as it is known before memory is held: pair_open will open one. */
 bool pair_may_serve(const mode_settings *settings);
+/* Where the other rank's memory from the same place of the comm's lies; NULL: out of reach, on both
+ * ranks. Where pair_may_serve. */
+float *pair_theirs(const mode_settings *settings, const float *mine);
 /* The rule with buckets that are worth sharing out: what is sent costs nothing here, so that small
  * ones only have both ranks update them. */
 bucket_rule pair_rule(bucket_rule measured);

@@ -12,12 +12,15 @@
  *
  * In a node's shared memory a rank sums its part from where the others' gradients lie, in the order
  * of the ranks, and puts its parameters where the others' lie: no message, and the bits of ddp.
- * With
- * --strict the sum is ddp's tree. Between the nodes of a host's ranks gathers go on beside the next
- * forward. */
+ * With --strict the sum is ddp's tree. Two ranks do it in the update's own pass (mode/pair.h): each
+ * offers a bucket when its backward is done with the gradients and the parameters, the other
+ * updates its part from both gradients, and writes it to both ranks' parameters. Between the nodes
+ * of a host's ranks gathers go on beside the next forward. */
+#include "comm/tree.h"
 #include "mode/batch_sums.h"
 #include "mode/exchange.h"
 #include "mode/outstanding.h"
+#include "mode/pair.h"
 #include "mode/parts.h"
 #include "mode/shards.h"
 #include "mode/slots.h"
@@ -39,7 +42,12 @@ typedef struct zero_state {
      * `arriving` units none has read its parameters since the update. */
     bool late;
     int arriving;
-    bool *arrived;    /* [units] */
+    bool *arrived; /* [units] */
+    /* Two ranks that read and write each other's memory: nothing is reduced or gathered. In slots
+     * the next gradients wait until the other has `read` a bucket. */
+    float *their_parameters; /* NULL: not so */
+    comm_work *read;         /* [bucket_count] */
+    comm_work updated;
     bucket buckets[]; /* [0] is the end of the flat array */
 } zero_state;
 
@@ -50,6 +58,10 @@ static store_span own_part(const mode *self, int bucket) {
 
 static bool has_slots(const zero_state *state) {
     return state->slots.segments != NULL;
+}
+
+static bool is_pair(const zero_state *state) {
+    return state->their_parameters != NULL;
 }
 
 /* ---- the gradient */
@@ -68,10 +80,26 @@ static device_stream *reader_of(const mode *self) {
     return has_slots(state) ? self->settings.stream : mode_update_stream(self);
 }
 
+/* With lanes the sum of this rank's: two of them make the tree. */
+static int offer_bucket(mode *self, int index, ls_error *error) {
+    zero_state *state = self->state;
+    const mode_settings *s = &self->settings;
+    bucket *next = &state->buckets[index];
+    float *written = written_at(self, index);
+    if (s->lanes)
+        LS_TRY(tree_sum_rows_on(s->device, s->stream, written, self->lane_count,
+                                store_row_stride(self->store, STORE_GRADIENTS), next->count,
+                                error));
+    return outstanding_offer(&state->works, written, next->count * sizeof *written, reader_of(self),
+                             &next->work, error);
+}
+
 static int start_bucket(mode *self, int index, ls_error *error) {
     zero_state *state = self->state;
     bucket *next = &state->buckets[index];
     float *written = written_at(self, index);
+    if (is_pair(state))
+        return offer_bucket(self, index, error);
     if (self->settings.lanes)
         return outstanding_sum_tree(&state->works, written, next->count, self->lane_count,
                                     store_row_stride(self->store, STORE_GRADIENTS), reader_of(self),
@@ -119,6 +147,27 @@ static int begin_gathers(mode *self, device_stream *behind, ls_error *error) {
     return LS_OK;
 }
 
+/* The other's backward is done with the bucket too: the own part is updated from both gradients,
+ * for both ranks. */
+static int update_both(mode *self, int index, ls_error *error) {
+    zero_state *state = self->state;
+    store_span own = own_part(self, index);
+    const bucket *of = &state->buckets[index];
+    float *written = written_at(self, index);
+    if (own.count > 0) {
+        store_slice slice = store_slice_of(self->store, own.first, own.count);
+        ptrdiff_t back = (ptrdiff_t)of->first - (ptrdiff_t)slice.origin;
+        slice.gradients = written - back;
+        slice.added = pair_theirs(&self->settings, written) - back;
+        slice.copied = state->their_parameters + slice.origin;
+        LS_TRY(mode_settle_slice(self, &slice, error));
+    }
+    state->finished = index + 1;
+    return has_slots(state) ? outstanding_offer(&state->works, written, sizeof *written,
+                                                reader_of(self), &state->read[index], error)
+                            : LS_OK;
+}
+
 /* The bucket's sum is there: the own part of it is updated, and goes to the others. */
 static int finish_bucket(mode *self, int index, ls_error *error) {
     zero_state *state = self->state;
@@ -127,6 +176,8 @@ static int finish_bucket(mode *self, int index, ls_error *error) {
     LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(outstanding_wait(&state->works, &state->buckets[index].work, reader_of(self), error));
     LS_TRY(step_clock_resumed(self->clock, error));
+    if (is_pair(state))
+        return update_both(self, index, error);
     if (has_slots(state) && own.count > 0)
         LS_TRY(s->device->is->copy(
             s->device, s->stream, store_at(self->store, STORE_GRADIENTS, own.first, own.count),
@@ -152,13 +203,18 @@ static int receive_span(mode *self, device_stream *stream, size_t first, size_t 
     return s->settled_elsewhere(s->settled_context, stream, &slice, error);
 }
 
+static int wait_for(mode *self, comm_work *work, device_stream *reader, ls_error *error) {
+    zero_state *state = self->state;
+    LS_TRY(step_clock_waiting(self->clock, error));
+    LS_TRY(outstanding_wait(&state->works, work, reader, error));
+    return step_clock_resumed(self->clock, error);
+}
+
 static int receive(mode *self, device_stream *stream, int index, ls_error *error) {
     zero_state *state = self->state;
     const bucket *of = &state->buckets[index];
     store_span own = own_part(self, index);
-    LS_TRY(step_clock_waiting(self->clock, error));
-    LS_TRY(outstanding_wait(&state->works, &state->gathers[index], stream, error));
-    LS_TRY(step_clock_resumed(self->clock, error));
+    LS_TRY(wait_for(self, &state->gathers[index], stream, error));
     LS_TRY(receive_span(self, stream, of->first, own.first, error));
     return receive_span(self, stream, own.first + own.count, of->first + of->count, error);
 }
@@ -231,8 +287,21 @@ static int open_late(mode *self, ls_error *error) {
     return LS_OK;
 }
 
+/* Both ranks' parts are in both ranks' parameters, and no gradient is read any more. */
+static int meet_other(mode *self, device_stream *stream, ls_error *error) {
+    zero_state *state = self->state;
+    LS_TRY(outstanding_offer(&state->works, store_at(self->store, STORE_PARAMETERS, 0, 1),
+                             sizeof(float), stream, &state->updated, error));
+    for (int index = 0; index < state->finished; index++)
+        LS_TRY(wait_for(self, &state->read[index], stream, error));
+    state->gathered = state->finished;
+    return wait_for(self, &state->updated, stream, error);
+}
+
 static int publish(mode *self, device_stream *stream, ls_error *error) {
     zero_state *state = self->state;
+    if (is_pair(state))
+        LS_TRY(meet_other(self, stream, error));
     LS_TRY(step_clock_waiting(self->clock, error));
     LS_TRY(begin_gathers(self, stream, error));
     LS_TRY(step_clock_resumed(self->clock, error));
@@ -265,7 +334,7 @@ static int collect(mode *self, ls_error *error) {
 
 /* Where waiting only orders streams, the update of a bucket goes behind its sum at once, beside the
  * rest of backward. */
-static int backward_done(void *context, int unit, ls_error *error) {
+static int finish_behind(void *context, int unit, ls_error *error) {
     mode *self = context;
     zero_state *state = self->state;
     size_t frontier = self->settings.graph->units[unit].first;
@@ -274,12 +343,21 @@ static int backward_done(void *context, int unit, ls_error *error) {
     return LS_OK;
 }
 
-/* Before its slot is another's: backward is long done with what lies there. */
+static int end_of(const zero_state *state, int segment) {
+    const struct segment *of = &state->slots.segments[segment];
+    return of->bucket + of->buckets;
+}
+
+/* Before its slot is another's: backward is long done with what lies there. Of two ranks the other
+ * has read it too, if it has come as far as this one was half the slots ago. */
 static int vacate(mode *self, int segment, ls_error *error) {
     zero_state *state = self->state;
-    int end = state->slots.segments[segment].bucket + state->slots.segments[segment].buckets;
-    while (state->finished < state->started && state->finished < end)
+    int half = is_pair(state) ? state->slots.count / 2 : 0, end = end_of(state, segment);
+    int ends = end_of(state, segment + half);
+    while (state->finished < state->started && state->finished < ends)
         LS_TRY(finish_bucket(self, state->finished, error));
+    for (int index = state->slots.segments[segment].bucket; is_pair(state) && index < end; index++)
+        LS_TRY(wait_for(self, &state->read[index], self->settings.stream, error));
     return LS_OK;
 }
 
@@ -354,7 +432,8 @@ static int cut_buckets(mode *self, ls_error *error) {
     state->works =
         (outstanding){.comm = mode_group(&self->settings).comm, .stream = self->settings.stream};
     state->gathers = calloc((size_t)state->bucket_count + 1, sizeof *state->gathers);
-    if (!state->gathers)
+    state->read = calloc((size_t)state->bucket_count + 1, sizeof *state->read);
+    if (!state->gathers || !state->read)
         return ls_fail(error, LS_FAILED, "out of memory");
     mode_describe_buckets(self, state->buckets, state->bucket_count);
     return LS_OK;
@@ -415,6 +494,20 @@ static void plan_zero2(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     bytes[MEMORY_COMMUNICATION] += slots_most_bytes(s->graph, rule);
 }
 
+/* After all memory is held. What is offered must be whole on both ranks: in shared memory all is.
+ */
+static void open_pair(mode *self) {
+    const mode_settings *s = &self->settings;
+    zero_state *state = self->state;
+    if (mode_group(s).size != 2 || !pair_may_serve(s) || !pair_theirs(s, written_at(self, 0)))
+        return;
+    state->their_parameters = pair_theirs(s, store_at(self->store, STORE_PARAMETERS, 0, 1));
+    if (!is_pair(state))
+        return;
+    self->hooks.gradient_ready = NULL;
+    self->hooks.backward_done = gradient_ready;
+}
+
 static int setup(mode *self, ls_error *error) {
     const mode_settings *s = &self->settings;
     self->settings.factors = FACTORS_OFF;
@@ -427,10 +520,11 @@ static int setup(mode *self, ls_error *error) {
     if (!s->device->facts.asynchronous)
         self->hooks.between = between;
     else if (s->settled && mode_group(s).comm->is->capturable)
-        self->hooks.backward_done = backward_done;
+        self->hooks.backward_done = finish_behind;
     LS_TRY(exchange_choose(self, error));
     LS_TRY(cut_buckets(self, error));
     LS_TRY(hold(self, error));
+    open_pair(self);
     zero_state *state = self->state;
     if (s->between_nodes && !s->device->facts.asynchronous)
         LS_TRY(outstanding_start_pump(&state->works, error));
@@ -447,6 +541,7 @@ static void teardown(mode *self) {
     shards_destroy(&state->shards);
     store_give_back(self->store, state->sums.given.values);
     free(state->gathers);
+    free(state->read);
     free(state->arrived);
     free(state);
 }
