@@ -6,8 +6,8 @@
 #
 # or, in an environment, a folder as it is, without git:
 #
-#   spack develop --path "$PWD" lockstep@main
-#   spack add lockstep@main && spack install
+#   spack develop --path "$PWD" lockstep@0.1.0
+#   spack add lockstep@0.1.0 && spack install
 #
 # Open MPI and PMIx are to be those that the site's Slurm offers: declare them as externals
 # (packages.yaml), or `srun --mpi=pmix` may not speak to them.
@@ -27,7 +27,7 @@ class Lockstep(MesonPackage, CudaPackage):
 
     license("MIT")
 
-    version("main", branch="main")
+    version("0.1.0", branch="main")
 
     variant("jpeg", default=True, description="Pack folders of JPEG files")
     variant("png", default=True, description="Take PNG files that are named as JPEGs")
