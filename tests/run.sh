@@ -19,7 +19,7 @@ case ${1:-} in
 *) echo "tests/run.sh: unknown option '$1' (expected --quick)" >&2; exit 2 ;;
 esac
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 logs=''
 say() { printf '[%4d s] %s\n' $(($(date +%s) - started)) "$*"; }
 count() { # PASSED FAILED SKIPPED
     passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
@@ -98,6 +98,7 @@ count_tests() { # FOLDER LOG
         count 0 1 0
         return
     fi
+    logs="$logs $1/$2"
     counts=$(python3 tests/meson_counts.py "$1" "$2")
     # shellcheck disable=SC2086 # three numbers
     count $counts
@@ -180,6 +181,9 @@ if build build-test --buildtype=release -Dwerror=true; then
     fi
 fi
 
+echo "Slowest by the clock, beside others:"
+# shellcheck disable=SC2086 # a list
+python3 tests/meson_slowest.py $logs
 say "done"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
