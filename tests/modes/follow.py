@@ -21,9 +21,8 @@ tap = kit.Tap()
 
 with tempfile.TemporaryDirectory() as work:
     for images, batch in ((105, 24), (49, 24)):
-        # Of the second, a network of a quarter of the parameters, whose updates are most of a short run's time.
-        data = kit.pack(lockstep, os.path.join(work, f"data{images}"), images, "--test-images", "50",
-                        "--size", "32" if images == 105 else "16")
+        # A network of a quarter of the parameters, whose updates are most of a short run's time.
+        data = kit.pack(lockstep, os.path.join(work, f"data{images}"), images, "--test-images", "50", "--size", "16")
         for optimizer in (["--optimizer", "adam"],
                           ["--optimizer", "sgd", "--learning-rate", "0.01", "--momentum", "0.9"]):
             rule = optimizer[1]
