@@ -112,8 +112,8 @@ def many_at_once(title, prepare):
     """One of them gets the folder, whatever lay in it."""
     folder = suite.folder_of(title)
     prepare(folder)
-    # Long enough that none of the others finds it done.
-    command = suite.command(0, *train(data, "--epochs", "600"))
+    # Long enough that the others meet it at work; who comes late finds it done, and is refused as well.
+    command = suite.command(0, *train(data, "--epochs", "150"))
     running = [subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                 env=clean_environment()) for _ in range(6)]

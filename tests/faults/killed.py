@@ -2,7 +2,7 @@
 """Runs that are killed at random moments and go on at another number of ranks: each must end with the bits
 of the run that was not.
 
-usage: killed.py LOCKSTEP [RUNS [SEED [FIRST]]]   (16 runs, some 30 kills; each run's moments follow from the seed and its number)
+usage: killed.py LOCKSTEP [RUNS [SEED [FIRST]]]   (6 runs, a dozen kills; each run's moments follow from the seed and its number)
 
 A run is killed one to three times: some of the time anywhere between its start and its end, else after the first
 save of the attempt has begun, when it trains and saves by turns. By hand, with 500 runs for 1,000 kills, this goes
@@ -19,7 +19,7 @@ import time
 import faults
 
 lockstep = os.path.abspath(sys.argv[1])
-runs = int(sys.argv[2]) if len(sys.argv) > 2 else 16
+runs = int(sys.argv[2]) if len(sys.argv) > 2 else 6
 seed = int(sys.argv[3]) if len(sys.argv) > 3 else 1
 first = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 faults.kit.need_mpirun()

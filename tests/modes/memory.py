@@ -62,7 +62,6 @@ with tempfile.TemporaryDirectory(prefix="lockstep-memory-") as work:
     planned(work, many, "cnn", 128)
     planned(work, large, "resnet18", 8)
     planned(work, large, "vit-s16", 8)
-    again(work, small, "vit-ti16", 0, "vit-ti16", "--mode", "single", "--patch", "8")
     again(work, small, "resnet18-small", 0, "resnet18-small", "--mode", "single")
     again(work, small, "resnet18-small", 0, "micro-batches", "--mode", "single", "--accumulate", "2")
     if shutil.which("mpirun"):
