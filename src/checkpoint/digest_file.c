@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 16 }; /* stays in a core's cache */
+enum { PIECE = 1 << 18 }; /* stays in a core's cache */
 
 static int add_all(int file, const char *path, sha256 *digest, char *piece, int64_t *bytes,
                    ls_error *error) {

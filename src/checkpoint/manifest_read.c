@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_TENSORS = 1000000, MOST_RANGES = 10000000 };
+enum { MOST_TENSORS = 1000000, MOST_RANGES = 10000000, MOST_BYTES = 1 << 30 };
 static const int64_t MOST_ELEMENTS = (int64_t)1 << 42;
 
 void checkpoint_manifest_free(checkpoint_manifest *self) {
@@ -30,28 +31,63 @@ int checkpoint_find_array(const checkpoint_manifest *self, const char *name) {
     return -1;
 }
 
-/* The sum's file must hold exactly what a writer puts there. */
-static int check_sum(const char *folder, const char *manifest, ls_error *error) {
-    char path[4096], hex[FORMAT_DIGEST_BYTES], expected[128], found[128] = "";
-    int64_t bytes;
-    LS_TRY(path_join(path, sizeof path, folder, CHECKPOINT_MANIFEST_SUM, error));
-    LS_TRY(checkpoint_file_digest(manifest, hex, &bytes, error));
-    int length = snprintf(expected, sizeof expected, "%s  " CHECKPOINT_MANIFEST "\n", hex);
+/* ---- its bytes */
+
+static int read_opened(int file, const char *path, h5_memory *out, ls_error *error) {
+    struct stat found;
+    if (fstat(file, &found) != 0)
+        return ls_fail_errno(error, LS_BAD_INPUT, "%s: cannot read", path);
+    if (!S_ISREG(found.st_mode))
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected an HDF5 file, found no regular file",
+                       path);
+    if (found.st_size > MOST_BYTES)
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected at most %d bytes, found %" PRId64, path,
+                       MOST_BYTES, (int64_t)found.st_size);
+    out->bytes = malloc((size_t)found.st_size + 1);
+    if (!out->bytes)
+        return ls_fail(error, LS_FAILED, "%s: out of memory", path);
+    ssize_t got = read_whole(file, out->bytes, (size_t)found.st_size);
+    if (got < 0)
+        return ls_fail_errno(error, LS_BAD_INPUT, "%s: cannot read", path);
+    out->length = (size_t)got;
+    return LS_OK;
+}
+
+/* The whole file: what is compared with its digest is what is read then, and a file on a distant
+ * disk is read by one call. */
+static int read_bytes(const char *path, h5_memory *out, ls_error *error) {
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
         return ls_fail_errno(error, LS_BAD_INPUT, "%s: cannot read", path);
+    int status = read_opened(file, path, out, error);
+    close(file);
+    return status;
+}
+
+/* The sum's file must hold exactly what a writer puts there. */
+static int check_sum(const char *folder, const char *path, h5_memory manifest, ls_error *error) {
+    char sum_path[4096], hex[FORMAT_DIGEST_BYTES], expected[128], found[128] = "";
+    sha256 digest;
+    LS_TRY(path_join(sum_path, sizeof sum_path, folder, CHECKPOINT_MANIFEST_SUM, error));
+    LS_TRY(sha256_start(&digest, error));
+    sha256_add(&digest, manifest.bytes, manifest.length);
+    sha256_finish(&digest, hex);
+    int count = snprintf(expected, sizeof expected, "%s  " CHECKPOINT_MANIFEST "\n", hex);
+    int file = open(sum_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0)
+        return ls_fail_errno(error, LS_BAD_INPUT, "%s: cannot read", sum_path);
     ssize_t got = read_whole(file, found, sizeof found);
     int saved = errno;
     close(file);
     errno = saved;
     if (got < 0)
-        return ls_fail_errno(error, LS_BAD_INPUT, "%s: cannot read", path);
-    if (got == length && memcmp(found, expected, (size_t)length) == 0)
+        return ls_fail_errno(error, LS_BAD_INPUT, "%s: cannot read", sum_path);
+    if (got == count && memcmp(found, expected, (size_t)count) == 0)
         return LS_OK;
     return ls_fail(error, LS_BAD_INPUT,
                    "%s: its SHA-256 is not the one in " CHECKPOINT_MANIFEST_SUM
                    ": one of the two is damaged",
-                   manifest);
+                   path);
 }
 
 /* ---- tables */
@@ -283,9 +319,9 @@ static int check_format(const h5_object *file, ls_error *error) {
                    file->path, CHECKPOINT_FORMAT_VERSION, version);
 }
 
-static int read_file(checkpoint_manifest *self, const char *path, ls_error *error) {
+static int read_file(checkpoint_manifest *self, const char *path, h5_memory of, ls_error *error) {
     h5_object file;
-    LS_TRY(h5_open(path, &file, error));
+    LS_TRY(h5_open_bytes(path, of, &file, error));
     int status = check_format(&file, error);
     if (status == LS_OK)
         status = read_tables(self, &file, error);
@@ -295,10 +331,15 @@ static int read_file(checkpoint_manifest *self, const char *path, ls_error *erro
 
 int checkpoint_manifest_read(checkpoint_manifest *self, const char *folder, ls_error *error) {
     char path[4096];
+    h5_memory bytes = {0};
     *self = (checkpoint_manifest){0};
     LS_TRY(path_join(path, sizeof path, folder, CHECKPOINT_MANIFEST, error));
-    LS_TRY(check_sum(folder, path, error));
-    int status = read_file(self, path, error);
+    int status = read_bytes(path, &bytes, error);
+    if (status == LS_OK)
+        status = check_sum(folder, path, bytes, error);
+    if (status == LS_OK)
+        status = read_file(self, path, bytes, error);
+    free(bytes.bytes);
     if (status == LS_OK && checkpoint_check_cover(self->arrays, self->array_count, self->ranges,
                                                   self->range_count, error) != LS_OK)
         status = error->code = LS_BAD_INPUT;

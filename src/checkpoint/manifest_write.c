@@ -99,8 +99,10 @@ static void put_run(const checkpoint_manifest *self, record *out) {
     record_put_real(out, "test_loss", self->test_loss);
 }
 
-static int write_records(const checkpoint_manifest *self, record tables[4], const char *path,
-                         ls_error *error) {
+/* The manifest as a file's bytes: hundreds of small values, which HDF5 would write to the disk one
+ * by one. */
+static int make_file(const checkpoint_manifest *self, record tables[4], const char *path,
+                     h5_memory *out, ls_error *error) {
     static const char *const names[] = {"run", "arrays", "tensors", "parts"};
     put_run(self, &tables[0]);
     put_arrays(self, &tables[1]);
@@ -108,7 +110,7 @@ static int write_records(const checkpoint_manifest *self, record tables[4], cons
     put_parts(self, &tables[3]);
     for (int table = 0; table < 4; table++)
         LS_TRY(record_check(&tables[table], error));
-    hid_t file = h5_create(path);
+    hid_t file = h5_create_in_memory(path, out);
     int status = file < 0 || h5_put_text(file, "format", "lockstep checkpoint") < 0 ||
                          h5_put_integer(file, "format_version", CHECKPOINT_FORMAT_VERSION) < 0
                      ? -1
@@ -119,16 +121,15 @@ static int write_records(const checkpoint_manifest *self, record tables[4], cons
         status = record_write(file, "state", &self->state);
     if (file >= 0 && h5_keep(H5Fclose(file)) < 0)
         status = -1;
-    return status < 0 ? h5_fail(error, LS_FAILED, path, "write") : LS_OK;
+    return status < 0 || out->length == 0 ? h5_fail(error, LS_FAILED, path, "make") : LS_OK;
 }
 
-/* In a folder that has no name yet a file needs no other one first. The two are written before
- * either is waited for: a journal takes both at once. */
-static int write_new(const char *path, const text_buffer *text, ls_error *error) {
+/* In a folder that has no name yet a file needs no other one first. */
+static int write_new(const char *path, h5_memory of, ls_error *error) {
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0)
         return ls_fail_errno(error, LS_FAILED, "%s: cannot create", path);
-    bool failed = !write_whole(file, text->bytes, text->length) || fsync(file) != 0;
+    bool failed = !write_whole(file, of.bytes, of.length);
     int saved = errno;
     if (close(file) != 0 && !failed) {
         failed = true;
@@ -138,24 +139,37 @@ static int write_new(const char *path, const text_buffer *text, ls_error *error)
     return failed ? ls_fail_errno(error, LS_FAILED, "%s: cannot write", path) : LS_OK;
 }
 
+static int write_sum(const char *path, h5_memory of, ls_error *error) {
+    char hex[FORMAT_DIGEST_BYTES], line[FORMAT_DIGEST_BYTES + 32];
+    sha256 digest;
+    LS_TRY(sha256_start(&digest, error));
+    sha256_add(&digest, of.bytes, of.length);
+    sha256_finish(&digest, hex);
+    int count = snprintf(line, sizeof line, "%s  " CHECKPOINT_MANIFEST "\n", hex);
+    return write_new(path, (h5_memory){line, (size_t)count}, error);
+}
+
+/* Both are written before either is waited for: a journal takes them at once. */
+static int write_both(const char *folder, const char *path, h5_memory manifest, ls_error *error) {
+    char sum_path[4096];
+    LS_TRY(path_join(sum_path, sizeof sum_path, folder, CHECKPOINT_MANIFEST_SUM, error));
+    LS_TRY(write_new(path, manifest, error));
+    LS_TRY(write_sum(sum_path, manifest, error));
+    LS_TRY(path_sync(path, error));
+    return path_sync(sum_path, error);
+}
+
 int checkpoint_manifest_write(const checkpoint_manifest *self, const char *folder,
                               ls_error *error) {
-    char path[4096], sum_path[4096], hex[FORMAT_DIGEST_BYTES];
+    char path[4096];
     record tables[4] = {0};
-    text_buffer line = {0};
-    int64_t bytes;
+    h5_memory manifest = {0};
     LS_TRY(path_join(path, sizeof path, folder, CHECKPOINT_MANIFEST, error));
-    LS_TRY(path_join(sum_path, sizeof sum_path, folder, CHECKPOINT_MANIFEST_SUM, error));
-    int status = write_records(self, tables, path, error);
+    int status = make_file(self, tables, path, &manifest, error);
     for (int table = 0; table < 4; table++)
         record_free(&tables[table]);
-    LS_TRY(status);
-    LS_TRY(checkpoint_file_digest(path, hex, &bytes, error));
-    text_add(&line, "%s  " CHECKPOINT_MANIFEST "\n", hex);
-    status = text_buffer_check(&line, error);
     if (status == LS_OK)
-        status = write_new(sum_path, &line, error);
-    text_free(&line);
-    LS_TRY(status);
-    return path_sync(path, error);
+        status = write_both(folder, path, manifest, error);
+    free(manifest.bytes);
+    return status;
 }

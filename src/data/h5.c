@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -77,14 +78,71 @@ static hid_t access_properties(H5F_libver_t newest) {
     return access;
 }
 
-hid_t h5_create(const char *path) {
-    hid_t access = access_properties(H5F_LIBVER_V18);
+static hid_t create(const char *path, hid_t access) {
     hid_t creation = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_obj_track_times(creation, 0);
     hid_t file = h5_keep(H5Fcreate(path, H5F_ACC_EXCL, creation, access));
     H5Pclose(creation);
     H5Pclose(access);
     return file;
+}
+
+hid_t h5_create(const char *path) {
+    return create(path, access_properties(H5F_LIBVER_V18));
+}
+
+/* What a file in memory is called: HDF5 looks whether there is one of that name on the disk. */
+enum { IN_MEMORY_BYTES = 4200, IN_MEMORY_STEP = 1 << 16 };
+
+static void name_in_memory(const char *path, char out[IN_MEMORY_BYTES]) {
+    snprintf(out, IN_MEMORY_BYTES, "/dev/null/%s", path);
+}
+
+/* HDF5's callbacks: its buffer is the caller's. */
+static void *resize_memory(void *bytes, size_t length, H5FD_file_image_op_t why, void *context) {
+    h5_memory *self = context;
+    void *larger = realloc(bytes, length);
+    (void)why;
+    if (larger)
+        *self = (h5_memory){larger, 0};
+    return larger;
+}
+
+/* The superblock says where the file ends; more room was taken. HDF5 File Format Specification,
+ * II.A, version 2. */
+static herr_t close_memory(void *bytes, H5FD_file_image_op_t why, void *context) {
+    enum { VERSION = 8, END_OF_FILE = 28, LENGTH = 48 };
+    h5_memory *self = context;
+    const unsigned char *superblock = bytes;
+    (void)why;
+    self->length = 0;
+    for (int byte = 7; superblock[VERSION] == 2 && byte >= 0; byte--)
+        self->length = self->length << 8 | superblock[END_OF_FILE + byte];
+    return self->length >= LENGTH ? 0 : -1;
+}
+
+static void *same_context(void *context) {
+    return context;
+}
+
+static herr_t leave_context(void *context) {
+    (void)context;
+    return 0;
+}
+
+hid_t h5_create_in_memory(const char *path, h5_memory *out) {
+    char name[IN_MEMORY_BYTES];
+    H5FD_file_image_callbacks_t callbacks = {.image_realloc = resize_memory,
+                                             .image_free = close_memory,
+                                             .udata_copy = same_context,
+                                             .udata_free = leave_context,
+                                             .udata = out};
+    *out = (h5_memory){0};
+    hid_t access = access_properties(H5F_LIBVER_V18);
+    name_in_memory(path, name);
+    H5Pset_fapl_core(access, IN_MEMORY_STEP, 0);
+    H5Pset_file_image_callbacks(access, &callbacks);
+    return create(name, access);
 }
 
 hid_t h5_reopen(const char *path) {
@@ -120,6 +178,23 @@ int h5_open(const char *path, h5_object *out, ls_error *error) {
                        path);
     }
     out->id = H5Fopen(path, H5F_ACC_RDONLY, access);
+    int status = out->id < 0 ? h5_fail(error, LS_BAD_INPUT, path, "open as HDF5") : LS_OK;
+    H5Pclose(access);
+    return status;
+}
+
+int h5_open_bytes(const char *path, h5_memory of, h5_object *out, ls_error *error) {
+    static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+    char name[IN_MEMORY_BYTES];
+    *out = (h5_object){.id = -1, .path = path, .where = ""};
+    if (of.length < sizeof signature || memcmp(of.bytes, signature, sizeof signature) != 0)
+        return ls_fail(error, LS_BAD_INPUT, "%s: expected an HDF5 file, found something else",
+                       path);
+    hid_t access = access_properties(H5F_LIBVER_LATEST);
+    name_in_memory(path, name);
+    if (H5Pset_fapl_core(access, IN_MEMORY_STEP, 0) >= 0 &&
+        H5Pset_file_image(access, of.bytes, of.length) >= 0)
+        out->id = H5Fopen(name, H5F_ACC_RDONLY, access);
     int status = out->id < 0 ? h5_fail(error, LS_BAD_INPUT, path, "open as HDF5") : LS_OK;
     H5Pclose(access);
     return status;

@@ -19,6 +19,17 @@ int64_t h5_keep(int64_t status);
  * contents are the same bytes. Negative on failure. */
 hid_t h5_create(const char *path);
 
+/* A file in memory: the caller's to free, also where what was done with it failed. */
+typedef struct h5_memory {
+    void *bytes;
+    size_t length; /* 0 until the file is closed, and where it could not be finished */
+} h5_memory;
+
+/* The same in memory: the bytes that a file on the disk would have, made without a system call.
+ * *out, which stays where it is until then, has them after H5Fclose. `path` is its name in errors.
+ */
+hid_t h5_create_in_memory(const char *path, h5_memory *out);
+
 /* An existing file of these, to add to; closes nothing. Negative on failure. */
 hid_t h5_reopen(const char *path);
 
@@ -52,6 +63,8 @@ typedef struct h5_object {
 /* Opens for reading. LS_BAD_INPUT says what is wrong with the file: absent, unreadable, not HDF5,
  * truncated. HDF5's file locks are not taken: files of this format are never changed in place. */
 int h5_open(const char *path, h5_object *out, ls_error *error);
+/* The same of a file's bytes, which are not needed afterwards: HDF5 has a copy. */
+int h5_open_bytes(const char *path, h5_memory of, h5_object *out, ls_error *error);
 /* Opens the group or data set `where` of a file. Nothing in these formats is a link to somewhere
  * else, and a data set's values lie in its file, in one piece and as they are: what is otherwise is
  * refused, for to read it is to read other files, or more than the file has. */
