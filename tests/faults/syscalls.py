@@ -3,20 +3,23 @@
 from 1 to all. The run ends by itself, with one line that has the cause or with the right bits; each checkpoint
 that has a name is whole; and the next attempt ends with the bits of the run that nothing disturbed.
 
-usage: syscalls.py LOCKSTEP LIBRARY [--kinds | --all] [--jobs N] [--ranks N] [--error NAME]
+usage: syscalls.py LOCKSTEP LIBRARY [--kinds | --all] [--progress FILE] [--jobs N] [--ranks N] [--error NAME]
 
-LIBRARY: failing_calls, built. --all: each call, with each of the errors (hours); --kinds: one call of each name on
-each file, with one of the errors or those that are named (minutes); else one call of each name."""
+LIBRARY: failing_calls, built. --all: each call, with each of the errors (some 3,000 trials, each of them two runs and
+a `checkpoint verify`: 0.3 s of a core); --kinds: one call of each name on each file, with one of the errors or those
+that are named (minutes); else one call of each name. --progress: what a call of this file has done is kept there, and
+the next one of the same program goes on behind it."""
 import argparse
 import concurrent.futures
 import errno
+import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 
 import faults
 
@@ -31,12 +34,15 @@ parser.add_argument("--kinds", action="store_true")
 parser.add_argument("--jobs", type=int, default=1)
 parser.add_argument("--ranks", type=int, default=1)
 parser.add_argument("--error", choices=ERRORS, action="append")
+parser.add_argument("--progress")
 given = parser.parse_args()
 lockstep, library = os.path.abspath(given.lockstep), os.path.abspath(given.library)
 if given.ranks > 1:
     faults.kit.need_mpirun()
 tap = faults.kit.Tap()
-scratch = tempfile.mkdtemp(prefix="lockstep-syscalls-")
+scratch = tempfile.mkdtemp(prefix="lockstep-syscalls-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+# All of them run beside other work, or when there is none.
+patience = 900 if given.all else faults.PATIENCE
 data = faults.kit.pack(lockstep, os.path.join(scratch, "data"), 64, "--test-images", "32", "--size", "8", "--shards", "1")
 
 
@@ -45,7 +51,8 @@ def at(name):
 
 
 def command(folder, epochs, preload=()):
-    made = faults.command(lockstep, data, folder, given.ranks, *OPTIONS, epochs=epochs)
+    # One rank has the same bits without lanes, and is there sooner.
+    made = faults.command(lockstep, data, folder, given.ranks, *OPTIONS, epochs=epochs, strict=given.ranks > 1)
     place = made.index(lockstep)
     return made[:place] + list(preload) + made[place:]
 
@@ -53,10 +60,10 @@ def command(folder, epochs, preload=()):
 def run(folder, epochs, **wishes):
     """Exit code, output, error. The library is the rank's alone: a launcher has nothing to do with it."""
     if not wishes:
-        return faults.finish(faults.start(command(folder, epochs)), faults.PATIENCE)
+        return faults.finish(faults.start(command(folder, epochs)), patience)
     names = [f"FAILING_{name}={value}" for name, value in wishes.items()]
     preload = ("env", "LD_PRELOAD=" + library, "FAILING_FOLDER=" + folder, *names)
-    return faults.finish(faults.start(command(folder, epochs, preload)), faults.PATIENCE)
+    return faults.finish(faults.start(command(folder, epochs, preload)), patience)
 
 
 def calls_of(record):
@@ -95,8 +102,9 @@ def prepare(scenario, folder):
 
 
 # ---- a trial
-def verify(folder):
-    """What is wrong with the checkpoints that have a name, or with what `last` names."""
+def verify(folder, again=False):
+    """What is wrong with the checkpoints that have a name, or with what `last` names. again: of an attempt that nothing
+    disturbed, whose checkpoints are whole as any."""
     there = os.path.join(folder, "checkpoints")
     names = sorted(os.listdir(there)) if os.path.isdir(there) else []
     if "last" in names:
@@ -105,7 +113,7 @@ def verify(folder):
         if named.strip() not in names or not named.endswith("\n"):
             return f"last names {named!r}, there are {names}"
     for name in names:
-        if name.startswith("step-"):
+        if name.startswith("step-") and not again:
             done = subprocess.run([lockstep, "checkpoint", "verify", os.path.join(there, name)], capture_output=True, text=True)
             if done.returncode:
                 return f"{name} is not whole: {done.stderr}"
@@ -158,8 +166,8 @@ def trial(scenario, rank, call, error, number):
         again, more, line = run(folder, EPOCHS + 1)
         if again or faults.result(folder)[1] != BITS[EPOCHS + 1]:
             why = f"the next attempt: {again} {more[-500:]} {line}"
-        elif leftovers(folder) or verify(folder):
-            why = f"after the next attempt: {leftovers(folder)} {verify(folder)}"
+        elif leftovers(folder) or verify(folder, again=True):
+            why = f"after the next attempt: {leftovers(folder)} {verify(folder, again=True)}"
     shown = role(failed[0], folder) if failed else ("none",)
     result = (scenario, call[0], error, code, shown, "warned" if "was not saved" in out else "", why)
     if why:
@@ -200,16 +208,49 @@ def plan():
                 yield scenario, rank, call, error
 
 
-wrong, done, lock = [], 0, threading.Lock()
+# ---- what was done before, a line a trial behind one that names the program and the list of trials
+def digest(*files, more=""):
+    found = hashlib.sha256(more.encode())
+    for name in files:
+        with open(name, "rb") as file:
+            found.update(file.read())
+    return found.hexdigest()
+
+
+def begun(path, trials):
+    """{(scenario, rank, call, error): result} of a file that goes on; a new one begins."""
+    head = {"program": digest(lockstep, library, os.path.abspath(__file__)), "ranks": given.ranks, "of": len(trials)}
+    if not os.path.exists(path):
+        with open(path, "w", encoding="utf-8") as file:
+            print(json.dumps(head), file=file)
+        return {}
+    with open(path, encoding="utf-8") as file:
+        first, *lines = file.read().split("\n")
+    if json.loads(first)["program"] != head["program"]:
+        raise SystemExit(f"Bail out! {path} is of another program")
+    rows = [json.loads(line) for line in lines[:-1]]  # behind the last line break: a row that was broken off
+    with open(path, "w", encoding="utf-8") as file:
+        print(first, *map(json.dumps, rows), sep="\n", file=file)
+    return {tuple(row["trial"]): row["result"] for row in rows}
+
+
 trials = list(plan())
+keys = [(scenario, rank, call[0], error) for scenario, rank, call, error in trials]
+results = begun(given.progress, trials) if given.progress else {}
+print(f"# {len(results)} were done before", flush=True)
+wrong = [result for result in results.values() if result[6]]
 with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
-    waiting = [pool.submit(trial, *each, number) for number, each in enumerate(trials)]
+    waiting = {pool.submit(trial, *each, number): keys[number] for number, each in enumerate(trials)
+               if keys[number] not in results}
     for each in concurrent.futures.as_completed(waiting):
         result = each.result()
         print("#", *result[:6], result[6] or "", flush=True)
+        if given.progress:
+            with open(given.progress, "a", encoding="utf-8") as file:
+                print(json.dumps({"trial": waiting[each], "result": result}), file=file)
         if result[6]:
             wrong.append(result)
             print(*("# " + line for line in result[7].splitlines()), sep="\n", flush=True)
-tap.check(f"{len(trials)} failing calls are survived", not wrong, f"{len(wrong)} are not: {wrong[:1]}")
+tap.check(f"{len(results) + len(waiting)} failing calls are survived", not wrong, f"{len(wrong)} are not: {wrong[:1]}")
 shutil.rmtree(scratch)
 sys.exit(tap.done())

@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 bool fuzz_accepted;
@@ -51,4 +53,22 @@ bool fuzz_text(const char *const *texts, int count, int number, const char *path
         return false;
     write_file(path, texts[number], strlen(texts[number]));
     return true;
+}
+
+/* libFuzzer's, before its first input. Its own limit is by the clock, which says little on a
+ * machine with other work; SIGUSR1 ends it as that limit does (-handle_usr1, on by default). */
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    const char *seconds = getenv("FUZZ_SECONDS");
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    timer_t timer;
+    (void)argc;
+    (void)argv;
+    if (!seconds)
+        return 0;
+    struct itimerspec when = {.it_value.tv_sec = atol(seconds)};
+    if (timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) != 0 ||
+        timer_settime(timer, 0, &when, NULL) != 0)
+        abort();
+    return 0;
 }

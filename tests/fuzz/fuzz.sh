@@ -1,10 +1,10 @@
 #!/bin/sh
-# libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer on each reader of files, MINUTES each.
+# libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer on each reader of files, MINUTES of processor time each.
 #
 #   sh tests/fuzz/fuzz.sh MINUTES [READER...]    (manifest, part, shard, csv, safetensors, index, config)
 #
-# Needs clang with its run-time libraries (Debian: clang-14, libclang-rt-14-dev). What is found, and the corpus, lies in
-# build-fuzz/fuzz/; a file that crashed belongs into tests/fuzz/found/READER-NAME, where every test run tries it again.
+# Needs clang with its run-time libraries (Debian: clang-14, libclang-rt-14-dev). What is found, the corpus, which the
+# next call goes on from, and how many minutes there were in all (READER.minutes) lie in build-fuzz/fuzz/; a file that crashed belongs into tests/fuzz/found/READER-NAME, where every test run tries it again.
 set -eu
 cd "$(dirname "$0")/../.."
 minutes=${1:?usage: fuzz.sh MINUTES [READER...]}
@@ -29,9 +29,11 @@ for name in "$@"; do
     $build/tests/fuzz/try_"$name" seeds "$corpus"
     for file in tests/fuzz/found/"$name"-*; do [ ! -f "$file" ] || cp "$file" "$corpus"; done
     echo "$name: $(date)"
-    $build/tests/fuzz/fuzz_"$name" -max_total_time=$((minutes * 60)) -max_len=65536 -rss_limit_mb=2048 -timeout=20 \
-        -artifact_prefix=$build/fuzz/"$name"- -print_final_stats=1 "$corpus" >$build/fuzz/"$name".log 2>&1 || failed=1
+    FUZZ_SECONDS=$((minutes * 60)) $build/tests/fuzz/fuzz_"$name" -max_len=65536 -rss_limit_mb=2048 -timeout=20 \
+        -artifact_prefix=$build/fuzz/"$name"- -print_final_stats=1 "$corpus" >$build/fuzz/"$name".log 2>&1 &&
+        echo "$minutes" >>$build/fuzz/"$name".minutes || failed=1
     grep -E 'stat::number_of_executed_units|stat::peak_rss_mb|ERROR|SUMMARY|Test unit written' $build/fuzz/"$name".log || true
-    echo "$name: corpus of $(find "$corpus" -type f | wc -l) files"
+    echo "$name: corpus of $(find "$corpus" -type f | wc -l) files, minutes so far:" \
+        "$(cat $build/fuzz/"$name".minutes 2>/dev/null | awk '{ sum += $1 } END { print sum + 0 }')"
 done
 exit $failed
