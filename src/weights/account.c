@@ -67,7 +67,8 @@ static bool is_other_head(const look *self, int *classes) {
         count++;
         missing += !found;
         if (!found || found->dim_count != dim_count || found->dims[0] == dims[0] ||
-            found->dims[0] > INT32_MAX || (*classes > 0 && found->dims[0] != *classes) ||
+            found->dims[0] < 1 || found->dims[0] > INT32_MAX ||
+            (*classes > 0 && found->dims[0] != *classes) ||
             memcmp(found->dims + 1, dims + 1, (size_t)(dim_count - 1) * sizeof *dims) != 0)
             continue;
         *classes = (int)found->dims[0];

@@ -124,6 +124,33 @@ static void test_head(void) {
     graph_release(&g), graph_release(&other);
 }
 
+/* A head of no classes is a damaged one, not another. */
+static void test_empty_head(void) {
+    static const char header[] =
+        "{\"vit.embeddings.cls_token\":{\"dtype\":\"F32\",\"shape\":[1,1,1],\"data_offsets\":[0,4]}"
+        ","
+        "\"classifier.weight\":{\"dtype\":\"F32\",\"shape\":[0,192],\"data_offsets\":[4,4]},"
+        "\"classifier.bias\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[4,4]}}";
+    graph g;
+    ls_error error = {0};
+    weights_source source;
+    char path[512];
+    snprintf(path, sizeof path, "%s", tensor_file_path("empty.safetensors"));
+    tensor_file_write(path, sizeof header - 1, header, sizeof header - 1, "1234", 4);
+    build("vit-ti8", 3, &g);
+    int status = weights_source_open(path, &source, &error);
+    CHECK(status == LS_OK, "%s", error.text);
+    if (status == LS_OK) {
+        status = weights_check(&g, &source, (weights_rules){.new_head = true}, &error);
+        CHECK(status == LS_BAD_INPUT && strstr(error.text, "classifier.weight (expected [3, 192], "
+                                                           "found [0, 192])"),
+              "%s", error.text);
+        weights_source_close(&source);
+    }
+    graph_release(&g);
+    check_case("a head of no classes is of another shape");
+}
+
 static void write_config(const char *text) {
     char path[512];
     snprintf(path, sizeof path, "%s", tensor_file_path("folder"));
@@ -201,6 +228,7 @@ int main(void) {
     test_positions();
     test_names();
     test_head();
+    test_empty_head();
     test_config();
     test_pickles();
     return check_done();
