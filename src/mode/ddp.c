@@ -190,19 +190,15 @@ static int allocate(mode *self, const bool *factored, bool any, ls_error *error)
                       (void **)&state->low, error);
 }
 
-/* A pair takes a second array of gradients, and shares out what the optimizer keeps. Where factors
- * may be chosen there may be a pair or none: there is room for either. */
+/* A pair takes a second array of gradients, and shares out what the optimizer keeps. */
 static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     size_t parameters = s->graph->parameter_count, rows = exchange_most_factor_bytes(s);
-    size_t second = pair_may_serve(s) ? store_whole_bytes(parameters, mode_plan_rows(s)) : 0;
+    bool paired = pair_may_serve(s) && (s->factors != FACTORS_ON || rows == 0);
     bucket_rule given = exchange_given_rule(s);
     mode_plan_whole(s, bytes);
-    mode_plan_updates(s,
-                      second == 0 || rows > 0
-                          ? parameters
-                          : pair_most_updated(s, s->bucket_bytes ? &given : NULL),
-                      bytes);
-    bytes[MEMORY_COMMUNICATION] += rows > second ? rows : second;
+    mode_plan_updates(
+        s, paired ? pair_most_updated(s, s->bucket_bytes ? &given : NULL) : parameters, bytes);
+    bytes[MEMORY_COMMUNICATION] += paired ? store_whole_bytes(parameters, mode_plan_rows(s)) : rows;
     bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
     if (s->gradient_type != DTYPE_F32 && s->size > 1)
         bytes[MEMORY_COMMUNICATION] += parameters * sizeof(uint16_t);

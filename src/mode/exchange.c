@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "comm/link/link.h"
 #include "mode/factors.h"
+#include "mode/pair.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -299,6 +300,7 @@ int exchange_choose(mode *mode, ls_error *error) {
     const mode_settings *s = &mode->settings;
     mode_exchange *exchange = &mode->exchange;
     bool candidates[s->graph->unit_count + 1];
+    bool read = s->factors == FACTORS_AUTO && pair_serves(mode); /* and so nothing is sent */
     *exchange =
         (mode_exchange){.used = true,
                         .latency_seconds = NAN,
@@ -308,11 +310,11 @@ int exchange_choose(mode *mode, ls_error *error) {
         return ls_fail(error, LS_FAILED, "out of memory");
     for (int unit = 0; unit < s->graph->unit_count; unit++) {
         int64_t in, out;
-        candidates[unit] = may_factor(s, unit, &in, &out);
+        bool may = may_factor(s, unit, &in, &out), has = has_factors(s, unit, &in, &out);
+        candidates[unit] = may && !read;
         exchange->units[unit] =
             (unit_exchange){.factors = s->factors == FACTORS_ON && candidates[unit],
-                            .outgrown = s->size > 1 && s->factors == FACTORS_AUTO &&
-                                        has_factors(s, unit, &in, &out) && !candidates[unit],
+                            .outgrown = s->size > 1 && s->factors == FACTORS_AUTO && has && !may,
                             .factor_seconds = NAN,
                             .reduce_seconds = NAN,
                             .spread_seconds = NAN};

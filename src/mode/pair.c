@@ -32,6 +32,12 @@ static float *whole(const mode *mode, store_kind kind) {
     return store_at(mode->store, kind, 0, store_length(mode->store, kind));
 }
 
+bool pair_serves(const mode *mode) {
+    const mode_settings *s = &mode->settings;
+    return serves(s) && pair_theirs(s, whole(mode, STORE_GRADIENTS)) &&
+           pair_theirs(s, whole(mode, STORE_PARAMETERS));
+}
+
 static void turn(pair *self, int at) {
     self->at = at;
     store_exchange(self->mode->store, STORE_GRADIENTS, self->mine[at]);
@@ -91,8 +97,7 @@ static int share_out(const pair *self, const bucket *buckets, int count, ls_erro
 int pair_open(mode *mode, const bucket *buckets, int count, pair **out, ls_error *error) {
     const mode_settings *s = &mode->settings;
     *out = NULL;
-    if (!serves(s) || !pair_theirs(s, whole(mode, STORE_GRADIENTS)) ||
-        !pair_theirs(s, whole(mode, STORE_PARAMETERS)))
+    if (!pair_serves(mode))
         return LS_OK;
     pair *self = calloc(1, sizeof *self);
     if (!self)

@@ -24,6 +24,8 @@ bool pair_may_serve(const mode_settings *settings);
 /* Where the other rank's memory from the same place of the comm's lies; NULL: out of reach, on both
  * ranks. Where pair_may_serve. */
 float *pair_theirs(const mode_settings *settings, const float *mine);
+/* After parameters and gradients were held: it does, where all gradients are summed. */
+bool pair_serves(const mode *mode);
 /* The rule with buckets that are worth sharing out: what is sent costs nothing here, so that small
  * ones only have both ranks update them. */
 bucket_rule pair_rule(bucket_rule measured);
