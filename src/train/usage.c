@@ -6,18 +6,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* VmHWM of proc(5): the most memory this process had resident since it began, or since that was
- * forgotten; NAN where it is not told. */
-static double peak_memory_bytes(void) {
+/* A line of a file of proc(5): "VmHWM: 12 kB"; NAN where it is not told. */
+static double told_bytes(const char *path, const char *format) {
     char line[256];
     double kilobytes = NAN;
-    FILE *file = fopen("/proc/self/status", "r");
+    FILE *file = fopen(path, "r");
     while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "VmHWM: %lf kB", &kilobytes) == 1)
+        if (sscanf(line, format, &kilobytes) == 1)
             break;
     if (file)
         fclose(file);
     return kilobytes * 1024.0;
+}
+
+/* The most memory this process had resident since it began, or since that was forgotten. */
+static double peak_memory_bytes(void) {
+    return told_bytes("/proc/self/status", "VmHWM: %lf kB");
+}
+
+/* Of what is resident now, what is counted in other ranks: pages of shared memory that several have
+ * touched are a part each. */
+static double others_shared_bytes(void) {
+    double mapped = told_bytes("/proc/self/status", "RssShmem: %lf kB");
+    double part = told_bytes("/proc/self/smaps_rollup", "Pss_Shmem: %lf kB");
+    return mapped > part ? mapped - part : 0;
 }
 
 void trainer_forget_peak_memory(void) {
@@ -77,7 +89,7 @@ int trainer_epoch_usage(trainer *self, double cpu_seconds, epoch_record *record,
 static int most_held_bytes(const trainer *self, double *out, ls_error *error) {
     device *device = self->engine.device;
     size_t bytes;
-    *out = peak_memory_bytes();
+    *out = peak_memory_bytes() - others_shared_bytes();
     if (!device->is->most_held)
         return LS_OK;
     LS_TRY(device->is->most_held(device, &bytes, error));
