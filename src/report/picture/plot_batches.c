@@ -5,9 +5,10 @@
 #include <string.h>
 
 /* A configuration's name without what makes one of two batches: the series. With its precision,
- * where there are several. Owned by the caller. */
+ * where there are several and the name has none. Owned by the caller. */
 static char *series_of(const mode_row *row, bool precisions) {
     text_buffer name = {0};
+    precisions = precisions && row->self && !strstr(row->self->name, "precision ");
     if (row->published)
         text_add(&name, "published: %s, %s", row->published->configuration,
                  row->hardware[0] ? row->hardware : "hardware not told");
@@ -36,12 +37,21 @@ static double batch_of(const mode_row *row) {
                      : row->published->batch_per_rank;
 }
 
+/* Series as their first rows stand in the table: in each picture the same colours. */
 static int by_place(const void *a, const void *b) {
     const plot_throughput *x = a, *y = b;
     if (x->published != y->published)
         return x->published ? 1 : -1;
-    int name = strcmp(x->series, y->series);
-    return name ? name : (x->batch > y->batch) - (x->batch < y->batch);
+    if (x->place != y->place)
+        return x->place > y->place ? 1 : -1;
+    return (x->batch > y->batch) - (x->batch < y->batch);
+}
+
+static size_t place_of(const plot_throughput *points, size_t count, const char *series) {
+    for (size_t index = 0; index < count; index++)
+        if (strcmp(points[index].series, series) == 0)
+            return points[index].place;
+    return count;
 }
 
 static int fill(plot_throughput *points, size_t *count, const modes *modes, ls_error *error) {
@@ -53,7 +63,9 @@ static int fill(plot_throughput *points, size_t *count, const modes *modes, ls_e
         char *name = series_of(row, precisions);
         if (!name)
             return ls_fail(error, LS_FAILED, "no memory for a picture");
+        size_t place = place_of(points, *count, name);
         points[(*count)++] = (plot_throughput){.series = name,
+                                               .place = place,
                                                .batch = batch_of(row),
                                                .images_per_second = row->images_per_second,
                                                .published = row->published != NULL};

@@ -47,6 +47,7 @@ void plot_bars_script(text_buffer *out, plot_format format, const plot_bars *sel
  * are stand side by side at equal distances. */
 typedef struct plot_throughput {
     const char *series; /* those of one name have one colour and a line */
+    size_t place;       /* of the series among those of its kind, in the table */
     double batch, images_per_second;
     bool published; /* not measured here: a hollow grey point */
 } plot_throughput;

@@ -44,8 +44,10 @@ static void add_exchange(text_buffer *out, const run_facts *facts) {
                  facts->largest_bucket_bytes / 1048576, facts->first_bucket_bytes / 1048576);
     text_add(out, " (%s", facts->bucket_choice);
     if (!isnan(facts->hop_latency_seconds))
-        text_add(out, "; measured in %.2g s: %.3g us and %.4g MB/s a hop", facts->exchange_seconds,
-                 1e6 * facts->hop_latency_seconds, facts->hop_bytes_per_second / 1e6);
+        text_add(out, "; measured in %.2g s: %.3g us a hop", facts->exchange_seconds,
+                 1e6 * facts->hop_latency_seconds);
+    if (!isnan(facts->hop_latency_seconds) && isfinite(facts->hop_bytes_per_second))
+        text_add(out, " and %.4g MB/s", facts->hop_bytes_per_second / 1e6);
     if (facts->update_shared)
         text_add(out, "; summed in the update, of which each rank does half");
     text_add(out, ")\n%-15s%s%s%s\n", "factors", facts->factor_comm,

@@ -103,7 +103,7 @@ static void an_exchange_of_gradients(void) {
                                              {"hop_bytes_per_second", ""}};
     static const char *const lines[] = {"gradients      bf16, 3 buckets of at most 1 MiB, the "
                                         "first 0.00195 MiB (auto; measured in 0.25 s: "
-                                        "250 us and inf MB/s a hop)\n",
+                                        "250 us a hop)\n",
                                         "factors        auto: reasons\n"};
     static const char *const none[][2] = {
         {"grad_comm", "fp32"}, {"factor_comm", ""}, {"bucket_choice", ""}, {"buckets", ""}};
