@@ -114,7 +114,7 @@ other_system() {
     release=trixie
     ! grep -q '^VERSION_CODENAME=trixie' /etc/os-release 2>/dev/null || release=bookworm
     say "other system: $release"
-    ${gently:-} sh tests/other-system.sh $release --quick </dev/null >build-test/other-system.txt 2>&1 ||
+    nice -n 10 sh tests/other-system.sh $release --quick </dev/null >build-test/other-system.txt 2>&1 ||
         [ $? -ne 77 ] || echo "$release: 0 passed, 0 failed, 1 skipped" >>build-test/other-system.txt
     say "ended: other system"
 }
@@ -129,16 +129,12 @@ count_other_system() {
     [ $# -eq 3 ] || { echo "FAIL: the other system stopped half-way"; tail -n 20 build-test/other-system.txt; }
 }
 
-# The sanitised build, in it the tests that watch no clock, and another system, on what the rest
-# leaves of the cores.
+# The sanitised build and in it the tests that watch no clock, on what the rest leaves of the cores.
 beside() {
     gently='nice -n 10' processes=$cores
-    sanitised=0
     # Lines alone, for stacks: what a debugger needs besides takes a sixth of the compiling.
-    { build build-asan --buildtype=debugoptimized --optimization=1 -Ddebug=false -Dc_args=-g1 -Dcpp_args=-g1 \
-        -Dwerror=true -Db_sanitize=address,undefined -Dcuda=disabled && run_tests build-asan patient 10 --suite patient; } || sanitised=1
-    other_system
-    return $sanitised
+    build build-asan --buildtype=debugoptimized --optimization=1 -Ddebug=false -Dc_args=-g1 -Dcpp_args=-g1 \
+        -Dwerror=true -Db_sanitize=address,undefined -Dcuda=disabled && run_tests build-asan patient 10 --suite patient
 }
 
 # Two nodes that mostly wait, so the rest is built beside it.
@@ -162,6 +158,9 @@ if build build-test --buildtype=release -Dwerror=true; then
     else
         beside </dev/null &
         helper=$!
+        # Half of it waits: for a mirror, for dpkg, for a linker.
+        other_system &
+        other=$!
         cluster_suite
         # The emulated GPU's tests run once, in the sanitised build; but those that train, in this one.
         run_tests build-test all 2 --no-suite hand --no-suite emulated
@@ -177,6 +176,7 @@ if build build-test --buildtype=release -Dwerror=true; then
             count 0 1 0
             echo "FAIL: no sanitised build"
         fi
+        wait "$other" || true
         count_other_system
     fi
 fi
