@@ -148,14 +148,13 @@ FORMS(void, cpu_product_backward_weights,
 FORMS(bool, cpu_tall_serves, (const linear_shape *shape), (shape))
 FORMS(size_t, cpu_tall_workspace_bytes, (const linear_shape *shape, int threads), (shape, threads))
 FORMS(void, cpu_tall_forward,
-      (const linear_shape *shape, const float *x, const float *weights, const float *bias, float *y,
+      (const linear_shape *shape, const void *x, const void *weights, const float *bias, void *y,
        void *workspace),
       (shape, x, weights, bias, y, workspace))
 FORMS(void, cpu_tall_backward_data,
-      (const linear_shape *shape, const float *dy, const float *weights, float *dx,
-       void *workspace),
+      (const linear_shape *shape, const void *dy, const void *weights, void *dx, void *workspace),
       (shape, dy, weights, dx, workspace))
 FORMS(void, cpu_tall_backward_weights,
-      (const linear_shape *shape, const float *x, const float *dy, float *dweights, float *dbias,
+      (const linear_shape *shape, const void *x, const void *dy, float *dweights, float *dbias,
        void *workspace),
       (shape, x, dy, dweights, dbias, workspace))
