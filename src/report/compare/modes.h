@@ -35,6 +35,7 @@ typedef struct mode_row {
     char *hardware;
     /* Medians over the repeats; NAN: not known. */
     double images_per_second, training_seconds, exposed_seconds, peak_memory_bytes;
+    double gpu_joules, cpu_joules; /* an image; NAN: not measured */
     double final_train_loss, final_test_accuracy;
     double memory_bytes[MEMORY_KINDS]; /* of the fullest rank */
     double planned_bytes;

@@ -43,6 +43,8 @@ static void add_values(csv_row *row, const mode_row *self) {
     csv_put_number(row, "training_seconds", self->training_seconds);
     csv_put_number(row, "exposed_communication_seconds", self->exposed_seconds);
     csv_put_number(row, "peak_memory_bytes", self->peak_memory_bytes);
+    csv_put_number(row, "gpu_joules_per_image", self->gpu_joules);
+    csv_put_number(row, "cpu_joules_per_image", self->cpu_joules);
     csv_put_number(row, "memory_planned_bytes", self->planned_bytes);
     for (int kind = 0; kind < MEMORY_KINDS; kind++)
         csv_put_number(row, memory_kinds[kind].column, self->memory_bytes[kind]);

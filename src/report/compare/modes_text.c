@@ -61,7 +61,12 @@ static void add_place(table *out, const mode_row *row) {
                    row->published->source);
 }
 
-static void add_cost(table *out, const mode_row *row, footnotes *notes, bool ratios) {
+/* Which columns there are: only what some row has. */
+typedef struct cost_columns {
+    bool ratio, gpu_joules, cpu_joules;
+} cost_columns;
+
+static void add_cost(table *out, const mode_row *row, footnotes *notes, cost_columns has) {
     text_buffer marks = {0};
     row_notes own = {0};
     if (row->self)
@@ -76,12 +81,16 @@ static void add_cost(table *out, const mode_row *row, footnotes *notes, bool rat
     else
         table_cell(out, "-");
     table_cell(out, "%s%s", number(row->images_per_second, 1).text, marks.bytes ? marks.bytes : "");
-    if (ratios)
+    if (has.ratio)
         table_cell(out, "%s%s", number(row->over_published, 2).text,
                    isnan(row->over_published) ? "" : "x");
     table_cell(out, "%s", duration(row->training_seconds).text);
     add_exposed(out, row);
     table_cell(out, "%s", number(row->peak_memory_bytes / 1e9, 3).text);
+    if (has.gpu_joules)
+        table_cell(out, "%s", number(row->gpu_joules, 3).text);
+    if (has.cpu_joules)
+        table_cell(out, "%s", number(row->cpu_joules, 3).text);
     table_cell(out, "%s", number(row->final_train_loss, 4).text);
     table_cell(out, "%s", percent(row->final_test_accuracy, 2).text);
     add_place(out, row);
@@ -134,10 +143,15 @@ static void add_work(text_buffer *out, const configuration *self) {
              configuration_text(self, "device"), configuration_text(self, "lockstep_version"));
 }
 
-static void add_cost_notes(text_buffer *out, const modes *self) {
-    text_add(out, "\nImages/s of all ranks together; medians over the runs. Exposed communication: "
-                  "the share of the training time in which computing stood still inside a "
-                  "collective. Peak memory: of the fullest rank.\n");
+static void add_cost_notes(text_buffer *out, const modes *self, cost_columns has) {
+    text_add(out,
+             "\nImages/s of all ranks together; medians over the runs. Exposed communication: "
+             "the share of the training time in which computing stood still inside a "
+             "collective. Peak memory: of the fullest rank.%s\n",
+             has.gpu_joules || has.cpu_joules
+                 ? " J an image: over the training time, by the GPUs' counters and by those of all "
+                   "hosts' CPU packages, whatever else ran there."
+                 : "");
     if (any_published(self))
         text_add(out,
                  "\nRows that say \"not here\" were published by others and not measured here%s\n",
@@ -149,28 +163,46 @@ static void add_cost_notes(text_buffer *out, const modes *self) {
 }
 
 static void add_cost_table(text_buffer *out, const modes *self, table_format format) {
-    static const table_column with_ratio[] = {
-        {"Configuration", true},  {"Batch per rank", false}, {"Precision", true},
-        {"Runs", false},          {"Images/s", false},       {"Over published", false},
-        {"Training time", false}, {"Exposed comm.", false},  {"Peak memory (GB)", false},
-        {"Train loss", false},    {"Test accuracy", false},  {"Measured", true},
+    cost_columns has = {.ratio = any_ratio(self)};
+    for (size_t index = 0; index < self->count; index++) {
+        has.gpu_joules |= !isnan(self->rows[index].gpu_joules);
+        has.cpu_joules |= !isnan(self->rows[index].cpu_joules);
+    }
+    const struct {
+        table_column column;
+        bool shown;
+    } all[] = {
+        {{"Configuration", true}, true},
+        {{"Batch per rank", false}, true},
+        {{"Precision", true}, true},
+        {{"Runs", false}, true},
+        {{"Images/s", false}, true},
+        {{"Over published", false}, has.ratio},
+        {{"Training time", false}, true},
+        {{"Exposed comm.", false}, true},
+        {{"Peak memory (GB)", false}, true},
+        {{"GPU J an image", false}, has.gpu_joules},
+        {{"CPU J an image", false}, has.cpu_joules},
+        {{"Train loss", false}, true},
+        {{"Test accuracy", false}, true},
+        {{"Measured", true}, true},
     };
-    enum { RATIO = 5, COUNT = sizeof with_ratio / sizeof with_ratio[0] };
+    enum { COUNT = sizeof all / sizeof all[0] };
     table_column columns[COUNT];
     size_t count = 0;
     for (size_t index = 0; index < COUNT; index++)
-        if (index != RATIO || any_ratio(self))
-            columns[count++] = with_ratio[index];
+        if (all[index].shown)
+            columns[count++] = all[index].column;
     table rows = {.columns = columns, .column_count = count};
     footnotes notes = {0};
     for (size_t index = 0; index < self->count; index++)
-        add_cost(&rows, &self->rows[index], &notes, any_ratio(self));
+        add_cost(&rows, &self->rows[index], &notes, has);
     add_title(out, "Modes", ": what each cost, and what it came to", format);
     if (self->count > 0 && self->rows[0].self)
         add_work(out, self->rows[0].self);
     add_differences(out, self);
     table_print(&rows, format, "", out);
-    add_cost_notes(out, self);
+    add_cost_notes(out, self, has);
     add_footnotes(out, &notes);
     table_free(&rows);
     footnotes_free(&notes);
