@@ -83,10 +83,10 @@ def overflow(work, data, options):
 
 
 with tempfile.TemporaryDirectory() as work:
-    small = kit.pack(lockstep, os.path.join(work, "small"), 41, "--size", "8", "--test-images", "8")
+    small = kit.pack(lockstep, os.path.join(work, "small"), 29, "--size", "8", "--test-images", "8")
     modes_follow(work, small, "ref", "bf16", ("--global-batch", "12"), {"ddp": [3], "dp": [2]})
     modes_follow(work, small, "ref", "fp16", ("--global-batch", "12"), {"ddp": [2], "dp": [4]})
-    more = kit.pack(lockstep, os.path.join(work, "more"), 96, "--size", "8", "--test-images", "8")
+    more = kit.pack(lockstep, os.path.join(work, "more"), 72, "--size", "8", "--test-images", "8")
     overflow(work, more, ["--global-batch", "12", "--learning-rate", "0.1"])
     # 24, 24 and 1: with 4 ranks three have none of the last batch.
     data = kit.pack(lockstep, os.path.join(work, "data"), 49, "--test-images", "50", "--size", "16")
