@@ -31,6 +31,11 @@ fi
 refuse() { echo "$script.sbatch: $*" >&2; exit 2; }
 is_count() { case $1 in '' | *[!0-9]* | 0*) return 1 ;; esac; }
 
+# Epochs of warm-up where LOCKSTEP_WARMUP_EPOCHS says nothing: a tenth of the run's, at the most MOST.
+warm_up() { # EPOCHS MOST
+    echo "${LOCKSTEP_WARMUP_EPOCHS:-$(awk -v epochs="$1" -v most="$2" 'BEGIN { print epochs / 10 < most ? epochs / 10 : most }')}"
+}
+
 spare=${LOCKSTEP_SPARE_NODES:-0} nodes=${SLURM_NNODES:-1}
 ranks=${SLURM_NTASKS:-$nodes}
 if [ "$spare" != 0 ]; then
