@@ -6,8 +6,8 @@ runs wrote.
 
 SETTINGS is the site's configuration of ReFrame (settings.py here is the test cluster's): a partition with
 its scheduler; the launcher of the checks is `local`, for the scripts call srun themselves. The environment
-that the scripts read (slurm/README.md) is handed on: LOCKSTEP, LOCKSTEP_DATA, LOCKSTEP_DEVICE,
-LOCKSTEP_EPOCHS, LOCKSTEP_ARGS, ... Set by `-S NAME=VALUE`: `gres` (gpu:1; none where there are no GPUs),
+that the scripts read (their heads list it) is handed on: LOCKSTEP, LOCKSTEP_DATA, LOCKSTEP_DEVICE,
+LOCKSTEP_EPOCHS, LOCKSTEP_ARGS, ... (cluster.sh: all five on the test cluster, small). Set by `-S NAME=VALUE`: `gres` (gpu:1; none where there are no GPUs),
 `num_cpus_per_task`, `form` (full; short: one epoch of one repeat), and references for regressions by
 `-S least_images_per_second=N`.
 """
@@ -22,8 +22,7 @@ from reframe.core.backends import getlauncher
 from reframe.core.builtins import run_after, run_before, sanity_function, variable
 
 SCRIPTS = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "slurm"))
-HANDED_ON = ("LOCKSTEP", "LOCKSTEP_DATA", "LOCKSTEP_DEVICE", "LOCKSTEP_EPOCHS", "LOCKSTEP_REPEATS",
-             "LOCKSTEP_ARGS", "LOCKSTEP_INIT", "LOCKSTEP_MODEL", "LOCKSTEP_BATCH", "LOCKSTEP_STEPS")
+NOT_HANDED_ON = ("LOCKSTEP_RUN", "LOCKSTEP_RESULTS")  # what belongs to one job
 
 
 class experiment(rfm.RunOnlyRegressionTest):
@@ -48,7 +47,8 @@ class experiment(rfm.RunOnlyRegressionTest):
         if not os.path.exists(os.path.join(SCRIPTS, f"{self.script}.sbatch")):
             self.valid_systems = []  # a tree without this experiment
         self.executable_opts = [os.path.join(SCRIPTS, f"{self.script}.sbatch")]
-        self.env_vars = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
+        self.env_vars = {name: value for name, value in os.environ.items()
+                         if name.split("_")[0] == "LOCKSTEP" and name not in NOT_HANDED_ON}
         # The scripts go to the folder of submission: a path that is relative is the caller's.
         for name in ("LOCKSTEP", "LOCKSTEP_DATA", "LOCKSTEP_INIT"):
             if os.path.exists(self.env_vars.get(name, "")):
@@ -138,7 +138,9 @@ class vit_fsdp(experiment):
     """ViT-B under FSDP and DDP on two nodes, the highest batch."""
     script = "vit-fsdp"
     modes = ["ddp", "fsdp"]
-    num_tasks = 2
+    num_tasks = 4
+    num_tasks_per_node = 2
+    gres = "gpu:2"
     time_limit = "24h"
 
 
@@ -148,4 +150,6 @@ class vit_modes(experiment):
     script = "vit-modes"
     modes = ["ddp"]
     num_tasks = 2
+    num_tasks_per_node = 2
+    gres = "gpu:2"
     time_limit = "24h"
