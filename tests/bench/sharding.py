@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 """What sharding costs and saves, on the ranks of one node, a core each: lockstep's sharded modes over its ddp, and fsdp
-over PyTorch's fully_shard (gloo, a module a block).
+over PyTorch's fully_shard (gloo, a module a block); each mode over PyTorch's like it.
 
     sharding.py LOCKSTEP memory [--model vit-b16] [--ranks 4] [--batch 1]
     sharding.py LOCKSTEP speed [--model vit-s16] [--ranks 2] [--batch 8] [--rounds 5] [--steps 4]
                                [--precision fp32] [--modes ddp,fsdp] [--peer yes|no]
+    sharding.py LOCKSTEP peers [--model vit-s16] [--ranks 2] [--batch 8] [--rounds 5] [--steps 4]
+                               [--precision fp32] [--modes ddp,zero2,fsdp]
 
 memory: the most that a rank had resident (VmHWM) in a run of each mode, activations and workspace taken off, with
 Adam; fsdp over ddp. Bar: 0.35. Pages that the ranks of a node share count in each rank that has touched them.
 speed: images/s by the epochs' clock; the modes and the peer in turns, medians of the rounds' ratios, printed as they
 come. Bars over ddp: zero1 1.0, zero2 0.98, fsdp 0.95; fsdp over the peer: 1.12 in fp32, 1.3 in bf16.
+peers: what slurm/vit-modes.sbatch trains, short: each mode and what PyTorch has in its place, in turns: ddp and
+DistributedDataParallel (in bf16 under autocast), zero2 and fully_shard that keeps what it gathered, fsdp and fully_shard.
+Bars: images/s 1.1 in fp32, 1.25 in bf16; peak memory 0.7.
 The peer's memory is its process's peak. LOCKSTEP_PEER_PYTHON names a Python that can import torch and torchvision (this
 one, if none is named).
 """
@@ -32,23 +37,36 @@ PYTHON = os.environ.get("LOCKSTEP_PEER_PYTHON", sys.executable)
 SIDE = 224
 MEMORY_BAR, PEER_BARS, PEER_MEMORY_BAR = 0.35, {"fp32": 1.12, "bf16": 1.3}, 0.7
 DDP_BARS = {"zero1": 1.0, "zero2": 0.98, "fsdp": 0.95}
+MODE_BARS, MODE_MEMORY_BAR = {"fp32": 1.1, "bf16": 1.25}, 0.7
+LIKE = {"ddp": "DDP", "zero2": "FSDP, kept", "fsdp": "FSDP"}  # of PyTorch's
 
 
-def peer(model, batch, steps, precision):
+def shard(net, precision, keeps):
+    import torch
+    import torch.distributed as dist
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+    low = {"mp_policy": MixedPrecisionPolicy(param_dtype=torch.bfloat16)} if precision == "bf16" else {}
+    mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (dist.get_world_size(),))
+    for block in net.encoder.layers:
+        fully_shard(block, mesh=mesh, reshard_after_forward=not keeps, **low)
+    fully_shard(net, mesh=mesh, **low)
+    return net
+
+
+def peer(model, batch, steps, precision, mode):
     """A rank of PyTorch's: seconds of `steps` steps after one, on rank 0's standard output, and its peak bytes."""
     import torch
     import torch.distributed as dist
     import torchvision
-    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     torch.manual_seed(1)
     net = resnet.build(torchvision, model, SIDE)
-    low = {"mp_policy": MixedPrecisionPolicy(param_dtype=torch.bfloat16)} if precision == "bf16" else {}
-    mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (dist.get_world_size(),))
-    for block in net.encoder.layers:
-        fully_shard(block, mesh=mesh, **low)
-    fully_shard(net, mesh=mesh, **low)
+    if mode == "ddp":
+        net = torch.nn.parallel.DistributedDataParallel(net, gradient_as_bucket_view=True)
+    else:
+        net = shard(net, precision, mode == "zero2")
+    low = torch.autocast("cpu", torch.bfloat16, enabled=mode == "ddp" and precision == "bf16")
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     criterion = torch.nn.CrossEntropyLoss()
     images, labels = torch.rand(batch, 3, SIDE, SIDE) * 2 - 1, torch.arange(batch) % CLASSES
@@ -58,7 +76,9 @@ def peer(model, batch, steps, precision):
             dist.barrier()
             began = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        criterion(net(images).float(), labels).backward()
+        with low:
+            loss = criterion(net(images).float(), labels)
+        loss.backward()
         optimizer.step()
     dist.barrier()
     if dist.get_rank() == 0:
@@ -66,15 +86,15 @@ def peer(model, batch, steps, precision):
     dist.destroy_process_group()
 
 
-def run_peer(arguments):
-    """images/s and peak bytes."""
+def run_peer(arguments, mode="fsdp"):
+    """images/s and peak bytes of what PyTorch has for `mode`."""
     ranks = []
     for rank in range(arguments.ranks):
         environment = dict(os.environ, RANK=str(rank), WORLD_SIZE=str(arguments.ranks), MASTER_ADDR="127.0.0.1",
                            MASTER_PORT="29511", OMP_NUM_THREADS="1")
         ranks.append(subprocess.Popen(
             ["taskset", "-c", str(rank % os.cpu_count()), PYTHON, os.path.abspath(__file__), "--peer-rank", arguments.model,
-             str(arguments.batch), str(arguments.steps), arguments.precision],
+             str(arguments.batch), str(arguments.steps), arguments.precision, mode],
             env=environment, stdout=subprocess.PIPE, text=True))
     texts = [process.communicate()[0] for process in ranks]
     if any(process.returncode for process in ranks):
@@ -153,12 +173,35 @@ def speed(arguments, work):
     return met
 
 
+def peers(arguments, work):
+    data, met = pack(arguments, work, arguments.steps), True
+    modes = [mode for mode in LIKE if mode in arguments.modes.split(",")]
+    speeds, memory = {mode: [] for mode in modes}, {mode: [] for mode in modes}
+    for number in range(arguments.rounds):
+        for mode in modes[number % len(modes):] + modes[:number % len(modes)]:
+            row = run_ours(arguments, work, data, mode)
+            rate, peak = float(row["images_per_second"]), float(row["peak_memory_maximum_bytes"])
+            their_rate, their_peak = run_peer(arguments, mode)
+            print(f"  {mode:6}{rate:8.3f} images/s {peak / 1e6:8.1f} MB; PyTorch's {LIKE[mode]:11}{their_rate:8.3f} images/s "
+                  f"{their_peak / 1e6:8.1f} MB", flush=True)
+            speeds[mode].append(rate / their_rate)
+            memory[mode].append(peak / their_peak)
+    print(f"{arguments.model}, {arguments.ranks} ranks, batch {arguments.batch}, {arguments.precision}, medians of "
+          f"{arguments.rounds}")
+    for mode in modes:
+        ratio, held = statistics.median(speeds[mode]), statistics.median(memory[mode])
+        least = MODE_BARS[arguments.precision]
+        met &= bar(f"{mode} over PyTorch's {LIKE[mode]}, images/s:", ratio, least, ratio >= least)
+        met &= bar(f"{mode} over PyTorch's {LIKE[mode]}, peak memory:", held, MODE_MEMORY_BAR, held <= MODE_MEMORY_BAR)
+    return met
+
+
 def main():
     if sys.argv[1:2] == ["--peer-rank"]:
-        return peer(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+        return peer(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5], sys.argv[6])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lockstep", type=os.path.abspath)
-    parser.add_argument("what", choices=("memory", "speed"))
+    parser.add_argument("what", choices=("memory", "speed", "peers"))
     parser.add_argument("--model")
     parser.add_argument("--ranks", type=int)
     parser.add_argument("--batch", type=int)
@@ -168,12 +211,12 @@ def main():
     parser.add_argument("--modes", default="ddp,zero1,zero2,fsdp")
     parser.add_argument("--peer", choices=("yes", "no"), default="yes")
     arguments = parser.parse_args()
-    default = {"memory": ("vit-b16", 4, 1), "speed": ("vit-s16", 2, 8)}[arguments.what]
+    default = {"memory": ("vit-b16", 4, 1), "speed": ("vit-s16", 2, 8), "peers": ("vit-s16", 2, 8)}[arguments.what]
     arguments.model = arguments.model or default[0]
     arguments.ranks = arguments.ranks or default[1]
     arguments.batch = arguments.batch or default[2]
     with tempfile.TemporaryDirectory() as work:
-        return 0 if {"memory": memory, "speed": speed}[arguments.what](arguments, work) else 1
+        return 0 if {"memory": memory, "speed": speed, "peers": peers}[arguments.what](arguments, work) else 1
 
 
 if __name__ == "__main__":
