@@ -29,7 +29,8 @@ exec "$lockstep" "\$@"
 END
     chmod +x flaky
     code=0
-    LOCKSTEP=$PWD/flaky LOCKSTEP_DATA=$data LOCKSTEP_EPOCHS=1 LOCKSTEP_REPEATS=2 LOCKSTEP_DEVICE=cpu \
+    small_images
+    LOCKSTEP=$PWD/flaky LOCKSTEP_DATA=$work/small LOCKSTEP_EPOCHS=1 LOCKSTEP_REPEATS=2 LOCKSTEP_DEVICE=cpu \
         sh "$repository/slurm/speedup.sbatch" >out.txt 2>&1 || code=$?
     [ $code = 7 ] || { cat out.txt; fail "exit code $code, expected that of the run that failed"; }
     expect runs "$(ls results/*/summary.csv | wc -l)" 9

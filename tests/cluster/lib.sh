@@ -109,6 +109,12 @@ wait_training() { # RESULTS-FOLDER SECONDS [EPOCHS]
 # The options that a test's training has in common; a case adds mode, batch and results.
 train="$lockstep train --data $data --model cnn --device cpu --seed 1 --learning-rate 1e-3"
 
+# As many images as in $data, of a quarter of the pixels, for cases that are about many runs: in $work/small.
+small_images() {
+    [ -e "$work/small" ] ||
+        "$lockstep" pack synthetic "$work/small" --images 1000 --test-images 300 --size 16 --seed 1 >/dev/null
+}
+
 # The process of a rank of a running step, seen from outside the nodes.
 process_of_rank() { # RANK -> pid
     for status in /proc/[0-9]*/environ; do
