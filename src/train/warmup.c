@@ -54,7 +54,7 @@ static int several_steps(trainer *self, ls_error *error) {
 static int all_sizes(trainer *self, ls_error *error) {
     feed *feeds[] = {&self->input.train, &self->input.test};
     for (int index = 0; index < 2; index++) {
-        if (feeds[index]->batches > 1)
+        if (feeds[index]->batches > 1 && feeds[index]->last != self->global_batch)
             LS_TRY(one_size(self, feeds[index], self->global_batch, error));
         LS_TRY(one_size(self, feeds[index], feeds[index]->last, error));
     }
