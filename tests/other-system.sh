@@ -1,16 +1,22 @@
 #!/bin/sh
-# README's two commands on another release of Debian, from nothing: a fresh root by debootstrap, a
-# copy of this tree in it, slurm/quickstart.sh, and tests/run.sh.
+# README's two commands on another release of Debian or Ubuntu, from nothing: a fresh root by
+# debootstrap, a copy of this tree in it, slurm/quickstart.sh, and tests/run.sh.
 #
 #   sh tests/other-system.sh RELEASE [--quick]
+#   sh tests/other-system.sh RELEASE --in FOLDER COMMAND
 #
-# RELEASE is debootstrap's name (trixie, bookworm). --quick installs the packages, builds with
-# -Werror and runs a few tests of each kind instead. The last line is
+# RELEASE is debootstrap's name (trixie, bookworm, noble, jammy). --quick installs the packages,
+# builds with -Werror and runs a few tests of each kind instead. The last line is
 # `RELEASE: N passed, N failed, N skipped`; exit codes: 0 nothing failed, 1 something did, 2 bad use,
 # 77 not possible here (the last line says why).
 #
+# --in keeps the root in FOLDER, makes it where it is not yet, brings the copy of the tree in it
+# (/lockstep) up to date and runs COMMAND there, to measure or to look at what failed. The exit code is
+# COMMAND's. Folders of this machine that LOCKSTEP_SYSTEM_BIND names (a Python with PyTorch, say) are
+# seen there under the same paths.
+#
 # It needs root, debootstrap and a mirror (LOCKSTEP_MIRROR, else that of this machine's own sources,
-# else deb.debian.org), 4 GB below TMPDIR (/var/tmp), and keeps the bare root and the packages for a
+# else debootstrap's own), 4 GB below TMPDIR (/var/tmp), and keeps the bare root and the packages for a
 # week in ~/.cache/lockstep-systems. All of it runs in name spaces of its own for mounts and
 # processes, which the kernel clears with their last process, whatever happens to this script.
 set -eu
@@ -20,16 +26,30 @@ cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/lockstep-systems
 
 say() { printf '[%4d s] %s\n' $(($(date +%s) - started)) "$*"; }
 skip() { echo "not possible here: $*"; exit 77; }
-bad_use() { echo "other-system.sh: $1 (expected RELEASE [--quick])" >&2; exit 2; }
+bad_use() { echo "other-system.sh: $1 (expected RELEASE [--quick | --in FOLDER COMMAND])" >&2; exit 2; }
+
+# Whose release it is, and debootstrap's script for it: one serves all of Ubuntu's, those too that are
+# younger than the debootstrap here.
+scripts=/usr/share/debootstrap/scripts
+script_of_release() {
+    script=$(readlink -f "$scripts/$release" || true)
+    [ -f "$script" ] || case $release in noble | plucky | questing) script=$scripts/gutsy ;; esac
+    family=debian components=main
+    [ "${script##*/}" != gutsy ] || family=ubuntu components=main,universe
+}
 
 # ---- inside the name spaces
 
+# debootstrap takes its default by itself only where it knows the release's key.
 mirror_of_this_machine() {
-    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
-        tr ' ' '\n' | grep -E '^https?://.*/debian/?$' | head -n 1
+    {
+        cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null || true
+        [ $family = debian ] || sed 's/^[[:space:]]*default_mirror //' "$script" | grep -v old-
+    } | tr ' ' '\n' | grep -E "^https?://.*/$family/?\$" | head -n 1
 }
 
 make_root() {
+    [ ! -d "$root/usr" ] || return 0
     kept=$cache/$release-$(dpkg --print-architecture).tar
     mkdir -p "$root"
     if [ -f "$kept" ] && [ -z "$(find "$kept" -mtime +6)" ]; then
@@ -37,8 +57,9 @@ make_root() {
         tar -C "$root" --numeric-owner -xf "$kept"
     else
         mirror=${LOCKSTEP_MIRROR:-$(mirror_of_this_machine)}
-        say "root: $release by debootstrap from ${mirror:=http://deb.debian.org/debian}"
-        debootstrap --variant=minbase "$release" "$root" "$mirror" >"$folder/debootstrap.txt" 2>&1 ||
+        say "root: $release by debootstrap from ${mirror:-its own mirror}"
+        debootstrap --variant=minbase --components=$components "$release" "$root" "$mirror" "$script" \
+            >"$folder/debootstrap.txt" 2>&1 ||
             skip "debootstrap: $(tail -n 1 "$folder/debootstrap.txt")"
         tar -C "$root" --numeric-owner --exclude=./proc/* --exclude=./sys/* --exclude=./dev/* \
             -cf "$folder/kept.tar" . && mv "$folder/kept.tar" "$kept"
@@ -59,6 +80,10 @@ mount_root() {
     done
     mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
     mount -t tmpfs -o mode=755 run "$root/run"
+    for bound in ${LOCKSTEP_SYSTEM_BIND:-}; do
+        mkdir -p "$root$bound"
+        mount --rbind "$bound" "$root$bound"
+    done
     # Packages that an earlier run fetched, unless another run holds them just now.
     exec 8>"$cache/lock"
     if flock -n 8; then
@@ -79,7 +104,7 @@ copy_network() {
 }
 
 copy_tree() {
-    mkdir "$root/lockstep"
+    mkdir -p "$root/lockstep"
     if git -C "$here/.." rev-parse >/dev/null 2>&1; then
         git -C "$here/.." ls-files -co --exclude-standard
     else
@@ -154,12 +179,17 @@ run_all() {
 }
 
 inside() {
-    root=$folder/root
+    root=${kept_root:-$folder/root}
     mkdir -p "$cache/packages/partial"
     make_root
     mount_root
     copy_network
     copy_tree
+    if [ -n "$kept_root" ]; then
+        code=0
+        in_root "$kept_command" || code=$?
+        exit $code
+    fi
     if [ "$quick" = yes ]; then run_quick; else run_all; fi
     say "done"
     echo "$release: $passed passed, $failed failed, $skipped skipped"
@@ -168,15 +198,15 @@ inside() {
 
 # ---- outside
 
-release='' quick=no folder=${LOCKSTEP_SYSTEM_FOLDER:-}
-for argument; do
-    case $argument in
-    --quick) quick=yes ;;
-    -*) bad_use "unknown option '$argument'" ;;
-    *) [ -z "$release" ] || bad_use "two releases"; release=$argument ;;
-    esac
-done
-[ -n "$release" ] || bad_use "no release"
+release=${1:-} quick=no kept_root='' kept_command='' folder=${LOCKSTEP_SYSTEM_FOLDER:-}
+case $release in '' | -*) bad_use "no release" ;; esac
+case $#:${2:-} in
+1:) ;;
+2:--quick) quick=yes ;;
+4:--in) kept_root=$(realpath -m "$3") kept_command=$4 ;;
+*) bad_use "'$2' does not follow, or lacks something" ;;
+esac
+script_of_release
 if [ -n "$folder" ]; then
     inside
     exit
@@ -185,7 +215,7 @@ fi
 [ -z "${LOCKSTEP_OTHER_SYSTEM:-}" ] || skip "this is such a root itself"
 [ "$(id -u)" -eq 0 ] || skip "a root of another system needs root; this is user $(id -un)"
 command -v debootstrap >/dev/null || skip "debootstrap is not installed (sh slurm/packages.sh test)"
-[ -f "/usr/share/debootstrap/scripts/$release" ] || bad_use "debootstrap knows no release '$release'"
+[ -f "$script" ] || bad_use "debootstrap knows no release '$release'"
 why=$(unshare --mount --pid --fork --mount-proc --propagation private true 2>&1) ||
     skip "this machine does not allow name spaces: $why"
 
