@@ -1,18 +1,20 @@
 #!/bin/sh
 # Installs what lockstep needs on Debian (12 and 13) and Ubuntu, for the sets of purposes named:
 #
-#   sh slurm/packages.sh [build] [cluster] [test] [pytorch]
+#   sh slurm/packages.sh [build] [compile] [run] [cluster] [test] [pytorch]
 #
-# build: compiler, Meson and the libraries. cluster: the test cluster of cluster.sh.
+# build: compiler, Meson and the libraries: what a compilation needs (compile), and what is not needed
+# before the program runs (run). cluster: the test cluster of cluster.sh.
 # test: the extras of tests/run.sh. pytorch: Debian's, of the CPU alone, for the tests that compare
 # with it (600 MB). Without a name: build.
 # Exit codes: 0 everything is there, 1 the installation failed, 2 bad use, 3 something is
 # missing and this user may not install it (the command to run is printed).
 set -eu
 
-build="meson ninja-build gcc g++ pkg-config libopenmpi-dev openmpi-bin libpmix-dev libhdf5-dev
-    hdf5-tools libhwloc-dev libdnnl-dev libjpeg-dev libpng-dev libssl-dev libisal-dev
-    libprotobuf-c-dev protobuf-c-compiler libjansson-dev libcurl4-openssl-dev gnuplot-nox"
+compile="meson ninja-build gcc g++ pkg-config libopenmpi-dev libpmix-dev libhdf5-dev libhwloc-dev
+    libdnnl-dev libjpeg-dev libpng-dev libssl-dev libisal-dev libprotobuf-c-dev protobuf-c-compiler
+    libjansson-dev libcurl4-openssl-dev"
+run="openmpi-bin hdf5-tools gnuplot-nox"
 cluster="slurm-wlm munge iproute2 util-linux procps"
 test="hdf5-tools python3-venv procps curl libcap2-bin debootstrap"
 pytorch="python3-torch python3-torchvision python3-pil python3-numpy"
@@ -20,12 +22,14 @@ pytorch="python3-torch python3-torchvision python3-pil python3-numpy"
 wanted=
 for set in "${@:-build}"; do
     case $set in
-    build) wanted="$wanted $build" ;;
+    build) wanted="$wanted $compile $run" ;;
+    compile) wanted="$wanted $compile" ;;
+    run) wanted="$wanted $run" ;;
     cluster) wanted="$wanted $cluster" ;;
     test) wanted="$wanted $test" ;;
     pytorch) wanted="$wanted $pytorch" ;;
     *)
-        echo "packages.sh: unknown set '$set' (expected: build, cluster, test, pytorch)" >&2
+        echo "packages.sh: unknown set '$set' (expected: build, compile, run, cluster, test, pytorch)" >&2
         exit 2
         ;;
     esac

@@ -19,7 +19,7 @@ started=$(date +%s)
 caller=$PWD
 cd "$(dirname "$0")/.."
 data='' epochs='' repeats='' keep_cluster=no
-own_cluster=no job='' following=''
+own_cluster=no job='' following='' installing=''
 
 say() { printf '[%3d s] %s\n' $(($(date +%s) - started)) "$*"; }
 fail() { echo "quickstart.sh: $2" >&2; exit "$1"; }
@@ -46,6 +46,8 @@ clean_up() {
     code=$?
     trap - EXIT INT TERM HUP
     [ -z "$following" ] || kill "$following" 2>/dev/null || true
+    # Packages are not left half installed.
+    [ -z "$installing" ] || wait "$installing" || true
     if [ -n "$job" ]; then scancel "$job" 2>/dev/null || true; fi
     if [ "$own_cluster" = yes ]; then
         # shellcheck disable=SC2016 # for the reader's shell to expand
@@ -63,21 +65,35 @@ trap 'exit 143' TERM HUP
 
 # ---- packages, program, data
 
-say "packages"
-sh slurm/packages.sh build cluster || {
-    code=$?
+packages() { # SET...
+    code=0
+    sh slurm/packages.sh "$@" || code=$?
+    [ $code -ne 0 ] || return 0
     # Somebody else's cluster has its own way to a compiler and libraries (modules, say).
     [ $code -eq 3 ] && command -v meson >/dev/null || exit $code
     say "going on with what is installed"
 }
 
-say "build"
+say "packages"
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    packages compile
+    say "build, and the other packages beside it"
+    packages run cluster &
+    installing=$!
+else # all that is missing in one message
+    packages build cluster
+    say "build"
+fi
 [ -f build/build.ninja ] || meson setup build --buildtype=release >build.log 2>&1 ||
     { cat build.log >&2; rm -f build.log; fail 1 "meson could not set up the build"; }
 rm -f build.log
 meson compile -C build lockstep >build/compile.log 2>&1 ||
     { tail -n 40 build/compile.log >&2; fail 1 "the build failed (build/compile.log)"; }
 lockstep=$PWD/build/lockstep
+if [ -n "$installing" ]; then
+    pid=$installing installing=''
+    wait "$pid"
+fi
 
 if [ -z "$data" ]; then
     data=$PWD/data/synthetic

@@ -36,8 +36,9 @@ END
     expect runs "$(ls results/*/summary.csv | wc -l)" 9
     expect_lines out.txt 1 '^speedup.sbatch: failed, and not in the tables: ddp-weak-2 \(exit code 7\)'
     [ "$(nproc)" -ge 2 ] || return 0 # no table
-    expect_lines out.txt 1 '^Weak scaling in the batch: 64 images a rank in every run'
-    expect_lines out.txt 1 '^Strong scaling: the global batch is 64 in every run'
+    # After the first runs of each, and at the end.
+    expect_lines out.txt 2 '^Weak scaling in the batch: 64 images a rank in every run'
+    expect_lines out.txt 2 '^Strong scaling: the global batch is 64 in every run'
     expect_one_line out.txt 'ddp-weak-1: 1 repeat where the baseline'
 }
 
