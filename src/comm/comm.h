@@ -111,6 +111,12 @@ typedef struct comm_interface {
     /* True where wait() would return at once, as far as progress has come. NULL: not known. */
     bool (*is_done)(const comm *self, const comm_work *work);
     void (*close)(comm *self);
+
+    /* One memory for all ranks: what one writes, the others see there. Of host memory, zero-filled,
+     * aligned to a page; a page is there once, with whoever wrote it first. *out NULL: there is
+     * none, on any rank. Collective; `release` gives it back, and `offer` takes it: after wait() a
+     * rank sees what each had written when it offered. No other call is given it. NULL: as out. */
+    int (*allocate_common)(comm *self, size_t bytes, void **out, ls_error *error);
 } comm_interface;
 
 struct comm {

@@ -195,6 +195,11 @@ static int allocate(comm *base, size_t bytes, const char *what, void **out, ls_e
     return status;
 }
 
+static int allocate_common(comm *base, size_t bytes, void **out, ls_error *error) {
+    comm *inner = comm_inner(base);
+    return inner->is->allocate_common(inner, bytes, out, error);
+}
+
 static void release(comm *base, void *memory) {
     comm *inner = comm_inner(base);
     inner->is->release(inner, memory);
@@ -225,6 +230,7 @@ void comm_wrap(comm_wrapper *self, comm *inner, const comm_wrapping *how) {
         .offer = inner->is->offer ? offer : NULL,
         .peer = inner->is->peer ? peer : NULL,
         .allocate = allocate,
+        .allocate_common = inner->is->allocate_common ? allocate_common : NULL,
         .release = release,
         .barrier = how->barrier,
         .progress = how->progress,

@@ -6,6 +6,8 @@
  * (mode/gathered.h); its gradients are reduced as soon as backward has written them, and this
  * rank's part is updated beside the backward of the groups before it (mode/scattered.h).
  *
+ * On one node ranks hold their parts of the parameters in one memory, where each finds all of them.
+ *
  * One rank holds all of everything, and gathers nothing. With --shard-within (hybrid sharding, HSDP
  * of the same paper) parts are cut over a group of ranks, those of a node say, each of which has
  * its counterparts in the other groups: what is gathered stays inside a group, and a part's
@@ -111,7 +113,9 @@ int fsdp_hold_shards(mode *self, ls_error *error) {
     if (!spans)
         return ls_fail(error, LS_FAILED, "out of memory");
     int count = shards_held(&state->shards, mode_group(&self->settings).place, spans);
-    int status = store_hold_own(self->store, STORE_PARAMETERS, spans, count, error);
+    int status = gathered_in_place(&self->settings, false)
+                     ? store_hold_common(self->store, STORE_PARAMETERS, spans, count, error)
+                     : store_hold_own(self->store, STORE_PARAMETERS, spans, count, error);
     if (status == LS_OK && fsdp_holds_gradients(&self->settings))
         status = store_hold_own(self->store, STORE_GRADIENTS, spans, count, error);
     if (status == LS_OK)
@@ -191,6 +195,11 @@ int fsdp_open(mode *self, fsdp_hold hold, bool reads, ls_error *error) {
     if (mode_gathers(self))
         LS_TRY(open_gathered(self, reads, error));
     LS_TRY(open_scattered(self, error));
+    /* Behind a gradient's sum the others update what this rank reads: not before it is done. */
+    if (store_common(self->store, STORE_PARAMETERS)) {
+        self->hooks.backward_done = self->hooks.gradient_ready;
+        self->hooks.gradient_ready = NULL;
+    }
     if (s->between_nodes && !s->device->facts.asynchronous)
         LS_TRY(outstanding_start_pump(&state->works, error));
     return batch_sums_open(&state->sums, self, &state->works, error);

@@ -16,8 +16,9 @@ typedef struct slot {
     offload_ticket read;
     int left; /* units of the group that this walk has used */
     uint64_t used;
-    float *memory;
-    char *copies; /* NULL: no unit has any but low's */
+    float *own;          /* memory of the slot's; NULL: none */
+    const float *memory; /* where the group lies */
+    char *copies;        /* NULL: no unit has any but low's */
     gathered_low_slot low;
     comm_work work;
 } slot;
@@ -25,6 +26,9 @@ typedef struct slot {
 struct gathered {
     gathered_settings settings;
     gathered_low low;
+    const float *whole; /* where all parameters lie, of all ranks; NULL: groups come into slots */
+    bool stale;         /* they changed since the ranks met */
+    comm_work met;
     uint64_t uses;
     int slot_count;
     slot *slots;
@@ -113,14 +117,28 @@ static int begin(gathered *self, int group, slot *into, ls_error *error) {
     store_span part = shards_part(g->shards, group, mode_group(s).place);
     *into = (slot){.state = SLOT_WANTED,
                    .group = group,
-                   .memory = into->memory,
+                   .own = into->own,
+                   .memory = into->own,
                    .copies = into->copies,
                    .low = into->low};
-    if (part.count == 0 || gathered_low_has(&self->low, group))
+    if (self->whole)
+        into->memory = self->whole + g->groups->spans[group].first;
+    if (self->whole || part.count == 0 || gathered_low_has(&self->low, group))
         return LS_OK;
     return store_fetch(g->mode->store, s->stream, STORE_PARAMETERS, part,
-                       into->memory + (part.first - g->groups->spans[group].first), &into->read,
+                       into->own + (part.first - g->groups->spans[group].first), &into->read,
                        error);
+}
+
+/* What this rank has updated is there to be read. */
+static int meet(gathered *self, ls_error *error) {
+    const gathered_settings *g = &self->settings;
+    device_stream *stream = g->mode->settings.stream;
+    if (!self->stale)
+        return LS_OK;
+    self->stale = false;
+    return outstanding_offer(g->works, (void *)self->whole, sizeof *self->whole, stream, &self->met,
+                             error);
 }
 
 /* It lies there; the others' come. */
@@ -130,11 +148,13 @@ static int gather(gathered *self, slot *into, ls_error *error) {
     if (into->sent)
         return LS_OK;
     into->sent = true;
+    if (self->whole)
+        return meet(self, error);
     if (gathered_low_has(&self->low, into->group))
         return gathered_low_begin(&self->low, g->mode->store, g->works, into->group, &into->low,
                                   &into->work, error);
     LS_TRY(store_fetched(g->mode->store, into->read, error));
-    return outstanding_allgather(g->works, s->stream, into->memory,
+    return outstanding_allgather(g->works, s->stream, into->own,
                                  shards_lengths(g->shards, into->group), DTYPE_F32, s->stream,
                                  &into->work, error);
 }
@@ -193,10 +213,11 @@ static int arrive(gathered *self, slot *here, ls_error *error) {
         return LS_OK;
     LS_TRY(step_clock_waiting(mode->clock, error));
     LS_TRY(gather(self, here, error));
-    LS_TRY(outstanding_wait(self->settings.works, &here->work, mode->settings.stream, error));
+    LS_TRY(outstanding_wait(self->settings.works, self->whole ? &self->met : &here->work,
+                            mode->settings.stream, error));
     if (gathered_low_has(&self->low, here->group))
         LS_TRY(gathered_low_arrive(&self->low, self->settings.works, here->group, &here->low,
-                                   here->memory, error));
+                                   here->own, error));
     LS_TRY(step_clock_resumed(mode->clock, error));
     here->packed = true;
     return make_copies(self, here, error);
@@ -226,9 +247,15 @@ void gathered_leave(gathered *self, int unit) {
 void gathered_forget(gathered *self) {
     for (int index = 0; index < self->slot_count; index++)
         self->slots[index].state = SLOT_EMPTY;
+    self->stale = true;
 }
 
 /* ---- open and close */
+
+bool gathered_in_place(const mode_settings *s, bool reads) {
+    return !reads && s->size > 1 && s->comm && mode_group(s).comm == s->comm && !s->between_nodes &&
+           s->comm->is->allocate_common && dtype_bytes(network_type(s->network)) == sizeof(float);
+}
 
 /* A slot's: of its group, where each has one, else of the largest. */
 static size_t bytes_of_copies(const gathered_low *low, bool keeps, int slot) {
@@ -269,14 +296,19 @@ static int open_low(const mode_settings *s, const unit_groups *groups, const sha
     return LS_OK;
 }
 
+static size_t memory_bytes(const unit_groups *groups, bool in_place, bool keeps, int slot) {
+    return in_place ? 0 : elements_of_slot(groups, keeps, slot) * sizeof(float);
+}
+
 static void plan_slots(const mode_settings *s, const gathered_low *low, bool reads,
                        size_t bytes[MEMORY_KINDS]) {
     int ahead = s->prefetch + (reads && s->size > 1);
     int count = count_slots(low->groups, ahead, s->keeps_parameters);
     bool keeps = count == low->groups->count;
     for (int slot = 0; slot < count; slot++) {
-        bytes[MEMORY_COMMUNICATION] += elements_of_slot(low->groups, keeps, slot) * sizeof(float) +
-                                       low_bytes(low, keeps, slot) + rest_bytes(low, keeps, slot);
+        bytes[MEMORY_COMMUNICATION] +=
+            memory_bytes(low->groups, gathered_in_place(s, reads), keeps, slot) +
+            low_bytes(low, keeps, slot) + rest_bytes(low, keeps, slot);
         bytes[MEMORY_PACKED] += bytes_of_copies(low, keeps, slot);
     }
 }
@@ -306,9 +338,9 @@ static int take(gathered *self, memory_kind use, size_t bytes, const char *what,
 static int take_memory(gathered *self, int index, ls_error *error) {
     const gathered_settings *g = &self->settings;
     slot *made = &self->slots[index];
-    size_t elements = elements_of_slot(g->groups, g->keeps, index);
-    LS_TRY(take(self, MEMORY_COMMUNICATION, elements * sizeof *made->memory, "gathered parameters",
-                (void **)&made->memory, error));
+    LS_TRY(take(self, MEMORY_COMMUNICATION,
+                memory_bytes(g->groups, self->whole != NULL, g->keeps, index),
+                "gathered parameters", (void **)&made->own, error));
     LS_TRY(take(self, MEMORY_COMMUNICATION, low_bytes(&self->low, g->keeps, index),
                 "gathered weights", &made->low.low, error));
     LS_TRY(take(self, MEMORY_COMMUNICATION, rest_bytes(&self->low, g->keeps, index),
@@ -329,6 +361,8 @@ int gathered_create(const gathered_settings *settings, gathered **out, ls_error 
     self->slots = calloc((size_t)self->slot_count, sizeof *self->slots);
     if (!self->slots)
         return ls_fail(error, LS_FAILED, "out of memory");
+    self->whole = store_common(settings->mode->store, STORE_PARAMETERS);
+    self->stale = true;
     LS_TRY(open_low(&settings->mode->settings, settings->groups, settings->shards, settings->reads,
                     &self->low, error));
     for (int index = 0; index < self->slot_count; index++)

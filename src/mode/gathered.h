@@ -17,6 +17,11 @@
 #include "mode/shards.h"
 #include "mode/unit_groups.h"
 
+/* Where the ranks of a node hold all parameters in one memory (gathered_in_place), a group lies
+ * there for each of them: nothing is gathered, and a slot has packed copies alone. A rank's update
+ * of its part is seen by all once they have met, before a walk's first group.
+ */
+
 typedef struct gathered gathered;
 
 typedef struct gathered_settings {
@@ -31,6 +36,10 @@ typedef struct gathered_settings {
     bool reads;
 } gathered_settings;
 
+/* As far as it is known before memory is held: all ranks are on one node and shard over all of
+ * them, its comm shares memory out (comm.h, allocate_common), and products take the parameters in
+ * fp32. */
+bool gathered_in_place(const mode_settings *settings, bool reads);
 /* For mode_interface.plan_memory: what gathered_create takes. */
 void gathered_plan_memory(const mode_settings *settings, const unit_groups *groups, bool reads,
                           size_t bytes[MEMORY_KINDS]);

@@ -165,6 +165,28 @@ int store_hold_paged(store *self, store_kind kind, const store_span *spans, cons
     return hold(self, kind, false, spans, out, count, error);
 }
 
+int store_hold_common(store *self, store_kind kind, const store_span *spans, int count,
+                      ls_error *error) {
+    comm *comm = self->settings.comm;
+    array *made = &self->arrays[kind];
+    void *memory = NULL;
+    if (comm && comm->is->allocate_common)
+        LS_TRY(comm->is->allocate_common(comm, store_whole_bytes(store_length(self, kind), 1),
+                                         &memory, error));
+    if (!memory)
+        return store_hold_own(self, kind, spans, count, error);
+    made->memory = memory;
+    made->of_comm = made->common = true;
+    LS_TRY(place_ranges(self, made, spans, NULL, count, error));
+    for (int index = 0; index < count; index++)
+        made->ranges[index].place = made->ranges[index].base;
+    return LS_OK;
+}
+
+const float *store_common(const store *self, store_kind kind) {
+    return self->arrays[kind].common ? self->arrays[kind].memory : NULL;
+}
+
 int store_take(store *self, memory_kind use, bool of_comm, size_t bytes, const char *what,
                void **out, ls_error *error) {
     taken *more = realloc(self->taken, (size_t)(self->taken_count + 1) * sizeof *more);
@@ -381,7 +403,11 @@ int store_clear(store *self, device_stream *stream, store_kind kind, ls_error *e
     for (int index = 0; index < of->count; index++)
         if (of->ranges[index].out)
             LS_TRY(store_file_clear(self, &of->ranges[index], error));
-    if (!of->memory)
+    for (int index = 0; of->common && index < of->count; index++) /* the rest is others' */
+        LS_TRY(device->is->fill_zero(device, stream,
+                                     at(of, &of->ranges[index], of->spans[index].first),
+                                     of->spans[index].count * sizeof(float), error));
+    if (!of->memory || of->common)
         return LS_OK;
     return device->is->fill_zero(device, stream, of->memory, store_bytes(self, kind), error);
 }

@@ -9,7 +9,8 @@
  *   zero2         the same; gradients of these ranges too, buckets in memory of the mode's own
  *   fsdp          of each group of units a part of parameters and moments, and of gradients where
  *                 no update follows at once; what its hooks return lies in slots of its own
- *                 (mode/gathered.h, mode/scattered.h)
+ *                 (mode/gathered.h, mode/scattered.h). Ranks of one node hold their parts of the
+ *                 parameters in one memory, which all read
  *   gemini        as fsdp; of each kind some pieces lie in a file instead (mode/placement.h)
  *
  * A mode says in its setup what is held here (mode/store_memory.h). Everybody else asks by kind and

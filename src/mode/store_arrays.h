@@ -16,7 +16,8 @@ typedef struct held {
 typedef struct array {
     float *memory;
     bool of_comm;
-    bool paged; /* store_hold_paged: it has no rows */
+    bool paged;  /* store_hold_paged: it has no rows */
+    bool common; /* store_hold_common: `memory` is all ranks' */
     held *ranges;
     store_span *spans; /* [count] the ranges', for store_spans */
     int count;

@@ -34,6 +34,12 @@ int store_hold(store *self, store_kind kind, const store_span *spans, int count,
 /* The same, of ranges that may be another length on each rank: the memory is the device's. */
 int store_hold_own(store *self, store_kind kind, const store_span *spans, int count,
                    ls_error *error);
+/* The same, in one memory of the comm's for all ranks, which hold the whole array together:
+ * elements lie there by their place in it. Where there is none, as store_hold_own. Collective. */
+int store_hold_common(store *self, store_kind kind, const store_span *spans, int count,
+                      ls_error *error);
+/* Where the whole array lies that was held so; NULL: it does not. */
+const float *store_common(const store *self, store_kind kind);
 /* The same, of pieces (the same ones of each kind that is held so), of which those that are `out`
  * lie in a file; no rows. */
 int store_hold_paged(store *self, store_kind kind, const store_span *spans, const bool *out,

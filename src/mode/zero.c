@@ -499,7 +499,7 @@ static void plan_zero2(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
 static void open_pair(mode *self) {
     const mode_settings *s = &self->settings;
     zero_state *state = self->state;
-    if (mode_group(s).size != 2 || !pair_may_serve(s) || !pair_theirs(s, written_at(self, 0)))
+    if (mode_group(s).comm != s->comm || !pair_may_serve(s) || !pair_theirs(s, written_at(self, 0)))
         return;
     state->their_parameters = pair_theirs(s, store_at(self->store, STORE_PARAMETERS, 0, 1));
     if (!is_pair(state))

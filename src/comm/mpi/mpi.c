@@ -47,6 +47,13 @@ static int mpi_allocate(comm *base, size_t bytes, const char *what, void **out, 
     return comm_plain_allocate(self->settings.device, bytes, what, out, error);
 }
 
+static int mpi_allocate_common(comm *base, size_t bytes, void **out, ls_error *error) {
+    mpi_comm *self = (mpi_comm *)base;
+    if (!self->node)
+        LS_TRY(node_open(base, self->settings.host, &self->node, error));
+    return node_allocate_common(self->node, bytes, out, error);
+}
+
 static void mpi_release(comm *base, void *memory) {
     mpi_comm *self = (mpi_comm *)base;
     if (!self->node || !node_release(self->node, memory))
@@ -67,6 +74,7 @@ static const comm_interface mpi_interface = {
     .peer = mpi_peer,
     .barrier = mpi_barrier,
     .allocate = mpi_allocate,
+    .allocate_common = mpi_allocate_common,
     .release = mpi_release,
     .progress = mpi_progress,
     .wait = mpi_wait,

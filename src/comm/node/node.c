@@ -111,15 +111,11 @@ void node_close(node *self) {
     free(self);
 }
 
-int node_allocate(node *self, size_t bytes, void **out, char why[NODE_WHY], ls_error *error) {
-    *out = NULL;
-    why[0] = 0;
-    if (self->most == 1)
-        return LS_OK;
-    if (!self->alike) {
-        snprintf(why, NODE_WHY, "the nodes have unlike numbers of ranks");
-        return LS_OK;
-    }
+/* `create`: what makes the block. */
+static int add_block(node *self, size_t bytes,
+                     int (*create)(const node_group *group, size_t bytes, node_block *out,
+                                   char why[NODE_WHY], ls_error *error),
+                     void **out, char why[NODE_WHY], ls_error *error) {
     if (!self->board.parts)
         LS_TRY(node_block_create(&self->group, sizeof(node_board), &self->board, why, error));
     if (!self->board.parts)
@@ -129,12 +125,32 @@ int node_allocate(node *self, size_t bytes, void **out, char why[NODE_WHY], ls_e
         return ls_fail(error, LS_FAILED, "out of memory");
     self->blocks = more;
     node_block *made = &more[self->block_count];
-    LS_TRY(node_block_create(&self->group, bytes, made, why, error));
+    LS_TRY(create(&self->group, bytes, made, why, error));
     if (!made->parts)
         return LS_OK;
     self->block_count++;
     *out = made->parts[self->group.mine];
     return LS_OK;
+}
+
+int node_allocate(node *self, size_t bytes, void **out, char why[NODE_WHY], ls_error *error) {
+    *out = NULL;
+    why[0] = 0;
+    if (self->most == 1)
+        return LS_OK;
+    if (!self->alike) {
+        snprintf(why, NODE_WHY, "the nodes have unlike numbers of ranks");
+        return LS_OK;
+    }
+    return add_block(self, bytes, node_block_create, out, why, error);
+}
+
+int node_allocate_common(node *self, size_t bytes, void **out, ls_error *error) {
+    char why[NODE_WHY] = "";
+    *out = NULL;
+    if (self->most == 1 || self->node_count > 1)
+        return LS_OK;
+    return add_block(self, bytes, node_block_create_common, out, why, error);
 }
 
 bool node_release(node *self, void *memory) {

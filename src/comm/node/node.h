@@ -37,7 +37,9 @@ void node_close(node *self); /* NULL is fine; releases all memory */
 /* Zero-filled memory, aligned to a page, that the node's other ranks map. Collective. *out NULL:
  * there is none, and `why` says why, or is "" where no node has two ranks. */
 int node_allocate(node *self, size_t bytes, void **out, char why[NODE_WHY], ls_error *error);
-/* False: not memory of node_allocate. */
+/* comm.h's: one memory for all ranks, where they are on one node. */
+int node_allocate_common(node *self, size_t bytes, void **out, ls_error *error);
+/* False: not memory of these. */
 bool node_release(node *self, void *memory);
 
 /* What a rank does with its part. */

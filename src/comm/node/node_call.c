@@ -36,7 +36,8 @@ const void *node_peer(const node *self, const void *memory, int rank) {
     if (block < 0)
         return NULL;
     size_t offset = (size_t)((const char *)memory - self->blocks[block].parts[self->group.mine]);
-    return self->blocks[block].parts[rank] + offset;
+    char *part = self->blocks[block].parts[rank];
+    return part ? part + offset : NULL;
 }
 
 bool node_takes(const node *self, const void *buffer, const node_plan *plan) {

@@ -91,7 +91,8 @@ static char *map(int descriptor, size_t bytes, bool whole, char *why) {
 
 /* ---- the own block and the others' */
 
-static int make_own(const node_group *group, node_block *self, block_record *record) {
+/* whole: every page now. */
+static int make_own(const node_group *group, node_block *self, bool whole, block_record *record) {
     const char *wish = getenv("LOCKSTEP_SHARED_MEMORY");
     if (wish && strcmp(wish, "0") == 0) {
         snprintf(record->why, NODE_WHY, "LOCKSTEP_SHARED_MEMORY=0");
@@ -104,7 +105,7 @@ static int make_own(const node_group *group, node_block *self, block_record *rec
     record->descriptor = descriptor;
     if (ftruncate(descriptor, (off_t)self->mapped) != 0)
         return trouble(record->why, "ftruncate of shared memory", errno);
-    char *memory = map(descriptor, self->mapped, true, record->why);
+    char *memory = map(descriptor, self->mapped, whole, record->why);
     if (!memory)
         return -1;
     self->parts[group->mine] = memory;
@@ -116,8 +117,8 @@ static int make_own(const node_group *group, node_block *self, block_record *rec
 
 /* The file of that number may be another's: of a process in another container of the host, whose
  * numbers are its own. Its size and then the mark tell. */
-static int map_peer(const node_group *group, node_block *self, int peer, const block_record *record,
-                    char *why) {
+static int map_peer(const node_group *group, node_block *self, int peer, bool whole,
+                    const block_record *record, char *why) {
     char path[64], what[96];
     struct stat facts;
     snprintf(path, sizeof path, "/proc/%lld/fd/%lld", (long long)record->process,
@@ -132,7 +133,7 @@ static int map_peer(const node_group *group, node_block *self, int peer, const b
     else if (!S_ISREG(facts.st_mode) || facts.st_size != (off_t)self->mapped)
         status = trouble(why, what, ENXIO);
     if (status == 0)
-        self->parts[peer] = map(descriptor, self->mapped, group->count <= POPULATED_PEERS, why);
+        self->parts[peer] = map(descriptor, self->mapped, whole, why);
     close(descriptor);
     if (!self->parts[peer])
         return -1;
@@ -144,8 +145,8 @@ static int map_peer(const node_group *group, node_block *self, int peer, const b
 static int map_peers(const node_group *group, node_block *self, const block_record *records,
                      char *why) {
     for (int peer = 0; peer < group->count; peer++)
-        if (peer != group->mine &&
-            map_peer(group, self, peer, &records[group->members[peer]], why) != 0)
+        if (peer != group->mine && map_peer(group, self, peer, group->count <= POPULATED_PEERS,
+                                            &records[group->members[peer]], why) != 0)
             return -1;
     return 0;
 }
@@ -175,9 +176,12 @@ static int check_sizes(const node_group *group, const block_record *records, ls_
     return LS_OK;
 }
 
+typedef int (*block_maker)(const node_group *group, node_block *self, block_record *records,
+                           block_record *mine, bool *all_well, char *why, ls_error *error);
+
 static int create(const node_group *group, node_block *self, block_record *records,
                   block_record *mine, bool *all_well, char *why, ls_error *error) {
-    make_own(group, self, mine);
+    make_own(group, self, true, mine);
     LS_TRY(exchange(group, mine, records, all_well, why, error));
     LS_TRY(check_sizes(group, records, error));
     if (!*all_well)
@@ -186,8 +190,25 @@ static int create(const node_group *group, node_block *self, block_record *recor
     return exchange(group, mine, records, all_well, why, error);
 }
 
-int node_block_create(const node_group *group, size_t bytes, node_block *out, char why[NODE_WHY],
-                      ls_error *error) {
+/* The first's becomes each one's own part. */
+static int create_common(const node_group *group, node_block *self, block_record *records,
+                         block_record *mine, bool *all_well, char *why, ls_error *error) {
+    const block_record *first = &records[group->members[0]];
+    if (group->mine == 0)
+        make_own(group, self, false, mine);
+    LS_TRY(exchange(group, mine, records, all_well, why, error));
+    LS_TRY(check_sizes(group, records, error));
+    if (!*all_well)
+        return LS_OK;
+    if (group->mine > 0 && map_peer(group, self, 0, false, first, mine->why) == 0) {
+        self->parts[group->mine] = self->parts[0];
+        self->parts[0] = NULL;
+    }
+    return exchange(group, mine, records, all_well, why, error);
+}
+
+static int block_create(const node_group *group, size_t bytes, block_maker make, node_block *out,
+                        char why[NODE_WHY], ls_error *error) {
     block_record mine = {.bytes = bytes, .descriptor = -1};
     block_record *records = calloc((size_t)group->over->size, sizeof *records);
     *out = (node_block){.bytes = bytes,
@@ -196,15 +217,25 @@ int node_block_create(const node_group *group, size_t bytes, node_block *out, ch
     bool all_well = false;
     int status = records && out->parts ? LS_OK : ls_fail(error, LS_FAILED, "out of memory");
     if (status == LS_OK)
-        status = create(group, out, records, &mine, &all_well, why, error);
+        status = make(group, out, records, &mine, &all_well, why, error);
     if (mine.descriptor >= 0)
         close((int)mine.descriptor);
     free(records);
-    if (status == LS_OK && all_well)
+    if (status == LS_OK && all_well && mine.mark != 0)
         memset(out->parts[group->mine], 0, sizeof mine.mark);
-    else
+    else if (status != LS_OK || !all_well)
         node_block_release(group, out);
     return status;
+}
+
+int node_block_create(const node_group *group, size_t bytes, node_block *out, char why[NODE_WHY],
+                      ls_error *error) {
+    return block_create(group, bytes, create, out, why, error);
+}
+
+int node_block_create_common(const node_group *group, size_t bytes, node_block *out,
+                             char why[NODE_WHY], ls_error *error) {
+    return block_create(group, bytes, create_common, out, why, error);
 }
 
 void node_block_release(const node_group *group, node_block *self) {

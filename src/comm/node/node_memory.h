@@ -33,6 +33,11 @@ typedef struct node_block {
 int node_block_create(const node_group *group, size_t bytes, node_block *out, char why[NODE_WHY],
                       ls_error *error);
 
+/* One for all of them, made by the first, whose pages are there when they are written: of the parts
+ * a rank has its own alone, and all are the same memory. As above. */
+int node_block_create_common(const node_group *group, size_t bytes, node_block *out,
+                             char why[NODE_WHY], ls_error *error);
+
 /* Not collective: the others keep what they map. */
 void node_block_release(const node_group *group, node_block *self);
 
