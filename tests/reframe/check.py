@@ -51,7 +51,7 @@ else:
 recipe = text_of("slurm/spack/packages/lockstep/package.py")
 tree = ast.parse(recipe)
 (version,) = re.findall(r"\n  version : '([\d.]+)'", text_of("meson.build"))
-tap.check("Spack's recipe is of this version", f'version("{version}")' in recipe, version)
+tap.check("Spack's recipe is of this version", f'version("{version}", branch="main")' in recipe, version)
 (features,) = re.findall(r"features = \((.*?)\)", recipe)
 wanted = {name for name, kind in options.items() if kind == "feature"}
 given = set(re.findall(r'"(\w+)"', features)) | set(re.findall(r"-D(\w+)=", recipe))
