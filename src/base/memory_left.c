@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* As far as a limit is one: without, v1 says the most pages that a counter holds. */
 static const double NO_LIMIT = 1e18;
@@ -73,6 +74,15 @@ int memory_limits_read(const char *root, memory_limit out[MOST_MEMORY_LIMITS]) {
     limits self = {.out = out};
     cgroup_visit(root, "memory", look, &self);
     return self.count;
+}
+
+double memory_limit_bytes(const char *root) {
+    memory_limit found[MOST_MEMORY_LIMITS];
+    double least = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    int count = memory_limits_read(root, found);
+    for (int index = 0; index < count; index++)
+        least = fmin(least, found[index].bytes);
+    return least;
 }
 
 double memory_left_bytes(const char *root) {

@@ -18,6 +18,10 @@ typedef struct memory_limit {
  * cgroup_visit's. */
 int memory_limits_read(const char *root, memory_limit out[MOST_MEMORY_LIMITS]);
 
+/* What all processes of this node, or of this job on it, may have together: the least of those
+ * limits, or the machine's memory. */
+double memory_limit_bytes(const char *root);
+
 /* Of the machine, without swapping; INFINITY where it is not told. */
 double memory_left_bytes(const char *root);
 

@@ -1,7 +1,7 @@
 /* The verdict on a sharded run: memory by ddp's plan, time by this run's phases, with the update of
  * all parameters and the all-reduce in place of what was exposed here. */
 #include "train/verdict.h"
-#include "base/memory_limit.h"
+#include "base/memory_left.h"
 #include "mode/ddp_price.h"
 #include "train/trainer.h"
 

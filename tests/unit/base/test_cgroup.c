@@ -3,7 +3,6 @@
 #include "base/cgroup.h"
 #include "base/cpu_quota.h"
 #include "base/memory_left.h"
-#include "base/memory_limit.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -115,9 +114,13 @@ static void memory(void) {
     put("sys/fs/cgroup/user.slice/job.scope/memory.max", "max\n");
     CHECK(memory_limit_bytes(machine) == machines, "a limit of max");
     put("sys/fs/cgroup/user.slice/memory.max", "100000\n");
+    put("sys/fs/cgroup/user.slice/memory.current", "100\n");
+    put("sys/fs/cgroup/user.slice/job.scope/memory.current", "100\n");
     CHECK(memory_limit_bytes(machine) == 100000, "an ancestor's limit");
     put("sys/fs/cgroup/user.slice/job.scope/memory.max", "200000\n");
     CHECK(memory_limit_bytes(machine) == 100000, "the least of several");
+    put("sys/fs/cgroup/user.slice/memory.high", "90000\n");
+    CHECK(memory_limit_bytes(machine) == 90000, "what a group is slowed down at");
     check_case("memory: the machine's, or the least limit of its groups");
 }
 
