@@ -45,7 +45,10 @@ echo "$*" >>calls.scancel
 [ "${FAKE_STATE-RUNNING}" = RUNNING ] || exit 1
 exec kill -USR2 "$(cat srun.pid)"
 """
-for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("scancel", SCANCEL), ("sinfo", SINFO), ("lockstep", "#!/bin/sh\n")):
+LOCKSTEP = """#!/bin/sh
+[ "$*" != "train --help" ] || echo "  --mode single|ddp|zero2|gemini  How ranks share a step."
+"""
+for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("scancel", SCANCEL), ("sinfo", SINFO), ("lockstep", LOCKSTEP)):
     path = os.path.join(scratch, name)
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
@@ -202,11 +205,11 @@ shutil.rmtree(os.path.dirname(two))
 submission = os.path.join(scratch, "submission")
 os.mkdir(submission)
 os.symlink(os.path.join(root, "slurm"), os.path.join(submission, "slurm"))
-for script in ("smoke", *scripts, "speedup", "resnet18"):
+for script in sorted(name[:-len(".sbatch")] for name in os.listdir(os.path.join(root, "slurm")) if name.endswith(".sbatch")):
     copy = shutil.copy(os.path.join(root, "slurm", script + ".sbatch"), os.path.join(scratch, "slurm_script"))
     for name, where in (("where it was submitted from", {"FAKE_SUBMITTED": f"{root}/slurm/{script}.sbatch"}),
                         ("in the folder of submission", {"SLURM_SUBMIT_DIR": submission})):
-        code, out = run(script, path=copy, LOCKSTEP_REPEATS="1", **where)
+        code, out = run(script, path=copy, LOCKSTEP_REPEATS="1", LOCKSTEP_INIT=__file__, **where)
         tap.check(f"{script}: finds its parts {name}", code == 0, f"{code}: {out}")
     code, out = run(script, path=copy)
     tap.check(f"{script}: says what it does not find", code == 2 and not calls("srun") and out.count("\n") == 1 and
