@@ -196,8 +196,9 @@ static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     bool paired = pair_may_serve(s) && (s->factors != FACTORS_ON || rows == 0);
     bucket_rule given = exchange_given_rule(s);
     mode_plan_whole(s, bytes);
-    mode_plan_updates(
-        s, paired ? pair_most_updated(s, s->bucket_bytes ? &given : NULL) : parameters, bytes);
+    mode_plan_updates(s,
+                      paired ? pair_most_updated(s, s->bucket_bytes ? &given : NULL) : parameters,
+                      parameters, bytes);
     bytes[MEMORY_COMMUNICATION] += paired ? store_whole_bytes(parameters, mode_plan_rows(s)) : rows;
     bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
     if (s->gradient_type != DTYPE_F32 && s->size > 1)

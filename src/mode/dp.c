@@ -32,7 +32,7 @@ static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     mode_plan_whole(s, bytes);
     if (s->rank != 0)
         return;
-    mode_plan_updates(s, s->graph->parameter_count, bytes);
+    mode_plan_updates(s, s->graph->parameter_count, s->graph->parameter_count, bytes);
     bytes[MEMORY_COMMUNICATION] += input_bytes(s) + 2 * output_bytes(s);
 }
 

@@ -135,10 +135,7 @@ void fsdp_plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     bytes[MEMORY_PARAMETERS] +=
         store_whole_bytes(part, 1) + store_whole_bytes(s->graph->buffer_count, mode_plan_rows(s));
     bytes[MEMORY_GRADIENTS] += fsdp_holds_gradients(s) ? store_whole_bytes(part, 1) : 0;
-    mode_plan_updates(s, part, bytes);
-    if (s->averages) /* of a part too */
-        bytes[MEMORY_OPTIMIZER] -=
-            store_whole_bytes(s->graph->parameter_count, 1) - store_whole_bytes(part, 1);
+    mode_plan_updates(s, part, part, bytes);
     if (gathers(s))
         gathered_plan_memory(s, &groups, false, bytes);
     scattered_plan_memory(s, &groups, bytes);

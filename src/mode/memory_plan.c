@@ -1,4 +1,5 @@
 /* What a mode will hold, before it does. */
+#include "device/squares.h"
 #include "mode/parts.h"
 
 size_t mode_plan_rows(const mode_settings *s) {
@@ -20,10 +21,18 @@ void mode_plan_whole(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     bytes[MEMORY_GRADIENTS] += store_whole_bytes(graph->parameter_count, rows);
 }
 
-void mode_plan_updates(const mode_settings *s, size_t elements, size_t bytes[MEMORY_KINDS]) {
-    bytes[MEMORY_OPTIMIZER] += moments_of(s) * store_whole_bytes(elements, 1);
+void mode_plan_updates(const mode_settings *s, size_t updated, size_t averaged,
+                       size_t bytes[MEMORY_KINDS]) {
+    bytes[MEMORY_OPTIMIZER] += moments_of(s) * store_whole_bytes(updated, 1);
     if (s->averages)
-        bytes[MEMORY_OPTIMIZER] += store_whole_bytes(s->graph->parameter_count, 1);
+        bytes[MEMORY_OPTIMIZER] += store_whole_bytes(averaged, 1);
+}
+
+size_t mode_count_squares(const graph *graph) {
+    size_t count = 0;
+    for (int unit = 0; unit < graph->unit_count; unit++)
+        count += squares_grains(graph->units[unit].count);
+    return count;
 }
 
 /* mode/accumulate.h: their sum. */
@@ -41,6 +50,7 @@ static size_t packed_bytes(const mode_settings *s) {
 
 void mode_plan_rest(const mode_settings *s, bool adds_up, bool packs, size_t bytes[MEMORY_KINDS]) {
     bytes[MEMORY_GRADIENTS] += adds_up ? accumulated_bytes(s) : 0;
+    bytes[MEMORY_OPTIMIZER] += s->sums_squares ? mode_count_squares(s->graph) * sizeof(double) : 0;
     bytes[MEMORY_PACKED] += packs ? packed_bytes(s) : 0;
     bytes[MEMORY_ACTIVATIONS] +=
         network_arena_bytes(s->network) - network_workspace_bytes(s->network);

@@ -80,7 +80,7 @@ int mode_plan_memory(const char *name, const mode_settings *s, size_t bytes[MEMO
         chosen->plan_memory(s, bytes);
     } else {
         mode_plan_whole(s, bytes);
-        mode_plan_updates(s, s->graph->parameter_count, bytes);
+        mode_plan_updates(s, s->graph->parameter_count, s->graph->parameter_count, bytes);
     }
     mode_plan_rest(s, s->lanes || !chosen->adds_parts, !chosen->gathers || !chosen->gathers(s),
                    bytes);
@@ -111,6 +111,15 @@ static int allocate_totals(mode *self, ls_error *error) {
                                    "totals", (void **)&self->totals, error);
 }
 
+static int take_squares(mode *self, ls_error *error) {
+    const mode_settings *s = &self->settings;
+    if (!s->sums_squares)
+        return LS_OK;
+    return store_take(self->store, MEMORY_OPTIMIZER, false,
+                      mode_count_squares(s->graph) * sizeof *self->squares, "sums of squares",
+                      (void **)&self->squares, error);
+}
+
 int mode_create(const char *name, const mode_settings *settings, mode **out, ls_error *error) {
     const mode_interface *chosen = mode_find(name, error);
     if (!chosen)
@@ -133,6 +142,8 @@ int mode_create(const char *name, const mode_settings *settings, mode **out, ls_
         status = create_store(self, error);
     if (status == LS_OK)
         status = allocate_totals(self, error);
+    if (status == LS_OK)
+        status = take_squares(self, error);
     if (status == LS_OK)
         status = hold_packed(self, error);
     if (status == LS_OK)

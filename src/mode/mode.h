@@ -34,7 +34,7 @@ typedef struct mode_settings {
     int rank, size;
     comm *comm;        /* on device memory; NULL: one rank, in a mode that communicates nothing */
     comm *control;     /* host memory: choices travel by it; may be NULL where none are left open */
-    shard_group group; /* zero1, zero2, fsdp; size 0: all ranks, by `comm` */
+    shard_group group; /* zero1, zero2, fsdp, gemini; size 0: all ranks, by `comm` */
     bool between_nodes; /* the ranks are on several nodes */
     device *device;
     device_stream *stream;
@@ -42,6 +42,7 @@ typedef struct mode_settings {
     network *network;
     const char *const *moments; /* names of the arrays the optimizer keeps; NULL at their end */
     bool averages;              /* and a moving average of the parameters, where they are updated */
+    bool sums_squares;          /* --clip-norm: mode.squares is there */
     size_t bucket_bytes;        /* ddp: bytes a bucket on their way, at most; 0: ddp chooses */
     dtype gradient_type;        /* ddp: of gradients on their way, DTYPE_F32 or DTYPE_BF16 */
     factor_choice factors;      /* ddp */
@@ -131,6 +132,7 @@ typedef struct mode {
     micro_batch at_hand;      /* mode_begin's; of lanes its number alone */
     op_draws draws;           /* of at_hand */
     accumulator *accumulator; /* NULL: a step is one micro-batch */
+    double *squares;          /* device memory, of mode_count_squares sums; NULL: nobody asks */
     loss_totals *totals; /* device memory [lane_count]; of samples whose loss this rank computed */
     mode_exchange exchange;
     device_event *settled_event, *updated_event; /* between the two streams; NULL: they are one */
@@ -150,7 +152,7 @@ struct mode_interface {
     bool adds_parts; /* adds up a step's micro-batches itself where there are no lanes */
     bool shards;     /* has --shard-within: cuts what it holds over a group of ranks */
     bool scatters;   /* rank 0 loads the whole batch, and begin shares it out */
-    bool offloads;   /* has --offload-dir */
+    bool offloads;   /* has --offload-dir, --placement */
     /* Parameters are gathered for each use, and their packed copies lie where the mode says. NULL:
      * never. */
     bool (*gathers)(const mode_settings *settings);
@@ -229,6 +231,9 @@ int mode_plan_memory(const char *name, const mode_settings *settings, size_t byt
                      ls_error *error);
 /* The same of what is held: of its mode and its network. */
 void mode_memory(const mode *self, size_t bytes[MEMORY_KINDS]);
+
+/* Sums of squares of all units' gradients, grain by grain (device/squares.h). */
+size_t mode_count_squares(const graph *graph);
 
 /* settings->group, or all ranks. */
 static inline shard_group mode_group(const mode_settings *settings) {

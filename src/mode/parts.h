@@ -11,12 +11,13 @@
  * followed by what the rank updates. Collective. */
 int mode_hold_whole(mode *self, ls_error *error);
 
-/* For mode_interface.plan_memory: what mode_hold_whole holds; and what store_update holds of so
- * many elements, parameters being held whole (memory_plan.c). */
+/* For mode_interface.plan_memory: what mode_hold_whole holds; and what the optimizer keeps of so
+ * many elements that are updated, and averaged, here (memory_plan.c). */
 void mode_plan_whole(const mode_settings *settings, size_t bytes[MEMORY_KINDS]);
-void mode_plan_updates(const mode_settings *settings, size_t elements, size_t bytes[MEMORY_KINDS]);
-/* What every mode has beside: the network's and, where the mode has them, the sum of micro-batches
- * and packed copies of all parameters. */
+void mode_plan_updates(const mode_settings *settings, size_t updated, size_t averaged,
+                       size_t bytes[MEMORY_KINDS]);
+/* What every mode has beside: the network's, sums of squares for a norm and, where the mode has
+ * them, the sum of micro-batches and packed copies of all parameters. */
 void mode_plan_rest(const mode_settings *settings, bool adds_up, bool packs,
                     size_t bytes[MEMORY_KINDS]);
 /* Rows of gradients and buffers: one a lane of this rank. */

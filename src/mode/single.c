@@ -59,7 +59,7 @@ static size_t slot_bytes(const mode_settings *s) {
 
 static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     mode_plan_whole(s, bytes);
-    mode_plan_updates(s, s->graph->parameter_count, bytes);
+    mode_plan_updates(s, s->graph->parameter_count, s->graph->parameter_count, bytes);
     if (has_slot(s))
         bytes[MEMORY_GRADIENTS] = slot_bytes(s);
     else if (only_updates(s))

@@ -413,7 +413,7 @@ int store_clear(store *self, device_stream *stream, store_kind kind, ls_error *e
 }
 
 /* Floats of each of two kinds that lie in host memory at once. */
-enum { SWAPPED_AT_ONCE = 1 << 20 };
+enum { SWAPPED_AT_ONCE = 1 << 18 };
 
 static int swap_span(store *self, device_stream *stream, store_kind a, store_kind b,
                      store_span span, float *host, ls_error *error) {

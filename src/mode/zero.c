@@ -477,11 +477,9 @@ static size_t part_of_a_rank(const mode_settings *s) {
 }
 
 static void plan_zero1(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
-    size_t part = part_of_a_rank(s), whole = s->graph->parameter_count;
+    size_t part = part_of_a_rank(s);
     mode_plan_whole(s, bytes);
-    mode_plan_updates(s, part, bytes);
-    if (s->averages) /* of the part, too */
-        bytes[MEMORY_OPTIMIZER] -= store_whole_bytes(whole, 1) - store_whole_bytes(part, 1);
+    mode_plan_updates(s, part, part, bytes);
     bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
 }
 

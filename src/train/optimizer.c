@@ -117,14 +117,6 @@ static void group(optimizer *self, const graph *graph) {
     }
 }
 
-/* Of all units' squares. */
-static size_t count_sums(const graph *graph) {
-    size_t count = 0;
-    for (int unit = 0; unit < graph->unit_count; unit++)
-        count += squares_grains(graph->units[unit].count);
-    return count;
-}
-
 static size_t held_parameters(const store *store) {
     const store_span *spans;
     int count = store_spans(store, STORE_PARAMETERS, &spans);
@@ -146,9 +138,6 @@ int optimizer_attach(optimizer *self, mode *mode, network *network, const graph 
         return ls_fail(error, LS_FAILED, "out of memory");
     self->range_count = network_ranges(network, self->ranges);
     group(self, graph);
-    if (optimizer_clips_norm(self))
-        LS_TRY(self->device->is->allocate(self->device, count_sums(graph) * sizeof *self->squares,
-                                          "sums of squares", (void **)&self->squares, error));
     return attach_rates(self, rates, error);
 }
 
@@ -166,6 +155,7 @@ void optimizer_describe(optimizer *self, device *device, device_stream *update_s
     self->device = device;
     out->moments = self->rule->moments(self->own);
     out->averages = self->settings->average > 0;
+    out->sums_squares = optimizer_clips_norm(self);
     out->updates_pairs = self->rule->pairs(device->is->ops);
     out->settled = self->scaling || optimizer_clips_norm(self) ? NULL : optimizer_settled;
     out->settled_elsewhere = optimizer_settled_elsewhere;
@@ -215,13 +205,13 @@ static int clip_norm(optimizer *self, step_state *state, ls_error *error) {
     mode *mode = self->mode;
     const mode_settings *s = &mode->settings;
     const device_interface *is = self->device->is;
-    size_t count = count_sums(s->graph);
+    size_t count = mode_count_squares(s->graph);
     if (mode->is->add_up)
-        LS_TRY(is->fill_zero(self->device, s->stream, self->squares, count * sizeof *self->squares,
+        LS_TRY(is->fill_zero(self->device, s->stream, mode->squares, count * sizeof *mode->squares,
                              error));
     for (int index = 0; index < store_slice_count(mode->store); index++) {
         store_slice slice;
-        double *sums = self->squares;
+        double *sums = mode->squares;
         LS_TRY(store_lend_update(mode->store, index, GRADIENTS, 0, &slice, error));
         for (int unit = 0; unit < s->graph->unit_count; unit++) {
             LS_TRY(sum_unit(self, unit, &slice, sums, error));
@@ -230,8 +220,8 @@ static int clip_norm(optimizer *self, step_state *state, ls_error *error) {
         LS_TRY(store_return(mode->store, 0, &slice, error));
     }
     if (mode->is->add_up)
-        LS_TRY(mode->is->add_up(mode, self->squares, count, error));
-    return is->ops->clip_norm(self->device, s->stream, self->squares, count,
+        LS_TRY(mode->is->add_up(mode, mode->squares, count, error));
+    return is->ops->clip_norm(self->device, s->stream, mode->squares, count,
                               self->settings->clip_norm, state, error);
 }
 
@@ -309,10 +299,7 @@ void optimizer_destroy(optimizer *self) {
     free(self->range_settled);
     if (self->rates)
         self->device->is->release(self->device, self->rates);
-    if (self->squares)
-        self->device->is->release(self->device, self->squares);
     self->rates = NULL;
-    self->squares = NULL;
     self->ranges = self->pieces = NULL;
     self->range_settled = NULL;
 }

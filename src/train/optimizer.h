@@ -33,7 +33,6 @@ typedef struct optimizer {
     mode *mode;
     float *rates; /* device memory [rate_count] */
     int64_t rate_count;
-    double *squares;   /* device memory, of the gradient's grains; NULL: no norm is asked for */
     step_state *state; /* of the step that is going on */
     int64_t images;    /* its samples on this rank */
     bool advanced;     /* the state was moved on, and shown, by an update of this step */

@@ -61,7 +61,7 @@ with tempfile.TemporaryDirectory(prefix="lockstep-memory-") as work:
     many = kit.pack(lockstep, os.path.join(work, "many"), 256, "--test-images", "10")
     planned(work, many, "cnn", 128)
     planned(work, large, "resnet18", 8)
-    planned(work, large, "vit-s16", 8)
+    planned(work, large, "vit-s16", 8, "--clip-norm", "1")
     again(work, small, "resnet18-small", 0, "resnet18-small", "--mode", "single")
     again(work, small, "resnet18-small", 0, "micro-batches", "--mode", "single", "--accumulate", "2")
     if shutil.which("mpirun"):
