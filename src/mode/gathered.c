@@ -174,12 +174,12 @@ static int want(gathered *self, int group, ls_error *error) {
 
 /* Groups that are wanted beside the one in use. */
 static int wanted_ahead(const gathered_settings *g) {
-    return g->ahead + (g->reads && g->mode->settings.size > 1);
+    return g->ahead + (g->reads && mode_group(&g->mode->settings).size > 1);
 }
 
 /* One rank has nothing to gather, and waits for what it reads when it is used. */
 static bool gathers_at(const gathered_settings *g, int distance) {
-    return !g->reads || (g->mode->settings.size > 1 && distance <= g->ahead);
+    return !g->reads || (mode_group(&g->mode->settings).size > 1 && distance <= g->ahead);
 }
 
 /* As many groups are wanted before the one in use as there are slots beside it. */
@@ -302,7 +302,7 @@ static size_t memory_bytes(const unit_groups *groups, bool in_place, bool keeps,
 
 static void plan_slots(const mode_settings *s, const gathered_low *low, bool reads,
                        size_t bytes[MEMORY_KINDS]) {
-    int ahead = s->prefetch + (reads && s->size > 1);
+    int ahead = s->prefetch + (reads && mode_group(s).size > 1);
     int count = count_slots(low->groups, ahead, s->keeps_parameters);
     bool keeps = count == low->groups->count;
     for (int slot = 0; slot < count; slot++) {

@@ -16,9 +16,9 @@ static int hold_placed(mode *self, const placement *at, ls_error *error) {
 }
 
 static int check(const mode_settings *s, const placement *at, ls_error *error) {
+    size_t here = 0;
     if (at->frames == 0 || s->offload_folder)
         return LS_OK;
-    size_t here = 0;
     for (int kind = 0; kind < STORE_KINDS; kind++)
         here += at->here[kind];
     return ls_fail(error, LS_BAD_INPUT,
@@ -32,8 +32,6 @@ static int hold(mode *self, ls_error *error) {
     const fsdp_state *state = self->state;
     const mode_settings *s = &self->settings;
     placement at;
-    if (!mode_gathers(self))
-        return fsdp_hold_shards(self, error);
     LS_TRY(placement_create(s, &state->groups, &state->shards, &at, error));
     int status = check(s, &at, error);
     if (status == LS_OK)
@@ -44,13 +42,24 @@ static int hold(mode *self, ls_error *error) {
     return status;
 }
 
+/* Ranks that gather from each other do it alike: where it fits on some alone, on none. */
+static int agree(const mode_settings *s, bool *fits, ls_error *error) {
+    double lacks = !placement_fits(s);
+    if (mode_group(s).size > 1 && s->control)
+        LS_TRY(comm_allreduce_double(s->control, &lacks, 1, REDUCTION_MAX, error));
+    *fits = lacks == 0;
+    return LS_OK;
+}
+
 static int setup(mode *self, ls_error *error) {
+    bool fits;
     if (self->settings.device->facts.asynchronous)
         return ls_fail(
             error, LS_BAD_INPUT,
             "--mode gemini is not built for device %s yet (--device cpu, or --mode fsdp)",
             self->settings.device->is->name);
-    return fsdp_open(self, hold, true, error);
+    LS_TRY(agree(&self->settings, &fits, error));
+    return fsdp_open(self, fits ? fsdp_hold_shards : hold, !fits, error);
 }
 
 static void plan_placed(const mode_settings *s, const placement *at, size_t bytes[MEMORY_KINDS]) {
@@ -62,27 +71,32 @@ static void plan_placed(const mode_settings *s, const placement *at, size_t byte
     bytes[MEMORY_COMMUNICATION] += (size_t)at->frames * store_frame_bytes(at->largest);
 }
 
-/* As fsdp's: without memory for the cut, nothing. */
+/* As fsdp's: without memory for the cut, nothing. Both are destroyed by the caller. */
+static bool place(const mode_settings *s, unit_groups *groups, placement *at) {
+    shards shards = {0};
+    ls_error error = {0};
+    bool placed = unit_groups_create(s->graph, groups, &error) == LS_OK &&
+                  shards_create(s->graph, groups->spans, groups->count, mode_group(s).size, &shards,
+                                &error) == LS_OK &&
+                  placement_create(s, groups, &shards, at, &error) == LS_OK;
+    shards_destroy(&shards);
+    return placed;
+}
+
 static void plan_memory(const mode_settings *s, size_t bytes[MEMORY_KINDS]) {
     unit_groups groups = {0};
-    shards shards = {0};
     placement at = {0};
-    ls_error error = {0};
-    if (!placement_gathers(s)) {
+    if (placement_fits(s)) {
         fsdp_plan_memory(s, bytes);
         return;
     }
-    if (unit_groups_create(s->graph, &groups, &error) == LS_OK &&
-        shards_create(s->graph, groups.spans, groups.count, mode_group(s).size, &shards, &error) ==
-            LS_OK &&
-        placement_create(s, &groups, &shards, &at, &error) == LS_OK) {
+    if (place(s, &groups, &at)) {
         plan_placed(s, &at, bytes);
         gathered_plan_memory(s, &groups, true, bytes);
         scattered_plan_memory(s, &groups, bytes);
         bytes[MEMORY_COMMUNICATION] += batch_sums_bytes(s);
     }
     placement_destroy(&at);
-    shards_destroy(&shards);
     unit_groups_destroy(&groups);
 }
 
@@ -94,6 +108,7 @@ const mode_interface mode_gemini = {
     .gathers = placement_gathers,
     .has_slots = true,
     .adds_parts = true,
+    .shards = true,
     .offloads = true,
     .loader_share = mode_loader_own_share,
     .plan_memory = plan_memory,

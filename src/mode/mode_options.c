@@ -11,6 +11,7 @@
 #define FACTOR_CHOICES "auto|on|off"
 #define GRADIENT_TYPES "fp32|bf16"
 #define ON_OR_OFF      "on|off"
+#define PLACEMENTS     "static|auto"
 
 /* Independent of the number of ranks, as runs that are to match need it. */
 enum { DEFAULT_LANES = 4 };
@@ -47,6 +48,10 @@ static const option offloading[] = {
     {"offload-dir", OPTION_TEXT, AT(offload_folder), "DIR", NULL, NULL, 0, 0,
      "Keep what of the state does not fit into --device-memory in a file there, on a local disk.",
      true},
+    {"placement", OPTION_CHOICE, AT(placement), "CHOICE", "static", PLACEMENTS, 0, 0,
+     "Keep on the device what by plan fits into --device-memory, or (auto) into what real steps "
+     "have left of it, or of the device.",
+     false},
     {0}};
 
 /* A sampled step on a GPU has up to nine marks of time a micro-batch (mode/step_clock.c). */
@@ -72,8 +77,8 @@ int mode_add_options(option_groups *list, size_t offset, ls_error *error) {
     LS_TRY(option_add_group(list, (option_group){"Mode", mode_itself, offset}, error));
     LS_TRY(option_add_group(list, (option_group){"Exchange of gradients (ddp)", exchange, offset},
                             error));
-    LS_TRY(option_add_group(list, (option_group){"Sharding (zero1, zero2, fsdp)", grouping, offset},
-                            error));
+    LS_TRY(option_add_group(
+        list, (option_group){"Sharding (zero1, zero2, fsdp, gemini)", grouping, offset}, error));
     LS_TRY(option_add_group(
         list, (option_group){"Sharded parameters (fsdp, gemini)", sharding, offset}, error));
     LS_TRY(option_add_group(list, (option_group){"Offloaded state (gemini)", offloading, offset},

@@ -18,6 +18,7 @@ typedef struct mode_options {
     const char *reshard;        /* "on" or "off" */
     const char *strict_cost;    /* "on" or "off" */
     const char *offload_folder; /* NULL: none */
+    const char *placement;      /* "static" or "auto": the caller measures */
     const char *within;         /* of comm_groups_check */
 } mode_options;
 

@@ -14,13 +14,17 @@ static size_t sum_of(const size_t bytes[MEMORY_KINDS]) {
     return sum;
 }
 
-bool placement_gathers(const mode_settings *s) {
+bool placement_fits(const mode_settings *s) {
     size_t bytes[MEMORY_KINDS] = {0};
-    if (s->size > 1 || s->device_memory == 0)
-        return s->size > 1;
+    if (s->device_memory == 0)
+        return true;
     fsdp_plan_memory(s, bytes);
-    mode_plan_rest(s, s->lanes != 0, true, bytes);
-    return sum_of(bytes) > s->device_memory;
+    mode_plan_rest(s, s->lanes != 0, mode_group(s).size == 1, bytes);
+    return sum_of(bytes) <= s->device_memory;
+}
+
+bool placement_gathers(const mode_settings *s) {
+    return mode_group(s).size > 1 || !placement_fits(s);
 }
 
 /* What is there whatever is out. */

@@ -30,6 +30,8 @@ int placement_create(const mode_settings *settings, const unit_groups *groups, c
                      placement *out, ls_error *error);
 void placement_destroy(placement *self); /* of zeroes is fine */
 
+/* All of it is on the device, as fsdp holds it. */
+bool placement_fits(const mode_settings *settings);
 /* One rank that holds all within its bound gathers nothing. */
 bool placement_gathers(const mode_settings *settings);
 

@@ -68,8 +68,22 @@ static int step(trainer *self, double *seconds, ls_error *error) {
     return comm_allreduce_double(self->control, seconds, 1, REDUCTION_MAX, error);
 }
 
+/* Of the device's memory; on the host of this process's, in which its program is. */
+static int look_beyond_plan(const trainer *self, double held, double *out, ls_error *error) {
+    device *device = self->engine.device;
+    size_t most;
+    if (!device->is->most_held) {
+        *out = fmax(0, memory_proportional_bytes() - held - (double)self->memory.program);
+        return LS_OK;
+    }
+    LS_TRY(device->is->most_held(device, &most, error));
+    *out = fmax(0, (double)most - held);
+    return LS_OK;
+}
+
 /* What is held now, and will be beside it in the run: its loader has more than a blank batch. */
-static int measure(trainer *self, const memory_room *room, double *load, ls_error *error) {
+static int measure(trainer *self, const memory_room *room, batch_trial *out, ls_error *error) {
+    double *load = &out->load;
     const memory_plan *plan = &self->memory;
     device *device = self->engine.device;
     size_t held[MEMORY_KINDS], free_bytes, total_bytes;
@@ -77,6 +91,7 @@ static int measure(trainer *self, const memory_room *room, double *load, ls_erro
     mode_memory(self->learner.mode, held);
     for (memory_kind use = 0; use < MEMORY_KINDS; use++)
         on_device += (double)held[use];
+    LS_TRY(look_beyond_plan(self, on_device - later, &out->unplanned, error));
     *load = on_device / room->device;
     double on_host = memory_proportional_bytes() + (double)(plan->loader.host + plan->checkpoint);
     *load = fmax(*load, (on_host + room->reserve / 2) / room->host);
@@ -96,8 +111,9 @@ static int make_steps(trainer *self, int steps, const memory_room *room, batch_t
         if (number > 0)
             out->seconds = fmin(out->seconds, seconds); /* NAN is none */
     }
-    LS_TRY(measure(self, room, &out->load, error));
+    LS_TRY(measure(self, room, out, error));
     LS_TRY(comm_allreduce_double(self->control, &out->load, 1, REDUCTION_MAX, error));
+    LS_TRY(comm_allreduce_double(self->control, &out->unplanned, 1, REDUCTION_MAX, error));
     out->fits = out->load <= 1;
     return LS_OK;
 }

@@ -13,8 +13,9 @@
 int trainer_plan_batch(trainer *self, int64_t global_batch, ls_error *error);
 
 typedef struct batch_trial {
-    bool fits;      /* as planned and, where steps were made, as measured: on every rank */
-    double load;    /* the largest that a rank has of its room; above 1 it does not fit */
+    bool fits;        /* as planned and, where steps were made, as measured: on every rank */
+    double load;      /* the largest that a rank has of its room; above 1 it does not fit */
+    double unplanned; /* bytes that a rank held at the most beyond its plan of them */
     double seconds; /* of the fastest step but the first, by the slowest rank; NAN: of one alone */
 } batch_trial;
 

@@ -119,6 +119,7 @@ static void describe_training(const trainer *self, run_facts *facts, fact_texts 
     facts->batch_per_rank = self->global_batch / self->me->size;
     facts->batch_choice = self->batch.choice;
     facts->batch_note = self->batch.note;
+    facts->placement_note = self->placement.note;
     facts->epochs = (int)s->epochs;
     facts->validate_every = s->validate_every > 1 ? (int)s->validate_every : 0;
     facts->seed = s->seed;

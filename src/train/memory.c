@@ -57,14 +57,25 @@ static int plan_checkpoint(trainer *self, const mode_settings *settings, ls_erro
     return LS_OK;
 }
 
+size_t memory_of_mode(const trainer *self) {
+    size_t given = (size_t)self->settings->device.memory_mb * 1000000;
+    size_t bound = self->placement.bytes > 0 ? self->placement.bytes : given;
+    size_t beside = self->memory.device_copies + self->memory.loader.device;
+    if (self->placement.least)
+        return 1;
+    return bound > beside ? bound - beside : bound > 0;
+}
+
 int trainer_plan_memory(trainer *self, const mode_settings *settings, ls_error *error) {
     memory_plan *plan = &self->memory;
+    mode_settings bounded = *settings;
     *plan = (memory_plan){.program = memory_resident_bytes()};
-    LS_TRY(mode_plan_memory(self->settings->mode.mode, settings, plan->kinds, error));
     if (!self->evaluates)
         LS_TRY(plan_split(self, settings, true, error));
     LS_TRY(plan_split(self, settings, false, error));
-    return plan_checkpoint(self, settings, error);
+    LS_TRY(plan_checkpoint(self, settings, error));
+    bounded.device_memory = memory_of_mode(self);
+    return mode_plan_memory(self->settings->mode.mode, &bounded, plan->kinds, error);
 }
 
 size_t memory_device_bytes(const memory_plan *plan) {

@@ -22,6 +22,8 @@ size_t memory_resident_bytes(void);
 /* Into trainer.memory: after the network's plans were prepared, before its arena and the mode's
  * memory are taken. `settings`: of the mode to be made. */
 int trainer_plan_memory(trainer *self, const mode_settings *settings, ls_error *error);
+/* Of --device-memory what is the mode's: the rest of the plan is beside it; 0: no bound. */
+size_t memory_of_mode(const trainer *self);
 /* Of them, those in the device's memory: what --device-memory bounds. */
 size_t memory_device_bytes(const memory_plan *plan);
 /* What the process will have resident; of the plan in trainer.memory. */

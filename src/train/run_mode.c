@@ -21,7 +21,7 @@ void trainer_describe_mode(trainer *self, learner *learner, bool strict, mode_se
                            .stream = self->engine.stream,
                            .graph = learner->graph,
                            .network = learner->network,
-                           .device_memory = (size_t)self->settings->device.memory_mb * 1000000,
+                           .device_memory = memory_of_mode(self),
                            .label_smoothing = (float)self->settings->label_smoothing,
                            .seed = (uint64_t)self->settings->seed,
                            .forgets_gradients = true,

@@ -9,6 +9,7 @@
 #include "train/gather_ranks.h"
 #include "train/load_weights.h"
 #include "train/memory.h"
+#include "train/placement_search.h"
 #include "train/plan_choices.h"
 #include "train/prepare.h"
 #include "train/profile.h"
@@ -201,6 +202,7 @@ int trainer_setup(trainer *self, ls_error *error) {
     LS_TRY(open_comm(self, error));
     LS_TRY(build_graph(self, error));
     LS_TRY(trainer_find_batch(self, error));
+    LS_TRY(trainer_find_placement(self, error));
     LS_TRY(trainer_prepare_network(self, error));
     LS_TRY(seal_network(self, error));
     LS_TRY(trainer_open_profile(self, error));

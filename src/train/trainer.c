@@ -38,13 +38,15 @@ static int one_epoch(trainer *self, int epoch, bool *stop, ls_error *error) {
                            .test_accuracy = NAN,
                            .test_top5_accuracy = NAN,
                            .evaluation_seconds = NAN};
-    double cpu_seconds;
+    double cpu_seconds, waited = store_file_totals(self->learner.mode->store).waited_seconds;
     if (epoch == 1)
         LS_TRY(trainer_align_profile(self, error));
     LS_TRY(trainer_train_epoch(self, &record, &cpu_seconds, stop, error));
     if (*stop)
         return LS_OK;
     self->clocks.training_cpu += cpu_seconds;
+    self->clocks.offload_waited +=
+        store_file_totals(self->learner.mode->store).waited_seconds - waited;
     if (epoch == 1)
         LS_TRY(trainer_align_profile(self, error));
     if (trainer_validates(self, epoch))

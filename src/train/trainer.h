@@ -31,9 +31,10 @@
 typedef struct run_clocks {
     double started; /* the clock at train_run's start */
     double setup, warmup, to_first_step;
-    double start_cpu;    /* of the process, before the first step */
-    double training_cpu; /* in the training time of the epochs so far */
-    double trained;      /* this attempt's own training time of whole epochs */
+    double start_cpu;      /* of the process, before the first step */
+    double training_cpu;   /* in the training time of the epochs so far */
+    double offload_waited; /* of it, of this process's epochs: compute stood still for a file */
+    double trained;        /* this attempt's own training time of whole epochs */
 } run_clocks;
 
 /* --profile: profile.c's. */
@@ -65,6 +66,13 @@ typedef struct found_batch {
     char note[800];     /* how it was found; "": it was given */
 } found_batch;
 
+/* --placement auto: placement_search.c's. */
+typedef struct found_placement {
+    bool least;   /* under trial: nothing that can be elsewhere is on the device */
+    size_t bytes; /* what of the device's memory is the run's; 0: --device-memory says */
+    char note[320];
+} found_placement;
+
 /* What the device has counted so far: images by their losses, and updates. Read right before an
  * epoch's clock starts and right after it stops, so that the difference is what stood inside it. */
 typedef struct done_work {
@@ -89,6 +97,7 @@ struct trainer {
     const char *options_text, *command_line;
     int64_t global_batch;
     found_batch batch;
+    found_placement placement;
     const char *scaling; /* "weak" or "strong" */
     /* `lockstep evaluate`: nothing is trained, so there is no training split on the device, no
      * results folder, no warm-up. */

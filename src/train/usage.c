@@ -103,7 +103,7 @@ int trainer_gather_usage(trainer *self, ls_error *error) {
     rank_usage mine = {.peak_memory_bytes = peak_memory_bytes(),
                        .offloaded_bytes = (double)store_file_bytes(store),
                        .offload_moved_bytes = (double)(moved.read_bytes + moved.written_bytes),
-                       .exposed_offload_seconds = moved.waited_seconds,
+                       .exposed_offload_seconds = self->clocks.offload_waited,
                        .cpu_utilisation = cpu_utilisation(self, self->clocks.training_cpu,
                                                           self->totals.training_seconds)};
     LS_TRY(most_held_bytes(self, &mine.most_held_bytes, error));

@@ -72,14 +72,16 @@ def within(name, summary, bound):
 STRICT = ["--strict", "--lanes", "4", "--strict-cost", "off", "--ema", "0.9", "--weight-decay", "0.01"]
 bits = kit.outcome(run(0, "single", *STRICT)[1])
 same("without a bound: the bits of single", run(1, "gemini", *STRICT)[1], bits, offloads=False)
-for ranks, *more in ((1, "--threads", "2"), (2, "--prefetch", "2"), (4,)):
+for ranks, *more in ((1, "--threads", "2"), (2, "--prefetch", "2"), (4, "--shard-within", "2")):
     bound = least(ranks, *STRICT, *more)
     _, summary = run(ranks, "gemini", *STRICT, *more, *bound)
     same(f"gemini on {ranks} {' '.join(more)}: the bits of single", summary, bits)
     within(f"gemini on {ranks}", summary, bound)
     if ranks == 1:  # a part here, a part in the file
         roomy = ["--device-memory", str(int(bound[1]) + 30), *bound[2:]]
-        _, more_here = run(1, "gemini", *STRICT, *roomy)
+        _, more_here = run(1, "gemini", *STRICT, *roomy, "--placement", "auto")
+        tap.check("with more room, found by steps: the summary says so",
+                  "--device-memory" in more_here["placement_note"] and not summary["placement_note"], more_here["placement_note"])
         same("with more room: the bits of single", more_here, bits, offloads=False)
         tap.check("with more room: less in the file",
                   0 < float(more_here["offloaded_bytes"]) < float(summary["offloaded_bytes"]), more_here["offloaded_bytes"])

@@ -83,7 +83,7 @@ same("ranks of one node: as without", run(2, "fsdp", "--shard-within", "node")[1
 
 # ---- refusals
 for ranks, mode, within, expected, line in (
-        (2, "ddp", "node", 2, "--shard-within belongs to --mode zero1, zero2 and fsdp; found it with --mode ddp"),
+        (2, "ddp", "node", 2, "--shard-within belongs to --mode zero1, zero2, fsdp and gemini; found it with --mode ddp"),
         (2, "fsdp", "both", 2, "--shard-within: expected node, world or a number of ranks, found 'both'"),
         (3, "fsdp", "2", 3, "groups have 2 and 1 ranks")):
     _, error = run(ranks, mode, "--shard-within", within, expected=expected)

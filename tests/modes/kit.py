@@ -37,14 +37,14 @@ def start_soon(options):
     return ["--strict-cost", "off"] if "--strict" in options and "--strict-cost" not in options else []
 
 
-def attempt(lockstep, data, results, ranks, *options, device="cpu", epochs=2, step_log=True):
+def attempt(lockstep, data, results, ranks, *options, device="cpu", epochs=2, step_log=True, limit=240):
     """The finished process of one run; ranks = 0: without mpirun."""
     command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks else []
     options = [*options, *start_soon(options)]
     command += [lockstep, "train", "--data", data, "--device", device, "--epochs", str(epochs),
                 "--seed", "5", "--threads", "1", "--oversubscribe",
                 *(["--step-log"] if step_log else []), "--results", results, *options]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=limit)
 
 
 def train(lockstep, data, results, ranks, *options, **how):
