@@ -273,7 +273,8 @@ case_finetune() {
 # A real requeue while the second of five runs trains: the first is kept, the second is done anew
 # (it finds the claim of the attempt before), the output holds both attempts.
 case_requeue() {
-    job=$(LOCKSTEP_EPOCHS=12 LOCKSTEP_REPEATS=1 submit speedup)
+    small_images
+    job=$(LOCKSTEP_DATA=$work/small LOCKSTEP_EPOCHS=16 LOCKSTEP_REPEATS=1 submit speedup)
     wait_state "$job" 60 RUNNING
     wait_training "results/$job-ddp-weak-1" 90
     first=$(cksum <"results/$job-single-1/summary.csv")
@@ -291,7 +292,7 @@ case_requeue() {
     expect_job "$job" 240 COMPLETED 0:0
     expect "the finished run's summary" "$(cksum <"results/$job-single-1/summary.csv")" "$first"
     for run in single ddp-weak dp-weak ddp-strong dp-strong; do
-        expect "epochs of $run" "$(rows "results/$job-$run-1/epochs.csv")" 12
+        expect "epochs of $run" "$(rows "results/$job-$run-1/epochs.csv")" 16
         [ ! -e "results/$job-$run-1/claim.txt" ] || fail "$run left its claim"
     done
     expect_lines "slurm-$job.out" 2 '^== run 1 of 5: single'
