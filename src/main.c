@@ -10,6 +10,7 @@
 #include "report/run/attempts.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,15 @@ static void print_usage(FILE *out) {
             "  %-12sShow this text and leave.\n  %-12sShow the version and leave.\n\n"
             "`lockstep COMMAND --help` lists a command's options.\n",
             "--help", "--version");
+}
+
+/* oneDNN takes the copies of a product's operands for each call and gives them back. glibc raises
+ * its threshold for mappings by what is given back, so that they come to lie in the heap, between
+ * small pieces that stay, and it grows by one after the other. */
+static void map_large_blocks(void) {
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
 }
 
 /* A process that is stopped and continued gets SIGCONT; blocked, it is kept for the thread that
@@ -73,6 +83,7 @@ static void run(int argc, char **argv, ls_error *error) {
 
 int main(int argc, char **argv) {
     ls_error error = {0};
+    map_large_blocks();
     limits_prepare();
     lifeline_on_leave(leave);
     keep_continuations();
