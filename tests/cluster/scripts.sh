@@ -104,18 +104,7 @@ case_speedup() {
 
 # One node and two from one script, on encoded images: what ran, what was evaluated, the tables.
 case_resnet18() {
-    "$python" -B - "$repository/tests/pack" <<'END'
-import os, sys
-sys.path.insert(0, sys.argv[1])
-from pictures import jpeg
-for split, count in (("train", 12), ("test", 6)):
-    for name in ("cat", "dog"):
-        folder = os.path.join("photos", split, name)
-        os.makedirs(folder)
-        for number in range(count):
-            with open(os.path.join(folder, f"{number}.jpg"), "wb") as file:
-                file.write(jpeg(f"{split}{name}{number}", "colour" if name == "cat" else "grey"))
-END
+    "$python" -B "$repository/tests/pack/photos.py" photos
     "$lockstep" pack images photos photos.packed --encoded >pack.txt 2>&1 || {
         grep -q libjpeg pack.txt && skip "this build has no libjpeg-turbo"
         cat pack.txt

@@ -28,18 +28,7 @@ cd "$work"
 
 "$LOCKSTEP" pack synthetic cifar --images 512 --test-images 128 --seed 1 >/dev/null
 "$LOCKSTEP" pack synthetic few --images 48 --test-images 16 --seed 3 >/dev/null
-"$python" -B - "$repository/tests/pack" <<'END'
-import os, sys
-sys.path.insert(0, sys.argv[1])
-from pictures import jpeg
-for split, count in (("train", 12), ("test", 6)):
-    for name in ("cat", "dog"):
-        folder = os.path.join("photos", split, name)
-        os.makedirs(folder)
-        for number in range(count):
-            with open(os.path.join(folder, f"{number}.jpg"), "wb") as file:
-                file.write(jpeg(f"{split}{name}{number}", "colour" if name == "cat" else "grey"))
-END
+"$python" -B "$repository/tests/pack/photos.py" photos
 "$LOCKSTEP" pack images photos encoded --encoded >/dev/null
 
 # Two epochs: one of so few images is a step, of which a warm-up would leave nothing.
